@@ -1,0 +1,47 @@
+# The environment is made from requirements.lock alone; a second call finds it up to date and does nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export CRM_PIPELINE_AS_OF ?= 2026-03-31T12:00:00Z
+
+.PHONY: run ui test soak check format lock clean help
+
+help:  ## what each target does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install uv
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $(READY)
+
+run: $(READY)  ## refresh the sample clubs in data/sample and print the summary
+	@$(BIN)/crm-pipeline run --sources data/sample
+
+ui: $(READY)  ## Dagster on the same data, schedule and sensors on
+	@$(BIN)/crm-pipeline ui --sources data/sample
+
+test: $(READY)  ## every test, under ten minutes
+	$(BIN)/pytest
+
+soak: $(READY)  ## the same tests at their full counts
+	CRM_PIPELINE_SOAK=1 $(BIN)/pytest
+
+check: $(READY)  ## format, lint, types, import direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest crm_pipeline_tests/test_architecture.py
+
+format: $(READY)  ## let ruff mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
+		--upgrade pyproject.toml --group dev --output-file requirements.lock
+
+clean:  ## stop the embedded server and delete what was built and loaded
+	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi
+	rm -rf .venv data/local .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements of each part beside its peers, run by hand."""

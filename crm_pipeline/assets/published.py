@@ -1,0 +1,225 @@
+"""The two published assets: a tenant's profiles and timeline, checked, then made visible in one transaction.
+
+A tenant that fails its checks, or whose own row is wrong, keeps what was published last while the others go on; when
+most tenants fail, something is wrong with us, and none is published.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Table
+
+from crm_pipeline.assets.metadata import columns_metadata
+from crm_pipeline.assets.step import TENANTS, Step, step
+from crm_pipeline.checks import Suite, Verdict, judge
+from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
+from crm_pipeline.resources.warehouse import Publisher, PublishError, Rows, Warehouse
+from crm_pipeline.settings import Settings
+from crm_pipeline.tables import identities, operations, profiles, timeline
+
+CHECK = "expectations_hold"
+PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
+TENANT_TABLES = (
+    PROFILES,
+    TIMELINE,
+    identities.customer_identities,
+    identities.identity_reviews,
+    identities.profile_events,
+    identities.profile_ids,
+)
+REPORT_TABLES = (operations.quarantined_records, operations.data_quality_results)
+SHARE_THAT_STOPS_ALL = 0.5
+
+
+def _spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.name,
+        deps=deps,
+        description=description,
+        group_name="published",
+        kinds={"postgres", "greatexpectations"},
+        owners=["team:data"],
+        metadata={**columns_metadata(table), "dagster/table_name": f"crm.{table.name}"},
+        code_version="1",
+    )
+
+
+@dg.multi_asset(
+    name="published",
+    specs=[
+        _spec(PROFILES, ["profile_scores"], "One row per person and club. crm.customer_profiles in PostgreSQL."),
+        _spec(TIMELINE, ["timeline_events", "profile_scores"], "Everything a customer did. crm.customer_timeline."),
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK, asset=table.name, partitions_def=TENANTS, description="Every expectation of the table's suite holds."
+        )
+        for table in (PROFILES, TIMELINE)
+    ],
+    partitions_def=TENANTS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def published(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult]:
+    """Check and publish the run's tenants; raises Failure naming those that were not published."""
+    with step(context, lake, settings) as this:
+        usable, faulty = this.load_tenants()
+        tenants = [tenant.tenant_id for tenant in usable]
+        unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
+        with warehouse.publisher(this.con, as_of=this.as_of, run_id=this.run_id) as publisher:
+            due = stage(this, publisher, tenants)
+            verdicts = _check(context, this, [tenant for tenant in tenants if tenant in due])
+            failed = {v.tenant_id: f"{v.suite}: {v.expectation}" for v in verdicts if v.is_critical and not v.success}
+            unpublished |= failed
+            if len(failed) > SHARE_THAT_STOPS_ALL * len(tenants):
+                unpublished = {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
+            changes = _publish(publisher, due, [t for t in tenants if t not in unpublished], unpublished)
+            _publish_reports(this, publisher)
+            publisher.finish([tenant for tenant in tenants if tenant not in unpublished], *_snapshot_ages(this))
+        yield from _results(context, tenants, changes, unpublished, verdicts)
+
+
+def stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
+    """Per tenant with something to publish its tables, staged as `rows_<table>` relations."""
+    due = defaultdict(list)
+    for table in TENANT_TABLES:
+        versions = _versions(this, table, tenants)
+        for tenant in tenants:
+            if (version := versions.get(tenant, -1)) != publisher.published.get((table.name, tenant)):
+                due[tenant].append(Rows(table, f"rows_{table.name}", version))
+        moved = [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
+        _stage(this, table, moved)
+    return dict(due)
+
+
+def _stage(this: Step, table: Table, tenants: Sequence[str] | None) -> None:
+    current = this.lake.current(this.con, table, tenants=tenants, name=f"lake_{table.name}")
+    this.con.execute(f"create or replace temp table rows_{table.name} as select * from {current}")
+
+
+def _versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[str, int]:
+    log = this.lake.log(this.con, table)
+    return dict(
+        this.con.sql(
+            f"select coalesce(tenant_id, ''), max(_version) from {log} where {tenant_filter(tenants)} group by 1"
+        ).fetchall()
+    )
+
+
+def _check(context: dg.AssetExecutionContext, this: Step, tenants: Sequence[str]) -> list[Verdict]:
+    """Judge the staged rows, keep the verdicts, and tell Dagster each tenant's."""
+    this.con.execute(f"create or replace temp macro as_of() as '{this.as_of.isoformat()}'::timestamptz")
+    this.lake.current(this.con, PROFILES, tenants=tenants, name="profiles_to_check")
+    verdicts = []
+    for table in (PROFILES, TIMELINE):
+        found = judge(this.con, Suite(table), f"rows_{table.name}", tenants)
+        _keep_verdicts(this, table, found, tenants)
+        _tell(context, table, found)
+        verdicts += found
+    return verdicts
+
+
+def _keep_verdicts(this: Step, table: Table, verdicts: Sequence[Verdict], tenants: Sequence[str]) -> None:
+    if not verdicts:
+        return
+    import pandas as pd  # noqa: PLC0415  a second only runs should pay
+
+    this.con.register("verdicts", pd.DataFrame(verdicts))
+    this.con.execute(f"""
+        create or replace temp view results as
+        select *, '{this.as_of.isoformat()}'::timestamptz as checked_at, '{this.run_id}' as run_id from verdicts""")
+    this.replace(operations.data_quality_results, "results", tenants, f"suite = '{table.name}'")
+
+
+def _tell(context: dg.AssetExecutionContext, table: Table, verdicts: Sequence[Verdict]) -> None:
+    by_tenant: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_tenant[verdict.tenant_id].append(verdict)
+    for tenant, found in by_tenant.items():
+        broken = {verdict.expectation: verdict.unexpected_count for verdict in found if not verdict.success}
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(table.name),
+                check_name=CHECK,
+                passed=not broken,
+                partition=tenant,
+                metadata={"expectations": len(found), "broken": dg.MetadataValue.json(broken)},
+            )
+        )
+
+
+def _publish(
+    publisher: Publisher, due: dict[str, list[Rows]], tenants: Sequence[str], unpublished: dict[str, str]
+) -> dict[str, dict[str, Changes]]:
+    """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
+    changes = {}
+    for tenant in sorted(tenants):
+        try:
+            changes[tenant] = publisher.publish(tenant, due.get(tenant, []))
+        except (PublishError, publisher.connection.Error) as error:
+            unpublished[tenant] = str(error).splitlines()[0]
+    return changes
+
+
+def _publish_reports(this: Step, publisher: Publisher) -> None:
+    """What was set aside and how the checks went is published for every tenant, the failed ones above all."""
+    for table in REPORT_TABLES:
+        _stage(this, table, this.tenants)
+        for tenant, version in _versions(this, table, this.tenants).items():
+            if publisher.published.get((table.name, tenant)) != version:
+                publisher.publish(tenant, [Rows(table, f"rows_{table.name}", version)])
+
+
+def _snapshot_ages(this: Step) -> tuple[list[str], list[str], list[Any], list[int]]:
+    current = this.lake.current(this.con, operations.service_snapshots, tenants=this.tenants)
+    rows = this.con.sql(f"""
+        select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
+        where tenant_id in (select tenant_id from tenants) group by all order by all""").fetchall()
+    services, tenants, ages, counts = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    return services, tenants, ages, counts
+
+
+def _results(
+    context: dg.AssetExecutionContext,
+    tenants: Sequence[str],
+    changes: dict[str, dict[str, Changes]],
+    unpublished: dict[str, str],
+    verdicts: Sequence[Verdict],
+) -> Iterator[dg.MaterializeResult]:
+    """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure."""
+    for table in (PROFILES, TIMELINE):
+        for tenant, changed in changes.items():
+            metadata = _metadata(changed.get(table.name))
+            if unpublished:
+                context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
+            else:
+                context.add_asset_metadata(metadata, asset_key=table.name, partition_key=tenant)
+        if not unpublished:
+            yield dg.MaterializeResult(
+                asset_key=table.name,
+                metadata=_metadata(_total(changed.get(table.name) for changed in changes.values())),
+                check_results=[dg.AssetCheckResult(check_name=CHECK, passed=True, asset_key=table.name)],
+            )
+    if unpublished:
+        reasons = "; ".join(f"{tenant} ({reason})" for tenant, reason in sorted(unpublished.items()))
+        raise dg.Failure(
+            f"not published, last published data kept: {reasons}",
+            metadata={"unpublished": dg.MetadataValue.json(unpublished)},
+            allow_retries=False,
+        )
+
+
+def _total(changes: Iterable[Changes | None]) -> Changes:
+    known = [change for change in changes if change]
+    return Changes(*(sum(change[kind] for change in known) for kind in range(3)))
+
+
+def _metadata(changes: Changes | None) -> dict[str, Any]:
+    added, changed, removed = changes or Changes(0, 0, 0)
+    return {"rows_added": added, "rows_changed": changed, "rows_removed": removed}

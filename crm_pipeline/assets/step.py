@@ -1,0 +1,113 @@
+"""What every asset's step needs before it can call the domain: the run's tenants, its hour, and a connection.
+
+Nothing about any one asset belongs here.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
+
+from crm_pipeline.domain.records import judge_rows
+from crm_pipeline.domain.tenants import Tenant, tenants_table, usable_tenants
+from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
+from crm_pipeline.settings import Settings, parse_time
+from crm_pipeline.tables import PEOPLE, crm, operations
+from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.projections import lake_name
+
+AS_OF_TAG = "crm_pipeline/as_of"
+BELIEVE_TAG = "crm_pipeline/believe"
+TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one run. `tenants` None means every tenant, and with them the rows that belong to none."""
+
+    con: DuckDBPyConnection
+    lake: Lake
+    as_of: datetime
+    run_id: str
+    tenants: Sequence[str] | None
+
+    def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
+        """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
+
+        They come from relation `rows`, shaped as the lake keeps crm_tenant; by default from what the lake keeps.
+        """
+        rows = rows or self.lake.current(self.con, crm.tenant, name="present_tenants")
+        usable, faulty = usable_tenants(self.con, rows)
+        wanted = None if self.tenants is None else set(self.tenants)
+        usable = [tenant for tenant in usable if wanted is None or tenant.tenant_id in wanted]
+        self.con.register("usable_tenants", tenants_table(usable))
+        self.con.execute("create or replace temp table tenants as from usable_tenants")
+        self.con.execute(f"create or replace temp table known_tenants as select tenant_id from {rows}")
+        return usable, {tenant: faults for tenant, faults in faulty.items() if wanted is None or tenant in wanted}
+
+    def load_rows(self, tables: Sequence[Table]) -> None:
+        """Create the sound and judged views of these source tables; `load_tenants` comes first."""
+        for table in tables:
+            present = self.lake.current(self.con, table, tenants=self.tenants, name=f"present_{lake_name(table)}")
+            judge_rows(self.con, table, present, self.as_of)
+
+    def load_everything(self) -> list[Tenant]:
+        """All source tables of the run's usable tenants, and the as_of() every query speaks of."""
+        tenants, _ = self.load_tenants()
+        self.load_rows([*PEOPLE.values(), *(t for t in sources.tables.values() if t not in PEOPLE.values())])
+        self.con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
+        return tenants
+
+    def replace(self, table: Table, incoming: str, tenants: Sequence[str] | None, scope: str = "true") -> Changes:
+        """`Lake.replace` as of this run."""
+        return self.lake.replace(self.con, table, incoming, tenants=tenants, known_at=self.as_of, scope=scope)
+
+    def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None) -> dict[str, int]:
+        """Make what `found_by` has set aside equal to query `faults`; return the rows by reason."""
+        seen = f"'{self.as_of.isoformat()}'::timestamptz"
+        self.con.execute(f"""
+            create or replace temp table set_aside as
+            select md5(concat_ws('|', tenant_id, service, table_name, _subject, column_name, reason)) as quarantine_id,
+                case when tenant_id in (from known_tenants) then tenant_id end as tenant_id, service, table_name,
+                service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
+            from ({faults}) as faults where {tenant_filter(tenants)}""")
+        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}'")
+        counts = self.con.sql("select reason, count(*) from set_aside group by reason order by reason").fetchall()
+        return dict(counts)
+
+
+@contextmanager
+def step(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[Step]:
+    """The step of an asset, with a connection that ends with it."""
+    with closing(lake.connect()) as con:
+        yield Step(con, lake, as_of_of(context, settings), context.run_id, tenants_of(context))
+
+
+def tenants_of(context: dg.AssetExecutionContext) -> Sequence[str] | None:
+    """The run's partition keys, in unpartitioned assets too; None where it has none or they are all there are."""
+    if not context.has_partition_key_range and not context.has_partition_key:
+        return None
+    keys = list(context.partition_keys)
+    every = context.instance.get_dynamic_partitions(str(TENANTS.name))
+    return None if set(every) <= set(keys) else keys
+
+
+def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
+    """The run's hour: the pinned one, else its tag (the schedule's tick), else when the run was made."""
+    if settings.as_of:
+        return settings.as_of
+    if tagged := context.run.tags.get(AS_OF_TAG):
+        return parse_time(AS_OF_TAG, tagged)
+    record = context.instance.get_run_record_by_id(context.run_id)
+    if record is None:
+        raise dg.Failure(f"run {context.run_id} is not in Dagster's storage")
+    return record.create_timestamp.astimezone(UTC)
+
+
+def believed_of(context: dg.AssetExecutionContext) -> frozenset[str]:
+    """The `SERVICE.Table` names whose shrinking this run was told to believe."""
+    return frozenset(context.run.tags.get(BELIEVE_TAG, "").split(","))

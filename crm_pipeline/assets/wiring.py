@@ -1,0 +1,77 @@
+"""The resources of a run, made from the settings when a run starts and not before."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.assets.step import TENANTS
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.run_lock import hold_tenants
+from crm_pipeline.resources.sources import Sources
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.settings import Settings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """The warehouse the settings name, or the embedded one, started where it is not running; its schema is complete."""
+    if settings.warehouse_url:
+        warehouse = Warehouse(settings.warehouse_url)
+    else:
+        server = EmbeddedPostgres(settings.home)
+        server.start()
+        warehouse = Warehouse(server.url("crm"))
+    warehouse.prepare()
+    return warehouse
+
+
+def lake_of(settings: Settings) -> Lake:
+    """The lake the settings name."""
+    return Lake(settings.lake_url, settings.home / "spill")
+
+
+def resources_of(settings: Settings) -> dict[str, Any]:
+    """Every resource by the name assets ask for it."""
+
+    @dg.resource(required_resource_keys={"warehouse"}, description="Keeps other runs off this run's tenants.")
+    def tenant_lock(context: dg.InitResourceContext) -> Iterator[None]:
+        run = context.run
+        if run is None or context.log is None:
+            raise dg.DagsterInvariantViolationError("tenants are held for a run, and there is none")
+        with hold_tenants(context.resources.warehouse, run.run_id, _tenants_of_run(context), context.log.info):
+            yield
+
+    @dg.resource(description="PostgreSQL, schema crm.")
+    def warehouse(_: dg.InitResourceContext) -> Warehouse:
+        return warehouse_of(settings)
+
+    @dg.resource(required_resource_keys={"tenant_lock"}, description="Change logs in Delta Lake, while the tenants are held.")
+    def lake(_: dg.InitResourceContext) -> Lake:
+        return lake_of(settings)
+
+    return {
+        "settings": settings,
+        "sources": Sources(settings.sources),
+        "lake": lake,
+        "warehouse": warehouse,
+        "tenant_lock": tenant_lock,
+    }
+
+
+def _tenants_of_run(context: dg.InitResourceContext) -> list[str] | None:
+    """The partition keys of the run, None where they are all there are."""
+    run, instance = context.run, context.instance
+    if run is None or instance is None:
+        return None
+    every = list(instance.get_dynamic_partitions(str(TENANTS.name)))
+    if PARTITION in run.tags:
+        return [run.tags[PARTITION]]
+    if RANGE_START not in run.tags:
+        return None
+    first, last = every.index(run.tags[RANGE_START]), every.index(run.tags[RANGE_END])
+    keys = every[first : last + 1]
+    return None if keys == every else keys

@@ -1,0 +1,30 @@
+"""Everything Dagster is told: assets, the hourly job and its schedule, and the resources they run on."""
+
+import dagster as dg
+
+from crm_pipeline.assets.identities import customer_identities
+from crm_pipeline.assets.progress import progress_logger
+from crm_pipeline.assets.published import published
+from crm_pipeline.assets.refresh import hourly_refresh, new_tenants, refresh
+from crm_pipeline.assets.scores import profile_scores
+from crm_pipeline.assets.snapshots import snapshot_assets
+from crm_pipeline.assets.tenants import tenants
+from crm_pipeline.assets.timeline import timeline_events
+from crm_pipeline.assets.wiring import resources_of
+from crm_pipeline.settings import Settings
+
+
+def build_defs(settings: Settings) -> dg.Definitions:
+    """The definitions for these settings."""
+    return dg.Definitions(
+        assets=[*snapshot_assets(), tenants, customer_identities, timeline_events, profile_scores, published],
+        jobs=[refresh],
+        schedules=[hourly_refresh],
+        sensors=[new_tenants],
+        resources=resources_of(settings),
+        executor=dg.in_process_executor,
+        loggers={"console": progress_logger},
+    )
+
+
+defs = build_defs(Settings.from_environment())

@@ -1,0 +1,183 @@
+"""Clusters: the records of one person, for all tenants at once.
+
+Belongs here: connected components, accepted whole where nothing in them contradicts itself, and the hand-over of all others
+to the level-by-level algorithm. Does not belong here: that algorithm (`conflicts.py`), or the rules (`pairs.py`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from crm_pipeline.domain import evidence
+from crm_pipeline.domain.conflicts import Contest, separate
+from crm_pipeline.domain.decisions import Decisions, pair_nodes
+from crm_pipeline.domain.evidence import Usable
+from crm_pipeline.domain.nodes import SERVICES, Flags, Ints, Longs, Nodes
+from crm_pipeline.domain.pairs import LEVEL, Pairs
+from crm_pipeline.vocabulary import ReviewKind
+
+
+class Refusal(NamedTuple):
+    """Two records that were not joined although a rule holds, and the two that cannot be one person; all of them nodes."""
+
+    kind: ReviewKind
+    first: int
+    second: int
+    rule: int
+    witness_first: int
+    witness_second: int
+    cannot_link: str
+
+
+class Clusters(NamedTuple):
+    """Which records are one person.
+
+    Attributes:
+        of: the cluster of each node, clusters being numbered by their first node, (n,).
+        first: the first node of each cluster, (c,).
+        evidence: the pairs inside clusters that count for them.
+        refusals: what was not joined, and why.
+    """
+
+    of: Ints
+    first: Ints
+    evidence: Pairs
+    refusals: list[Refusal]
+
+
+def find_clusters(nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions) -> Clusters:
+    """The clusters of all tenants."""
+    component = _components(nodes.size, pairs)
+    contested = contested_components(nodes, usable, decisions, component)[component]
+    of = component if pairs.links.all() else _components(nodes.size, pairs.where(pairs.links))
+    refused, refusals = np.zeros(len(pairs.first), bool), list[Refusal]()
+    if contested.any():
+        of = of.copy()
+        refusals = _separate(nodes, usable, pairs, decisions, (contested, of, refused))
+    first, of = _numbered(of)
+    accepted = pairs.links & ~refused & (of[pairs.first] == of[pairs.second])
+    return Clusters(of, first, pairs.where(accepted), refusals)
+
+
+def _components(count: int, pairs: Pairs) -> Ints:
+    """A node of its component for each node."""
+    edges = coo_array((np.ones(len(pairs.first), np.int8), (pairs.first, pairs.second)), shape=(count, count))
+    number, labels = connected_components(edges.tocsr(), directed=False)
+    representative = np.empty(number, np.int32)
+    representative[labels] = np.arange(count, dtype=np.int32)
+    return representative[labels]
+
+
+def _numbered(of: Ints) -> tuple[Ints, Ints]:
+    """The first node of each cluster, in order, and the cluster of each node as a position in that."""
+    count = len(of)
+    first = np.empty(count, np.int32)
+    first[of[::-1]] = np.arange(count - 1, -1, -1, dtype=np.int32)
+    is_first = first[of] == np.arange(count)
+    number = np.cumsum(is_first, dtype=np.int32) - 1
+    return np.flatnonzero(is_first).astype(np.int32), number[first[of]]
+
+
+def contested_components(nodes: Nodes, usable: dict[str, Usable], decisions: Decisions, component: Ints) -> Flags:
+    """Per component, by its representative node, whether it may hold a cannot-link pair; false only where it holds none."""
+    contested = _mixed(nodes.codes["auth_user_id"], component)
+    one, other = pair_nodes(decisions.never)
+    contested[component[one][component[one] == component[other]]] = True
+    cell = component.astype(np.int64) * len(SERVICES) + nodes.service
+    crowded = np.flatnonzero((np.bincount(cell, minlength=1) > 1)[cell])
+    cells, cell = np.unique(cell[crowded], return_inverse=True)
+    registration = registrations(nodes, usable, crowded)
+    auth = usable[evidence.AUTH_USER_ID].code[crowded]
+    several_people = _varied(auth, cell, len(cells)) & _varied(registration, cell, len(cells))
+    contested[cells[several_people] // len(SERVICES)] = True
+    return contested
+
+
+def _mixed(code: Ints, group: Ints) -> Flags:
+    """Per group whether two of its members have different codes, members without a code aside."""
+    with_code = np.flatnonzero(code >= 0)
+    example = np.zeros(len(code), np.int32)
+    example[group[with_code]] = code[with_code]
+    differing = with_code[example[group[with_code]] != code[with_code]]
+    mixed = np.zeros(len(code), bool)
+    mixed[group[differing]] = True
+    return mixed
+
+
+def _varied(code: npt.NDArray[np.integer], group: Longs, groups: int) -> Flags:
+    """Per group whether its members do not all have one and the same code."""
+    example = np.full(groups, -1, np.int64)
+    example[group] = code
+    varied = np.zeros(groups, bool)
+    varied[group[(code != example[group]) | (code < 0)]] = True
+    return varied
+
+
+def registrations(nodes: Nodes, usable: dict[str, Usable], some: npt.NDArray[np.integer]) -> Longs:
+    """For some nodes a number for email, phone and full name together, -1 unless all are there and evidence."""
+    parts = [usable[kind].code[some] for kind in (evidence.EMAIL, evidence.PHONE)]
+    parts += [nodes.codes[column][some] for column in ("first_name", "last_name")]
+    columns = np.stack(parts, axis=1)
+    _, number = np.unique(columns, axis=0, return_inverse=True)
+    return np.where((columns >= 0).all(axis=1), number, -1).astype(np.int64)
+
+
+def _separate(
+    nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions, state: tuple[Flags, Ints, Flags]
+) -> list[Refusal]:
+    """Settle the contested nodes: write their clusters and refused pairs into `state`, return what to ask."""
+    contested, of, refused = state
+    members = np.flatnonzero(contested)
+    at_stake = np.flatnonzero(contested[pairs.first])
+    verdict = separate(_contest(nodes, usable, pairs.where(at_stake), decisions, members))
+    of[members] = members[verdict.cluster]
+    refused[at_stake[verdict.refused]] = True
+    return [
+        Refusal(
+            refusal.kind,
+            int(pairs.first[at_stake[refusal.pair]]),
+            int(pairs.second[at_stake[refusal.pair]]),
+            int(pairs.rule[at_stake[refusal.pair]]),
+            int(members[refusal.witness.first]),
+            int(members[refusal.witness.second]),
+            refusal.witness.cannot_link,
+        )
+        for refusal in verdict.refusals
+    ]
+
+
+def _contest(
+    nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions, members: npt.NDArray[np.intp]
+) -> Contest:
+    first_name = nodes.codes["first_name"][members]
+    names = ["", *nodes.values["first_name"].to_pylist()]
+    return Contest(
+        service=nodes.service[members].tolist(),
+        auth=nodes.codes["auth_user_id"][members].tolist(),
+        auth_evidence=usable[evidence.AUTH_USER_ID].code[members].tolist(),
+        registration=registrations(nodes, usable, members).tolist(),
+        first_name=[names[code + 1] for code in first_name.tolist()],
+        pairs=list(
+            zip(
+                np.searchsorted(members, pairs.first).tolist(),
+                np.searchsorted(members, pairs.second).tolist(),
+                LEVEL[pairs.rule].tolist(),
+                pairs.links.tolist(),
+                strict=True,
+            )
+        ),
+        always=_positions(members, decisions.always),
+        never=_positions(members, decisions.never),
+    )
+
+
+def _positions(members: npt.NDArray[np.intp], decided: Longs) -> set[tuple[int, int]]:
+    """The decided pairs of which both records are members, as positions in `members`."""
+    one, other = pair_nodes(decided)
+    both = np.isin(one, members) & np.isin(other, members)
+    return set(
+        zip(np.searchsorted(members, one[both]).tolist(), np.searchsorted(members, other[both]).tolist(), strict=True)
+    )

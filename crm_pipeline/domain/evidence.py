@@ -1,0 +1,105 @@
+"""Which values are evidence: those few enough records carry, and no operator suppressed.
+
+Belongs here: shared values. Does not belong here: what an equal value makes of two records (`pairs.py`), or how a shared
+one is reported (`reviews.py`).
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.domain.nodes import SERVICES, Codes, Flags, Ints, Longs, Nodes, as_text
+
+MOST_CARRIERS: Final = 3
+AUTH_USER_ID, EMAIL, PHONE = "AUTH_USER_ID", "EMAIL", "PHONE"
+COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE: "phone_number"}
+
+
+class Carriers(NamedTuple):
+    """The records that carry values which are no evidence, sorted by value: tenant and code as one number."""
+
+    node: Ints
+    value: Longs
+    is_suppressed: Flags
+
+
+class Usable(NamedTuple):
+    """The values of one kind that are evidence.
+
+    Attributes:
+        code: per node, -1 where its value is no evidence or it has none, (n,).
+        node: the nodes that share evidence with another node, sorted by value, (m,).
+        value: tenant and code as one number, (m,).
+        shared: the records whose value is no evidence.
+    """
+
+    code: Ints
+    node: Ints
+    value: Longs
+    shared: Carriers
+
+
+def usable_values(nodes: Nodes, suppressed: pa.Table) -> dict[str, Usable]:
+    """Per kind (AUTH_USER_ID, EMAIL, PHONE) the values that are evidence. `min_confidence` has no say in it.
+
+    Raises:
+        ValueError: a suppressed identifier is neither an EMAIL nor a PHONE.
+    """
+    unknown = set(suppressed["kind"].to_pylist()) - {EMAIL, PHONE}
+    if unknown:
+        raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
+    return {kind: _usable(nodes, column, _suppressed(nodes, suppressed, kind)) for kind, column in COLUMNS.items()}
+
+
+def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
+    """Whether each key is one of `wanted`, which is sorted and much shorter."""
+    if not len(wanted):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    found: Flags = wanted[at] == keys
+    return found
+
+
+def _suppressed(nodes: Nodes, suppressed: pa.Table, kind: str) -> Longs:
+    of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
+    tenant = pc.index_in(as_text(of_kind, "tenant_id"), nodes.tenant_ids)
+    code = pc.index_in(as_text(of_kind, "value"), nodes.values[COLUMNS[kind]])
+    known = pc.and_(tenant.is_valid(), code.is_valid())
+    return np.unique(_value(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
+
+
+def _value(tenant: Ints, code: Ints) -> Longs:
+    value: Longs = (tenant.astype(np.int64) << 32) | code
+    return value
+
+
+def _usable(nodes: Nodes, column: str, suppressed: Longs) -> Usable:
+    code = nodes.codes[column]
+    node = np.flatnonzero(code >= 0).astype(np.int32)
+    value = _value(nodes.tenant[node], code[node])
+    order = np.argsort(value)
+    node, value = node[order], value[order]
+    starts = np.flatnonzero(np.diff(value, prepend=-1))
+    size = np.diff(starts, append=len(value))
+    is_suppressed = is_among(value[starts], suppressed)
+    is_shared = is_suppressed | _has_many_of_one_service(nodes.service[node], starts, size)
+    shared, evidence = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
+    usable = code.copy()
+    usable[node[shared]] = -1
+    carriers = Carriers(node[shared], value[shared], np.repeat(is_suppressed, size)[shared])
+    return Usable(usable, node[evidence], value[evidence], carriers)
+
+
+def _has_many_of_one_service(service: Codes, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> Flags:
+    """Per group of neighbouring records whether more than `MOST_CARRIERS` of them are of one service."""
+    large = np.flatnonzero(size > MOST_CARRIERS)
+    group = np.repeat(np.arange(len(large)), size[large])
+    before = np.cumsum(size[large]) - size[large]
+    member = np.arange(len(group)) + np.repeat(starts[large] - before, size[large])
+    carriers = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
+    result = np.zeros(len(size), bool)
+    result[large] = carriers.reshape(-1, len(SERVICES)).max(axis=1) > MOST_CARRIERS
+    return result

@@ -1,0 +1,51 @@
+"""The search every model fit shares: the parameters of greatest likelihood, given it and its gradient.
+
+Not here: any model. `theta` is always the logarithm of positive parameters: no step can leave their range, and a unit
+(days or weeks, cents or euros) is a mere shift of theta, so nothing needs rescaling.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, minimize
+
+Floats = npt.NDArray[np.float64]
+LogLikelihood = Callable[[Floats], tuple[float, Floats]]
+
+# A likelihood without a top lets a search run off to infinity; its start, times or divided by 1,000, is as good.
+REACH: Final = float(np.log(1_000.0))
+FLAT: Final = 1e-4
+ATTEMPTS: Final = 5
+
+
+def maximise(log_likelihood: LogLikelihood, start: Floats, sample_size: float, strength: float = 0.0) -> Floats:
+    """The theta that maximises log likelihood - strength * ||theta - start||^2.
+
+    Args:
+        log_likelihood: of theta (k,), giving the value and its gradient (k,).
+        start: where to begin, (k,), and with a strength what to shrink towards.
+        sample_size: how many observations the likelihood sums over; the gradient is judged per observation.
+        strength: weight of the penalty, 0 or more.
+
+    Raises:
+        ArithmeticError: the gradient is not flat where the search ended.
+    """
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        value, gradient = log_likelihood(theta)
+        away = theta - start
+        # Per observation, so that one tolerance suits a club of ten and a union of millions.
+        scale = 1.0 + sample_size
+        return float(strength * away @ away - value) / scale, (2.0 * strength * away - gradient) / scale
+
+    box, theta = Bounds(start - REACH, start + REACH), start
+    for _ in range(ATTEMPTS):
+        found = minimize(loss, theta, jac=True, method="L-BFGS-B", bounds=box, options={"ftol": 1e-14, "gtol": 1e-8})
+        theta = np.asarray(found.x, dtype=np.float64)
+        # Not found.success, which takes any last small step for the end, and rounding at the end for a failure.
+        downhill = np.clip(theta - found.jac, box.lb, box.ub) - theta
+        if np.abs(downhill).max() < FLAT:
+            return theta
+    raise ArithmeticError(f"no parameters of greatest likelihood for {sample_size:.0f} observations: {found.message}")

@@ -1,0 +1,163 @@
+"""Records as nodes: whole numbers in one fixed order, so that identity is arithmetic and never depends on the order of rows.
+
+Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here: what
+an equal value means (`evidence.py`).
+
+Nodes are numbered by tenant, service (SCL before TEETIME before MESSAGING before CRM) and record id: numbers by their value,
+then texts. "First record" and "lowest key" everywhere in identity mean the lowest node.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.vocabulary import Service
+
+Ints = npt.NDArray[np.int32]
+Codes = npt.NDArray[np.int8]
+Longs = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+SERVICES: Final = pa.array([str(service) for service in Service])
+_VALUES: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
+_DIGITS: Final = "^[0-9]+$"
+_AFTER_ALL_NUMBERS: Final = 2**31 - 1
+
+
+class Nodes(NamedTuple):
+    """Every record of the tenants, in node order, n of them.
+
+    Attributes:
+        tenant_ids: the tenants, sorted.
+        min_confidence: a fraction per tenant.
+        tenant: position in `tenant_ids`, (n,).
+        service: position in `SERVICES`, (n,).
+        record_id: text, (n,).
+        codes: per kind of value (auth_user_id, email, phone_number, first_name, last_name) a number for the record's
+            value, equal exactly where the values are equal, -1 where there is none, (n,).
+        values: per kind of value, the value each code stands for.
+    """
+
+    tenant_ids: pa.StringArray
+    min_confidence: Floats
+    tenant: Ints
+    service: Codes
+    record_id: pa.StringArray
+    codes: dict[str, Ints]
+    values: dict[str, pa.StringArray]
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return len(self.tenant)
+
+    def keys(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
+        """tenant_id, service and record_id of some nodes, or of all; null where a node is -1."""
+        wanted = slice(None) if nodes is None else nodes
+        absent = None if nodes is None else nodes < 0
+        columns = {
+            "tenant_id": self.tenant_ids.take(pa.array(self.tenant[wanted], mask=absent)),
+            "service": SERVICES.take(pa.array(self.service[wanted], mask=absent)),
+            "record_id": self.record_id if nodes is None else self.record_id.take(pa.array(nodes, mask=absent)),
+        }
+        return pa.table(columns)
+
+
+def read_nodes(records: pa.Table, tenants: pa.Table) -> Nodes:
+    """The records of the listed tenants as nodes; records of other tenants are left out.
+
+    Raises:
+        ValueError: two records have one key, or a service is unknown.
+    """
+    tenants = tenants.sort_by("tenant_id")
+    tenant_ids = as_text(tenants, "tenant_id")
+    tenant = pc.index_in(as_text(records, "tenant_id"), tenant_ids)
+    if tenant.null_count:
+        records, tenant = records.filter(tenant.is_valid()), tenant.drop_null()
+    service = _positions(as_text(records, "service"), SERVICES, "service").astype(np.int8)
+    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + service
+    order = _order(scope, as_text(records, "record_id"))
+    record_id = as_text(records, "record_id").take(pa.array(order))
+    scope = scope[order]
+    _refuse_repeated_keys(scope, record_id)
+    encoded = _encode(records, order)
+    return Nodes(
+        tenant_ids,
+        tenants["min_confidence"].to_numpy().astype(np.float64),
+        (scope // len(SERVICES)).astype(np.int32),
+        (scope % len(SERVICES)).astype(np.int8),
+        record_id,
+        {kind: codes for kind, (codes, _) in encoded.items()},
+        {kind: values for kind, (_, values) in encoded.items()},
+    )
+
+
+def as_text(table: pa.Table, column: str) -> pa.StringArray:
+    """A column as one array of strings, whatever string type it came in."""
+    chunks = table[column].cast(pa.string()).combine_chunks()
+    return chunks if isinstance(chunks, pa.Array) else pa.concat_arrays(chunks.chunks)
+
+
+def _positions(values: pa.StringArray, known: pa.StringArray, what: str) -> npt.NDArray[np.int64]:
+    positions = pc.index_in(values, known)
+    if positions.null_count:
+        raise ValueError(f"unknown {what}: expected one of {', '.join(known.to_pylist())}")
+    return positions.to_numpy().astype(np.int64)
+
+
+def _order(scope: Longs, record_id: pa.StringArray) -> Ints:
+    """Positions of the records in node order: two numbers without leading zeros compare as their lengths, then as text."""
+    is_number = pc.match_substring_regex(record_id, _DIGITS)
+    stripped = pc.if_else(is_number, pc.utf8_ltrim(record_id, "0"), record_id)
+    length = pc.if_else(is_number, pc.binary_length(stripped), _AFTER_ALL_NUMBERS).to_numpy()
+    keys = pa.table({"scope": (scope << 32) | length, "stripped": stripped, "record_id": record_id})
+    sort_keys = [("scope", "ascending"), ("stripped", "ascending"), ("record_id", "ascending")]
+    if stripped.equals(record_id):
+        sort_keys.pop()
+    order: Ints = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(np.int32)
+    return order
+
+
+def _refuse_repeated_keys(scope: Longs, record_id: pa.StringArray) -> None:
+    same_text = pc.equal(record_id[1:], record_id[:-1]).to_numpy(zero_copy_only=False)
+    if len(record_id) and bool((same_text & (scope[1:] == scope[:-1])).any()):
+        raise ValueError("two records have the same tenant, service and record id: pass one row per record")
+
+
+def _encode(records: pa.Table, order: Ints) -> dict[str, tuple[Ints, pa.StringArray]]:
+    def encode(kind: str) -> tuple[Ints, pa.StringArray]:
+        encoded = as_text(records, kind).dictionary_encode()
+        return encoded.indices.fill_null(-1).to_numpy()[order], encoded.dictionary
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(_VALUES, pool.map(encode, _VALUES), strict=True))
+
+
+def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -> Ints:
+    """The node of each row of `wanted` (tenant_id, service, record_id), -1 where no such record is in `nodes`."""
+    result = np.full(wanted.num_rows, -1, np.int32)
+    if not wanted.num_rows:
+        return result
+    tenant = pc.index_in(as_text(wanted, "tenant_id"), nodes.tenant_ids)
+    service = pc.index_in(as_text(wanted, "service"), SERVICES)
+    con.register("all_nodes", _located(pa.array(nodes.tenant), pa.array(nodes.service), nodes.record_id))
+    con.register("wanted_nodes", _located(tenant, service, as_text(wanted, "record_id")))
+    found = con.sql(
+        "select wanted.position, node.position as node from wanted_nodes as wanted"
+        " join all_nodes as node using (tenant, service, record_id)"
+    ).to_arrow_table()
+    result[found["position"].to_numpy()] = found["node"].to_numpy()
+    con.unregister("all_nodes")
+    con.unregister("wanted_nodes")
+    return result
+
+
+def _located(tenant: pa.Array, service: pa.Array, record_id: pa.StringArray) -> pa.Table:
+    position = np.arange(len(record_id), dtype=np.int32)
+    return pa.table({"tenant": tenant, "service": service, "record_id": record_id, "position": position})

@@ -1,0 +1,123 @@
+"""Phone numbers settled in whole columns: the few patterns that nearly every spelling falls under.
+
+Belongs here: what a handful of passes over a column can prove. Does not belong here: any number that leaves a doubt,
+which `phones.py` reads on its own; to leave one open is never wrong.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import reduce
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from phonenumbers import SUPPORTED_REGIONS
+
+from crm_pipeline.domain.numbering_plans import NEVER, Kind, Region, calling_code_of, plan_of_code, plan_of_region
+
+LONGEST_SPELLING: Final = 250
+PLAIN: Final = re.compile(r"\+?[0-9]{3,}")
+# phonenumbers drops "x", "~" and the katakana dash too, but they may begin an extension or end the number.
+_ASCII_PUNCTUATION: Final = b" ()./[]-"
+PUNCTUATION: Final = _ASCII_PUNCTUATION.decode() + "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+# Fewer numbers than this are read one by one in the time it takes to compile their patterns for a column.
+_WORTH_A_COLUMN: Final = 300
+
+
+def without_punctuation(values: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
+    """The spellings, the plain ones reduced to digits and plus, and which ones those are."""
+    dialled = _without_bytes(values, _ASCII_PUNCTUATION)
+    is_short = pc.less_equal(pc.binary_length(values), LONGEST_SPELLING)
+    is_plain = pc.and_(is_short, pc.match_substring_regex(dialled, f"^(?:{PLAIN.pattern})$"))
+    return pc.if_else(is_plain, dialled, values), is_plain
+
+
+def _without_bytes(values: pa.StringArray, unwanted: bytes) -> pa.StringArray:
+    """The spellings without some ASCII characters, null as empty: half the time of a pattern."""
+    _, ends, text = values.buffers()
+    if text is None:
+        return pc.fill_null(values, "")
+    characters = np.frombuffer(text, np.uint8)
+    wanted = ~np.isin(np.arange(256), list(unwanted))[characters]
+    moved = np.zeros(len(characters) + 1, np.int32)
+    np.cumsum(wanted, out=moved[1:])
+    ends = moved[np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]]
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(characters[wanted]))
+
+
+def numbers_in_columns(
+    dialled: pa.StringArray, is_plain: pa.BooleanArray, regions: pa.StringArray
+) -> Iterator[tuple[npt.NDArray[np.int64], pa.StringArray]]:
+    """Row numbers, and the valid numbers they hold, wherever one pass over a column leaves no doubt."""
+    read_by = pc.if_else(pc.starts_with(dialled, "+"), pc.utf8_slice_codeunits(dialled, 0, 4), regions)
+    for head, rows in _groups(pc.if_else(is_plain, read_by, None)):
+        if len(rows) >= _WORTH_A_COLUMN:
+            numbers = _settle(dialled.take(rows), head)
+            sure = numbers.is_valid()
+            yield rows[sure.to_numpy(zero_copy_only=False)], numbers.drop_null()
+
+
+def _groups(heads: pa.StringArray) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """The rows to be read by each plan: `+44` where they state that code, `GB` where they are read in that region."""
+    encoded = heads.dictionary_encode()
+    plans = [_plan_name(head) for head in encoded.dictionary.to_pylist()]
+    names = sorted({name for name in plans if name})
+    number_of = np.array([names.index(name) if name else -1 for name in plans] + [-1])
+    numbers = number_of[encoded.indices.fill_null(len(plans)).to_numpy()]
+    by_plan = np.argsort(numbers, kind="stable")
+    ends = np.searchsorted(numbers[by_plan], np.arange(-1, len(names)), side="right")
+    for name, start, end in zip(names, ends[:-1], ends[1:], strict=True):
+        yield name, by_plan[start:end]
+
+
+def _plan_name(head: str) -> str | None:
+    if not head.startswith("+"):
+        return head if head in SUPPORTED_REGIONS else None
+    code = calling_code_of(head[1:])
+    return f"+{code}" if code else None
+
+
+def _settle(dialled: pa.StringArray, name: str) -> pa.StringArray:
+    """The valid numbers among those read by one plan, null where the plainest reading might not be the right one."""
+    if name.startswith("+"):
+        plan, digits = plan_of_code(name[1:]), pc.utf8_slice_codeunits(dialled, len(name))
+        sure = pc.starts_with(dialled, name)
+    else:
+        plan, digits = plan_of_region(name), dialled
+        sure = pc.invert(_begin(dialled, f"{plan.calling_code}|{plan.international_prefix.pattern}"))
+    if plan.trunk_rewrite:
+        sure = pc.and_(
+            sure, pc.equal(_without(digits, plan.trunk_prefix), _without(digits, plan.trunk_prefix, keep=True))
+        )
+    digits = _without(digits, plan.trunk_prefix)
+    lengths = pc.binary_length(digits)
+    sure = pc.and_(sure, pc.is_in(lengths, value_set=pa.array(plan.lengths, pa.int32())))
+    sure = pc.and_(sure, _are_valid_in(plan.region, digits, lengths))
+    return pc.if_else(sure, pc.binary_join_element_wise(f"+{plan.calling_code}", digits, ""), None)
+
+
+def _are_valid_in(region: Region, digits: pa.StringArray, lengths: pa.Int32Array) -> pa.BooleanArray:
+    """Whether the digits are surely a mobile or fixed-line number, of this region or of one asked before it."""
+    sure = reduce(pc.or_, (_are_of(kind, digits, lengths) for kind in region.personal), pa.scalar(False))
+    sure = pc.and_(sure, _are_of(region.general, digits, lengths))
+    if region.leading:
+        sure = pc.and_(sure, _begin(digits, region.leading))
+    return pc.and_(sure, pc.invert(_begin(digits, region.decided_before))) if region.decided_before else sure
+
+
+def _are_of(kind: Kind, digits: pa.StringArray, lengths: pa.Int32Array) -> pa.BooleanArray:
+    possible = pc.is_in(lengths, value_set=pa.array(kind.lengths, pa.int32()))
+    return pc.and_(possible, pc.match_substring_regex(digits, f"^(?:{kind.pattern})$"))
+
+
+def _begin(digits: pa.StringArray, pattern: str) -> pa.BooleanArray:
+    return pc.match_substring_regex(digits, f"^(?:{pattern})")
+
+
+def _without(digits: pa.StringArray, prefix: re.Pattern[str], *, keep: bool = False) -> pa.StringArray:
+    """The digits after a prefix, with `keep` after what the last group of the prefix took."""
+    if prefix.pattern == NEVER:
+        return digits
+    return pc.replace_substring_regex(digits, f"^(?:{prefix.pattern})", rf"\{prefix.groups}" if keep else "")

@@ -1,0 +1,87 @@
+"""Members: the hazard that a membership is not renewed, and the terms that raise it.
+
+Here: the prior hazard by renewal number and the one table of terms, with their words. Not here: finding out which
+terms hold (facts of activity and payment), hazards per tier, members who gave notice (`churn`).
+
+The hazard is the shifted beta-geometric's (Fader and Hardie 2007, "How to project customer retention", Journal of
+Interactive Marketing 21): whoever has renewed often is likelier to renew again. The terms' log odds are a stated
+judgement until enough lapses allow a fit.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+Floats = npt.NDArray[np.float64]
+
+GAMMA: Final = 0.668
+DELTA: Final = 3.806
+RENEWAL: Final = "renewal"
+
+
+class MemberTerm(NamedTuple):
+    """A reason to expect a lapse: what it adds to the log odds, and how a club manager would say it."""
+
+    code: str
+    log_odds: float
+    words: str
+
+
+MEMBER_TERMS: Final = (
+    MemberTerm("overdue_1_30", 0.7, "Fee overdue by up to 30 days"),
+    MemberTerm("overdue_31_60", 1.4, "Fee overdue by 31 to 60 days"),
+    MemberTerm("overdue_over_60", 2.5, "Fee overdue by more than 60 days"),
+    MemberTerm("no_play_60", 0.8, "No round for 60 days of the season"),
+    MemberTerm("play_rate_dropped", 0.5, "Plays less than half as much as a year ago"),
+    MemberTerm("no_competition_180", 0.4, "Stopped entering competitions"),
+    MemberTerm("no_click_90", 0.2, "No longer opens our links"),
+    MemberTerm("suspended", 1.5, "Membership suspended"),
+)
+
+
+class MemberChurn(NamedTuple):
+    """Probability (n,) of a lapse, and the log odds it is the sum of: (n,) by `RENEWAL` and every term's code."""
+
+    probability: Floats
+    contributions: dict[str, Floats]
+
+
+def renewal_hazard(renewal_number: npt.ArrayLike, gamma: npt.ArrayLike = GAMMA, delta: npt.ArrayLike = DELTA) -> Floats:
+    """Probability (n,) that renewal n, at least 1, is missed: gamma / (gamma + delta + n - 1).
+
+    `gamma` and `delta` may be arrays too, one per member, where tiers differ.
+    """
+    n = np.maximum(np.asarray(renewal_number, dtype=np.float64), 1.0)
+    gamma = np.asarray(gamma, dtype=np.float64)
+    return np.asarray(gamma / (gamma + np.asarray(delta, dtype=np.float64) + n - 1.0))
+
+
+def member_churn(
+    renewal_number: npt.ArrayLike,
+    flags: Mapping[str, npt.ArrayLike],
+    gamma: npt.ArrayLike = GAMMA,
+    delta: npt.ArrayLike = DELTA,
+) -> MemberChurn:
+    """Probability that a membership is not renewed: expit(logit(hazard) + the terms that hold).
+
+    Args:
+        renewal_number: number of the next renewal, (n,), at least 1.
+        flags: for a term's code whether it holds, (n,); a term not given holds for nobody.
+        gamma: of the hazard, one or (n,).
+        delta: likewise.
+
+    Raises:
+        ValueError: a flag is no term's code.
+    """
+    unknown = flags.keys() - {term.code for term in MEMBER_TERMS}
+    if unknown:
+        raise ValueError(f"no such member terms: {', '.join(sorted(unknown))}")
+    hazard = renewal_hazard(renewal_number, gamma, delta)
+    contributions = {RENEWAL: np.log(hazard) - np.log1p(-hazard)}
+    for term in MEMBER_TERMS:
+        holds = np.asarray(flags.get(term.code, False), dtype=np.bool_)
+        contributions[term.code] = np.broadcast_to(term.log_odds * holds, hazard.shape)
+    return MemberChurn(np.asarray(expit(sum(contributions.values()))), contributions)

@@ -1,0 +1,132 @@
+"""Questions for a person: what was refused, looks odd or is no evidence, why, and the row that would settle it.
+
+Belongs here: what is asked, and opening and closing against the questions of former runs. Does not belong here: the refusals
+themselves (`conflicts.py`, `decisions.py`, `evidence.py`).
+
+An AMBIGUOUS pair is settled by ALWAYS, and every other pair by NEVER, the answer that can never join two people. A shared
+auth_user_id cannot be suppressed, so a decision about any two of the records that carry it settles it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from crm_pipeline.domain.clusters import Clusters
+from crm_pipeline.domain.conflicts import names_agree
+from crm_pipeline.domain.decisions import Decisions, pair_nodes
+from crm_pipeline.domain.evidence import AUTH_USER_ID, COLUMNS, MOST_CARRIERS, Usable
+from crm_pipeline.domain.links import Links
+from crm_pipeline.domain.nodes import Longs, Nodes
+from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, PHONE, RULES
+from crm_pipeline.tables import identities
+from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.vocabulary import ReviewKind
+
+_QUESTIONS_SQL: Final = Path(__file__).with_name("questions.sql").read_text(encoding="utf-8")
+_REVIEWS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_SHOWN_CARRIERS: Final = 10
+
+
+class Doubt(NamedTuple):
+    """A pair of nodes to ask about, its rule, and the two nodes that cannot be one person (-1 where there are none)."""
+
+    kind: str
+    first: int
+    second: int
+    rule: int
+    witness_first: int = -1
+    witness_second: int = -1
+    cannot_link: str | None = None
+
+
+class Findings(NamedTuple):
+    """What there is to ask about."""
+
+    usable: dict[str, Usable]
+    decisions: Decisions
+    clusters: Clusters
+    links: Links
+
+
+def identity_reviews(
+    con: duckdb.DuckDBPyConnection, nodes: Nodes, findings: Findings, previous_reviews: pa.Table, as_of: datetime
+) -> pa.Table:
+    """All rows of `identity_reviews`: those asked now are open; those that no longer are get closed; closed ones stay."""
+    doubts = [*findings.clusters.refusals, *_refused_decisions(findings.decisions), *_names_that_differ(nodes, findings.links)]
+    relations = {
+        "doubtful_pairs": _doubtful_pairs(nodes, doubts),
+        "shared_carriers": _shared_carriers(nodes, findings),
+        "previous_reviews": previous_reviews,
+        "tenants": pa.table({"tenant_id": nodes.tenant_ids}),
+    }
+    for name, table in relations.items():
+        con.register(name, table)
+    params = {"most_carriers": MOST_CARRIERS, "shown_carriers": _SHOWN_CARRIERS}
+    con.register("questions", con.sql(_QUESTIONS_SQL, params=params).to_arrow_table())
+    reviews = con.sql(_REVIEWS_SQL, params={"as_of": as_of}).to_arrow_table()
+    for name in (*relations, "questions"):
+        con.unregister(name)
+    return reviews.cast(arrow_schema(identities.identity_reviews))
+
+
+def _refused_decisions(decisions: Decisions) -> Iterable[Doubt]:
+    for pairs, cannot_link in ((decisions.against_auth, "AUTH_USER_ID"), (decisions.against_never, "NEVER")):
+        for one, other in zip(*(nodes.tolist() for nodes in pair_nodes(pairs)), strict=True):
+            yield Doubt(ReviewKind.REJECTED_ALWAYS, one, other, ALWAYS, one, other, cannot_link)
+
+
+def _names_that_differ(nodes: Nodes, links: Links) -> Iterable[Doubt]:
+    """Links by email or phone alone between records whose first names are present and do not agree."""
+    code = nodes.codes["first_name"]
+    record = np.flatnonzero((links.rule == EMAIL) | (links.rule == PHONE))
+    partner = links.to[record]
+    differ = (code[record] >= 0) & (code[partner] >= 0) & (code[record] != code[partner])
+    record, partner = record[differ], partner[differ]
+    names = nodes.values["first_name"].to_pylist() if len(record) else []
+    for one, other in zip(np.minimum(record, partner).tolist(), np.maximum(record, partner).tolist(), strict=True):
+        if not names_agree(names[code[one]], names[code[other]]):
+            yield Doubt(ReviewKind.NAMES_DIFFER, one, other, int(links.rule[one if links.to[one] == other else other]))
+
+
+def _doubtful_pairs(nodes: Nodes, doubts: list[Doubt]) -> pa.Table:
+    kind, first, second, rule, witness_first, witness_second, cannot_link = (
+        zip(*doubts, strict=True) if doubts else ((),) * len(Doubt._fields)
+    )
+    keys = [nodes.keys(np.array(side, np.int64)) for side in (first, second, witness_first, witness_second)]
+    columns = {"tenant_id": keys[0]["tenant_id"], "kind": pa.array([str(k) for k in kind], pa.string())}
+    columns |= {"rule": pa.array([str(RULES[r]) for r in rule], pa.string())}
+    columns |= {"confidence": pa.array(CONFIDENCE[np.array(rule, np.int64)])}
+    columns |= {"cannot_link": pa.array(cannot_link, pa.string())}
+    for prefix, one, other in (("", keys[0], keys[1]), ("witness_", keys[2], keys[3])):
+        for side, key in (("a", one), ("b", other)):
+            columns |= {f"{prefix}service_{side}": key["service"], f"{prefix}record_id_{side}": key["record_id"]}
+    return pa.table(columns)
+
+
+def _shared_carriers(nodes: Nodes, findings: Findings) -> pa.Table:
+    """Every record that carries a shared value nobody has decided about."""
+    tables = []
+    for kind, column in COLUMNS.items():
+        carriers = findings.usable[kind].shared
+        is_open = ~carriers.is_suppressed
+        if kind == AUTH_USER_ID:
+            is_open &= ~np.isin(carriers.value, _decided_auth(nodes, findings.decisions))
+        node = carriers.node[is_open]
+        keys = nodes.keys(node).append_column("node", pa.array(node))
+        keys = keys.append_column("kind", pa.repeat(kind, len(node)))
+        tables.append(keys.append_column("value", nodes.values[column].take(pa.array(nodes.codes[column][node]))))
+    return pa.concat_tables(tables)
+
+
+def _decided_auth(nodes: Nodes, decisions: Decisions) -> Longs:
+    """The auth_user_ids two of whose records an operator decided about, as `Carriers.value`."""
+    one, other = pair_nodes(np.concatenate(decisions))
+    auth: npt.NDArray[np.int32] = nodes.codes["auth_user_id"]
+    same = (auth[one] == auth[other]) & (auth[one] >= 0)
+    return (nodes.tenant[one[same]].astype(np.int64) << 32) | auth[one[same]]

@@ -1,0 +1,136 @@
+"""One refresh from the command line: the refresh job run through Dagster in this process, and what came of it."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+
+from crm_pipeline.assets.published import PROFILES, TIMELINE
+from crm_pipeline.assets.refresh import discover_tenants, range_tags
+from crm_pipeline.assets.snapshots import FRESH
+from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
+from crm_pipeline.definitions import build_defs
+from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.settings import Settings
+from crm_pipeline.workplace import open_instance, process_tag
+
+REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}
+"""Lets the UI count a run made here among the code location's own."""
+
+
+@dataclass
+class Outcome:
+    """What one refresh did: the faults to name, rows changed in the published tables, seconds."""
+
+    as_of: datetime
+    faults: list[str] = field(default_factory=list)
+    published_rows: int = 0
+    seconds: float = 0.0
+
+
+class UnknownTenantError(Exception):
+    """A tenant nobody knows."""
+
+
+def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[str], *, dry_run: bool) -> Outcome:
+    """Refresh these tenants, or all where none is named. A dry run works on a copy of the lake and publishes nothing."""
+    started = time.monotonic()
+    outcome = Outcome(as_of=settings.as_of or datetime.now(UTC))
+    tags = {AS_OF_TAG: outcome.as_of.isoformat(), BELIEVE_TAG: ",".join(believe), **process_tag(), **REPOSITORY_TAG}
+    with _instance_of(settings, dry_run=dry_run) as instance:
+        known = _known_tenants(instance, settings, outcome)
+        if unknown := sorted(set(tenants) - set(known)):
+            raise UnknownTenantError(f"no such tenant: {', '.join(unknown)}; known are {', '.join(known)}")
+        for keys in _neighbours(known, tenants or known):
+            _execute(instance, settings, {**tags, **range_tags(keys)}, outcome, dry_run=dry_run)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+@contextmanager
+def rehearsal(settings: Settings) -> Iterator[Settings]:
+    """The same settings on a copy of the lake, which ends with the body."""
+    with tempfile.TemporaryDirectory(prefix="crm-pipeline-dry-run-", dir=settings.home) as folder:
+        lake = Path(folder) / "lake"
+        if Path(settings.lake_url).is_dir():
+            shutil.copytree(settings.lake_url, lake)
+        yield replace(settings, lake_url=str(lake))
+
+
+@contextmanager
+def _instance_of(settings: Settings, *, dry_run: bool) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance; for a dry run one that forgets."""
+    with open_instance(settings) as instance:
+        if not dry_run:
+            yield instance
+            return
+        with dg.DagsterInstance.ephemeral() as passing:
+            name = str(TENANTS.name)
+            passing.add_dynamic_partitions(name, list(instance.get_dynamic_partitions(name)))
+            yield passing
+
+
+def _known_tenants(instance: dg.DagsterInstance, settings: Settings, outcome: Outcome) -> list[str]:
+    try:
+        return discover_tenants(instance, Sources(settings.sources))
+    except SourceError as error:
+        known = list(instance.get_dynamic_partitions(str(TENANTS.name)))
+        if not known:
+            raise
+        outcome.faults.append(str(error))
+        return known
+
+
+def _neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
+    """The wanted tenants in groups that are neighbours among the known ones, since a run takes a range."""
+    places = sorted(known.index(tenant) for tenant in set(wanted))
+    for _, group in groupby(enumerate(places), key=lambda item: item[1] - item[0]):
+        yield [known[place] for _, place in group]
+
+
+def _execute(
+    instance: dg.DagsterInstance, settings: Settings, tags: dict[str, str], outcome: Outcome, *, dry_run: bool
+) -> None:
+    job = build_defs(settings).resolve_job_def("refresh")
+    unpublished = [
+        key for key in job.asset_layer.executable_asset_keys if key.path[-1] not in (PROFILES.name, TIMELINE.name)
+    ]
+    result = job.execute_in_process(
+        instance=instance, raise_on_error=False, tags=tags, asset_selection=unpublished if dry_run else None
+    )
+    for evaluation in result.get_asset_check_evaluations():
+        if evaluation.check_name == FRESH and not evaluation.passed:
+            outcome.faults.append(str(evaluation.metadata["reason"].value))
+    for event in result.all_events:
+        if event.is_step_failure:
+            outcome.faults.append(f"{event.step_key}: {_said_by(event.step_failure_data)}")
+    if not result.success and not outcome.faults:
+        outcome.faults.append("the run failed before its first step; see its log in Dagster")
+    outcome.published_rows += _published_rows(result)
+
+
+def _published_rows(result: dg.ExecuteInProcessResult) -> int:
+    rows = 0
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        if event.asset_key and event.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
+            rows += sum(int(str(metadata[kind].value)) for kind in ("rows_added", "rows_changed", "rows_removed"))
+    return rows
+
+
+def _said_by(failure: StepFailureData) -> str:
+    """What a failed step has to say: its own words where it chose them, else the error it met."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip().splitlines()[0] if error else "failed"

@@ -1,0 +1,45 @@
+"""Synthetic clubs: sources to run the pipeline on, and the truth about who is who, which the pipeline never reads.
+
+Belongs here: the one call others use. How clubs, people and what they do come about is in the modules beside this one:
+`make` says in which order.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from crm_pipeline.sample.clubs import Club, blocks, found_clubs
+from crm_pipeline.sample.make import make_block
+from crm_pipeline.sample.office import club_columns, suppressed_columns
+from crm_pipeline.sample.write import SampleFiles
+from crm_pipeline.tables import crm
+
+__all__ = ["Club", "generate", "generate_for"]
+
+
+def generate(*, tenants: int, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
+    """Write `tenants` made-up clubs to `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
+
+    The same arguments always give the same bytes. Memory does not grow with `people` or `events`.
+
+    Args:
+        tenants: how many clubs; a few are big, most are small.
+        people: how many persons there are in all clubs together, each known to one to four services.
+        events: about how many rows the event tables have in all.
+        seed: what chance starts from.
+        out: a folder; files of an earlier sample in it are replaced.
+        until: the last moment the data know of, with a zone.
+    """
+    generate_for(found_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until)
+
+
+def generate_for(clubs: Sequence[Club], *, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
+    """`generate` for clubs of your own, the biggest first."""
+    if until.tzinfo is None:
+        raise ValueError(f"until {until} has no time zone: say which, for example {until.isoformat()}Z")
+    with SampleFiles(out) as files:
+        now = int(until.timestamp())
+        files.write(crm.tenant, club_columns(clubs, now))
+        files.write(crm.suppressed_identifier, suppressed_columns(clubs, now))
+        for block in blocks(clubs, people, events, seed, until):
+            make_block(block, files)

@@ -1,0 +1,183 @@
+"""Contracts of members: when they joined, when they pay, and when and how they leave.
+
+Every anniversary is a decision: a member leaves at it with a probability of their own, so those who have stayed longest
+leave least. Leavers play less long before. The rows that tell of a contract are made in `ledger` and `records`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crm_pipeline.sample.chance import DAY, Flags, Ints, between, delays, happens, pick
+from crm_pipeline.sample.clubs import Block
+from crm_pipeline.sample.rows import NULL
+from crm_pipeline.vocabulary import MembershipStatus
+
+TIERS: Final = ("Full", "Weekday", "Senior", "Junior", "Social")
+_TIER_SHARES: Final = (0.5, 0.2, 0.15, 0.07, 0.08)
+_GREEN_FEES_A_YEAR: Final = np.array((30, 22, 18, 6, 3))
+
+_YEAR, _LAST_DAY = 365 * DAY, 28
+_JOINED_BEFORE, _MEAN_YEARS, _MOST_YEARS = 0.55, 5, 25
+_LEAVING_A, _LEAVING_B, _MOST_RENEWALS = 0.9, 4.5, 60
+_RESIGNS, _RESIGNS_AT_ONCE, _SUSPENDED, _PENDING = 0.6, 0.5, 0.015, 0.6
+_PAYS_AFTER, _GRACE, _PROCESSING, _QUIET = 10 * DAY, 90 * DAY, 21 * DAY, 240 * DAY
+LOOKS_AHEAD: Final = 14 * DAY
+"""How far ahead people book."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """One contract for everybody of a block; only those of members mean anything.
+
+    `first_due` counts the anniversary that is the first of the history, `paid_dues` how many were paid from it on, each
+    `pays_after` its day. `unpaid_on` is the day of a due not paid, if any.
+    """
+
+    joined: Ints
+    tier: Ints
+    fee: Ints
+    status: npt.NDArray[np.str_]
+    renews_on: Ints
+    ended: Ints
+    notice: Ints
+    first_due: Ints
+    paid_dues: Ints
+    pays_after: Ints
+    unpaid_on: Ints
+    plays_until: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """What chance decided; the rest of a contract follows."""
+
+    until: int
+    joined: Ints
+    first_due: Ints
+    last_due: Ints
+    leaves_at: Ints
+    resigns: Flags
+    notice: Ints
+    pays_after: Ints
+    is_pending: Flags
+    is_suspended: Flags
+    resigns_at_once: Flags
+
+    @property
+    def leaves_on(self) -> Ints:
+        return anniversary(self.joined, self.leaves_at)
+
+    @property
+    def left(self) -> Flags:
+        return np.asarray(self.leaves_at <= self.last_due)
+
+    @property
+    def pays_late(self) -> Flags:
+        due = anniversary(self.joined, self.last_due) + self.pays_after > self.until
+        return np.asarray(due & ~self.left & (self.last_due >= self.first_due))
+
+    @property
+    def gave_notice(self) -> Flags:
+        return np.asarray(self.resigns & (self.notice <= self.until) & ~self.is_pending)
+
+    @property
+    def resigned(self) -> Flags:
+        return np.asarray(self.gave_notice & (self.left | self.resigns_at_once))
+
+    @property
+    def lapsed(self) -> Flags:
+        return np.asarray(self.left & ~self.resigns & (self.leaves_on + _GRACE <= self.until))
+
+    @property
+    def owes_since(self) -> Ints:
+        """The day of the due not paid."""
+        owes = self.pays_late | (self.left & ~self.resigned & ~self.lapsed)
+        due = np.where(self.left, self.leaves_on, anniversary(self.joined, self.last_due))
+        return np.where(self.is_pending, self.joined, np.where(owes, due, NULL))
+
+
+def draw_contracts(block: Block) -> Contracts:
+    """A contract for each of the people."""
+    made = _decide(block)
+    ended = np.where(made.resigned, made.leaves_on, np.where(made.lapsed, made.leaves_on + _GRACE, NULL))
+    renews_at = np.where(made.left, made.leaves_at, made.last_due + ~made.pays_late)
+    tier = pick(block.rng, _TIER_SHARES, block.count)
+    quiet_before = between(block.rng, 0, _QUIET, block.count)
+    return Contracts(
+        joined=made.joined,
+        tier=tier,
+        fee=_GREEN_FEES_A_YEAR[tier] * block.club.country.green_fee_cents,
+        status=_status(made),
+        renews_on=anniversary(made.joined, renews_at),
+        ended=ended,
+        notice=np.where(made.gave_notice, np.maximum(made.notice, made.joined), NULL),
+        first_due=made.first_due,
+        paid_dues=np.minimum(made.last_due - made.pays_late, made.leaves_at - 1) - made.first_due + 1,
+        pays_after=made.pays_after,
+        unpaid_on=made.owes_since,
+        plays_until=np.minimum(made.leaves_on - quiet_before, block.until + LOOKS_AHEAD),
+    )
+
+
+def _decide(block: Block) -> _Decisions:
+    rng, count = block.rng, block.count
+    joined = _joined(block)
+    first_due = _years_between(joined, block.start) + 1
+    leaving = np.maximum(rng.beta(_LEAVING_A, _LEAVING_B + first_due - 1), 1 / _MOST_RENEWALS)
+    leaves_at = first_due + np.minimum(rng.geometric(leaving), _MOST_RENEWALS) - 1
+    return _Decisions(
+        until=block.until,
+        joined=joined,
+        first_due=first_due,
+        last_due=_years_between(joined, block.until),
+        leaves_at=leaves_at,
+        resigns=happens(rng, _RESIGNS, count),
+        notice=anniversary(joined, leaves_at) - between(rng, 20 * DAY, 90 * DAY, count),
+        pays_after=delays(rng, _PAYS_AFTER, count),
+        is_pending=(joined > block.until - _PROCESSING) & happens(rng, _PENDING, count),
+        is_suspended=happens(rng, _SUSPENDED, count),
+        resigns_at_once=happens(rng, _RESIGNS_AT_ONCE, count),
+    )
+
+
+def _joined(block: Block) -> Ints:
+    """Some before the history, some in it; never late in a month, so that every year has the day."""
+    rng, count = block.rng, block.count
+    long_ago = block.start - delays(rng, _MEAN_YEARS * _YEAR, count) % (_MOST_YEARS * _YEAR)
+    joined = np.where(
+        happens(rng, _JOINED_BEFORE, count), long_ago, between(rng, block.start, block.until - DAY, count)
+    )
+    day = (joined // DAY).astype("M8[D]")
+    late = np.maximum((day - day.astype("M8[M]")).astype(np.int64) + 1 - _LAST_DAY, 0)
+    return np.asarray((day.astype(np.int64) - late) * DAY + joined % DAY)
+
+
+def anniversary(joined: Ints, years: Ints) -> Ints:
+    """The same day and time, `years` later."""
+    day = (joined // DAY).astype("M8[D]")
+    month = day.astype("M8[M]")
+    later = (month + 12 * years).astype("M8[D]") + (day - month)
+    return np.asarray(later.astype(np.int64) * DAY + joined % DAY)
+
+
+def _years_between(joined: Ints, moment: int) -> Ints:
+    """Whole years, 0 before the first."""
+    months = (np.datetime64(moment, "s").astype("M8[M]") - (joined // DAY).astype("M8[D]").astype("M8[M]")).astype(int)
+    years = months // 12
+    return np.asarray(np.maximum(years - (anniversary(joined, years) > moment), 0))
+
+
+def _status(made: _Decisions) -> npt.NDArray[np.str_]:
+    first_that_holds = {
+        MembershipStatus.PENDING: made.is_pending,
+        MembershipStatus.RESIGNED: made.resigned,
+        MembershipStatus.LAPSED: made.lapsed,
+        MembershipStatus.OVERDUE: made.owes_since != NULL,
+        MembershipStatus.SUSPENDED: made.is_suspended,
+    }
+    return np.select(
+        list(first_that_holds.values()), [status.value for status in first_that_holds], MembershipStatus.ACTIVE.value
+    )

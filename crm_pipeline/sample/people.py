@@ -1,0 +1,133 @@
+"""Who lives around a club: households, names, what they share, and which services each of them uses.
+
+What people share is drawn before, and apart from, the services they use. How a service spells somebody is the business
+of `records`, what they do that of `memberships`, `visits` and the modules after them.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.sample.chance import Flags, Ints, Rng, happens, pick, spread
+from crm_pipeline.sample.clubs import Block
+from crm_pipeline.sample.countries import Names
+from crm_pipeline.sample.phones import made_up_numbers
+from crm_pipeline.vocabulary import Service
+
+SERVICES: Final = tuple(Service)
+
+
+class Kind(IntEnum):
+    """What somebody is to the club."""
+
+    MEMBER = 0
+    CASUAL = 1
+    SUBSCRIBER = 2
+    LEAD = 3
+
+
+_KINDS: Final = (0.22, 0.45, 0.2, 0.13)
+# Per kind, how likely each service knows them: SCL, TEETIME, MESSAGING, CRM.
+_USES: Final = np.array([(1, 0.85, 0.8, 0.06), (0, 1, 0.55, 0.12), (0, 0, 1, 0.1), (0, 0, 0.35, 1)])
+_HOUSEHOLD_SIZES: Final = (0.72, 0.17, 0.06, 0.05)
+# Of the households of two and more, which hold half the people.
+_SHARES_EMAIL, _SHARES_PHONE = 0.26, 0.2
+_SAME_FIRST_NAME, _SAME_INITIAL = 0.12, 0.12
+_HAS_ACCOUNT: Final = 0.35
+_DOMAINS: Final = ("example.com", "example.org", "example.net", "post.example", "mail.example")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of a block; positions are those in the block, `number` is of the whole sample."""
+
+    number: Ints
+    kind: Ints
+    uses: Flags
+    first_name: pa.Array
+    last_name: pa.Array
+    email: pa.Array
+    phone: pa.Array
+    former_phone: pa.Array
+    has_account: Flags
+    shares: Flags
+
+    def among(self, kind: Kind) -> Flags:
+        """Who is of a kind."""
+        return np.asarray(self.kind == kind)
+
+
+def draw_people(block: Block) -> People:
+    """The people of a block."""
+    rng, count, names = block.rng, block.count, block.club.country.names
+    number = block.first_person + np.arange(count)
+    kind = pick(rng, _KINDS, count)
+    house = np.repeat(np.arange(count), pick(rng, _HOUSEHOLD_SIZES, count) + 1)[:count]
+    head = np.searchsorted(house, house)
+    email_of, phone_of = (_shared(rng, house, head, share) for share in (_SHARES_EMAIL, _SHARES_PHONE))
+    first, last = _first_names(rng, names, head), rng.integers(len(names.last), size=count)[head]
+    phone, former_phone = made_up_numbers(block.club.country, block.first_in_club, count)
+    return People(
+        number=number,
+        kind=kind,
+        uses=rng.random((count, len(SERVICES))) < _USES[kind],
+        first_name=pa.array(names.first).take(pa.array(first)),
+        last_name=pa.array(names.last).take(pa.array(last)),
+        email=_addresses(rng, names, first, last, number).take(pa.array(email_of)),
+        phone=phone.take(pa.array(phone_of)),
+        former_phone=former_phone,
+        has_account=happens(rng, _HAS_ACCOUNT, count),
+        shares=_is_shared(email_of) | _is_shared(phone_of),
+    )
+
+
+def _shared(rng: Rng, house: Ints, head: Ints, share: float) -> Ints:
+    """Whose value each person uses: the head's in `share` of the households with more than one person."""
+    positions = np.arange(len(house))
+    houses, sizes = np.unique(house, return_counts=True)
+    several = houses[sizes > 1]
+    together = several[spread(rng, share, len(several))]
+    return np.where(np.isin(house, together), head, positions)
+
+
+def _is_shared(value_of: Ints) -> Flags:
+    return np.asarray(np.bincount(value_of, minlength=len(value_of))[value_of] > 1)
+
+
+def _first_names(rng: Rng, names: Names, head: Ints) -> Ints:
+    """Different ones within a household, but for fathers and sons called alike or by the same initial."""
+    count = len(head)
+    place = np.arange(count) - head
+    step = rng.integers(1, len(names.first) // len(_HOUSEHOLD_SIZES), size=count)[head]
+    first = (rng.integers(len(names.first), size=count)[head] + place * step) % len(names.first)
+    son = place == 1
+    first = np.where(son & happens(rng, _SAME_INITIAL, count), _same_initial(names)[first[head]], first)
+    return np.where(son & happens(rng, _SAME_FIRST_NAME, count), first[head], first)
+
+
+@cache
+def _same_initial(names: Names) -> Ints:
+    """For each first name the next one that starts alike, itself where there is none."""
+    size = len(names.first)
+    others = ((at, (at + step) % size) for at in range(size) for step in range(size, 0, -1))
+    return np.array(list({at: other for at, other in others if names.first[other][0] == names.first[at][0]}.values()))
+
+
+def _addresses(rng: Rng, names: Names, first: Ints, last: Ints, number: Ints) -> pa.Array:
+    """An address of everybody's own, under domains reserved for examples."""
+    local_first, local_last = (pa.array(_in_ascii(words)) for words in (names.first, names.last))
+    domain = pa.array(_DOMAINS).take(pa.array(rng.integers(len(_DOMAINS), size=len(number))))
+    name = pc.binary_join_element_wise(local_first.take(pa.array(first)), local_last.take(pa.array(last)), ".")
+    return pc.binary_join_element_wise(name, pa.array(number).cast(pa.string()), "@", domain, "")
+
+
+def _in_ascii(words: Iterable[str]) -> list[str]:
+    plain = (unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode() for word in words)
+    return ["".join(filter(str.isalpha, word)) for word in plain]

@@ -1,0 +1,73 @@
+"""Every setting, once: an environment variable, what it means, and what holds when it is unset.
+
+Reading the environment belongs here and nowhere else; acting on a setting does not.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from crm_pipeline.vocabulary import Service
+
+VARIABLES: dict[str, str] = {
+    "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
+    "TEETIME_SOURCE": "Where TeeTime is read from",
+    "MESSAGING_SOURCE": "Where Messaging is read from",
+    "CRM_SOURCE": "Where the CRM is read from",
+    "LAKE_URL": "Folder of the lake; <home>/lake where unset",
+    "WAREHOUSE_URL": "PostgreSQL that gets the schema crm; the embedded server where unset",
+    "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
+    "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
+    "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
+}
+FORBIDDEN_IN_PATHS = frozenset("[]%=")
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process."""
+
+    home: Path
+    sources: Mapping[Service, str]
+    lake_url: str
+    warehouse_url: str | None
+    dagster_pg_url: str | None
+    as_of: datetime | None
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the environment variables. Raises SettingError for a value that cannot be used."""
+        home = Path(os.environ.get("CRM_PIPELINE_HOME") or "data/local").absolute()
+        if unusable := FORBIDDEN_IN_PATHS & set(str(home)):
+            raise SettingError(
+                f"CRM_PIPELINE_HOME: {home} contains {' '.join(sorted(unusable))}, which no file list can hold"
+            )
+        pinned = os.environ.get("CRM_PIPELINE_AS_OF")
+        return cls(
+            home=home,
+            sources={s: url for s in Service if (url := os.environ.get(source_variable(s)))},
+            lake_url=os.environ.get("LAKE_URL") or str(home / "lake"),
+            warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
+            dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
+            as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
+        )
+
+
+def source_variable(service: Service) -> str:
+    """The variable that says where a service is read from."""
+    return f"{service}_SOURCE"
+
+
+def parse_time(name: str, value: str) -> datetime:
+    """An ISO 8601 time in UTC; one without an offset is UTC. Raises SettingError naming the setting."""
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise SettingError(f"{name}: {value!r} is not an ISO 8601 time such as 2026-03-31T12:00:00Z") from error
+    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)

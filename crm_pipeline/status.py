@@ -1,0 +1,46 @@
+"""How things stand: last refresh per tenant, age of each service's snapshot, open reviews and failed checks."""
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from sqlalchemy import text
+
+from crm_pipeline.resources.warehouse import Warehouse
+
+STATUS = text("""
+    with refreshed as (
+        select tenant_id, max(as_of) filter (where table_name not like '%.snapshot') as as_of,
+            max(published_at) filter (where table_name not like '%.snapshot') as published_at,
+            string_agg(replace(table_name, '.snapshot', '') || ' ' || to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
+                E'\\n' order by table_name) filter (where table_name like '%.snapshot') as snapshots
+        from crm.publications where tenant_id <> '' group by tenant_id)
+    select tenant_id, to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
+        to_char(published_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(snapshots, ''),
+        (select count(*) from crm.identity_reviews r where r.tenant_id = refreshed.tenant_id and closed_at is null),
+        (select count(*) from crm.quarantined_records q where q.tenant_id = refreshed.tenant_id),
+        (select coalesce(string_agg(suite || ': ' || expectation, E'\\n'), 'none') from crm.data_quality_results d
+            where d.tenant_id = refreshed.tenant_id and not success)
+    from refreshed order by tenant_id""")
+HEADINGS = (
+    "tenant",
+    "as of",
+    "last change published",
+    "service snapshots",
+    "open reviews",
+    "quarantined",
+    "failed checks",
+)
+
+
+def print_status(console: Console, warehouse: Warehouse) -> None:
+    """Print a row per tenant that was ever published."""
+    with warehouse.engine().connect() as connection:
+        rows = connection.execute(STATUS).all()
+    if not rows:
+        console.print("Nothing has been published yet: crm-pipeline run")
+        return
+    shown = RichTable(title="Published tenants, times in UTC", title_justify="left", show_lines=True)
+    for heading in HEADINGS:
+        shown.add_column(heading)
+    for row in rows:
+        shown.add_row(*(str(value) for value in row))
+    console.print(shown)

@@ -1,0 +1,65 @@
+"""What a refresh left, tenant by tenant, as a table for people; read from the lake, so a dry run has one too."""
+
+from contextlib import closing
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.tables import identities, operations, profiles, timeline
+from crm_pipeline.tables.columns import sources
+
+
+COUNTS = """
+    with records as ({records}),
+    links as (
+        select tenant_id, string_agg(rule || ' ' || n, chr(10) order by rule) as links
+        from (select tenant_id, rule, count(*) as n from customer_identities where rule <> 'ANCHOR' group by all)
+        group by all),
+    stages as (
+        select tenant_id, string_agg(lifecycle_stage || ' ' || n, chr(10) order by lifecycle_stage) as stages
+        from (select tenant_id, lifecycle_stage, count(*) as n from customer_profiles group by all) group by all),
+    counted as (
+        select tenant_id, count(*) as profiles from customer_profiles group by all)
+    select tenant_id, coalesce(records, 0), coalesce(profiles, 0), coalesce(links, ''), coalesce(stages, ''),
+        (select count(*) from identity_reviews r where r.tenant_id = counted.tenant_id and closed_at is null),
+        (select count(*) from customer_timeline t where t.tenant_id = counted.tenant_id),
+        (select count(*) from quarantined_records q where q.tenant_id = counted.tenant_id)
+    from counted left join records using (tenant_id) left join links using (tenant_id) left join stages using (tenant_id)
+    order by tenant_id"""
+
+
+def print_summary(console: Console, lake: Lake, as_of: datetime) -> None:
+    """Print records, profiles, links by rule, stages, reviews, events and quarantined rows per tenant."""
+    shown = RichTable(
+        title=f"Customer profiles as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left", show_lines=True
+    )
+    shown.add_column("tenant", no_wrap=True)
+    for heading in ("records", "profiles"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("links by rule", no_wrap=True)
+    shown.add_column("stages", no_wrap=True)
+    for heading in ("open reviews", "timeline events", "quarantined"):
+        shown.add_column(heading, justify="right")
+    for row in _counts(lake):
+        shown.add_row(*(f"{value:,}" if isinstance(value, int) else value for value in row))
+    console.print(shown)
+
+
+def _counts(lake: Lake) -> list[tuple[str | int, ...]]:
+    derived = (
+        identities.customer_identities,
+        identities.identity_reviews,
+        profiles.customer_profiles,
+        timeline.customer_timeline,
+        operations.quarantined_records,
+    )
+    with closing(lake.connect()) as con:
+        names = [lake.current(con, table) for table in sources.tables.values()]
+        for table in derived:
+            lake.current(con, table)
+        records = " union all ".join(f"select tenant_id from {name} where tenant_id <> ''" for name in names)
+        query = COUNTS.format(records=f"select tenant_id, count(*) as records from ({records}) group by tenant_id")
+        rows: list[tuple[str | int, ...]] = con.sql(query).fetchall()
+    return rows

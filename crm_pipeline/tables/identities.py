@@ -1,0 +1,72 @@
+"""What identity resolution leaves: links, reviews, profile ids and their history."""
+
+from sqlalchemy import Table
+
+from crm_pipeline.tables.columns import flag, fraction, integer, json, outputs, primary, run_id, stamp, text, uuid
+from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind, Service
+
+customer_identities = Table(
+    "customer_identities",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("service", "Service of the record.", allowed=Service)),
+    primary(text("service_record_id", "Id of the record in its service.")),
+    uuid("profile_id", "The profile the record belongs to."),
+    flag("is_primary", "Whether it is the service's primary record of the profile."),
+    text("rule", "Why the record belongs to the profile.", allowed=LinkRule),
+    fraction("confidence", "Confidence of that one link."),
+    text("linked_to_service", "Service of the next record towards the anchor; null for the anchor.", nullable=True),
+    text("linked_to_record_id", "Id of the next record towards the anchor; null for the anchor.", nullable=True),
+    flag("email_is_shared", "Whether its email is shared by too many, or suppressed, and so no evidence."),
+    flag("phone_is_shared", "Whether its phone is shared by too many, or suppressed, and so no evidence."),
+    comment="Every record of every service, the profile it belongs to, and the evidence for the link.",
+)
+
+identity_reviews = Table(
+    "identity_reviews",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("review_id", "Hash of kind and subjects: the same question keeps its id.")),
+    text("kind", "What is asked.", allowed=ReviewKind),
+    text("service_a", "Service of the first record; null for a shared value.", nullable=True),
+    text("record_id_a", "Id of the first record.", nullable=True),
+    text("service_b", "Service of the second record.", nullable=True),
+    text("record_id_b", "Id of the second record.", nullable=True),
+    text("reason", "Why it is asked, in words.", max_length=1_000),
+    json("witness", "The records and rule that stand against the link, or the records that share the value."),
+    json("settled_by", "The IdentityOverride or SuppressedIdentifier row that would settle it."),
+    stamp("opened_at", "as_of of the run that first asked."),
+    stamp("closed_at", "as_of of the run that found it settled; null while open.", nullable=True),
+    comment="Identity questions for a person: what was refused or looks odd, why, and what would settle it.",
+)
+identity_reviews.c.closed_at.info["hashed"] = True
+
+profile_events = Table(
+    "profile_events",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("event_id", "Hash of profile, kind, time and partner.")),
+    uuid("profile_id", "The profile id it happened to."),
+    text("event_type", "What happened.", allowed=ProfileEventType),
+    uuid("other_profile_id", "MERGED: the id it now redirects to; SPLIT: the id that left.", nullable=True),
+    stamp("occurred_at", "as_of of the run that saw it."),
+    run_id("The run that saw it."),
+    text("reason", "Why, in words.", max_length=1_000),
+    comment="The life of every profile id.",
+)
+
+profile_ids = Table(
+    "profile_ids",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(uuid("profile_id", "The id.")),
+    integer("birth_order", "Order of birth within the tenant, from 0."),
+    text("minted_service", "Service of the record the id was made from.", allowed=Service),
+    text("minted_record_id", "Id of the record the id was made from."),
+    integer("generation", "How many ids were made from that record before."),
+    text("anchor_service", "Service of the id's anchor record now.", allowed=Service),
+    text("anchor_record_id", "Id of the id's anchor record now."),
+    uuid("redirects_to", "The live id it redirects to; null when live or retired.", nullable=True),
+    flag("is_live", "Whether it is a profile now."),
+    comment="Every profile id ever made, the record it is anchored at, and where it redirects to.",
+)

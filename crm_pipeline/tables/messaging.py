@@ -1,0 +1,40 @@
+"""Messaging, the communication service: contacts, their consent, and what became of each message."""
+
+from crm_pipeline.tables.columns import MEDIUM, flag, recorded_at, source_table, text
+from crm_pipeline.vocabulary import MessageChannel, Service
+
+contact = source_table(
+    Service.MESSAGING,
+    "Contact",
+    "A person who can be written to, and what they agreed to.",
+    text("id", "The contact's id, unique within Messaging."),
+    text("tenantId", "The club."),
+    text("authUserId", "The person's id at the identity provider.", nullable=True),
+    text("email", "Email address as entered.", nullable=True),
+    text("phoneNumber", "Phone number as entered.", nullable=True),
+    text("firstName", "First name.", nullable=True),
+    text("lastName", "Last name.", nullable=True),
+    flag("emailOptIn", "Agreed to email."),
+    flag("smsOptIn", "Agreed to SMS."),
+    flag("pushOptIn", "Agreed to push messages."),
+    flag("whatsappOptIn", "Agreed to WhatsApp."),
+    recorded_at("createdAt", "When the record was made."),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+message_event = source_table(
+    Service.MESSAGING,
+    "MessageEvent",
+    "A message sent to, opened or clicked by a contact.",
+    text("id", "The event's id."),
+    text("tenantId", "The club."),
+    text("contactId", "The contact.", references="Contact"),
+    text("messageId", "The message."),
+    text("campaignId", "The campaign it was part of.", nullable=True),
+    text("channel", "How it travelled.", allowed=MessageChannel),
+    text("kind", "What happened.", allowed=("SENT", "OPENED", "CLICKED")),
+    flag("isMachineOpen", "Opened by a mail scanner or proxy, not a person."),
+    text("url", "The link clicked.", nullable=True, max_length=MEDIUM * 4),
+    recorded_at("occurredAt", "When it happened."),
+    recorded_at("updatedAt", "When the record last changed."),
+)

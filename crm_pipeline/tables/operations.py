@@ -1,0 +1,63 @@
+"""What the pipeline says about itself: records set aside, publications, check results, service snapshots."""
+
+from sqlalchemy import Table
+
+from crm_pipeline.tables.columns import flag, integer, outputs, primary, run_id, stamp, text
+from crm_pipeline.vocabulary import QuarantineReason, Service
+
+quarantined_records = Table(
+    "quarantined_records",
+    outputs,
+    primary(text("quarantine_id", "Hash of where and why.")),
+    text("tenant_id", "The club; null where unknown.", nullable=True),
+    text("service", "Service of the record.", allowed=Service),
+    text("table_name", "Table of the record."),
+    text("service_record_id", "Id of the record; null where it has none.", nullable=True),
+    text("column_name", "The column at fault; null for the whole record.", nullable=True),
+    text("reason", "What is wrong.", allowed=QuarantineReason),
+    text("found_by", "The asset that found it."),
+    stamp("first_seen_at", "as_of of the first run that saw it."),
+    stamp("last_seen_at", "as_of of the last run that saw it."),
+    comment="Records and values set aside, and why. A row leaves when the source is mended.",
+)
+
+publications = Table(
+    "publications",
+    outputs,
+    primary(text("table_name", "The published table, or SERVICE.snapshot for a service's snapshot.")),
+    primary(text("tenant_id", "The club.")),
+    text("run_id", "The run that published."),
+    stamp("as_of", "The hour the data speak of."),
+    integer("rows", "Rows of the tenant in the table.", minimum=0),
+    integer("version", "Version of the lake's rows that was published."),
+    stamp("published_at", "When the publication was committed."),
+    comment="What each tenant's tables were last published from, and how old each service's snapshot is.",
+)
+
+data_quality_results = Table(
+    "data_quality_results",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("suite", "The table that was checked.")),
+    primary(text("expectation", "The expectation, with its column.", max_length=500)),
+    flag("success", "Whether it held."),
+    flag("is_critical", "Whether a failure keeps the tenant from being published."),
+    integer("unexpected_count", "Rows that broke it.", minimum=0),
+    integer("rows", "Rows it looked at.", minimum=0),
+    stamp("checked_at", "as_of of the run that checked."),
+    run_id("The run that checked."),
+    comment="The latest result of every expectation, per tenant.",
+)
+
+service_snapshots = Table(
+    "service_snapshots",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("service", "The service.", allowed=Service)),
+    primary(text("table_name", "Its table.")),
+    stamp("extracted_at", "as_of of the last extraction that was believed."),
+    integer("rows", "Rows the table then had for the tenant.", minimum=0),
+    comment="The last believed extraction of every table. Kept in the lake only.",
+    info={"lake_only": True},
+)
+service_snapshots.c.extracted_at.info["hashed"] = True

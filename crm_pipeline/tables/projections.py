@@ -1,0 +1,77 @@
+"""One declaration, many forms: the DuckDB, Arrow and PostgreSQL shapes of a declared table.
+
+Nothing about a particular table belongs here, and nothing that reads or writes data.
+"""
+
+import re
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Numeric, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from crm_pipeline.tables.columns import service_of, snake_case, sources
+
+ARROW_TYPES: dict[type[Any], pa.DataType] = {
+    BigInteger: pa.int64(),
+    Boolean: pa.bool_(),
+    Date: pa.date32(),
+    DateTime: pa.timestamp("us", tz="UTC"),
+    Double: pa.float64(),
+    ARRAY: pa.list_(pa.string()),
+}
+DUCKDB_TYPES: dict[type[Any], str] = {
+    BigInteger: "BIGINT",
+    Boolean: "BOOLEAN",
+    Date: "DATE",
+    DateTime: "TIMESTAMPTZ",
+    Double: "DOUBLE",
+    ARRAY: "VARCHAR[]",
+}
+
+
+def arrow_type(column: Column[Any]) -> pa.DataType:
+    """The Arrow type of a column; uuid and JSON travel as strings and are cast by PostgreSQL."""
+    if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
+        return pa.decimal128(column.type.precision, column.type.scale)
+    return ARROW_TYPES.get(type(column.type), pa.string())
+
+
+def duckdb_type(column: Column[Any]) -> str:
+    """The DuckDB type of a column."""
+    if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
+        return f"DECIMAL({column.type.precision},{column.type.scale})"
+    return DUCKDB_TYPES.get(type(column.type), "VARCHAR")
+
+
+def postgres_type(column: Column[Any]) -> str:
+    """The PostgreSQL type of a column; text has no length there, since longer values never get that far."""
+    return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(postgresql.dialect()))
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The declared columns as an Arrow schema, keyed in snake_case."""
+    return pa.schema(
+        [pa.field(column.key, arrow_type(column), nullable=bool(column.nullable)) for column in table.columns]
+    )
+
+
+def key_columns(table: Table) -> tuple[str, ...]:
+    """The columns that tell one row from another."""
+    return tuple(column.key for column in table.primary_key.columns)
+
+
+def hashed_columns(table: Table) -> tuple[str, ...]:
+    """The columns whose change is a change of the row."""
+    return tuple(column.key for column in table.columns if column.info.get("hashed", True))
+
+
+def lake_name(table: Table) -> str:
+    """The table's name in the lake and in our SQL: `scl_member`, `customer_profiles`."""
+    return f"{service_of(table).lower()}_{snake_case(table.name)}" if table.metadata is sources else table.name
+
+
+def source_table_named(name: str) -> Table:
+    """The source table that a column references."""
+    return sources.tables[name]

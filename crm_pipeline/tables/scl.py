@@ -1,0 +1,67 @@
+"""SCL, the club membership service: members, their tiers and what they paid."""
+
+from crm_pipeline.tables.columns import (
+    LONG,
+    cents,
+    integer,
+    planned_at,
+    planned_on,
+    recorded_at,
+    source_table,
+    text,
+)
+from crm_pipeline.vocabulary import MembershipStatus, Service
+
+member = source_table(
+    Service.SCL,
+    "Member",
+    "A person's membership of a club.",
+    integer("id", "The member's number, unique within SCL."),
+    text("tenantId", "The club."),
+    text("authUserId", "The person's id at the identity provider.", nullable=True),
+    text("email", "Email address as entered.", nullable=True),
+    text("phoneNumber", "Phone number as entered.", nullable=True),
+    text("firstName", "First name.", nullable=True),
+    text("lastName", "Last name.", nullable=True),
+    text("membershipTier", "Name of the membership tier.", nullable=True),
+    text("membershipStatus", "State of the membership.", allowed=MembershipStatus),
+    recorded_at("joinedAt", "When the membership began."),
+    planned_on("renewsOn", "The day the membership is next due.", nullable=True),
+    planned_at("endedAt", "When the contract ended or will end.", nullable=True),
+    recorded_at("noticeGivenAt", "When the member gave notice.", nullable=True),
+    cents("yearlyFeeCents", "The yearly fee.", nullable=True),
+    recorded_at("createdAt", "When the record was made."),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+tier_change = source_table(
+    Service.SCL,
+    "TierChange",
+    "A member's move from one tier to another.",
+    text("id", "The change's id."),
+    text("tenantId", "The club."),
+    integer("memberId", "The member.", references="Member"),
+    text("fromTier", "The tier before.", nullable=True),
+    text("toTier", "The tier after."),
+    recorded_at("changedAt", "When the tier changed."),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+payment = source_table(
+    Service.SCL,
+    "Payment",
+    "Money a member paid or was given back.",
+    text("id", "The payment's id."),
+    text("tenantId", "The club."),
+    integer("memberId", "The member.", references="Member"),
+    text("kind", "Whether money came in or went back.", allowed=("PAYMENT", "REFUND")),
+    text("refundOfId", "The payment a refund gives back.", nullable=True),
+    text("bookingId", "The TeeTime booking it pays for.", nullable=True),
+    cents("amountCents", "The amount, positive for both kinds."),
+    text("currency", "ISO 4217 code."),
+    text("status", "Only SETTLED money counts.", allowed=("PENDING", "SETTLED", "FAILED")),
+    text("description", "What it was for.", nullable=True, max_length=LONG),
+    planned_at("dueAt", "When it is due.", nullable=True),
+    recorded_at("paidAt", "When it was paid; a settled payment must have one.", nullable=True),
+    recorded_at("updatedAt", "When the record last changed."),
+)

@@ -1,0 +1,75 @@
+"""TeeTime, the booking service: players, bookings, handicaps and competitions."""
+
+from crm_pipeline.tables.columns import (
+    cents,
+    handicap,
+    integer,
+    planned_at,
+    recorded_at,
+    source_table,
+    text,
+)
+from crm_pipeline.vocabulary import Service
+
+player = source_table(
+    Service.TEETIME,
+    "Player",
+    "A person who books or plays.",
+    text("id", "The player's id, unique within TeeTime."),
+    text("tenantId", "The club."),
+    text("authUserId", "The person's id at the identity provider.", nullable=True),
+    text("email", "Email address as entered.", nullable=True),
+    text("phoneNumber", "Phone number as entered.", nullable=True),
+    text("firstName", "First name.", nullable=True),
+    text("lastName", "Last name.", nullable=True),
+    handicap("handicap", "Handicap index.", nullable=True),
+    text("homeClubId", "The player's home club.", nullable=True),
+    recorded_at("createdAt", "When the record was made."),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+booking = source_table(
+    Service.TEETIME,
+    "Booking",
+    "A tee time booked by a player.",
+    text("id", "The booking's id."),
+    text("tenantId", "The club."),
+    text("playerId", "Who booked.", references="Player"),
+    text("courseId", "The course.", nullable=True),
+    planned_at("teeTimeAt", "When play begins."),
+    recorded_at("bookedAt", "When the booking was made."),
+    text("status", "What became of it.", allowed=("BOOKED", "PLAYED", "CANCELLED", "NO_SHOW")),
+    integer("players", "How many play.", minimum=0),
+    cents("priceCents", "The price.", nullable=True),
+    text("currency", "ISO 4217 code.", nullable=True),
+    recorded_at("paidAt", "When it was paid.", nullable=True),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+handicap_update = source_table(
+    Service.TEETIME,
+    "HandicapUpdate",
+    "A change of a player's handicap.",
+    text("id", "The update's id."),
+    text("tenantId", "The club."),
+    text("playerId", "The player.", references="Player"),
+    handicap("handicap", "The handicap after."),
+    handicap("previousHandicap", "The handicap before.", nullable=True),
+    recorded_at("recordedAt", "When it was recorded."),
+    recorded_at("updatedAt", "When the record last changed."),
+)
+
+competition_entry = source_table(
+    Service.TEETIME,
+    "CompetitionEntry",
+    "A player's entry in a competition.",
+    text("id", "The entry's id."),
+    text("tenantId", "The club."),
+    text("playerId", "The player.", references="Player"),
+    text("competition", "Name of the competition."),
+    recorded_at("enteredAt", "When the player entered."),
+    planned_at("playedAt", "When it was or will be played.", nullable=True),
+    integer("position", "Final position.", nullable=True),
+    integer("score", "Score.", nullable=True),
+    recorded_at("updatedAt", "When the record last changed."),
+)

@@ -1,0 +1,25 @@
+"""The activity timeline: one row per event of a profile, partitioned by tenant."""
+
+from sqlalchemy import Table
+
+from crm_pipeline.tables.columns import integer, json, outputs, primary, recorded_at, text, uuid
+from crm_pipeline.vocabulary import CountsAs, EventType, Service
+
+customer_timeline = Table(
+    "customer_timeline",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("event_id", "Service, record and kind of event: the same event keeps its id.", max_length=500)),
+    uuid("profile_id", "The profile."),
+    recorded_at("occurred_at", "When it happened."),
+    text("source", "The service it came from.", allowed=Service),
+    text("event_type", "What happened.", allowed=EventType),
+    text("service_record_id", "Id of the record the event was made from."),
+    text("counts_as", "How it enters counts and scores; null where it does not.", nullable=True, allowed=CountsAs),
+    integer("amount_cents", "Money that came in, negative for a refund.", nullable=True),
+    text("currency", "ISO 4217 code of the amount.", nullable=True),
+    text("summary", "The event in one readable line.", max_length=1_000),
+    json("details", "What else the record says."),
+    comment="Everything a customer did or was sent, from all services, in one stream.",
+    info={"partitioned_by": "tenant_id"},
+)

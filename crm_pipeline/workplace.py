@@ -1,0 +1,73 @@
+"""The working folder of one installation: where Dagster keeps its files, and the servers the settings leave to us.
+
+Only what must stand before Dagster can be asked for anything belongs here.
+"""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import dagster as dg
+
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.settings import Settings, source_variable
+from crm_pipeline.vocabulary import Service
+
+DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
+PROCESS_TAG = "crm_pipeline/process"
+
+
+def choose(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:
+    """Let command-line options win over the environment, for this process and those it starts."""
+    if home:
+        os.environ["CRM_PIPELINE_HOME"] = str(home)
+    if sources:
+        for service in Service:
+            os.environ[source_variable(service)] = str((sources / service.lower()).absolute())
+    if as_of:
+        os.environ["CRM_PIPELINE_AS_OF"] = as_of
+    return Settings.from_environment()
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Dagster's instance under the home folder, its database running; runs a dead process left behind are marked failed."""
+    folder = settings.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(DAGSTER_YAML, folder / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    os.environ["DAGSTER_PG_URL"] = settings.dagster_pg_url or embedded(settings).url("dagster")
+    instance = dg.DagsterInstance.get()
+    _fail_abandoned_runs(instance)
+    return instance
+
+
+def embedded(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server under the home folder, running."""
+    server = EmbeddedPostgres(settings.home)
+    server.start()
+    return server
+
+
+def process_tag() -> dict[str, str]:
+    """A run tag that names this process, so that a later one can tell whether it still lives."""
+    return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+
+
+def _fail_abandoned_runs(instance: dg.DagsterInstance) -> None:
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(running):
+        host, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
+        if host == socket.gethostname() and not _is_alive(int(pid)):
+            instance.report_run_failed(run, f"its process {pid} ended without a word")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
