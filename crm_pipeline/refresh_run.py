@@ -104,7 +104,11 @@ def _execute(
         key for key in job.asset_layer.executable_asset_keys if key.path[-1] not in (PROFILES.name, TIMELINE.name)
     ]
     result = job.execute_in_process(
-        instance=instance, raise_on_error=False, tags=tags, asset_selection=unpublished if dry_run else None
+        instance=instance,
+        raise_on_error=False,
+        tags=tags,
+        run_config={"loggers": {"console": {}}},
+        asset_selection=unpublished if dry_run else None,
     )
     for evaluation in result.get_asset_check_evaluations():
         if evaluation.check_name == FRESH and not evaluation.passed:

@@ -1,7 +1,7 @@
-"""The words the stories of `world` are told in: one small builder per source table, which fills in what does not matter.
+"""The words the stories of `world` are told in: a small builder per source table, which fills in what does not matter.
 
-Columns keep the services' own names. An event is made from the record it is about, and takes club, ids and currency from
-it. Who is in the world, and why, belongs to `world`.
+Columns keep the services' own names. An event is made from the record it is about, and takes club, ids and currency
+from it. Who is in the world, and why, belongs to `world`.
 """
 
 import csv
@@ -21,6 +21,7 @@ from crm_pipeline.tables.columns import service_of
 from crm_pipeline.vocabulary import Service
 
 Value = str | int | float | bool | None
+Values = dict[str, Value]
 
 FYNBOS = Club("fynbos-links", "Fynbos Links", ZA)
 HEATHER = Club("heather-moor", "Heather Moor", GB)
@@ -33,7 +34,7 @@ class Row:
     """A row of a source table."""
 
     table: Table
-    values: dict[str, Value]
+    values: Values
 
     def __post_init__(self) -> None:
         unknown = set(self.values) - {column.name for column in self.table.columns}
@@ -76,7 +77,7 @@ def write_rows(out: Path, rows: Iterable[Row], mode: str = "w") -> None:
                 writer.writerows(_as_text(row) for row in rows if row.table is table)
 
 
-def _as_text(row: Row) -> dict[str, Value]:
+def _as_text(row: Row) -> Values:
     return {key: str(value).lower() if isinstance(value, bool) else value for key, value in row.values.items()}
 
 
@@ -95,16 +96,16 @@ def tenant(club: Club) -> Row:
     )
 
 
-def _person(table: Table, id_: str | int, club: Club, name: str, since: str, more: dict[str, Value]) -> Row:
+def _person(table: Table, id_: str | int, club: Club, name: str, since: str, more: Values) -> Row:
     first, _, last = name.partition(" ")
     made = f"{since}T08:00:00Z"
-    common: dict[str, Value] = {"id": id_, "tenantId": club.slug, "firstName": first, "lastName": last}
+    common: Values = {"id": id_, "tenantId": club.slug, "firstName": first, "lastName": last}
     return Row(table, common | {"createdAt": made, "updatedAt": made} | more)
 
 
 def member(id_: int, club: Club, name: str, joined: str, **more: Value) -> Row:
     """An ACTIVE member of the Full tier."""
-    usual: dict[str, Value] = {"membershipTier": "Full", "membershipStatus": "ACTIVE", "yearlyFeeCents": 120_000}
+    usual: Values = {"membershipTier": "Full", "membershipStatus": "ACTIVE", "yearlyFeeCents": 120_000}
     return _person(scl.member, id_, club, name, joined, usual | {"joinedAt": f"{joined}T08:00:00Z"} | more)
 
 
@@ -114,23 +115,23 @@ def player(id_: str, club: Club, name: str, since: str = "2024-02-01", **more: V
 
 def contact(id_: str, club: Club, name: str, since: str = "2024-02-01", **more: Value) -> Row:
     """A contact who agreed to email only."""
-    agreed: dict[str, Value] = {"emailOptIn": True, "smsOptIn": False, "pushOptIn": False, "whatsappOptIn": False}
+    agreed: Values = {"emailOptIn": True, "smsOptIn": False, "pushOptIn": False, "whatsappOptIn": False}
     return _person(messaging.contact, f"contact-{id_}", club, name, since, agreed | more)
 
 
 def lead(id_: str, club: Club, name: str, since: str = "2026-01-15", **more: Value) -> Row:
-    return _person(crm.lead, f"lead-{id_}", club, name, since, {"origin": "website"} | more)
+    return _person(crm.lead, f"lead-{id_}", club, name, since, {"origin": "website", **more})
 
 
-def _event(table: Table, about: Row, day: str, values: dict[str, Value], more: dict[str, Value]) -> Row:
+def _event(table: Table, about: Row, day: str, values: Values, more: Values) -> Row:
     id_ = f"{table.name.lower()}-{about.id}-{day}"
-    common: dict[str, Value] = {"id": id_, "tenantId": about.club.slug, "updatedAt": f"{day}T19:00:00Z"}
+    common: Values = {"id": id_, "tenantId": about.club.slug, "updatedAt": f"{day}T19:00:00Z"}
     return Row(table, common | values | more)
 
 
 def payment(by: Row, day: str, cents: int, **more: Value) -> Row:
     """A settled payment."""
-    values: dict[str, Value] = {"memberId": by.id, "kind": "PAYMENT", "amountCents": cents, "status": "SETTLED"}
+    values: Values = {"memberId": by.id, "kind": "PAYMENT", "amountCents": cents, "status": "SETTLED"}
     values |= {"currency": by.club.country.currency, "paidAt": f"{day}T09:00:00Z"}
     return _event(scl.payment, by, day, values, more)
 
@@ -140,68 +141,69 @@ def refund(of: Row, by: Row, day: str, cents: int) -> Row:
 
 
 def tier_change(by: Row, day: str, before: str, after: str) -> Row:
-    values: dict[str, Value] = {"memberId": by.id, "fromTier": before, "toTier": after}
+    values: Values = {"memberId": by.id, "fromTier": before, "toTier": after}
     return _event(scl.tier_change, by, day, values | {"changedAt": f"{day}T19:00:00Z"}, {})
 
 
 def booking(by: Row, day: str, cents: int | None = 5_000, **more: Value) -> Row:
     """A round booked, paid and played on one day."""
     booked = f"{day}T14:00:00Z"
-    values: dict[str, Value] = {"playerId": by.id, "teeTimeAt": f"{day}T15:00:00Z", "bookedAt": booked, "players": 1}
-    price: dict[str, Value] = {"priceCents": cents, "currency": by.club.country.currency, "paidAt": booked}
+    values: Values = {"playerId": by.id, "teeTimeAt": f"{day}T15:00:00Z", "bookedAt": booked, "players": 1}
+    price: Values = {"priceCents": cents, "currency": by.club.country.currency, "paidAt": booked}
     values |= {"status": "PLAYED"} | (price if cents is not None else {})
     return _event(teetime.booking, by, day, values, more)
 
 
 def handicap_update(by: Row, day: str, before: float | None, now: float) -> Row:
-    values: dict[str, Value] = {"playerId": by.id, "previousHandicap": before, "handicap": now}
+    values: Values = {"playerId": by.id, "previousHandicap": before, "handicap": now}
     return _event(teetime.handicap_update, by, day, values | {"recordedAt": f"{day}T19:00:00Z"}, {})
 
 
 def competition(by: Row, day: str, name: str, **more: Value) -> Row:
     """An entry, not yet played."""
-    values: dict[str, Value] = {"playerId": by.id, "competition": name, "enteredAt": f"{day}T10:00:00Z"}
+    values: Values = {"playerId": by.id, "competition": name, "enteredAt": f"{day}T10:00:00Z"}
     return _event(teetime.competition_entry, by, day, values, more)
 
 
 def message(to: Row, day: str, kind: str = "SENT", **more: Value) -> Row:
     """One email a day; opened or clicked within the hour."""
     at = {"SENT": "09:00", "OPENED": "09:20", "CLICKED": "09:21"}[kind]
-    values: dict[str, Value] = {"contactId": to.id, "messageId": f"mail-{to.id}-{day}", "channel": "EMAIL"}
+    values: Values = {"contactId": to.id, "messageId": f"mail-{to.id}-{day}", "channel": "EMAIL"}
     values |= {"id": f"{kind.lower()}-{to.id}-{day}", "kind": kind, "isMachineOpen": False}
     values |= {"occurredAt": f"{day}T{at}:00Z", "url": "https://club.example/offers" if kind == "CLICKED" else None}
     return _event(messaging.message_event, to, day, values, more)
 
 
 def note(about: Row, day: str, body: str, **more: Value) -> Row:
-    values: dict[str, Value] = {"profileId": about.profile_id, "authorId": "staff-1", "body": body}
+    values: Values = {"profileId": about.profile_id, "authorId": "staff-1", "body": body}
     return _event(crm.note, about, day, values | {"createdAt": f"{day}T19:00:00Z"}, more)
 
 
 def tag(about: Row, day: str, word: str, removed: str | None = None) -> Row:
-    values: dict[str, Value] = {"profileId": about.profile_id, "tag": word, "addedAt": f"{day}T10:00:00Z"}
-    gone: dict[str, Value] = {"removedAt": f"{removed}T10:00:00Z", "updatedAt": f"{removed}T10:00:00Z"} if removed else {}
-    return _event(crm.profile_tag, about, day, values, gone)
+    values: Values = {"profileId": about.profile_id, "tag": word, "addedAt": f"{day}T10:00:00Z"}
+    if removed:
+        values |= {"removedAt": f"{removed}T10:00:00Z", "updatedAt": f"{removed}T10:00:00Z"}
+    return _event(crm.profile_tag, about, day, values, {})
 
 
 def answer(by: Row, day: str, kind: str) -> Row:
-    values: dict[str, Value] = {"profileId": by.profile_id, "campaignId": "autumn-offer", "kind": kind}
+    values: Values = {"profileId": by.profile_id, "campaignId": "autumn-offer", "kind": kind}
     return _event(crm.campaign_interaction, by, day, values | {"occurredAt": f"{day}T19:00:00Z"}, {})
 
 
 def referral(by: Row, of: Row, day: str) -> Row:
-    values: dict[str, Value] = {"referrerProfileId": by.profile_id, "referredProfileId": of.profile_id}
+    values: Values = {"referrerProfileId": by.profile_id, "referredProfileId": of.profile_id}
     return _event(crm.referral, by, day, values | {"occurredAt": f"{day}T10:00:00Z"}, {})
 
 
 def override(one: Row, other: Row, decision: str, reason: str) -> Row:
-    values: dict[str, Value] = {"serviceA": one.service.value, "recordIdA": one.id, "decision": decision}
+    values: Values = {"serviceA": one.service.value, "recordIdA": one.id, "decision": decision}
     values |= {"serviceB": other.service.value, "recordIdB": other.id, "reason": reason, "decidedBy": "staff-2"}
     return _event(crm.identity_override, one, "2026-02-10", values, {})
 
 
 def suppressed(club: Club, kind: str, value: str, reason: str) -> Row:
-    values: dict[str, Value] = {"id": f"suppressed-{club.slug}-{kind.lower()}", "tenantId": club.slug, "kind": kind}
+    values: Values = {"id": f"suppressed-{club.slug}-{kind.lower()}", "tenantId": club.slug, "kind": kind}
     return Row(
         crm.suppressed_identifier, values | {"value": value, "reason": reason, "updatedAt": "2025-06-01T09:00:00Z"}
     )

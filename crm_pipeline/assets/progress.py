@@ -27,20 +27,18 @@ def _line_of_event(event: DagsterEvent) -> str | None:
         case DagsterEventType.STEP_SUCCESS:
             return f"  ✓ {event.step_key} ({event.step_success_data.duration_ms / 1000:.1f} s)"
         case DagsterEventType.STEP_FAILURE:
-            error = event.step_failure_data.user_failure_data or event.step_failure_data.error
-            said = getattr(error, "description", None) or getattr(error, "message", "") or ""
-            return f"  ✗ {event.step_key}: {said.strip()}"
+            return f"  ✗ {event.step_key}"
     return None
 
 
 def _line_of_message(record: logging.LogRecord, meta: dict[str, str]) -> str | None:
-    own = record.levelno >= logging.WARNING or "waiting" in str(meta.get("orig_message", ""))
-    return f"    {meta.get('orig_message') or record.getMessage()}" if own else None
+    said = str(meta.get("orig_message", ""))
+    return f"    {said}" if record.levelno >= logging.WARNING or said.startswith("waiting") else None
 
 
 @dg.logger(description="One line as each step ends.")
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """A logger for terminals."""
-    logger = logging.Logger("crm_pipeline.progress", level=logging.INFO)
+    logger = logging.Logger("crm_pipeline.progress", level=logging.DEBUG)
     logger.addHandler(ProgressHandler())
     return logger

@@ -153,7 +153,7 @@ def _contest(
     nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions, members: npt.NDArray[np.intp]
 ) -> Contest:
     first_name = nodes.codes["first_name"][members]
-    names = ["", *nodes.values["first_name"].to_pylist()]
+    names = ["", *nodes.first_names.to_pylist()]
     return Contest(
         service=nodes.service[members].tolist(),
         auth=nodes.codes["auth_user_id"][members].tolist(),

@@ -19,10 +19,10 @@ COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE: "phone_nu
 
 
 class Carriers(NamedTuple):
-    """The records that carry values which are no evidence, sorted by value: tenant and code as one number."""
+    """The records that carry a value which is no evidence, and the value."""
 
     node: Ints
-    value: Longs
+    value: pa.StringArray
     is_suppressed: Flags
 
 
@@ -42,8 +42,13 @@ class Usable(NamedTuple):
     shared: Carriers
 
 
-def usable_values(nodes: Nodes, suppressed: pa.Table) -> dict[str, Usable]:
+def usable_values(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: pa.Table) -> dict[str, Usable]:
     """Per kind (AUTH_USER_ID, EMAIL, PHONE) the values that are evidence. `min_confidence` has no say in it.
+
+    Args:
+        nodes: all records.
+        values: per kind of value, the text each code stands for.
+        suppressed: tenant_id, kind and value of the suppressed identifiers.
 
     Raises:
         ValueError: a suppressed identifier is neither an EMAIL nor a PHONE.
@@ -51,7 +56,11 @@ def usable_values(nodes: Nodes, suppressed: pa.Table) -> dict[str, Usable]:
     unknown = set(suppressed["kind"].to_pylist()) - {EMAIL, PHONE}
     if unknown:
         raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
-    return {kind: _usable(nodes, column, _suppressed(nodes, suppressed, kind)) for kind, column in COLUMNS.items()}
+    usable = {}
+    for kind, column in COLUMNS.items():
+        of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
+        usable[kind] = _usable(nodes, nodes.codes[column], values[column], _suppressed(nodes, values[column], of_kind))
+    return usable
 
 
 def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
@@ -63,10 +72,9 @@ def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
     return found
 
 
-def _suppressed(nodes: Nodes, suppressed: pa.Table, kind: str) -> Longs:
-    of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
-    tenant = pc.index_in(as_text(of_kind, "tenant_id"), nodes.tenant_ids)
-    code = pc.index_in(as_text(of_kind, "value"), nodes.values[COLUMNS[kind]])
+def _suppressed(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Longs:
+    tenant = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids)
+    code = pc.index_in(as_text(suppressed, "value"), values)
     known = pc.and_(tenant.is_valid(), code.is_valid())
     return np.unique(_value(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
 
@@ -76,8 +84,7 @@ def _value(tenant: Ints, code: Ints) -> Longs:
     return value
 
 
-def _usable(nodes: Nodes, column: str, suppressed: Longs) -> Usable:
-    code = nodes.codes[column]
+def _usable(nodes: Nodes, code: Ints, values: pa.StringArray, suppressed: Longs) -> Usable:
     node = np.flatnonzero(code >= 0).astype(np.int32)
     value = _value(nodes.tenant[node], code[node])
     order = np.argsort(value)
@@ -89,7 +96,8 @@ def _usable(nodes: Nodes, column: str, suppressed: Longs) -> Usable:
     shared, evidence = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
     usable = code.copy()
     usable[node[shared]] = -1
-    carriers = Carriers(node[shared], value[shared], np.repeat(is_suppressed, size)[shared])
+    carried = values.take(pa.array(code[node[shared]]))
+    carriers = Carriers(node[shared], carried, np.repeat(is_suppressed, size)[shared])
     return Usable(usable, node[evidence], value[evidence], carriers)
 
 

@@ -50,13 +50,19 @@ consents as (
     group by all
 ),
 
+memberships as (
+    select tenant_id, cast(id as varchar) as scl_record, id as scl_member_id, membership_tier, membership_status,
+        joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, updated_at as member_updated_at
+    from scl_member
+),
+
 tags as (
     select t.tenant_id, target as profile_id, list_sort(list_distinct(list(tag))) as tags
     from crm_profile_tag t join profile_targets using (tenant_id, profile_id)
     where added_at <= as_of() and (removed_at is null or removed_at > as_of()) group by all
 )
 
-select tenant_id, profile_id as id, auth_user_id, email, phone_number, cast(scl_record as bigint) as scl_member_id,
+select tenant_id, profile_id as id, auth_user_id, email, phone_number, scl_member_id,
     teetime_player_id, messaging_contact_id, first_name, last_name,
     coalesce(nullif(trim(concat_ws(' ', first_name, last_name)), ''), email, phone_number) as display_name,
     coalesce(tags, []) as tags, handicap, home_club_id, membership_tier, membership_status,
@@ -67,9 +73,9 @@ select tenant_id, profile_id as id, auth_user_id, email, phone_number, cast(scl_
         first_name: first_name_source, last_name: last_name_source, handicap: handicap_source,
         home_club_id: home_club_id_source, membership_tier: 'SCL:' || scl_record,
         membership_status: 'SCL:' || scl_record}) as varchar) as field_sources,
-    joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, m.updated_at as member_updated_at
+    joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, member_updated_at
 from persons
 left join players using (tenant_id, profile_id)
 left join consents using (tenant_id, profile_id)
 left join tags using (tenant_id, profile_id)
-left join scl_member m on m.tenant_id = persons.tenant_id and m.id = cast(persons.scl_record as bigint)
+left join memberships using (tenant_id, scl_record)

@@ -97,8 +97,9 @@ def resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
 
 
 def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
-    nodes = read_nodes(inputs.records, inputs.tenants)
-    usable = usable_values(nodes, inputs.suppressed)
+    nodes, values = read_nodes(inputs.records, inputs.tenants)
+    usable = usable_values(nodes, values, inputs.suppressed)
+    del values
     decisions = read_decisions(con, nodes, inputs.overrides)
     clusters = find_clusters(nodes, usable, matching_pairs(nodes, usable, decisions), decisions)
     ids = assign_profile_ids(con, nodes, clusters, inputs.previous_ids, inputs.previous_identities)

@@ -1,10 +1,10 @@
-"""Records as nodes: whole numbers in one fixed order, so that identity is arithmetic and never depends on the order of rows.
+"""Records as nodes: whole numbers in one fixed order, so identity is arithmetic and never depends on the order of rows.
 
-Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here: what
-an equal value means (`evidence.py`).
+Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here: what an
+equal value means (`evidence.py`).
 
-Nodes are numbered by tenant, service (SCL before TEETIME before MESSAGING before CRM) and record id: numbers by their value,
-then texts. "First record" and "lowest key" everywhere in identity mean the lowest node.
+Nodes are numbered by tenant, service (SCL before TEETIME before MESSAGING before CRM) and record id: numbers by their
+value, then texts. "First record" and "lowest key" everywhere in identity mean the lowest node.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 SERVICES: Final = pa.array([str(service) for service in Service])
-_VALUES: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
+VALUES: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
 _DIGITS: Final = "^[0-9]+$"
 _AFTER_ALL_NUMBERS: Final = 2**31 - 1
 
@@ -41,7 +41,7 @@ class Nodes(NamedTuple):
         record_id: text, (n,).
         codes: per kind of value (auth_user_id, email, phone_number, first_name, last_name) a number for the record's
             value, equal exactly where the values are equal, -1 where there is none, (n,).
-        values: per kind of value, the value each code stands for.
+        first_names: the first name each code stands for.
     """
 
     tenant_ids: pa.StringArray
@@ -50,7 +50,7 @@ class Nodes(NamedTuple):
     service: Codes
     record_id: pa.StringArray
     codes: dict[str, Ints]
-    values: dict[str, pa.StringArray]
+    first_names: pa.StringArray
 
     @property
     def size(self) -> int:
@@ -69,8 +69,10 @@ class Nodes(NamedTuple):
         return pa.table(columns)
 
 
-def read_nodes(records: pa.Table, tenants: pa.Table) -> Nodes:
-    """The records of the listed tenants as nodes; records of other tenants are left out.
+def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, pa.StringArray]]:
+    """The records of the listed tenants as nodes, and per kind of value the text each code stands for.
+
+    Records of other tenants are left out.
 
     Raises:
         ValueError: two records have one key, or a service is unknown.
@@ -80,22 +82,20 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> Nodes:
     tenant = pc.index_in(as_text(records, "tenant_id"), tenant_ids)
     if tenant.null_count:
         records, tenant = records.filter(tenant.is_valid()), tenant.drop_null()
-    service = _positions(as_text(records, "service"), SERVICES, "service").astype(np.int8)
-    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + service
-    order = _order(scope, as_text(records, "record_id"))
-    record_id = as_text(records, "record_id").take(pa.array(order))
-    scope = scope[order]
+    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + _services(records)
+    order, encoded = _order_and_encode(scope, records)
+    scope, record_id = scope[order], as_text(records, "record_id").take(pa.array(order))
     _refuse_repeated_keys(scope, record_id)
-    encoded = _encode(records, order)
-    return Nodes(
+    nodes = Nodes(
         tenant_ids,
         tenants["min_confidence"].to_numpy().astype(np.float64),
         (scope // len(SERVICES)).astype(np.int32),
         (scope % len(SERVICES)).astype(np.int8),
         record_id,
-        {kind: codes for kind, (codes, _) in encoded.items()},
-        {kind: values for kind, (_, values) in encoded.items()},
+        {kind: values.indices.fill_null(-1).to_numpy()[order] for kind, values in encoded.items()},
+        encoded["first_name"].dictionary,
     )
+    return nodes, {kind: values.dictionary for kind, values in encoded.items()}
 
 
 def as_text(table: pa.Table, column: str) -> pa.StringArray:
@@ -104,15 +104,23 @@ def as_text(table: pa.Table, column: str) -> pa.StringArray:
     return chunks if isinstance(chunks, pa.Array) else pa.concat_arrays(chunks.chunks)
 
 
-def _positions(values: pa.StringArray, known: pa.StringArray, what: str) -> npt.NDArray[np.int64]:
-    positions = pc.index_in(values, known)
-    if positions.null_count:
-        raise ValueError(f"unknown {what}: expected one of {', '.join(known.to_pylist())}")
-    return positions.to_numpy().astype(np.int64)
+def _services(records: pa.Table) -> Longs:
+    service = pc.index_in(as_text(records, "service"), SERVICES)
+    if service.null_count:
+        raise ValueError(f"a record of an unknown service: expected one of {', '.join(Service)}")
+    return service.to_numpy().astype(np.int64)
+
+
+def _order_and_encode(scope: Longs, records: pa.Table) -> tuple[Ints, dict[str, pa.DictionaryArray]]:
+    """The slow parts of reading, side by side: sorting the keys, and numbering the values of every kind."""
+    with ThreadPoolExecutor() as pool:
+        order = pool.submit(_order, scope, as_text(records, "record_id"))
+        encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUES)
+        return order.result(), dict(zip(VALUES, encoded, strict=True))
 
 
 def _order(scope: Longs, record_id: pa.StringArray) -> Ints:
-    """Positions of the records in node order: two numbers without leading zeros compare as their lengths, then as text."""
+    """Positions of the records in node order: numbers compare by how many digits they have, then digit by digit."""
     is_number = pc.match_substring_regex(record_id, _DIGITS)
     stripped = pc.if_else(is_number, pc.utf8_ltrim(record_id, "0"), record_id)
     length = pc.if_else(is_number, pc.binary_length(stripped), _AFTER_ALL_NUMBERS).to_numpy()
@@ -128,15 +136,6 @@ def _refuse_repeated_keys(scope: Longs, record_id: pa.StringArray) -> None:
     same_text = pc.equal(record_id[1:], record_id[:-1]).to_numpy(zero_copy_only=False)
     if len(record_id) and bool((same_text & (scope[1:] == scope[:-1])).any()):
         raise ValueError("two records have the same tenant, service and record id: pass one row per record")
-
-
-def _encode(records: pa.Table, order: Ints) -> dict[str, tuple[Ints, pa.StringArray]]:
-    def encode(kind: str) -> tuple[Ints, pa.StringArray]:
-        encoded = as_text(records, kind).dictionary_encode()
-        return encoded.indices.fill_null(-1).to_numpy()[order], encoded.dictionary
-
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(_VALUES, pool.map(encode, _VALUES), strict=True))
 
 
 def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -> Ints:

@@ -89,6 +89,7 @@ class NumberingPlan:
         local_lengths: the same where the area code is left out.
         valid: the numbers valid in any region behind the country code.
         region: the numbers valid in this region alone.
+        siblings: those valid in the other regions behind the country code, where no leading digits tell them apart.
     """
 
     calling_code: str
@@ -101,6 +102,7 @@ class NumberingPlan:
     longest: int
     valid: re.Pattern[str]
     region: Region
+    siblings: tuple[Region, ...]
 
     def e164(self, digits: str) -> str | None:
         """The number that `digits`, without country code, stand for if it is valid."""
@@ -153,6 +155,7 @@ def _plan(calling_code: str, region: str) -> NumberingPlan:
         longest=max(own.general.lengths),
         valid=_valid_numbers(calling_code),
         region=own,
+        siblings=tuple(each for each in _regions(calling_code).values() if each is not own and not each.leading),
     )
 
 

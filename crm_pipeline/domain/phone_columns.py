@@ -94,7 +94,10 @@ def _settle(dialled: pa.StringArray, name: str) -> pa.StringArray:
     digits = _without(digits, plan.trunk_prefix)
     lengths = pc.binary_length(digits)
     sure = pc.and_(sure, pc.is_in(lengths, value_set=pa.array(plan.lengths, pa.int32())))
-    sure = pc.and_(sure, _are_valid_in(plan.region, digits, lengths))
+    sure = pc.and_(sure, _are_of(plan.region.general, digits, lengths))
+    # Within a region few write the numbers of its siblings; behind their country code all are alike.
+    regions = (plan.region, *plan.siblings) if name.startswith("+") else (plan.region,)
+    sure = pc.and_(sure, reduce(pc.or_, (_are_valid_in(region, digits, lengths) for region in regions)))
     return pc.if_else(sure, pc.binary_join_element_wise(f"+{plan.calling_code}", digits, ""), None)
 
 

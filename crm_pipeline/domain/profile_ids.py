@@ -24,6 +24,7 @@ from crm_pipeline.tables.projections import arrow_schema
 
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "crm-pipeline/profile-ids")
 _MINTED_SQL: Final = Path(__file__).with_name("minted_ids.sql").read_text(encoding="utf-8")
+_SCHEMA: Final = arrow_schema(identities.profile_ids)
 _KEY: Final = ("tenant_id", "service", "record_id")
 _NOWHERE: Final = -1
 
@@ -80,7 +81,7 @@ def profile_ids_rows(ids: ProfileIds) -> pa.Table:
 
 def _by_birth(nodes: Nodes, previous_ids: pa.Table) -> pa.Table:
     """The ids of the tenants, oldest first within each."""
-    ids = previous_ids.select([column.key for column in identities.profile_ids.columns])
+    ids = previous_ids.select(_SCHEMA.names).cast(_SCHEMA)
     tenant = pc.index_in(as_text(ids, "tenant_id"), nodes.tenant_ids)
     if tenant.null_count:
         ids, tenant = ids.filter(tenant.is_valid()), tenant.drop_null()
@@ -139,7 +140,7 @@ def _mint(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Ints, known: pa.
             "redirects_to": pa.nulls(len(anchor), pa.string()),
             "is_live": np.ones(len(anchor), bool),
         },
-        schema=arrow_schema(identities.profile_ids),
+        schema=_SCHEMA,
     )
 
 
@@ -174,7 +175,7 @@ def _moved(nodes: Nodes, known: pa.Table, anchor: Ints, homeless: Flags) -> pa.T
     keys, mask = nodes.keys(np.where(moved, anchor, _NOWHERE)), pa.array(moved)
     for column, key in (("anchor_service", "service"), ("anchor_record_id", "record_id")):
         values = pc.if_else(mask, keys[key], known[column])
-        known = known.set_column(known.schema.get_field_index(column), column, values)
+        known = known.set_column(_SCHEMA.get_field_index(column), _SCHEMA.field(column), values)
     return known
 
 
@@ -182,4 +183,4 @@ def _table(nodes: Nodes, ids: pa.Table, target: Ints) -> pa.Table:
     is_live = target == np.arange(len(target))
     redirects = as_text(ids, "profile_id").take(pa.array(target, mask=is_live | (target == _NOWHERE)))
     columns = {name: ids[name] for name in ids.column_names} | {"redirects_to": redirects, "is_live": is_live}
-    return pa.table(columns, schema=arrow_schema(identities.profile_ids))
+    return pa.table(columns, schema=_SCHEMA)

@@ -58,7 +58,8 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
         typed as (
             select {values}, list_filter([{problems}], lambda problem: problem is not null) as _problems,
                 md5(concat_ws(chr(31), {content})) as _content
-            from delivered left join tenants on tenants.tenant_id = delivered."tenant_id$text"),
+            from delivered left join (select tenant_id as _tenant, timezone as _timezone from tenants)
+                on _tenant = "tenant_id$text"),
         ranked as (
             select *, row_number() over (
                 partition by tenant_id, {key.key} order by len(_problems), updated_at desc nulls last, _content) as _rank
@@ -117,7 +118,7 @@ def _value(column: Column[Any], raw_type: str) -> str:
         case "TIMESTAMPTZ":
             return _time(text)
         case "DATE":
-            return f"case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date) else cast(timezone(coalesce(tenants.timezone, 'UTC'), {_time(text)}) as date) end"
+            return f"case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date) else cast(timezone(coalesce(_timezone, 'UTC'), {_time(text)}) as date) end"
         case _:
             return f"case when regexp_full_match({text}, '[+-]?\\d+(\\.\\d+)?([eE][+-]?\\d+)?') then try_cast({text} as {kind}) end"
 
@@ -125,7 +126,7 @@ def _value(column: Column[Any], raw_type: str) -> str:
 def _time(text: str) -> str:
     return f"""case when regexp_full_match({text}, '{TIME}') then try_cast({text} as timestamptz)
         when regexp_full_match({text}, '{DAY}')
-        then timezone(coalesce(tenants.timezone, 'UTC'), try_cast({text} as timestamp)) end"""
+        then timezone(coalesce(_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
 
 
 def _value_faults(column: Column[Any]) -> list[Fault]:

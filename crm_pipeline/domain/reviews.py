@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from crm_pipeline.domain.clusters import Clusters
@@ -22,7 +21,7 @@ from crm_pipeline.domain.conflicts import names_agree
 from crm_pipeline.domain.decisions import Decisions, pair_nodes
 from crm_pipeline.domain.evidence import AUTH_USER_ID, COLUMNS, MOST_CARRIERS, Usable
 from crm_pipeline.domain.links import Links
-from crm_pipeline.domain.nodes import Longs, Nodes
+from crm_pipeline.domain.nodes import Ints, Nodes
 from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, PHONE, RULES
 from crm_pipeline.tables import identities
 from crm_pipeline.tables.projections import arrow_schema
@@ -88,7 +87,7 @@ def _names_that_differ(nodes: Nodes, links: Links) -> Iterable[Doubt]:
     partner = links.to[record]
     differ = (code[record] >= 0) & (code[partner] >= 0) & (code[record] != code[partner])
     record, partner = record[differ], partner[differ]
-    names = nodes.values["first_name"].to_pylist() if len(record) else []
+    names = nodes.first_names.to_pylist() if len(record) else []
     for one, other in zip(np.minimum(record, partner).tolist(), np.maximum(record, partner).tolist(), strict=True):
         if not names_agree(names[code[one]], names[code[other]]):
             yield Doubt(ReviewKind.NAMES_DIFFER, one, other, int(links.rule[one if links.to[one] == other else other]))
@@ -116,17 +115,15 @@ def _shared_carriers(nodes: Nodes, findings: Findings) -> pa.Table:
         carriers = findings.usable[kind].shared
         is_open = ~carriers.is_suppressed
         if kind == AUTH_USER_ID:
-            is_open &= ~np.isin(carriers.value, _decided_auth(nodes, findings.decisions))
+            is_open &= ~np.isin(nodes.codes[column][carriers.node], _decided_auth(nodes, findings.decisions))
         node = carriers.node[is_open]
-        keys = nodes.keys(node).append_column("node", pa.array(node))
-        keys = keys.append_column("kind", pa.repeat(kind, len(node)))
-        tables.append(keys.append_column("value", nodes.values[column].take(pa.array(nodes.codes[column][node]))))
+        keys = nodes.keys(node).append_column("node", pa.array(node)).append_column("kind", pa.repeat(kind, len(node)))
+        tables.append(keys.append_column("value", carriers.value.filter(pa.array(is_open))))
     return pa.concat_tables(tables)
 
 
-def _decided_auth(nodes: Nodes, decisions: Decisions) -> Longs:
-    """The auth_user_ids two of whose records an operator decided about, as `Carriers.value`."""
+def _decided_auth(nodes: Nodes, decisions: Decisions) -> Ints:
+    """The auth_user_ids of which an operator decided about two records."""
     one, other = pair_nodes(np.concatenate(decisions))
-    auth: npt.NDArray[np.int32] = nodes.codes["auth_user_id"]
-    same = (auth[one] == auth[other]) & (auth[one] >= 0)
-    return (nodes.tenant[one[same]].astype(np.int64) << 32) | auth[one[same]]
+    auth = nodes.codes["auth_user_id"]
+    return auth[one[auth[one] == auth[other]]]

@@ -40,11 +40,11 @@ of_records as (
     from scl_payment where status = 'SETTLED'
     union all
     select tenant_id, 'TEETIME', player_id, booked_at, 'TEETIME', 'BOOKING_MADE', 'Booking', id, null,
-        case status when 'CANCELLED' then null when 'PLAYED' then 'PLAYED_BOOKING' else 'BOOKED' end,
+        case b.status when 'CANCELLED' then null when 'PLAYED' then 'PLAYED_BOOKING' else 'BOOKED' end,
         'Booked a tee time on ' || strftime(timezone(timezone, tee_time_at), '%-d %b %Y %H:%M')
             || ' for ' || players,
         cast(to_json({tee_time_at: tee_time_at, course_id: course_id, players: players, price_cents: price_cents}) as varchar)
-    from teetime_booking join tenants using (tenant_id)
+    from teetime_booking b join tenants using (tenant_id)
     union all
     select tenant_id, 'TEETIME', player_id, tee_time_at, 'TEETIME',
         case status when 'PLAYED' then 'ROUND_PLAYED' else 'BOOKING_NO_SHOW' end, 'Booking', id, null,
@@ -116,11 +116,11 @@ of_profiles as (
         cast(to_json({campaign_id: campaign_id}) as varchar)
     from crm_campaign_interaction
     union all
-    select tenant_id, referrer_profile_id, occurred_at, 'REFERRAL', 'Referral', id, null, 'Referred another customer',
+    select r.tenant_id, referrer_profile_id, occurred_at, 'REFERRAL', 'Referral', id, null, 'Referred another customer',
         cast(to_json({referred_profile_id: referred.target}) as varchar)
-    from crm_referral
-    join profile_targets referred on referred.tenant_id = crm_referral.tenant_id
-        and referred.profile_id = crm_referral.referred_profile_id
+    from crm_referral r
+    join profile_targets referred
+        on referred.tenant_id = r.tenant_id and referred.profile_id = r.referred_profile_id
     union all
     select tenant_id, service_record_id, occurred_at, 'STAGE_CHANGED', 'CustomerProfile', service_record_id, null, summary,
         details
