@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export CRM_PIPELINE_AS_OF ?= 2026-03-31T12:00:00Z
 
-.PHONY: run ui test soak check format lock clean help
+.PHONY: run ui test soak check format docs bench lock clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,6 +37,14 @@ check: $(READY)  ## format, lint, types, import direction
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
+	$(BIN)/python -m crm_pipeline.tables.dictionary
+
+bench: $(READY)  ## speed beside the peers, in one run
+	$(BIN)/python -m benchmarks.phones
+	$(BIN)/python -m benchmarks.churn
+	$(BIN)/python -m benchmarks.identities
 
 lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
