@@ -431,6 +431,7 @@ def bad_rows() -> list[tuple[QuarantineReason | None, Row]]:
         (QuarantineReason.DUPLICATE_KEY, twin.but(email="paula@example.org", updatedAt="2024-01-31T08:00:00Z")),
         (QuarantineReason.INVALID_EMAIL, contact("mistyped", HEATHER, "Mary Wainfield", email="mary.wainfield")),
         (QuarantineReason.INVALID_PHONE, player("too-short", HEATHER, "Lewis Winterby", phoneNumber="07911 12")),
+        # No fault of this row: more was given back than paid, so it is the profile that is reported.
         (QuarantineReason.NEGATIVE_TOTAL, refund(fee, mark, "2025-08-01", 5_000)),
     ]
 

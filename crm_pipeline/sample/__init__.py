@@ -37,6 +37,10 @@ def generate_for(clubs: Sequence[Club], *, people: int, events: int, seed: int, 
     """`generate` for clubs of your own, the biggest first."""
     if until.tzinfo is None:
         raise ValueError(f"until {until} has no time zone: say which, for example {until.isoformat()}Z")
+    if not clubs or min(people, events) < 0:
+        raise ValueError(
+            f"{len(clubs)} clubs, {people} people, {events} events: give one club or more, and no negatives"
+        )
     with SampleFiles(out) as files:
         now = int(until.timestamp())
         files.write(crm.tenant, club_columns(clubs, now))

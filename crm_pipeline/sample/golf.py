@@ -16,7 +16,7 @@ from crm_pipeline.sample.visits import Visits
 from crm_pipeline.tables import teetime
 
 _BOOKED_AHEAD, _ROUND = 4 * DAY, 4 * HOUR
-_PLAYED, _CANCELLED, _NO_SHOW, _BOOKED = range(4)
+_PLAYED, CANCELLED, _NO_SHOW, _BOOKED = range(4)
 _STATUSES: Final = ("PLAYED", "CANCELLED", "NO_SHOW", "BOOKED")
 _OUTCOMES: Final = (0.89, 0.08, 0.03)
 _PARTY_SIZES: Final = (0.2, 0.35, 0.15, 0.3)
@@ -52,7 +52,7 @@ def draw_bookings(block: Block, visits: Visits, numbers: Ints, begins: Ints, is_
     price = _prices(block, party, is_member[person])
     paid_at = np.where(happens(rng, _PREPAID, count), booked_at, tee_time)
     is_paid = (price > 0) & (paid_at <= block.until) & (status != _NO_SHOW)
-    is_paid &= (status != _CANCELLED) | happens(rng, _PAID_FOR_CANCELLED, count)
+    is_paid &= (status != CANCELLED) | happens(rng, _PAID_FOR_CANCELLED, count)
     known = booked_at <= block.until
     drawn = (numbers, person, tee_time, booked_at, status, price, np.where(is_paid, paid_at, NULL), party)
     return Bookings(*(column[known] for column in drawn))
@@ -88,7 +88,7 @@ def booking_events(block: Block, bookings: Bookings, player: Ints, paid_in_ledge
             "price_cents": bookings.price,
             "currency": currency,
             "paid_at": np.where(hidden, NULL, bookings.paid_at),
-            "updated_at": np.minimum(np.where(bookings.status == _CANCELLED, cancelled_at, last), block.until),
+            "updated_at": np.minimum(np.where(bookings.status == CANCELLED, cancelled_at, last), block.until),
         },
     )
 

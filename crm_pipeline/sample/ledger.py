@@ -10,7 +10,7 @@ import numpy as np
 
 from crm_pipeline.sample.chance import DAY, HOUR, Flags, Ints, between, happens
 from crm_pipeline.sample.clubs import Block
-from crm_pipeline.sample.golf import Bookings
+from crm_pipeline.sample.golf import CANCELLED, Bookings
 from crm_pipeline.sample.memberships import TIERS, Contracts, anniversary
 from crm_pipeline.sample.rows import NULL, Events, ids, words
 from crm_pipeline.tables import scl, teetime
@@ -39,7 +39,7 @@ class _Entries:
 
 def draw_ledger_bookings(block: Block, bookings: Bookings, is_member: Flags) -> Flags:
     """Which bookings members paid through the club's ledger."""
-    could = is_member[bookings.person] & (bookings.paid_at != NULL)
+    could = is_member[bookings.person] & (bookings.paid_at != NULL) & (bookings.status != CANCELLED)
     return np.asarray(could & happens(block.rng, _THROUGH_LEDGER, len(could)))
 
 

@@ -27,7 +27,10 @@ SPELLINGS: Final = (0.3, 0.15, 0.17, 0.17, 0.1, 0.05, 0.06)
 
 
 def made_up_numbers(country: Country, first: int, count: int) -> tuple[pa.Array, pa.Array]:
-    """Two numbers each for `count` people, without country code; `first` people of the club have theirs already."""
+    """Two numbers each for `count` people, without country code; `first` people of the club have theirs already.
+
+    No number comes twice among the first three million people of a club.
+    """
     places = np.arange(first * CANDIDATES, (first + count) * CANDIDATES, dtype=np.int64)
     digits = pc.utf8_lpad(pa.array(places * _STRIDE % _NUMBERS).cast(pa.string()), _FREE_DIGITS, "0")
     candidates = pc.binary_join_element_wise(country.mobile, digits, "")

@@ -29,6 +29,16 @@ class Visits(NamedTuple):
     at: Ints
 
 
+class _Habits(NamedTuple):
+    """When each golfer may come, how often, and how many visits are the last straw."""
+
+    person: Ints
+    begins: Ints
+    ends: Ints
+    visits_a_day: Floats
+    most: Ints
+
+
 def draw_beginnings(block: Block, people: People, contracts: Contracts) -> Ints:
     """The local midnight before the club first met each person: some members played there before they joined."""
     rng, count = block.rng, block.count
@@ -43,32 +53,37 @@ def draw_visits(block: Block, people: People, contracts: Contracts, begins: Ints
     rng = block.rng
     golfers = np.flatnonzero(people.uses[:, SERVICES.index(Service.TEETIME)])
     is_member, count = people.among(Kind.MEMBER)[golfers], len(golfers)
+    chance = np.maximum(rng.beta(_DROPS_OUT_A, _DROPS_OUT_B, count), _LEAST_CHANCE)
     rate = np.where(
         is_member,
         rng.standard_gamma(_MEMBER_SHAPE, count) / _MEMBER_DAYS,
         rng.standard_gamma(_CASUAL_SHAPE, count) / _CASUAL_DAYS,
     )
-    chance = np.maximum(rng.beta(_DROPS_OUT_A, _DROPS_OUT_B, count), _LEAST_CHANCE)
-    most = np.where(is_member, _NEVER, rng.geometric(chance))
-    ends = np.where(is_member, contracts.plays_until[golfers], block.until + LOOKS_AHEAD)
-    return _come(block, golfers, begins[golfers], ends, rate, most)
+    habits = _Habits(
+        person=golfers,
+        begins=begins[golfers],
+        ends=np.where(is_member, contracts.plays_until[golfers], block.until + LOOKS_AHEAD),
+        visits_a_day=rate,
+        most=np.where(is_member, _NEVER, rng.geometric(chance)),
+    )
+    return _come(block, habits)
 
 
-def _come(block: Block, golfers: Ints, begins: Ints, ends: Ints, rate: Floats, most: Ints) -> Visits:
-    """Poisson visits in season time after the first, of which each golfer makes at most `most`."""
+def _come(block: Block, golfers: _Habits) -> Visits:
+    """The first visits, and Poisson ones in season time after them, as many as each golfer makes at most."""
     times, season = _seasons(block)
-    opens = np.interp(np.maximum(begins, block.start), times, season)
-    closes = np.maximum(np.interp(ends, times, season), opens)
-    later = block.rng.poisson(rate * (closes - opens))
-    who = np.repeat(np.arange(len(golfers)), later)
+    opens = np.interp(np.maximum(golfers.begins, block.start), times, season)
+    closes = np.maximum(np.interp(golfers.ends, times, season), opens)
+    later = block.rng.poisson(golfers.visits_a_day * (closes - opens))
+    who = np.repeat(np.arange(len(later)), later)
     moments = opens[who] + block.rng.random(len(who)) * (closes - opens)[who]
     in_order = moments[np.lexsort((moments, who))]
     nth = np.arange(len(who)) - np.repeat(np.cumsum(later) - later, later) + 1
-    stays = nth < most[who]
-    first = np.flatnonzero((begins >= block.start) & (begins < ends))
+    stays = nth < golfers.most[who]
+    first = np.flatnonzero((golfers.begins >= block.start) & (golfers.begins < golfers.ends))
     person = np.concatenate([first, who[stays]])
-    at = np.concatenate([begins[first], np.interp(in_order[stays], season, times).astype(np.int64)])
-    return _on_the_tee_sheet(block, golfers[person], at)
+    at = np.concatenate([golfers.begins[first], np.interp(in_order[stays], season, times).astype(np.int64)])
+    return _on_the_tee_sheet(block, golfers.person[person], at)
 
 
 def _on_the_tee_sheet(block: Block, person: Ints, at: Ints) -> Visits:
