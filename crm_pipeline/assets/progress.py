@@ -36,9 +36,11 @@ def _line_of_message(record: logging.LogRecord, meta: dict[str, str]) -> str | N
     return f"    {said}" if record.levelno >= logging.WARNING or said.startswith("waiting") else None
 
 
-@dg.logger(description="One line as each step ends.")
+@dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """A logger for terminals."""
-    logger = logging.Logger("crm_pipeline.progress", level=logging.DEBUG)
-    logger.addHandler(ProgressHandler())
+    logger = logging.getLogger("crm_pipeline.progress")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.handlers = [ProgressHandler()]
     return logger
