@@ -6,6 +6,7 @@ from duckdb import DuckDBPyConnection
 from crm_pipeline.assets.metadata import columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.identities import Inputs, Resolution, resolve
+from crm_pipeline.domain.identities_check import violations
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_people, normalise_suppressed
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
@@ -17,6 +18,8 @@ TABLES = (
     identities.profile_events,
     identities.identity_reviews,
 )
+CHECK = "links_hold"
+MOST_SHOWN = 20
 RECORDS = """
     select tenant_id, service, record_id, auth_user_id, email, phone_number, comparable_first_name as first_name,
         comparable_last_name as last_name from people"""
@@ -41,6 +44,11 @@ WITH_PRIMARY = """
     deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
     description="Which records are one person, why, what was refused, and the life of every profile id. In the lake.",
     metadata=columns_metadata(identities.customer_identities),
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK, asset="customer_identities", description="SQL of its own finds no link the records do not bear out."
+        )
+    ],
     code_version="1",
 )
 def customer_identities(
@@ -53,12 +61,18 @@ def customer_identities(
         normalise_suppressed(this.con)
         this.quarantine(INVALID_KEYS, "customer_identities", tenants)
         changes = _keep(this, tenants, _resolve(this, tenants))
+        faults = _check(this.con)
         links = this.con.sql("select rule, count(*) from found_identities group by rule order by rule").fetchall()
         return dg.MaterializeResult(
             metadata={
                 **counted(changes, sum(count for _, count in links)),
                 "links_by_rule": dg.MetadataValue.json(dict(links)),
-            }
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=CHECK, passed=not faults, metadata={"faults": dg.MetadataValue.json(faults[:MOST_SHOWN])}
+                )
+            ],
         )
 
 
@@ -87,6 +101,15 @@ def _keep(this: Step, tenants: list[str], resolution: Resolution) -> dict[str, C
         "profile_events": this.replace(identities.profile_events, "new_events", tenants, new_events),
         "identity_reviews": this.replace(identities.identity_reviews, "found_reviews", tenants),
     }
+
+
+def _check(con: DuckDBPyConnection) -> list[str]:
+    """Faults of the links just found, as words, tenant and record or profile id."""
+    con.execute(f"create or replace temp view records as {RECORDS}")
+    con.execute(f"create or replace temp view overrides as {OVERRIDES}")
+    con.execute("create or replace temp view customer_identities as from found_identities")
+    con.execute("create or replace temp view profile_ids as from found_ids")
+    return [" ".join(violation) for violation in violations(con)]
 
 
 def _register(con: DuckDBPyConnection, resolution: Resolution) -> None:

@@ -39,8 +39,6 @@ def _line_of_message(record: logging.LogRecord, meta: dict[str, str]) -> str | N
 @dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """A logger for terminals."""
-    logger = logging.getLogger("crm_pipeline.progress")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.handlers = [ProgressHandler()]
+    logger = logging.Logger("crm_pipeline.progress", logging.DEBUG)  # noqa: LOG001  it ends with the run
+    logger.addHandler(ProgressHandler())
     return logger

@@ -79,7 +79,7 @@ class Region(NamedTuple):
     other: tuple[Kind, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NumberingPlan:
     """How one region writes its numbers.
 

@@ -15,7 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from phonenumbers import SUPPORTED_REGIONS
 
-from crm_pipeline.domain.numbering_plans import NEVER, Kind, Region, calling_code_of, plan_of_code, plan_of_region
+from crm_pipeline.domain.numbering_plans import (
+    NEVER,
+    Kind,
+    NumberingPlan,
+    Region,
+    calling_code_of,
+    plan_of_code,
+    plan_of_region,
+)
 
 LONGEST_SPELLING: Final = 250
 PLAIN: Final = re.compile(r"\+?[0-9]{3,}")
@@ -51,54 +59,49 @@ def numbers_in_columns(
     dialled: pa.StringArray, is_plain: pa.BooleanArray, regions: pa.StringArray
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.StringArray]]:
     """Row numbers, and the valid numbers they hold, wherever one pass over a column leaves no doubt."""
-    read_by = pc.if_else(pc.starts_with(dialled, "+"), pc.utf8_slice_codeunits(dialled, 0, 4), regions)
-    for head, rows in _groups(pc.if_else(is_plain, read_by, None)):
+    states_code = pc.starts_with(dialled, "+")
+    is_readable = pc.and_(is_plain, pc.or_(states_code, pc.is_in(regions, value_set=pa.array(SUPPORTED_REGIONS))))
+    read_by = pc.if_else(states_code, pc.utf8_slice_codeunits(dialled, 0, 4), regions)
+    for plan, rows in _groups(pc.if_else(is_readable, read_by, None)):
         if len(rows) >= _WORTH_A_COLUMN:
-            numbers = _settle(dialled.take(rows), head)
-            sure = numbers.is_valid()
-            yield rows[sure.to_numpy(zero_copy_only=False)], numbers.drop_null()
+            numbers = _settle(dialled.take(rows), plan)
+            yield rows[numbers.is_valid().to_numpy(zero_copy_only=False)], numbers.drop_null()
 
 
-def _groups(heads: pa.StringArray) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """The rows to be read by each plan: `+44` where they state that code, `GB` where they are read in that region."""
+def _groups(heads: pa.StringArray) -> Iterator[tuple[NumberingPlan, npt.NDArray[np.int64]]]:
+    """The rows that each plan reads, by a head such as `+442`, where they state a country code, or `GB`."""
     encoded = heads.dictionary_encode()
-    plans = [_plan_name(head) for head in encoded.dictionary.to_pylist()]
-    names = sorted({name for name in plans if name})
-    number_of = np.array([names.index(name) if name else -1 for name in plans] + [-1])
-    numbers = number_of[encoded.indices.fill_null(len(plans)).to_numpy()]
+    plan_of_head = [_plan_of(head) for head in encoded.dictionary.to_pylist()]
+    plans = list(dict.fromkeys(plan for plan in plan_of_head if plan))
+    number_of = np.array([plans.index(plan) if plan else -1 for plan in plan_of_head] + [-1])
+    numbers = number_of[encoded.indices.fill_null(len(plan_of_head)).to_numpy()]
     by_plan = np.argsort(numbers, kind="stable")
-    ends = np.searchsorted(numbers[by_plan], np.arange(-1, len(names)), side="right")
-    for name, start, end in zip(names, ends[:-1], ends[1:], strict=True):
-        yield name, by_plan[start:end]
+    ends = np.searchsorted(numbers[by_plan], np.arange(-1, len(plans)), side="right")
+    return ((plan, by_plan[start:end]) for plan, start, end in zip(plans, ends[:-1], ends[1:], strict=True))
 
 
-def _plan_name(head: str) -> str | None:
+def _plan_of(head: str) -> NumberingPlan | None:
     if not head.startswith("+"):
-        return head if head in SUPPORTED_REGIONS else None
+        return plan_of_region(head)
     code = calling_code_of(head[1:])
-    return f"+{code}" if code else None
+    return plan_of_code(code) if code else None
 
 
-def _settle(dialled: pa.StringArray, name: str) -> pa.StringArray:
-    """The valid numbers among those read by one plan, null where the plainest reading might not be the right one."""
-    if name.startswith("+"):
-        plan, digits = plan_of_code(name[1:]), pc.utf8_slice_codeunits(dialled, len(name))
-        sure = pc.starts_with(dialled, name)
-    else:
-        plan, digits = plan_of_region(name), dialled
-        sure = pc.invert(_begin(dialled, f"{plan.calling_code}|{plan.international_prefix.pattern}"))
+def _settle(dialled: pa.StringArray, plan: NumberingPlan) -> pa.StringArray:
+    """The valid numbers among those one plan reads, null where the plainest reading might not be the right one."""
+    code = f"+{plan.calling_code}"
+    digits = pc.if_else(pc.starts_with(dialled, code), pc.utf8_slice_codeunits(dialled, len(code)), dialled)
+    from_abroad = [plan.calling_code, plan.international_prefix.pattern]
+    sure = pc.invert(_begin(dialled, "|".join(prefix for prefix in from_abroad if prefix != NEVER)))
     if plan.trunk_rewrite:
-        sure = pc.and_(
-            sure, pc.equal(_without(digits, plan.trunk_prefix), _without(digits, plan.trunk_prefix, keep=True))
-        )
+        kept = _without(digits, plan.trunk_prefix, keep=True)
+        sure = pc.and_(sure, pc.equal(_without(digits, plan.trunk_prefix), kept))
     digits = _without(digits, plan.trunk_prefix)
     lengths = pc.binary_length(digits)
     sure = pc.and_(sure, pc.is_in(lengths, value_set=pa.array(plan.lengths, pa.int32())))
-    sure = pc.and_(sure, _are_of(plan.region.general, digits, lengths))
-    # Within a region few write the numbers of its siblings; behind their country code all are alike.
-    regions = (plan.region, *plan.siblings) if name.startswith("+") else (plan.region,)
-    sure = pc.and_(sure, reduce(pc.or_, (_are_valid_in(region, digits, lengths) for region in regions)))
-    return pc.if_else(sure, pc.binary_join_element_wise(f"+{plan.calling_code}", digits, ""), None)
+    general = _are_of(plan.region.general, digits, lengths)
+    valid = reduce(pc.or_, (_are_valid_in(region, digits, lengths) for region in (plan.region, *plan.siblings)))
+    return pc.if_else(pc.and_(pc.and_(sure, general), valid), pc.binary_join_element_wise(code, digits, ""), None)
 
 
 def _are_valid_in(region: Region, digits: pa.StringArray, lengths: pa.Int32Array) -> pa.BooleanArray:

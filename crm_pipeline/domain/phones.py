@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import phonenumbers
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.domain.contacts import one_array
 from crm_pipeline.domain.numbering_plans import calling_code_of, read_international, read_national
@@ -72,17 +73,14 @@ def normalise_phones(
 
 
 def _one_by_one(values: pa.StringArray, regions: pa.StringArray) -> pa.StringArray:
-    known = _Known()
-    return pa.array([known[pair] for pair in zip(values.to_pylist(), regions.to_pylist(), strict=True)], pa.string())
-
-
-class _Known(dict[tuple[str | None, str | None], str | None]):
-    """The normal form by spelling and region, found when first asked for."""
-
-    def __missing__(self, pair: tuple[str | None, str | None]) -> str | None:
-        value, region = pair
-        self[pair] = number = None if value is None else _normalise(value, region)
-        return number
+    """Each distinct pair of spelling and region, read once."""
+    spelled, read_in = values.dictionary_encode(), regions.dictionary_encode("encode")
+    in_all = len(read_in.dictionary)
+    pairs = pc.add(pc.multiply(spelled.indices.cast(pa.int64()), in_all), read_in.indices).dictionary_encode()
+    spelled_at, read_in_at = divmod(pairs.dictionary.to_numpy(), in_all)
+    distinct_values = spelled.dictionary.take(spelled_at).to_pylist()
+    distinct_regions = read_in.dictionary.take(read_in_at).to_pylist()
+    return pa.array(map(_normalise, distinct_values, distinct_regions), pa.string()).take(pairs.indices)
 
 
 def _normalise(value: str, region: str | None) -> str | None:
