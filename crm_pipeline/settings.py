@@ -44,15 +44,15 @@ class Settings:
     def from_environment(cls) -> "Settings":
         """Read the environment variables. Raises SettingError for a value that cannot be used."""
         home = Path(os.environ.get("CRM_PIPELINE_HOME") or "data/local").absolute()
-        if unusable := FORBIDDEN_IN_PATHS & set(str(home)):
-            raise SettingError(
-                f"CRM_PIPELINE_HOME: {home} contains {' '.join(sorted(unusable))}, which no file list can hold"
-            )
+        lake_url = os.environ.get("LAKE_URL") or str(home / "lake")
+        for name, path in (("CRM_PIPELINE_HOME", str(home)), ("LAKE_URL", lake_url)):
+            if unusable := FORBIDDEN_IN_PATHS & set(path):
+                raise SettingError(f"{name}: {path} contains {' '.join(sorted(unusable))}, which no file list can hold")
         pinned = os.environ.get("CRM_PIPELINE_AS_OF")
         return cls(
             home=home,
             sources={s: url for s in Service if (url := os.environ.get(source_variable(s)))},
-            lake_url=os.environ.get("LAKE_URL") or str(home / "lake"),
+            lake_url=lake_url,
             warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,

@@ -49,10 +49,10 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
                 changes, fault = extract(this, sources, service, believed_of(context)), None
             except SourceError as error:
                 changes, fault = {}, str(error)
-                context.log.error(f"{fault}; its last snapshot serves")
+                context.log.warning("%s; its last snapshot serves", fault)
             reasons = _quarantine(this, service, key)
             return dg.MaterializeResult(
-                metadata={**counted(changes), "quarantined": dg.MetadataValue.json(reasons)},
+                metadata={**counted(changes, _rows(this, service)), "quarantined": dg.MetadataValue.json(reasons)},
                 check_results=[
                     dg.AssetCheckResult(
                         check_name=FRESH, passed=fault is None, metadata={"reason": fault} if fault else {}
@@ -86,10 +86,13 @@ def extract(this: Step, sources: Sources, service: Service, believed: frozenset[
 
 
 def _refuse_the_past(this: Step, service: Service) -> None:
-    newest = max(filter(None, (this.lake.latest(this.con, table) for table in source_tables(service))), default=None)
+    # Rows alone would not do: an extract that found nothing new leaves none.
+    tables = (*source_tables(service), operations.service_snapshots)
+    hours = [this.lake.latest(this.con, table, tenants=this.tenants) for table in tables]
+    newest = max(filter(None, hours), default=None)
     if newest and this.as_of < newest:
         raise dg.Failure(
-            f"as_of {this.as_of:%Y-%m-%d %H:%M} is before {service}'s last extract of {newest:%Y-%m-%d %H:%M};"
+            f"as_of {this.as_of:%Y-%m-%d %H:%M} is before the last extract of {newest:%Y-%m-%d %H:%M};"
             " an earlier hour can only be replayed into another --home",
             allow_retries=False,
         )
@@ -109,6 +112,11 @@ def _quarantine(this: Step, service: Service, found_by: str) -> dict[str, int]:
     this.load_tenants()
     this.load_rows(source_tables(service))
     return this.quarantine(faulty_rows(source_tables(service), found_by), found_by, this.tenants)
+
+
+def _rows(this: Step, service: Service) -> int:
+    counts = " union all ".join(f"select count(*) from present_{lake_name(t)}" for t in source_tables(service))
+    return sum(count for (count,) in this.con.sql(counts).fetchall())
 
 
 def snapshot_assets() -> Iterator[dg.AssetsDefinition]:

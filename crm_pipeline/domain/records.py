@@ -17,7 +17,9 @@ from crm_pipeline.tables.projections import duckdb_type, lake_name, source_table
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
 DAY = r"\d{4}-\d{2}-\d{2}"
-TIME = DAY + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s?([Zz]|[+-]\d{2}(:?\d{2})?)?"
+TIME = DAY + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-][01]\d(:?[0-5]\d)?)?"
+WHOLE_NUMBER = r"[+-]?\d+(\.0+)?"
+NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 PLAUSIBLE_YEARS = (1900, 2200)
 LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
@@ -62,14 +64,15 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
                 on _tenant = "tenant_id$text"),
         ranked as (
             select *, row_number() over (
-                partition by tenant_id, {key.key} order by len(_problems), updated_at desc nulls last, _content) as _rank
+                partition by tenant_id, {key.key}, case when {key.key} is null then _content end
+                order by len(_problems), updated_at desc nulls last, _content) as _rank
             from typed)
         select * exclude (_content, _rank) replace (
                 coalesce(tenant_id, '') as tenant_id,
                 case when {key.key} is not null and _rank > 1
                      then list_append(_problems, '{key.name}:{Reason.DUPLICATE_KEY}') else _problems end as _problems),
             case when {key.key} is null then 'no id ' || _content || ' ' || _rank
-                 when _rank > 1 then {key.key} || ' duplicate ' || _rank
+                 when _rank > 1 then {key.key} || ' duplicate ' || _rank || ' ' || _content
                  else cast({key.key} as varchar) end as _record_key
         from ranked""")
 
@@ -93,7 +96,7 @@ def judge_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: datet
 
 
 def faulty_rows(tables: Sequence[Table], found_by: str) -> str:
-    """A query of everything wrong in the judged views of these tables, in the shape of quarantined_records less stamps."""
+    """A query of everything wrong in the judged views of these tables, as quarantined_records has it less stamps."""
     return " union all ".join(
         f"""select tenant_id, '{service_of(table)}' as service, '{table.name}' as table_name,
             cast({key.key} as varchar) as service_record_id, _record_key as _subject,
@@ -106,21 +109,27 @@ def faulty_rows(tables: Sequence[Table], found_by: str) -> str:
 
 def _value(column: Column[Any], raw_type: str) -> str:
     text, kind = f'"{column.key}$text"', duckdb_type(column)
+    if kind == "VARCHAR":
+        return text
+    if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
+        return f'"{column.key}$raw"'
+    return _parsed(text, kind)
+
+
+def _parsed(text: str, kind: str) -> str:
     match kind:
-        case "VARCHAR":
-            return text
-        case _ if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
-            return f'"{column.key}$raw"'
         case "BIGINT":
-            return f"case when regexp_full_match({text}, '[+-]?\\d+(\\.0+)?') then try_cast(split_part({text}, '.', 1) as bigint) end"
+            return f"""case when regexp_full_match({text}, '{WHOLE_NUMBER}')
+                then try_cast(split_part({text}, '.', 1) as bigint) end"""
         case "BOOLEAN":
             return f"case lower({text}) when 'true' then true when 'false' then false end"
         case "TIMESTAMPTZ":
             return _time(text)
         case "DATE":
-            return f"case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date) else cast(timezone(coalesce(_timezone, 'UTC'), {_time(text)}) as date) end"
+            return f"""case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date)
+                else cast(timezone(coalesce(_timezone, 'UTC'), {_time(text)}) as date) end"""
         case _:
-            return f"case when regexp_full_match({text}, '[+-]?\\d+(\\.\\d+)?([eE][+-]?\\d+)?') then try_cast({text} as {kind}) end"
+            return f"case when regexp_full_match({text}, '{NUMBER}') then try_cast({text} as {kind}) end"
 
 
 def _time(text: str) -> str:
@@ -139,7 +148,9 @@ def _value_faults(column: Column[Any]) -> list[Fault]:
         ]
     elif kind in ("TIMESTAMPTZ", "DATE"):
         first, last = PLAUSIBLE_YEARS
-        implausible = f"year({value}) < {first} or (year({value}) > {last} and {not column.info.get('recorded')})"
+        # Not year(), which knows no era: 4000 BC is 4000 to it.
+        too_late = "false" if column.info.get("recorded") else f"{value} >= '{last + 1}-01-01'::{kind}"
+        implausible = f"{value} < '{first}-01-01'::{kind} or {too_late}"
         faults += [Fault(column.name, Reason.NOT_A_TIME, f"{text} is not null and ({value} is null or {implausible})")]
     else:
         reason = Reason.NOT_A_BOOLEAN if kind == "BOOLEAN" else Reason.NOT_A_NUMBER
@@ -168,7 +179,8 @@ def _surrounding_faults(table: Table, as_of: datetime) -> list[Fault]:
         if (target := column.info.get("references")) not in (None, PROFILE):
             other = lake_name(source_table_named(target))
             same = f"o.tenant_id = t.tenant_id and o.id = t.{column.key}"
-            faults += [Fault(column.name, Reason.ORPHAN, f"not exists (select 1 from {other} o where {same})")]
+            orphan = f"t.{column.key} is not null and not exists (select 1 from {other} o where {same})"
+            faults += [Fault(column.name, Reason.ORPHAN, orphan)]
     if "currency" in table.columns and table.name != "Tenant":
         own = "(select currency from tenants where tenants.tenant_id = t.tenant_id)"
         faults += [Fault("currency", Reason.WRONG_CURRENCY, f"t.currency <> {own}")]

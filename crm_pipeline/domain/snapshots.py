@@ -15,7 +15,7 @@ LEAST_ROWS = 50
 
 
 def shrunken_tables(con: DuckDBPyConnection, tables: Sequence[Table]) -> list[str]:
-    """Names of the tables whose `incoming_` rows are fewer than half of their `present_` rows, where those were many."""
+    """Names of the tables with fewer than half as many `incoming_` as `present_` rows, where those were many."""
     shrunken = []
     for table in tables:
         name = lake_name(table)

@@ -31,13 +31,16 @@ class Tenant(NamedTuple):
 def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant], dict[str, list[str]]]:
     """Split relation `present` (crm_tenant as the lake keeps it) into usable tenants and the faults of the others.
 
-    CLOSED tenants are in neither: they keep their last tables. Faults are `column:REASON`, per tenant id.
+    CLOSED tenants are in neither: they keep their last tables. Faults are `column:REASON`, per tenant id. Of rows with
+    one id the best counts; the others are set aside as duplicates and are no fault of the tenant's.
     """
     rows = con.sql(f"""
         select tenant_id, name, country_code, currency, timezone, status,
             coalesce(min_confidence, {DEFAULT_MIN_CONFIDENCE}) as min_confidence, _problems
-        from {present} where tenant_id <> '' order by tenant_id""").fetchall()
-    usable, faulty, time_zones = [], {}, available_timezones()
+        from {present} where tenant_id <> '' and _record_key = tenant_id order by tenant_id""").fetchall()
+    usable: list[Tenant] = []
+    faulty: dict[str, list[str]] = {}
+    time_zones = available_timezones() & {row[0] for row in con.sql("select name from pg_timezone_names()").fetchall()}
     for *values, problems in rows:
         tenant = Tenant(*values)
         if faults := problems or _faults(tenant, time_zones):
@@ -47,10 +50,15 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
     return usable, faulty
 
 
+def is_usable_id(tenant_id: str) -> bool:
+    """Whether Dagster can have it as a partition key: no control characters, no `...`."""
+    return "..." not in tenant_id and not re.search(r"[\x00-\x1f]", tenant_id)
+
+
 def tenants_table(tenants: list[Tenant]) -> pa.Table:
     """Tenants as an Arrow table, one row each, columns as in `Tenant`."""
     kinds = [pa.float64() if field == "min_confidence" else pa.string() for field in Tenant._fields]
-    columns = list(zip(*tenants, strict=True)) or [[] for _ in Tenant._fields]
+    columns = list(zip(*tenants, strict=True)) or [()] * len(Tenant._fields)
     return pa.table([pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)], names=Tenant._fields)
 
 
@@ -69,6 +77,7 @@ def faulty_settings(con: DuckDBPyConnection, faulty: dict[str, list[str]]) -> st
 
 def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
     sound = {
+        "id": is_usable_id(tenant.tenant_id),
         "countryCode": tenant.country_code in SUPPORTED_REGIONS,
         "currency": bool(tenant.currency and re.fullmatch("[A-Z]{3}", tenant.currency)),
         "timezone": tenant.timezone in time_zones,

@@ -21,7 +21,7 @@ from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_col
 
 BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT", "_deleted": "BOOLEAN"}
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
-"""What the lake keeps beside a source row's own columns: a key even where the row has none, and what is wrong with it."""
+"""What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
 
 
 class Changes(NamedTuple):
@@ -109,7 +109,7 @@ class Lake:
         con.execute(f"create or replace temp view {name} as {body}")
         return name
 
-    def replace(  # noqa: PLR0913  the comparison needs both sides, their bounds and the hour
+    def replace(
         self,
         con: duckdb.DuckDBPyConnection,
         table: Table,
@@ -139,9 +139,11 @@ class Lake:
         """The number of the table's newest commit; -1 where it has none."""
         return DeltaTable(self._path(table)).version() if DeltaTable.is_deltatable(self._path(table)) else -1
 
-    def latest(self, con: duckdb.DuckDBPyConnection, table: Table) -> datetime | None:
-        """The newest hour the table speaks of."""
-        rows = con.sql(f"select max(_known_at) from {self.log(con, table)}").fetchall()
+    def latest(
+        self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
+    ) -> datetime | None:
+        """The newest hour the table speaks of, for these tenants."""
+        rows = con.sql(f"select max(_known_at) from {self.log(con, table)} where {tenant_filter(tenants)}").fetchall()
         newest: datetime | None = rows[0][0]
         return newest
 
@@ -181,5 +183,7 @@ class Lake:
 def row_hash(table: Table) -> str:
     """A SQL expression for 63 bits that change whenever a hashed column does."""
     names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is sources else ())
-    values = ", ".join(f"coalesce(cast({name} as varchar), chr(1))" for name in names)
-    return f"cast(md5_number_lower(concat_ws(chr(31), {values})) // 2 as bigint)"
+    texts = [f"cast({name} as varchar)" for name in names]
+    # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
+    values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
+    return f"cast(md5_number_lower(concat({values})) // 2 as bigint)"

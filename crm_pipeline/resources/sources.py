@@ -17,6 +17,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import duckdb
 from adbc_driver_manager import Error as AdbcError
 from sqlalchemy import Column, Table, make_url
+from sqlalchemy.exc import ArgumentError
 
 from crm_pipeline.settings import source_variable
 from crm_pipeline.tables import source_tables
@@ -24,8 +25,24 @@ from crm_pipeline.tables.projections import duckdb_type
 from crm_pipeline.vocabulary import Service
 
 FORMATS = ("csv", "parquet", "jsonl")
+DATABASE_URL = re.compile(r"postgres(ql)?(\+\w+)?://")
+SECONDS_TO_CONNECT = "30"
 LONGEST_LINE = 32 * 1024 * 1024
 """Bytes of a CSV row: room for an over-long value to be read and set aside rather than to stop the file."""
+
+FAULTS = {
+    "Expected Number of Columns": "another number of values than the header has",
+    "Invalid unicode": "it is not UTF-8",
+    "invalid UTF-8": "it is not UTF-8",
+    "unterminated quote": "a quote is never closed",
+    "Maximum line size": f"a row is over {LONGEST_LINE:,} bytes long",
+    "Malformed JSON": "it is no JSON",
+    "Expected OBJECT": "it is no JSON object",
+    "has duplicate key": "a key appears twice",
+    "magic bytes": "it is no Parquet file",
+    "too small to be a Parquet file": "it is no Parquet file",
+}
+"""Words DuckDB complains with, and ours for them; its own would quote data."""
 
 
 class SourceError(Exception):
@@ -49,7 +66,7 @@ class Sources:
         if url is None:
             raise SourceError(f"{service}: {source_variable(service)} is not set")
         tables = (only,) if only is not None else source_tables(service)
-        if url.startswith("postgres"):
+        if DATABASE_URL.match(url):
             return _read_database(con, service, url, tables)
         if "://" in url and not url.startswith("file://"):
             raise SourceError(f"{service}: {source_variable(service)} must be a folder or a postgresql:// URL")
@@ -78,7 +95,7 @@ def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, f
         scan, columns = _scan(con, table, file)
         _require_columns(service, table, file.name, columns)
         con.execute(f"create or replace temp table {relation} as select * from {scan}")
-    except (duckdb.Error, UnicodeDecodeError, csv.Error) as error:
+    except (duckdb.Error, UnicodeDecodeError, csv.Error, OSError) as error:
         raise SourceError(f"{service}: {file.name} cannot be read: {_without_data(error)}") from None
     return relation
 
@@ -87,19 +104,23 @@ def _scan(con: duckdb.DuckDBPyConnection, table: Table, file: Path) -> tuple[str
     """The DuckDB scan of a file, and the columns it was delivered with."""
     path = "'" + str(file).replace("'", "''") + "'"
     if file.suffix == ".parquet":
-        scan = f"read_parquet({path})"
+        scan = f"read_parquet({path}, hive_partitioning = false)"
         return scan, [row[0] for row in con.sql(f"describe select * from {scan}").fetchall()]
     if file.suffix == ".jsonl":
-        names = con.sql(
-            f"select distinct unnest(json_keys(json)) from read_json_objects({path}, format = 'newline_delimited')"
-        ).fetchall()
+        objects = f"read_json_objects({path}, format = 'newline_delimited')"
+        if con.sql(f"from {objects} limit 1").fetchall():
+            columns = [row[0] for row in con.sql(f"select distinct unnest(json_keys(json)) from {objects}").fetchall()]
+        else:
+            columns = [column.name for column in table.columns]  # a table without rows, and with them without names
         wanted = ", ".join(f"'{column.name}': 'VARCHAR'" for column in table.columns)
-        scan = f"read_json({path}, format = 'newline_delimited', columns = {{{wanted}}})"
-        return scan, [row[0] for row in names]
+        scan = f"""read_json({path}, format = 'newline_delimited', hive_partitioning = false,
+            columns = {{{wanted}}})"""
+        return scan, columns
     columns = _csv_header(file)
     quoted = ", ".join("'" + name.replace("'", "''") + "': 'VARCHAR'" for name in columns)
     scan = f"""read_csv({path}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
-        nullstr = '', strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {{{quoted}}})"""
+        nullstr = '', strict_mode = true, max_line_size = {LONGEST_LINE}, hive_partitioning = false,
+        columns = {{{quoted}}})"""
     return scan, columns
 
 
@@ -118,30 +139,39 @@ def _require_columns(service: Service, table: Table, place: str, delivered: Sequ
 
 def _without_data(error: Exception) -> str:
     """What a parser complained of, without the line it quotes."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
     if not isinstance(error, duckdb.Error):
-        return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        return getattr(error, "strerror", None) or str(error)
     message = str(error)
     line = re.search(r"line:? (\d+)", message, re.IGNORECASE)
-    faults = {
-        "Expected Number of Columns": "another number of values than the header has",
-        "Invalid unicode": "it is not UTF-8",
-        "unterminated quote": "a quote is never closed",
-        "Maximum line size": f"a row is over {LONGEST_LINE:,} bytes long",
-    }
-    fault = next((words for sign, words in faults.items() if sign in message), type(error).__name__)
-    return f"line {line[1]}: {fault}" if line else fault
+    # Of malformed JSON, DuckDB names the line after.
+    number = int(line[1]) - ("Malformed JSON" in message) if line else 0
+    fault = next((words for sign, words in FAULTS.items() if sign in message), type(error).__name__)
+    return f"line {number}: {fault}" if line else fault
 
 
 def _read_database(
     con: duckdb.DuckDBPyConnection, service: Service, url: str, tables: Sequence[Table]
 ) -> dict[str, str]:
-    dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    try:
-        with closing(postgres.connect(dsn)) as connection, closing(connection.cursor()) as cursor:
+    with closing(_connect(service, url)) as connection, closing(connection.cursor()) as cursor:
+        try:
             cursor.execute("set transaction isolation level repeatable read, read only")
             return {table.name: _read_table(con, cursor, service, table) for table in tables}
+        except (AdbcError, duckdb.Error) as error:  # DuckDB's where the server fails in the middle of a table
+            raise SourceError(f"{service}: the database cannot be read: {_said_by_server(error)}") from None
+
+
+def _connect(service: Service, url: str) -> postgres.Connection:
+    try:
+        parsed = make_url(url)
+        query = {"connect_timeout": SECONDS_TO_CONNECT, **parsed.query}
+        dsn = parsed.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
+        return postgres.connect(dsn)
     except AdbcError as error:
-        raise SourceError(f"{service}: the database does not answer: {_first_line(error)}") from None
+        raise SourceError(f"{service}: the database does not answer: {_said_by_server(error)}") from None
+    except (ArgumentError, ValueError):  # which quote the URL, and with it the password
+        raise SourceError(f"{service}: {source_variable(service)} is no database URL") from None
 
 
 def _read_table(con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, service: Service, table: Table) -> str:
@@ -165,5 +195,6 @@ def _cast(column: Column[Any]) -> str:
     return "" if duckdb_type(column) in ("BIGINT", "BOOLEAN", "TIMESTAMPTZ", "DATE") else "::text"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _said_by_server(error: Exception) -> str:
+    """The first line of an error, without the names of those who passed it on."""
+    return re.split(r"\[libpq\][^:]*: (?:.*ERROR: +)?", str(error).strip().splitlines()[0])[-1]

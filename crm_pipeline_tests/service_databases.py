@@ -1,0 +1,72 @@
+"""The sample's services as real databases, and as folders of exactly the same rows."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Table, create_engine, make_url
+
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.settings import source_variable
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.columns import sources
+from crm_pipeline.vocabulary import QuarantineReason, Service
+from crm_pipeline_tests.domain.delivered import Delivered, read
+from crm_pipeline_tests.support import SAMPLE
+
+HOLDABLE = (QuarantineReason.UNKNOWN_VALUE, QuarantineReason.NEGATIVE_AMOUNT)
+"""What may be wrong with a value that a column of the declared type takes all the same."""
+
+
+def write_holdable_rows(out: Path) -> None:
+    """Write the sample's rows that a typed table with a primary key can hold: all sound ones, and some bad ones."""
+    for service in Service:
+        (out / service.lower()).mkdir(parents=True)
+        for table in source_tables(service):
+            with (out / service.lower() / f"{table.name}.csv").open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, [column.name for column in table.columns], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(holdable_rows(service, table))
+
+
+def holdable_rows(service: Service, table: Table) -> list[Delivered]:
+    """Of rows with one key, the first."""
+    with (SAMPLE / service.lower() / f"{table.name}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    held = {
+        row["_record_key"]
+        for row in read(table, *rows)
+        if all(problem.split(":")[1] in HOLDABLE for problem in row["_problems"])
+    }
+    return list({row["id"]: row for row in reversed(rows) if row["id"] in held}.values())
+
+
+@contextmanager
+def service_databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
+    """One database per service, with the rows of `folders`: the settings that point at them."""
+    server = EmbeddedPostgres(home)
+    server.start()
+    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    settings = {}
+    for service in Service:
+        with administration.connect() as connection:
+            connection.exec_driver_sql(f"create database service_{service.lower()}")
+        engine = create_engine(make_url(server.url("postgres")).set(database=f"service_{service.lower()}"))
+        for table in source_tables(service):
+            load(engine, table, folders / service.lower() / f"{table.name}.csv")
+        settings[source_variable(service)] = engine.url.render_as_string(hide_password=False)
+        engine.dispose()
+    administration.dispose()
+    yield settings
+    server.stop()
+
+
+def load(engine: Engine, table: Table, file: Path) -> None:
+    """Create the declared table and copy a file into it."""
+    sources.create_all(engine, [table])
+    with closing(engine.raw_connection()) as connection, file.open(encoding="utf-8", newline="") as lines:
+        copying: Any = connection.cursor()  # psycopg2's, which has more than SQLAlchemy knows of
+        copying.copy_expert(f'copy "{table.name}" from stdin (format csv, header true)', lines)
+        connection.commit()
