@@ -4,6 +4,7 @@ Belongs here: which expectations there are and how a result is told apart by ten
 fails is the published assets' business.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,10 @@ from crm_pipeline.tables.timeline import customer_timeline
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+"""Great Expectations reads it when it is imported, and would otherwise tell its makers about every run."""
 
 MOST_ROWS = 500_000
 """Rows judged at once; tenants are taken together up to this."""
@@ -87,7 +92,9 @@ class Suite:
     def frame_query(self, relation: str) -> str:
         """What the expectations look at: the scalar columns they name, and each rule as a column of its own."""
         looked_at = [
-            column.key if duckdb_type(column) != "VARCHAR[]" else f"{column.key} is not null as {column.key}"
+            column.key
+            if duckdb_type(column) != "VARCHAR[]"
+            else f"nullif({column.key} is not null, false) as {column.key}"
             for column in self.table.columns
             if not column.nullable or column.info.get("allowed") or column.info.get("minimum") is not None
         ]
@@ -96,7 +103,7 @@ class Suite:
 
 
 def judge(con: DuckDBPyConnection, suite: Suite, relation: str, tenants: Sequence[str]) -> list[Verdict]:
-    """Every expectation's verdict on every tenant's rows in `relation`. Raises SuiteError where one can't be evaluated."""
+    """Every expectation's verdict on every tenant's rows in `relation`; SuiteError where one can't be evaluated."""
     counts = dict(con.sql(f"select tenant_id, count(*) from {relation} group by tenant_id").fetchall())
     verdicts = []
     for group in _groups(tenants, counts):
@@ -124,10 +131,8 @@ def _verdicts(suite: Suite, frame: pd.DataFrame, rows: dict[str, int]) -> list[V
     names, results = _validate(suite, frame)
     verdicts = []
     for name, result in zip(names, results, strict=True):
-        if result.exception_info.get("raised_exception", False):
-            raise SuiteError(
-                f"{suite.table.name}: {name} cannot be evaluated: {result.exception_info['exception_message']}"
-            )
+        if complaint := _complaint(result.exception_info):
+            raise SuiteError(f"{suite.table.name}: {name} cannot be evaluated: {complaint}")
         unexpected = pd.Series(
             [row["tenant_id"] for row in result.result.get("unexpected_index_list") or []], dtype=object
         )
@@ -137,6 +142,12 @@ def _verdicts(suite: Suite, frame: pd.DataFrame, rows: dict[str, int]) -> list[V
             for tenant, count in rows.items()
         ]
     return verdicts
+
+
+def _complaint(exception_info: dict[str, Any]) -> str | None:
+    """What an expectation that raised has to say; Great Expectations keeps it per metric, or flat where none raised."""
+    per_metric = [exception_info] if "raised_exception" in exception_info else exception_info.values()
+    return next((str(said["exception_message"]) for said in per_metric if said["raised_exception"]), None)
 
 
 def _validate(suite: Suite, frame: pd.DataFrame) -> tuple[list[str], list[Any]]:
@@ -154,6 +165,6 @@ def _validate(suite: Suite, frame: pd.DataFrame) -> tuple[list[str], list[Any]]:
     return list(names), sorted(validation.results, key=lambda r: order[_identity(r.expectation_config)])
 
 
-def _identity(configuration: Any) -> tuple[str, str]:
+def _identity(configuration: "ExpectationConfiguration") -> tuple[str, str]:
     kwargs = {key: value for key, value in configuration.kwargs.items() if key != "batch_id"}
     return configuration.type, repr(sorted(kwargs.items(), key=lambda item: item[0]))

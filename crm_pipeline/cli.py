@@ -18,6 +18,7 @@ from crm_pipeline.workplace import choose, embedded, open_instance
 if TYPE_CHECKING:
     from crm_pipeline.refresh_run import Outcome
 
+PIPE_WIDTH = 200
 HOME = click.option("--home", type=click.Path(path_type=Path), help="Working folder; data/local by default.")
 SOURCES = click.option(
     "--sources", type=click.Path(path_type=Path), help="Folder with scl, teetime, messaging and crm in it."
@@ -36,13 +37,13 @@ def main() -> None:
 @click.option("--as-of", help="The hour the data speak of, ISO 8601; now by default.")
 @click.option("--believe", multiple=True, metavar="SERVICE.TABLE", help="Accept that this table really shrank.")
 @click.option("--dry-run", is_flag=True, help="Report what a run would find, and publish nothing.")
-def run(  # noqa: PLR0913  one parameter an option
+def run(
     sources: Path | None,
     home: Path | None,
     tenants: tuple[str, ...],
     as_of: str | None,
     believe: tuple[str, ...],
-    dry_run: bool,  # noqa: FBT001
+    dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = _settings(home, sources, as_of)
@@ -52,7 +53,7 @@ def run(  # noqa: PLR0913  one parameter an option
     from crm_pipeline.resources.sources import SourceError  # noqa: PLC0415
     from crm_pipeline.summary import print_summary  # noqa: PLC0415
 
-    console = Console()
+    console = _console()
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
     with rehearsal(settings) if dry_run else nullcontext(settings) as used:
         try:
@@ -93,6 +94,8 @@ def ui(sources: Path | None, home: Path | None, port: int) -> None:
     settings = _settings(home, sources, None)
     _settle(settings)
     open_instance(settings).dispose()
+    # `dg dev`, which it recommends instead, belongs to the development tools.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")
     command = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "--module-name", "crm_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
     click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
@@ -106,7 +109,7 @@ def status(home: Path | None) -> None:
     from crm_pipeline.assets.wiring import warehouse_of  # noqa: PLC0415
     from crm_pipeline.status import print_status  # noqa: PLC0415
 
-    print_status(Console(), warehouse_of(_settings(home, None, None)))
+    print_status(_console(), warehouse_of(_settings(home, None, None)))
 
 
 @main.command()
@@ -116,7 +119,7 @@ def status(home: Path | None) -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--until", default="2026-03-31T12:00:00Z", show_default=True, help="When the data end.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-def sample(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:  # noqa: PLR0913
+def sample(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:
     """Write synthetic clubs, and truth.csv that says who is who."""
     from crm_pipeline.sample import generate  # noqa: PLC0415
 
@@ -159,6 +162,11 @@ def stop(home: Path | None) -> None:
     from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415
 
     EmbeddedPostgres(_settings(home, None, None).home).stop()
+
+
+def _console() -> Console:
+    """The terminal; a file or a pipe has no edge at which anything would have to be cut."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _settle(settings: Settings) -> None:

@@ -41,16 +41,17 @@ class UnknownTenantError(Exception):
 
 
 def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[str], *, dry_run: bool) -> Outcome:
-    """Refresh these tenants, or all where none is named. A dry run works on a copy of the lake and publishes nothing."""
+    """Refresh these tenants, or all if none is named. A dry run works on a copy of the lake and publishes nothing."""
     started = time.monotonic()
     outcome = Outcome(as_of=settings.as_of or datetime.now(UTC))
     tags = {AS_OF_TAG: outcome.as_of.isoformat(), BELIEVE_TAG: ",".join(believe), **process_tag(), **REPOSITORY_TAG}
     with _instance_of(settings, dry_run=dry_run) as instance:
-        known = _known_tenants(instance, settings, outcome)
+        known = _known_tenants(instance, settings)
         if unknown := sorted(set(tenants) - set(known)):
             raise UnknownTenantError(f"no such tenant: {', '.join(unknown)}; known are {', '.join(known)}")
         for keys in _neighbours(known, tenants or known):
             _execute(instance, settings, {**tags, **range_tags(keys)}, outcome, dry_run=dry_run)
+    outcome.faults = list(dict.fromkeys(outcome.faults))
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -78,14 +79,13 @@ def _instance_of(settings: Settings, *, dry_run: bool) -> Iterator[dg.DagsterIns
             yield passing
 
 
-def _known_tenants(instance: dg.DagsterInstance, settings: Settings, outcome: Outcome) -> list[str]:
+def _known_tenants(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     try:
         return discover_tenants(instance, Sources(settings.sources))
-    except SourceError as error:
-        known = list(instance.get_dynamic_partitions(str(TENANTS.name)))
-        if not known:
+    except SourceError:
+        # The run will meet the same fault and name it.
+        if not (known := list(instance.get_dynamic_partitions(str(TENANTS.name)))):
             raise
-        outcome.faults.append(str(error))
         return known
 
 
@@ -115,6 +115,8 @@ def _execute(
             outcome.faults.append(str(evaluation.metadata["reason"].value))
     for event in result.all_events:
         if event.is_step_failure:
+            if _is_interrupt(event.step_failure_data):
+                raise KeyboardInterrupt
             outcome.faults.append(f"{event.step_key}: {_said_by(event.step_failure_data)}")
     if not result.success and not outcome.faults:
         outcome.faults.append("the run failed before its first step; see its log in Dagster")
@@ -128,6 +130,11 @@ def _published_rows(result: dg.ExecuteInProcessResult) -> int:
         if event.asset_key and event.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
             rows += sum(int(str(metadata[kind].value)) for kind in ("rows_added", "rows_changed", "rows_removed"))
     return rows
+
+
+def _is_interrupt(failure: StepFailureData) -> bool:
+    """Whether Ctrl-C ended the step, which Dagster counts among its failures."""
+    return failure.error is not None and failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _said_by(failure: StepFailureData) -> str:

@@ -10,8 +10,9 @@ STATUS = text("""
     with refreshed as (
         select tenant_id, max(as_of) filter (where table_name not like '%.snapshot') as as_of,
             max(published_at) filter (where table_name not like '%.snapshot') as published_at,
-            string_agg(replace(table_name, '.snapshot', '') || ' ' || to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
-                E'\\n' order by table_name) filter (where table_name like '%.snapshot') as snapshots
+            string_agg(replace(table_name, '.snapshot', '') ||
+                to_char(as_of at time zone 'UTC', ' YYYY-MM-DD HH24:MI'), E'\\n' order by table_name)
+                filter (where table_name like '%.snapshot') as snapshots
         from crm.publications where tenant_id <> '' group by tenant_id)
     select tenant_id, to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
         to_char(published_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(snapshots, ''),

@@ -3,6 +3,7 @@
 from contextlib import closing
 from datetime import datetime
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -10,7 +11,17 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables import identities, operations, profiles, timeline
 from crm_pipeline.tables.columns import sources
 
-
+TEXTS = ("tenant", "links by rule", "stages")
+HEADINGS = (
+    "tenant",
+    "records",
+    "profiles",
+    "links by rule",
+    "stages",
+    "open\nreviews",
+    "timeline\nevents",
+    "bad\nrows",
+)
 COUNTS = """
     with records as ({records}),
     links as (
@@ -26,22 +37,28 @@ COUNTS = """
         (select count(*) from identity_reviews r where r.tenant_id = counted.tenant_id and closed_at is null),
         (select count(*) from customer_timeline t where t.tenant_id = counted.tenant_id),
         (select count(*) from quarantined_records q where q.tenant_id = counted.tenant_id)
-    from counted left join records using (tenant_id) left join links using (tenant_id) left join stages using (tenant_id)
+    from counted left join records using (tenant_id) left join links using (tenant_id)
+    left join stages using (tenant_id)
     order by tenant_id"""
 
 
 def print_summary(console: Console, lake: Lake, as_of: datetime) -> None:
     """Print records, profiles, links by rule, stages, reviews, events and quarantined rows per tenant."""
     shown = RichTable(
-        title=f"Customer profiles as of {as_of:%Y-%m-%d %H:%M} UTC", title_justify="left", show_lines=True
+        title=f"Customer profiles as of {as_of:%Y-%m-%d %H:%M} UTC",
+        title_justify="left",
+        caption="bad rows are in crm.quarantined_records, reviews in crm.identity_reviews",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        show_lines=True,
     )
-    shown.add_column("tenant", no_wrap=True)
-    for heading in ("records", "profiles"):
-        shown.add_column(heading, justify="right")
-    shown.add_column("links by rule", no_wrap=True)
-    shown.add_column("stages", no_wrap=True)
-    for heading in ("open reviews", "timeline events", "quarantined"):
-        shown.add_column(heading, justify="right")
+    for heading in HEADINGS:
+        if heading in TEXTS:
+            shown.add_column(heading, overflow="fold")
+        else:
+            shown.add_column(heading, justify="right", no_wrap=True)
     for row in _counts(lake):
         shown.add_row(*(f"{value:,}" if isinstance(value, int) else value for value in row))
     console.print(shown)

@@ -31,13 +31,12 @@ def choose(home: Path | None = None, sources: Path | None = None, as_of: str | N
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Dagster's instance under the home folder, its database running; runs a dead process left behind are marked failed."""
+    """Dagster's instance under the home folder, its database running; runs of dead processes are marked failed."""
     folder = settings.home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(DAGSTER_YAML, folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    os.environ["DAGSTER_PG_URL"] = settings.dagster_pg_url or embedded(settings).url("dagster")
     instance = dg.DagsterInstance.get()
     _fail_abandoned_runs(instance)
     return instance
@@ -61,6 +60,11 @@ def _fail_abandoned_runs(instance: dg.DagsterInstance) -> None:
         host, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
         if host == socket.gethostname() and not _is_alive(int(pid)):
             instance.report_run_failed(run, f"its process {pid} ended without a word")
+    # What a dead run holds of a pool is held for ever, and whoever wants it waits as long.
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        holder = instance.get_run_by_id(run_id)
+        if holder is None or holder.is_finished:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,8 +4,10 @@ A tenant that fails its checks, or whose own row is wrong, keeps what was publis
 most tenants fail, something is wrong with us, and none is published.
 """
 
+import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -15,7 +17,8 @@ from crm_pipeline.assets.metadata import columns_metadata
 from crm_pipeline.assets.step import TENANTS, Step, step
 from crm_pipeline.checks import Suite, Verdict, judge
 from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
-from crm_pipeline.resources.warehouse import Publisher, PublishError, Rows, Warehouse
+from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
+from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities, operations, profiles, timeline
 
@@ -46,18 +49,23 @@ def _spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec:
     )
 
 
+def _check_specs() -> list[dg.AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # checks per partition are in preview; the users' wish to see each tenant's is not
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(CHECK, asset=table.name, partitions_def=TENANTS, description="The table's suite holds.")
+            for table in (PROFILES, TIMELINE)
+        ]
+
+
 @dg.multi_asset(
     name="published",
     specs=[
         _spec(PROFILES, ["profile_scores"], "One row per person and club. crm.customer_profiles in PostgreSQL."),
         _spec(TIMELINE, ["timeline_events", "profile_scores"], "Everything a customer did. crm.customer_timeline."),
     ],
-    check_specs=[
-        dg.AssetCheckSpec(
-            CHECK, asset=table.name, partitions_def=TENANTS, description="Every expectation of the table's suite holds."
-        )
-        for table in (PROFILES, TIMELINE)
-    ],
+    check_specs=_check_specs(),
     partitions_def=TENANTS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
@@ -74,15 +82,16 @@ def published(
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
         with warehouse.publisher(this.con, as_of=this.as_of, run_id=this.run_id) as publisher:
             due = stage(this, publisher, tenants)
-            verdicts = _check(context, this, [tenant for tenant in tenants if tenant in due])
+            verdicts = _check(context, this, due)
             failed = {v.tenant_id: f"{v.suite}: {v.expectation}" for v in verdicts if v.is_critical and not v.success}
             unpublished |= failed
             if len(failed) > SHARE_THAT_STOPS_ALL * len(tenants):
-                unpublished = {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
+                unpublished |= {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
             changes = _publish(publisher, due, [t for t in tenants if t not in unpublished], unpublished)
-            _publish_reports(this, publisher)
-            publisher.finish([tenant for tenant in tenants if tenant not in unpublished], *_snapshot_ages(this))
-        yield from _results(context, tenants, changes, unpublished, verdicts)
+            _publish_reports(this, publisher, unpublished)
+            publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
+            rows = _row_counts(publisher)
+        yield from _results(context, changes, rows, unpublished)
 
 
 def stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
@@ -93,9 +102,12 @@ def stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str,
         for tenant in tenants:
             if (version := versions.get(tenant, -1)) != publisher.published.get((table.name, tenant)):
                 due[tenant].append(Rows(table, f"rows_{table.name}", version))
-        moved = [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
-        _stage(this, table, moved)
+        _stage(this, table, _moved(due, table))
     return dict(due)
+
+
+def _moved(due: dict[str, list[Rows]], table: Table) -> list[str]:
+    return [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
 
 
 def _stage(this: Step, table: Table, tenants: Sequence[str] | None) -> None:
@@ -112,12 +124,13 @@ def _versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[s
     )
 
 
-def _check(context: dg.AssetExecutionContext, this: Step, tenants: Sequence[str]) -> list[Verdict]:
-    """Judge the staged rows, keep the verdicts, and tell Dagster each tenant's."""
+def _check(context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]]) -> list[Verdict]:
+    """Judge the staged rows, keep the verdicts and tell Dagster each tenant's; what did not move keeps its own."""
     this.con.execute(f"create or replace temp macro as_of() as '{this.as_of.isoformat()}'::timestamptz")
-    this.lake.current(this.con, PROFILES, tenants=tenants, name="profiles_to_check")
+    this.lake.current(this.con, PROFILES, tenants=list(due), name="profiles_to_check")
     verdicts = []
     for table in (PROFILES, TIMELINE):
+        tenants = _moved(due, table)
         found = judge(this.con, Suite(table), f"rows_{table.name}", tenants)
         _keep_verdicts(this, table, found, tenants)
         _tell(context, table, found)
@@ -162,48 +175,58 @@ def _publish(
     for tenant in sorted(tenants):
         try:
             changes[tenant] = publisher.publish(tenant, due.get(tenant, []))
-        except (PublishError, publisher.connection.Error) as error:
-            unpublished[tenant] = str(error).splitlines()[0]
+        except PublishError as error:
+            unpublished[tenant] = str(error).removeprefix(f"{tenant}: ")
     return changes
 
 
-def _publish_reports(this: Step, publisher: Publisher) -> None:
+def _publish_reports(this: Step, publisher: Publisher, unpublished: dict[str, str]) -> None:
     """What was set aside and how the checks went is published for every tenant, the failed ones above all."""
     for table in REPORT_TABLES:
         _stage(this, table, this.tenants)
-        for tenant, version in _versions(this, table, this.tenants).items():
-            if publisher.published.get((table.name, tenant)) != version:
-                publisher.publish(tenant, [Rows(table, f"rows_{table.name}", version)])
+        versions = _versions(this, table, this.tenants)
+        moved = {t: v for t, v in versions.items() if publisher.published.get((table.name, t)) != v}
+        due = {tenant: [Rows(table, f"rows_{table.name}", version)] for tenant, version in moved.items()}
+        _publish(publisher, due, list(due), unpublished)
 
 
-def _snapshot_ages(this: Step) -> tuple[list[str], list[str], list[Any], list[int]]:
+def _snapshot_ages(this: Step) -> list[SnapshotAge]:
     current = this.lake.current(this.con, operations.service_snapshots, tenants=this.tenants)
     rows = this.con.sql(f"""
         select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
         where tenant_id in (select tenant_id from tenants) group by all order by all""").fetchall()
-    services, tenants, ages, counts = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    return services, tenants, ages, counts
+    return [SnapshotAge(*row) for row in rows]
+
+
+def _row_counts(publisher: Publisher) -> dict[tuple[str, str], int]:
+    """The published rows by table and tenant, of tables that did not move too."""
+    with closing(publisher.connection.cursor()) as cursor:
+        cursor.execute("select table_name, tenant_id, rows from crm.publications")
+        return {(table, tenant): rows for table, tenant, rows in cursor.fetchall()}
 
 
 def _results(
     context: dg.AssetExecutionContext,
-    tenants: Sequence[str],
     changes: dict[str, dict[str, Changes]],
+    rows: dict[tuple[str, str], int],
     unpublished: dict[str, str],
-    verdicts: Sequence[Verdict],
 ) -> Iterator[dg.MaterializeResult]:
-    """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure."""
+    """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
+
+    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
+    """
+    one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in (PROFILES, TIMELINE):
         for tenant, changed in changes.items():
-            metadata = _metadata(changed.get(table.name))
-            if unpublished:
+            metadata = _metadata(changed.get(table.name), rows.get((table.name, tenant)))
+            if one_by_one:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
                 context.add_asset_metadata(metadata, asset_key=table.name, partition_key=tenant)
         if not unpublished:
             yield dg.MaterializeResult(
                 asset_key=table.name,
-                metadata=_metadata(_total(changed.get(table.name) for changed in changes.values())),
+                metadata=_metadata(None),  # of closed tenants, which belong to the run and have no part in it
                 check_results=[dg.AssetCheckResult(check_name=CHECK, passed=True, asset_key=table.name)],
             )
     if unpublished:
@@ -215,11 +238,7 @@ def _results(
         )
 
 
-def _total(changes: Iterable[Changes | None]) -> Changes:
-    known = [change for change in changes if change]
-    return Changes(*(sum(change[kind] for change in known) for kind in range(3)))
-
-
-def _metadata(changes: Changes | None) -> dict[str, Any]:
+def _metadata(changes: Changes | None, rows: int | None = None) -> dict[str, Any]:
     added, changed, removed = changes or Changes(0, 0, 0)
-    return {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
+    counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
+    return counts if rows is None else {**counts, "dagster/row_count": rows}

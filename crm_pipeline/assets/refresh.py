@@ -7,6 +7,7 @@ import duckdb
 
 from crm_pipeline.assets.step import AS_OF_TAG, TENANTS
 from crm_pipeline.assets.wiring import RANGE_END, RANGE_START
+from crm_pipeline.domain.tenants import is_usable_id
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables import crm
 from crm_pipeline.vocabulary import Service
@@ -14,7 +15,6 @@ from crm_pipeline.vocabulary import Service
 refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all(),
-    partitions_def=TENANTS,
     description="Read the services, resolve identities, score, check and publish.",
 )
 
@@ -27,7 +27,7 @@ def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str
     con = duckdb.connect()
     relation = sources.snapshot(con, Service.CRM, only=crm.tenant)[crm.tenant.name]
     rows = con.sql(f"""select distinct cast("id" as varchar) as id from {relation} where "id" is not null order by 1""")
-    found = [row[0] for row in rows.fetchall() if row[0]]
+    found = [row[0] for row in rows.fetchall() if row[0] and is_usable_id(row[0])]
     con.close()
     name = str(TENANTS.name)
     known = instance.get_dynamic_partitions(name)

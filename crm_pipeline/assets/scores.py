@@ -18,7 +18,7 @@ from crm_pipeline.tables import identities, profiles, timeline
     kinds={"deltalake", "duckdb", "numpy"},
     owners=["team:data"],
     deps=["customer_identities", "timeline_events"],
-    description="Golden record, counts, engagement, churn risk, lifetime value and stage of every profile. In the lake.",
+    description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
     metadata=columns_metadata(profiles.customer_profiles),
     code_version="1",
 )

@@ -84,7 +84,7 @@ class Step:
 def step(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[Step]:
     """The step of an asset, with a connection that ends with it."""
     with closing(lake.connect()) as con:
-        yield Step(con, lake, as_of_of(context, settings), context.run_id, tenants_of(context))
+        yield Step(con, lake, as_of_of(context, settings), context.run.run_id, tenants_of(context))
 
 
 def tenants_of(context: dg.AssetExecutionContext) -> Sequence[str] | None:
@@ -102,10 +102,11 @@ def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
         return settings.as_of
     if tagged := context.run.tags.get(AS_OF_TAG):
         return parse_time(AS_OF_TAG, tagged)
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
-        raise dg.Failure(f"run {context.run_id} is not in Dagster's storage")
-    return record.create_timestamp.astimezone(UTC)
+        raise dg.Failure(f"run {context.run.run_id} is not in Dagster's storage")
+    created: datetime = record.create_timestamp
+    return created.astimezone(UTC)
 
 
 def believed_of(context: dg.AssetExecutionContext) -> frozenset[str]:

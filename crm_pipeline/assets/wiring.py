@@ -49,7 +49,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
         return warehouse_of(settings)
 
-    @dg.resource(required_resource_keys={"tenant_lock"}, description="Change logs in Delta Lake, while the tenants are held.")
+    @dg.resource(required_resource_keys={"tenant_lock"}, description="Change logs in Delta Lake.")
     def lake(_: dg.InitResourceContext) -> Lake:
         return lake_of(settings)
 

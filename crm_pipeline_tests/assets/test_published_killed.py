@@ -1,0 +1,66 @@
+"""A run killed while it publishes: what it had committed stands, the rest is nowhere, and the next run finishes."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from sqlalchemy import text
+
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline_tests.assets.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
+from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, refresh
+
+PROGRAM = str(Path(sys.executable).with_name("crm-pipeline"))
+PUBLISHED_PROFILES = "select distinct tenant_id from crm.customer_profiles"
+
+
+@contextmanager
+def publishing_stops_at(home: Path, tenant: str) -> Iterator[None]:
+    """The server runs, and whoever wants to publish this tenant waits until the body ends."""
+    server = EmbeddedPostgres(home)
+    server.start()
+    warehouse = Warehouse(server.url("crm"))
+    warehouse.prepare()
+    with warehouse.engine().connect() as connection:
+        name = f"publish {tenant}"
+        connection.execute(text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+        yield
+
+
+def killed_once_published(home: Path, tenant: str) -> str:
+    """Run `crm-pipeline run` and kill it as soon as this tenant can be seen; return what it had printed."""
+    command = [PROGRAM, "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while ask(home, PUBLISHED_PROFILES) != [(tenant,)]:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            process.send_signal(signal.SIGKILL)
+        return process.communicate()[0]
+
+
+def test_a_run_killed_while_it_publishes_loses_nothing_and_doubles_nothing(own_home: Path, refreshed: Path) -> None:
+    with publishing_stops_at(own_home, HEATHER):
+        printed = killed_once_published(own_home, FYNBOS)
+    assert printed.rstrip().endswith("… published")
+    assert ask(own_home, PUBLISHED_PROFILES) == [(FYNBOS,)]
+    assert contents(own_home, "customer_timeline") == contents(refreshed, "customer_timeline", FYNBOS)
+    assert refresh(own_home).faults == []
+    for table in PUBLISHED:
+        if table.name != "publications":
+            assert contents(own_home, table.name) == contents(refreshed, table.name), table.name
+    dead, alive = runs(own_home)
+    assert [dead.status, alive.status] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
+    assert materialised(own_home, dead.run_id) == Counter()
+    assert materialised(own_home, alive.run_id) == Counter((asset, club) for asset in ASSETS for club in CLUBS)
