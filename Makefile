@@ -23,10 +23,10 @@ ui: $(READY)  ## Dagster on the same data, schedule and sensors on
 	@$(BIN)/crm-pipeline ui --sources data/sample
 
 test: $(READY)  ## every test, under ten minutes
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 soak: $(READY)  ## the same tests at their full counts
-	CRM_PIPELINE_SOAK=1 $(BIN)/pytest
+	CRM_PIPELINE_SOAK=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)  ## format, lint, types, import direction
 	$(BIN)/ruff format --check .

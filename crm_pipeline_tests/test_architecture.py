@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "crm_pipeline"
 LAYERS = ("vocabulary", "settings", "tables", "domain", "resources", "checks", "assets", "definitions")
 """Each may import those before it; `cli` and what it calls stand above them all."""
 IMPURE = {"dagster", "deltalake", "adbc_driver_postgresql", "psycopg2", "time", "os", "socket", "subprocess"}
-"""What no module of the domain may import: orchestration, databases but the DuckDB handed to it, the clock, the machine."""
+"""What no module of the domain may import: orchestration, any database but the DuckDB it is given, clock, machine."""
 
 
 def _imports(module: Path) -> Iterator[str]:

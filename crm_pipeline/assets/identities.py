@@ -1,7 +1,9 @@
 """Customer identities: every record in one profile per person and club, with the evidence, kept in the lake."""
 
 import dagster as dg
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
 
 from crm_pipeline.assets.metadata import columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
@@ -77,18 +79,25 @@ def customer_identities(
 
 
 def _resolve(this: Step, tenants: list[str]) -> Resolution:
-    con = this.con
-    identity_tables = [identities.customer_identities, identities.profile_ids, identities.identity_reviews]
-    previous = [this.lake.current(con, table, tenants=tenants) for table in identity_tables]
-    found = [
-        con.sql(query).to_arrow_table()
-        for query in (RECORDS, "select tenant_id, min_confidence from tenants", "from suppressed", OVERRIDES)
-    ]
-    before = [
-        con.sql(f"select {', '.join(column.key for column in table.columns)} from {relation}").to_arrow_table()
-        for table, relation in zip(identity_tables, previous, strict=True)
-    ]
-    return resolve(con, Inputs(*found, *before, as_of=this.as_of, run_id=this.run_id))
+    def found(query: str) -> pa.Table:
+        return this.con.sql(query).to_arrow_table()
+
+    def before(table: Table) -> pa.Table:
+        columns = ", ".join(column.key for column in table.columns)
+        return found(f"select {columns} from {this.lake.current(this.con, table, tenants=tenants)}")
+
+    inputs = Inputs(
+        records=found(RECORDS),
+        tenants=found("select tenant_id, min_confidence from tenants"),
+        suppressed=found("from suppressed"),
+        overrides=found(OVERRIDES),
+        previous_identities=before(identities.customer_identities),
+        previous_ids=before(identities.profile_ids),
+        previous_reviews=before(identities.identity_reviews),
+        as_of=this.as_of,
+        run_id=this.run_id,
+    )
+    return resolve(this.con, inputs)
 
 
 def _keep(this: Step, tenants: list[str], resolution: Resolution) -> dict[str, Changes]:

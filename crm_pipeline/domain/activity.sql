@@ -35,7 +35,7 @@ select tenant_id, profile_id,
     min(age) filter (event_type = 'COMPETITION_ENTERED') as last_entry_age,
     count(*) filter (event_type = 'COMPETITION_ENTERED' and age between 181 and 545) as entries_before,
     min(age) filter (counts_as = 'CLICK') as last_click_age,
-    count(*) filter (counts_as = 'CLICK' and age between 91 and 455) as clicks_before,
+    count(*) filter (counts_as = 'CLICK' and age between 90 and 454) as clicks_before,
     bool_or(counts_as in ('CLICK', 'CAMPAIGN_RESPONSE') and age <= 180) as is_engaged,
     bool_or((event_type in ('LEAD_CREATED', 'ENQUIRY', 'FORM_SUBMITTED') and age <= 730) or counts_as = 'BOOKED'
         or event_type in ('HANDICAP_UPDATED', 'COMPETITION_ENTERED')) as is_interested

@@ -1,7 +1,7 @@
 """Clusters: the records of one person, for all tenants at once.
 
-Belongs here: connected components, accepted whole where nothing in them contradicts itself, and the hand-over of all others
-to the level-by-level algorithm. Does not belong here: that algorithm (`conflicts.py`), or the rules (`pairs.py`).
+Belongs here: connected components, accepted whole where nothing in them contradicts itself, and the hand-over of all
+others to the level-by-level algorithm. Does not belong here: that algorithm (`conflicts.py`), the rules (`pairs.py`).
 """
 
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from crm_pipeline.domain import evidence
-from crm_pipeline.domain.conflicts import Contest, separate
+from crm_pipeline.domain.conflicts import separate
+from crm_pipeline.domain.contests import Contest
 from crm_pipeline.domain.decisions import Decisions, pair_nodes
 from crm_pipeline.domain.evidence import Usable
 from crm_pipeline.domain.nodes import SERVICES, Flags, Ints, Longs, Nodes
@@ -20,16 +21,16 @@ from crm_pipeline.domain.pairs import LEVEL, Pairs
 from crm_pipeline.vocabulary import ReviewKind
 
 
-class Refusal(NamedTuple):
-    """Two records that were not joined although a rule holds, and the two that cannot be one person; all of them nodes."""
+class Doubt(NamedTuple):
+    """Two nodes to ask a person about, their rule, and the two that cannot be one person (-1 where there are none)."""
 
     kind: ReviewKind
     first: int
     second: int
     rule: int
-    witness_first: int
-    witness_second: int
-    cannot_link: str
+    witness_first: int = -1
+    witness_second: int = -1
+    cannot_link: str | None = None
 
 
 class Clusters(NamedTuple):
@@ -39,13 +40,13 @@ class Clusters(NamedTuple):
         of: the cluster of each node, clusters being numbered by their first node, (n,).
         first: the first node of each cluster, (c,).
         evidence: the pairs inside clusters that count for them.
-        refusals: what was not joined, and why.
+        doubts: what was not joined although a rule holds, and why.
     """
 
     of: Ints
     first: Ints
     evidence: Pairs
-    refusals: list[Refusal]
+    doubts: list[Doubt]
 
 
 def find_clusters(nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions) -> Clusters:
@@ -53,13 +54,13 @@ def find_clusters(nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisio
     component = _components(nodes.size, pairs)
     contested = contested_components(nodes, usable, decisions, component)[component]
     of = component if pairs.links.all() else _components(nodes.size, pairs.where(pairs.links))
-    refused, refusals = np.zeros(len(pairs.first), bool), list[Refusal]()
+    refused, doubts = np.zeros(len(pairs.first), bool), list[Doubt]()
     if contested.any():
         of = of.copy()
-        refusals = _separate(nodes, usable, pairs, decisions, (contested, of, refused))
+        doubts = _separate(nodes, usable, pairs, decisions, (contested, of, refused))
     first, of = _numbered(of)
     accepted = pairs.links & ~refused & (of[pairs.first] == of[pairs.second])
-    return Clusters(of, first, pairs.where(accepted), refusals)
+    return Clusters(of, first, pairs.where(accepted), doubts)
 
 
 def _components(count: int, pairs: Pairs) -> Ints:
@@ -82,7 +83,7 @@ def _numbered(of: Ints) -> tuple[Ints, Ints]:
 
 
 def contested_components(nodes: Nodes, usable: dict[str, Usable], decisions: Decisions, component: Ints) -> Flags:
-    """Per component, by its representative node, whether it may hold a cannot-link pair; false only where it holds none."""
+    """Per component, by the node that stands for it, whether it may hold a cannot-link pair: if it does, it is true."""
     contested = _mixed(nodes.codes["auth_user_id"], component)
     one, other = pair_nodes(decisions.never)
     contested[component[one][component[one] == component[other]]] = True
@@ -127,7 +128,7 @@ def registrations(nodes: Nodes, usable: dict[str, Usable], some: npt.NDArray[np.
 
 def _separate(
     nodes: Nodes, usable: dict[str, Usable], pairs: Pairs, decisions: Decisions, state: tuple[Flags, Ints, Flags]
-) -> list[Refusal]:
+) -> list[Doubt]:
     """Settle the contested nodes: write their clusters and refused pairs into `state`, return what to ask."""
     contested, of, refused = state
     members = np.flatnonzero(contested)
@@ -136,7 +137,7 @@ def _separate(
     of[members] = members[verdict.cluster]
     refused[at_stake[verdict.refused]] = True
     return [
-        Refusal(
+        Doubt(
             refusal.kind,
             int(pairs.first[at_stake[refusal.pair]]),
             int(pairs.second[at_stake[refusal.pair]]),
@@ -160,15 +161,10 @@ def _contest(
         auth_evidence=usable[evidence.AUTH_USER_ID].code[members].tolist(),
         registration=registrations(nodes, usable, members).tolist(),
         first_name=[names[code + 1] for code in first_name.tolist()],
-        pairs=list(
-            zip(
-                np.searchsorted(members, pairs.first).tolist(),
-                np.searchsorted(members, pairs.second).tolist(),
-                LEVEL[pairs.rule].tolist(),
-                pairs.links.tolist(),
-                strict=True,
-            )
-        ),
+        first=np.searchsorted(members, pairs.first).tolist(),
+        second=np.searchsorted(members, pairs.second).tolist(),
+        level=LEVEL[pairs.rule].tolist(),
+        links=pairs.links.tolist(),
         always=_positions(members, decisions.always),
         never=_positions(members, decisions.never),
     )

@@ -1,19 +1,19 @@
 """Contradictory evidence: the level-by-level algorithm, for components that hold two records that cannot be one person.
 
-Belongs here: cannot-link, and who is joined, refused or left to a person at each level. Does not belong here: finding those
-components (`clusters.py`), or wording the questions (`reviews.py`).
+Belongs here: who is joined, refused or left to a person at each level. Does not belong here: what is known about the
+records (`contests.py`), finding those components (`clusters.py`), or wording the questions (`reviews.py`).
 
-Records are whole numbers in node order and pairs are sorted, so whatever is met first is the lowest: no answer depends on
-the order of rows. It is right on any graph, one component or many, and quick because a cluster without contradiction is
-small.
+Records are whole numbers in node order and pairs are sorted, so whatever is met first is the lowest: no answer depends
+on the order of rows. It is right on any graph, one component or many, and quick because clusters without contradiction
+are small.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple
 
+from crm_pipeline.domain.contests import Contest, names_agree
 from crm_pipeline.vocabulary import ReviewKind
 
 DECIDED_LEVEL: Final = 0
@@ -23,33 +23,8 @@ LEVELS: Final = range(5)
 Edges = dict[tuple[int, int], list[int]]
 
 
-@dataclass(frozen=True)
-class Contest:
-    """The records and pairs to judge; a record is a position in the lists, a pair a position in `pairs`.
-
-    Attributes:
-        service: a number per record.
-        auth: a number per auth_user_id, -1 for none; shared ones too.
-        auth_evidence: the same where the auth_user_id is evidence, else -1.
-        registration: a number per email, phone and full name together, -1 unless all are there and evidence.
-        first_name: comparable form, empty for none.
-        pairs: (first, second, level, links) with first < second, sorted: see `pairs.Pairs`.
-        always: pairs an operator joined, (lower, higher).
-        never: pairs an operator parted, (lower, higher).
-    """
-
-    service: list[int]
-    auth: list[int]
-    auth_evidence: list[int]
-    registration: list[int]
-    first_name: list[str]
-    pairs: list[tuple[int, int, int, bool]]
-    always: set[tuple[int, int]] = field(default_factory=set)
-    never: set[tuple[int, int]] = field(default_factory=set)
-
-
 class Witness(NamedTuple):
-    """Two records that cannot be one person, and why: AUTH_USER_ID, NEVER or SAME_SERVICE."""
+    """Two records that cannot be one person, and why (see `Contest.cannot_link`)."""
 
     first: int
     second: int
@@ -65,21 +40,11 @@ class Refusal(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The cluster of each record, as its first record; the pairs that were refused; one refusal per pair of clusters."""
+    """The cluster of each record, as its first record; the refused pairs; and one refusal per pair of clusters."""
 
     cluster: list[int]
     refused: list[int]
     refusals: list[Refusal]
-
-
-@dataclass(slots=True)
-class _Cluster:
-    """Records taken for one person; they never contradict each other, so there is at most one auth_user_id."""
-
-    records: list[int]
-    auth: int
-    services: int
-    first_names: set[str]
 
 
 def separate(contest: Contest) -> Verdict:
@@ -87,31 +52,25 @@ def separate(contest: Contest) -> Verdict:
     return _Judge(contest).verdict()
 
 
-def names_agree(one: str, other: str) -> bool:
-    """Whether two first names, both present, are equal or one is the other's initial (with or without a full stop)."""
-    return one == other or (one[0] == other[0] and (_is_initial(one) or _is_initial(other)))
-
-
-def _is_initial(name: str) -> bool:
-    return len(name) == 1 or (len(name) == 2 and name[1] == ".")  # noqa: PLR2004
-
-
 class _Judge:
-    """The state of the clusters while the levels go by."""
+    """The state of the clusters while the levels go by; a cluster is known by its first record.
+
+    Its records never contradict each other, so it has at most one auth_user_id. Only joined clusters have a list of
+    records: hundreds of thousands of lists would keep the garbage collector busier than the algorithm.
+    """
 
     def __init__(self, contest: Contest) -> None:
         self.contest = contest
-        people = zip(contest.auth, contest.service, contest.first_name, strict=True)
-        self.home = [
-            _Cluster([record], auth, 1 << service, {name} if name else set())
-            for record, (auth, service, name) in enumerate(people)
-        ]
+        self.cluster = list(range(len(contest.service)))
+        self.joined: dict[int, list[int]] = {}
+        self.auth = contest.auth.copy()
+        self.services = [1 << service for service in contest.service]
         self.refused: list[int] = []
         self.refusals: list[Refusal] = []
 
     def verdict(self) -> Verdict:
         by_level: defaultdict[int, list[int]] = defaultdict(list)
-        for pair, (_, _, level, _) in enumerate(self.contest.pairs):
+        for pair, level in enumerate(self.contest.level):
             by_level[level].append(pair)
         for level in LEVELS:
             edges = self.edges(by_level[level])
@@ -119,34 +78,34 @@ class _Judge:
                 edges = self.without_rivals(edges)
             for group in _groups(edges):
                 self.join(group, edges)
-        return Verdict([cluster.records[0] for cluster in self.home], self.refused, self.refusals)
+        return Verdict(self.cluster, self.refused, self.refusals)
+
+    def records(self, cluster: int) -> Sequence[int]:
+        return self.joined.get(cluster) or (cluster,)
 
     def edges(self, pairs: Iterable[int]) -> Edges:
         """Step 1: the pairs of a level between current clusters that do not conflict, by pair of clusters."""
+        first, second, cluster = self.contest.first, self.contest.second, self.cluster
         edges: Edges = {}
         conflicting: set[tuple[int, int]] = set()
         for pair in pairs:
-            first, second, _, _ = self.contest.pairs[pair]
-            one, other = self.home[first], self.home[second]
-            key = (one.records[0], other.records[0])
-            if key[0] > key[1]:
-                key = key[1], key[0]
-            if one is other or key in conflicting:
-                continue
-            if key in edges:
-                edges[key].append(pair)
-            elif self.conflict(one, other):
-                conflicting.add(key)
-            else:
-                edges[key] = [pair]
+            one, other = cluster[first[pair]], cluster[second[pair]]
+            edge = (one, other) if one < other else (other, one)
+            if edge in edges:
+                edges[edge].append(pair)
+            elif one != other and edge not in conflicting:
+                if self.conflict(*edge):
+                    conflicting.add(edge)
+                else:
+                    edges[edge] = [pair]
         return edges
 
     def without_rivals(self, edges: Edges) -> Edges:
-        """Step 2: drop the edges from one cluster to two that conflict with each other, sparing a first name that agrees."""
+        """Step 2: where a cluster has edges to two that conflict, keep the one whose first name agrees, or neither."""
         dropped: set[tuple[int, int]] = set()
         ambiguous: dict[tuple[int, int], Witness] = {}
         for hub, one, other in _forks(edges):
-            witness = self.conflict(self.home[one], self.home[other])
+            witness = self.conflict(one, other)
             if witness is None:
                 continue
             to_one, to_other = (min(hub, one), max(hub, one)), (min(hub, other), max(hub, other))
@@ -170,71 +129,50 @@ class _Judge:
             if witness:
                 self.report(ReviewKind.CONFLICT, edges[edge], witness)
                 self.refused += edges[edge]
-            elif any(self.contest.pairs[pair][3] for pair in edges[edge]):
-                self.merge(self.home[edge[0]], self.home[edge[1]])
+            elif any(self.contest.links[pair] for pair in edges[edge]):
+                self.merge(self.cluster[edge[0]], self.cluster[edge[1]])
 
-    def merge(self, one: _Cluster, other: _Cluster) -> None:
-        if one is other:
+    def merge(self, one: int, other: int) -> None:
+        if one == other:
             return
-        one.records = sorted(one.records + other.records)
-        one.auth = max(one.auth, other.auth)
-        one.services |= other.services
-        one.first_names |= other.first_names
-        for record in other.records:
-            self.home[record] = one
+        first, last = min(one, other), max(one, other)
+        self.auth[first] = max(self.auth[one], self.auth[other])
+        self.services[first] |= self.services[last]
+        for record in self.records(last):
+            self.cluster[record] = first
+        self.joined[first] = sorted((*self.records(first), *self.joined.pop(last, (last,))))
 
     def report(self, kind: ReviewKind, pairs: list[int], witness: Witness) -> None:
         """One question per pair of clusters, about their first pair of records that is evidence at all."""
-        pair = next((pair for pair in pairs if self.contest.pairs[pair][3]), None)
+        pair = next((pair for pair in pairs if self.contest.links[pair]), None)
         if pair is not None:
             self.refusals.append(Refusal(kind, pair, witness))
 
     def agree(self, one: int, other: int) -> bool:
-        ones, others = self.home[one].first_names, self.home[other].first_names
-        return any(names_agree(name, another) for name in ones for another in others)
+        name = self.contest.first_name
+        ones = [name[record] for record in self.records(one) if name[record]]
+        others = [name[record] for record in self.records(other) if name[record]]
+        return any(names_agree(first, second) for first in ones for second in others)
 
     def witness(self, group: list[tuple[int, int]]) -> Witness | None:
         """The first cannot-link pair among the records of a group of clusters."""
         clusters = {cluster for edge in group for cluster in edge}
-        records = sorted(record for cluster in clusters for record in self.home[cluster].records)
-        return self.first_conflict(
-            (records[at], record) for record_at, record in enumerate(records) for at in range(record_at)
-        )
+        records = sorted(record for cluster in clusters for record in self.records(cluster))
+        return self.first_conflict((before, record) for at, record in enumerate(records) for before in records[:at])
 
-    def conflict(self, one: _Cluster, other: _Cluster) -> Witness | None:
+    def conflict(self, one: int, other: int) -> Witness | None:
         """The first cannot-link pair between two clusters."""
-        may_conflict = one.services & other.services or self.contest.never or one.auth >= 0 <= other.auth != one.auth
-        if not may_conflict:
+        different_auth = self.auth[one] >= 0 <= self.auth[other] != self.auth[one]
+        if not (different_auth or self.services[one] & self.services[other] or self.contest.never):
             return None
-        return self.first_conflict((first, second) for first in one.records for second in other.records)
+        return self.first_conflict((first, second) for first in self.records(one) for second in self.records(other))
 
     def first_conflict(self, pairs: Iterable[tuple[int, int]]) -> Witness | None:
         for first, second in pairs:
-            reason = self.cannot_link(first, second)
-            if reason:
-                return Witness(first, second, reason)
+            cannot_link = self.contest.cannot_link(first, second)
+            if cannot_link:
+                return Witness(first, second, cannot_link)
         return None
-
-    def cannot_link(self, first: int, second: int) -> str | None:
-        contest, key = self.contest, (first, second) if first < second else (second, first)
-        if contest.auth[first] >= 0 <= contest.auth[second] != contest.auth[first]:
-            return "AUTH_USER_ID"
-        if key in contest.never:
-            return "NEVER"
-        if (
-            contest.service[first] != contest.service[second]
-            or key in contest.always
-            or self.same_person(first, second)
-        ):
-            return None
-        return "SAME_SERVICE"
-
-    def same_person(self, first: int, second: int) -> bool:
-        """Whether two records of one service qualify by the same-service rule."""
-        contest = self.contest
-        return (
-            contest.auth_evidence[first] >= 0 and contest.auth_evidence[first] == contest.auth_evidence[second]
-        ) or (contest.registration[first] >= 0 and contest.registration[first] == contest.registration[second])
 
 
 def _forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
@@ -243,8 +181,9 @@ def _forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
     for one, other in edges:
         neighbours[one].append(other)
         neighbours[other].append(one)
-    for hub, others in sorted(neighbours.items()):
-        yield from ((hub, one, other) for one, other in combinations(sorted(others), 2))
+    for hub, others in neighbours.items():
+        if len(others) > 1:
+            yield from ((hub, one, other) for one, other in combinations(others, 2))
 
 
 def _groups(edges: Edges) -> list[list[tuple[int, int]]]:
@@ -259,6 +198,6 @@ def _groups(edges: Edges) -> list[list[tuple[int, int]]]:
     for one, other in edges:
         parent[root(other)] = root(one)
     groups: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    for edge in sorted(edges):
+    for edge in edges:
         groups[root(edge[0])].append(edge)
     return list(groups.values())

@@ -1,7 +1,7 @@
 """What operators decided about pairs of records: ALWAYS one person, NEVER one person.
 
-Belongs here: reading the overrides and refusing an ALWAYS that nothing may grant. Does not belong here: what a decision does
-to a cluster (`pairs.py`, `conflicts.py`).
+Belongs here: reading the overrides and refusing an ALWAYS that nothing may grant. Does not belong here: what a decision
+does to a cluster (`pairs.py`, `conflicts.py`).
 """
 
 from typing import NamedTuple
@@ -23,7 +23,8 @@ class Decisions(NamedTuple):
         always: the ALWAYS pairs to obey.
         never: the NEVER pairs.
         against_auth: ALWAYS pairs refused because the two have different auth_user_ids.
-        against_never: ALWAYS pairs refused because of a NEVER about the same two, their auth_user_ids having no objection.
+        against_never: ALWAYS pairs refused because of a NEVER about the same two. Where their auth_user_ids differ as
+            well, the NEVER has settled the matter already and the pair is in neither.
     """
 
     always: Longs

@@ -1,7 +1,7 @@
 """Which values are evidence: those few enough records carry, and no operator suppressed.
 
-Belongs here: shared values. Does not belong here: what an equal value makes of two records (`pairs.py`), or how a shared
-one is reported (`reviews.py`).
+Belongs here: shared values. Does not belong here: what an equal value makes of two records (`pairs.py`), or how a
+shared one is reported (`reviews.py`).
 """
 
 from typing import Final, NamedTuple

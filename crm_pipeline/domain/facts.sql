@@ -1,5 +1,6 @@
 -- Everything a profile's scores, stage and status are judged by, one row per profile.
 -- Reads: golden_record, activity, scl_member (through golden_record), scl_payment, customer_timeline, tenants, as_of().
+-- A notice recorded up to 5 minutes after as_of() is a fast clock's and counts, as on the timeline.
 -- Ages are whole tenant-local calendar days; a flag named like a term of crm_pipeline.domain.renewal is that term.
 
 with dues as (
@@ -36,7 +37,7 @@ dated as (
 select * replace (
         coalesce(activity_count_30d, 0) as activity_count_30d, coalesce(booking_count_30d, 0) as booking_count_30d,
         coalesce(net_value, 0) as net_value),
-    has_contract and notice_given_at <= as_of() as gave_notice,
+    has_contract and notice_given_at <= as_of() + interval 5 minutes as gave_notice,
     greatest(1, case when renews_on is null then date_sub('year', joined_on, today) + 1
         else cast(round((renews_on - joined_on) / 365.25) as bigint) end) as renewal_number,
     membership_status = 'OVERDUE' and overdue_days <= 30 as overdue_1_30,
@@ -45,7 +46,7 @@ select * replace (
     last_round_age >= 60 as no_play_60,
     rounds_90d_last_year >= 4 and rounds_90d < rounds_90d_last_year / 2 as play_rate_dropped,
     entries_before > 0 and last_entry_age > 180 as no_competition_180,
-    clicks_before > 0 and last_click_age > 90 as no_click_90,
+    clicks_before > 0 and last_click_age >= 90 as no_click_90,
     membership_status = 'SUSPENDED' as suspended,
     case
         when (has_contract or has_transacted or (had_contract and ended_age <= 30)) and has_referred then 'ADVOCATE'

@@ -14,7 +14,8 @@ with members as (
 ),
 
 persons as (
-    select tenant_id, profile_id, min(confidence) as identity_confidence, min(created_at) as first_seen_at,
+    select tenant_id, profile_id, min(confidence) as identity_confidence,
+        least(min(created_at), as_of()) as first_seen_at,
         arg_min(auth_user_id, place) filter (auth_user_id is not null) as auth_user_id,
         arg_min(record, place) filter (auth_user_id is not null) as auth_user_id_source,
         arg_min(email, (email_is_shared, place)) filter (email is not null) as email,
@@ -56,10 +57,12 @@ memberships as (
     from scl_member
 ),
 
+-- The tags of now, by the clocks of the timeline: up to 5 minutes ahead is now.
 tags as (
     select t.tenant_id, target as profile_id, list_sort(list_distinct(list(tag))) as tags
     from crm_profile_tag t join profile_targets using (tenant_id, profile_id)
-    where added_at <= as_of() and (removed_at is null or removed_at > as_of()) group by all
+    where added_at <= as_of() + interval 5 minutes and coalesce(removed_at > as_of() + interval 5 minutes, true)
+    group by all
 )
 
 select tenant_id, profile_id as id, auth_user_id, email, phone_number, scl_member_id,
@@ -71,7 +74,8 @@ select tenant_id, profile_id as id, auth_user_id, email, phone_number, scl_membe
     identity_confidence, first_seen_at,
     cast(to_json({auth_user_id: auth_user_id_source, email: email_source, phone_number: phone_number_source,
         first_name: first_name_source, last_name: last_name_source, handicap: handicap_source,
-        home_club_id: home_club_id_source, membership_tier: 'SCL:' || scl_record,
+        home_club_id: home_club_id_source,
+        membership_tier: case when membership_tier is not null then 'SCL:' || scl_record end,
         membership_status: 'SCL:' || scl_record}) as varchar) as field_sources,
     joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, member_updated_at
 from persons

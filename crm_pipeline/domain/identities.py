@@ -1,4 +1,4 @@
-"""Who is who: every record of a set of tenants put into one profile, with the evidence, the questions and the id history.
+"""Who is who: every record of a set of tenants in one profile, with the evidence, the questions and the id history.
 
 Belongs here: the contract with the caller and the order of the steps. Does not belong here: how a step works (see the
 modules it calls), reading or storing tables, and choosing the values a profile shows (`golden_record.py`).
@@ -18,7 +18,7 @@ from crm_pipeline.domain.evidence import EMAIL, PHONE, Usable, usable_values
 from crm_pipeline.domain.links import Links, grow_links
 from crm_pipeline.domain.nodes import Ints, Nodes, read_nodes
 from crm_pipeline.domain.pairs import CONFIDENCE, RULES, matching_pairs
-from crm_pipeline.domain.profile_events import profile_events
+from crm_pipeline.domain.profile_events import Run, profile_events
 from crm_pipeline.domain.profile_ids import ProfileIds, assign_profile_ids, profile_ids_rows
 from crm_pipeline.domain.reviews import Findings, identity_reviews
 from crm_pipeline.tables import identities
@@ -107,10 +107,8 @@ def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
     findings = Findings(usable, decisions, clusters, links)
     return Resolution(
         _customer_identities(nodes, ids, ids.holder[clusters.of], links),
-        profile_ids_rows(ids),
-        profile_events(
-            con, nodes, clusters, ids, inputs.previous_identities, as_of=inputs.as_of, run_id=inputs.run_id
-        ),
+        profile_ids_rows(nodes, ids),
+        profile_events(con, nodes, clusters, ids, inputs.previous_identities, Run(inputs.as_of, inputs.run_id)),
         identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of),
         _shared_values(nodes, usable),
     )

@@ -18,7 +18,7 @@ STAGE_CHANGES = """
 
 
 def find_stage_changes(con: DuckDBPyConnection) -> dict[str, int]:
-    """Create temp table `stage_changes`: customer_timeline rows for `profiles` in another stage than customer_profiles has.
+    """Create temp table `stage_changes`: timeline rows for `profiles` in another stage than customer_profiles has.
 
     A profile's first stage is no change. Returns how often each transition happened, as `FROM > TO`.
     """

@@ -3,9 +3,9 @@
 Belongs here: which link of a record leads to the anchor. Does not belong here: which pairs are evidence (`pairs.py`,
 `clusters.py`), or which record is the anchor (`profile_ids.py`).
 
-The tree is a maximum spanning tree, grown from the anchor: the strongest pair from a record already in the tree to one that
-is not is taken next, of equals the one with the lowest record in the tree, then the lowest outside. So the path to the
-anchor is one of highest confidence. All clusters grow at once, a record each in every round.
+The tree is a maximum spanning tree, grown from the anchor: the strongest pair from a record already in the tree to one
+that is not is taken next, of equals the one with the lowest record in the tree, then the lowest outside. So the path to
+the anchor is one of highest confidence. All clusters grow at once, a record each in every round.
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class _Frontier(NamedTuple):
     rule: Codes
 
     def where(self, mask: Flags | Longs) -> "_Frontier":
-        return _Frontier(*(column[mask] for column in self))
+        return _Frontier(self.cluster[mask], self.near[mask], self.far[mask], self.rule[mask])
 
 
 def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:

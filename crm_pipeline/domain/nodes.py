@@ -1,7 +1,7 @@
 """Records as nodes: whole numbers in one fixed order, so identity is arithmetic and never depends on the order of rows.
 
-Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here: what an
-equal value means (`evidence.py`).
+Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here:
+what an equal value means (`evidence.py`).
 
 Nodes are numbered by tenant, service (SCL before TEETIME before MESSAGING before CRM) and record id: numbers by their
 value, then texts. "First record" and "lowest key" everywhere in identity mean the lowest node.
@@ -108,12 +108,13 @@ def _services(records: pa.Table) -> Longs:
     service = pc.index_in(as_text(records, "service"), SERVICES)
     if service.null_count:
         raise ValueError(f"a record of an unknown service: expected one of {', '.join(Service)}")
-    return service.to_numpy().astype(np.int64)
+    positions: Longs = service.to_numpy().astype(np.int64)
+    return positions
 
 
 def _order_and_encode(scope: Longs, records: pa.Table) -> tuple[Ints, dict[str, pa.DictionaryArray]]:
-    """The slow parts of reading, side by side: sorting the keys, and numbering the values of every kind."""
-    with ThreadPoolExecutor() as pool:
+    """The slow parts of reading, two at a time (each needs much memory): sorting keys, and numbering values."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
         order = pool.submit(_order, scope, as_text(records, "record_id"))
         encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUES)
         return order.result(), dict(zip(VALUES, encoded, strict=True))

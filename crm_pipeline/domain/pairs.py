@@ -3,8 +3,8 @@
 Belongs here: the rules and their confidence. Does not belong here: what follows when pairs contradict each other
 (`clusters.py`, `conflicts.py`).
 
-A value that is evidence is on at most 3 records of each service, so pairs are listed one by one: a dozen records a value at
-most. A pair that can never be accepted, because of its auth_user_ids or an operator's NEVER, is not listed.
+A value that is evidence is on at most 3 records of each service, a dozen in all, so pairs are listed one by one.
+A pair that can never be accepted, because of its auth_user_ids or an operator's NEVER, is not listed.
 """
 
 from typing import Final, NamedTuple
@@ -36,8 +36,8 @@ LEVEL: Final[Codes] = np.array([-1, 0, 1, 2, 2, 3, 4], np.int8)
 class Pairs(NamedTuple):
     """Pairs of nodes and the best rule that holds (position in `RULES`), first < second, sorted.
 
-    `links` is false where a pair is below its tenant's `min_confidence` and only kept to be judged with: whether a duplicate
-    registration links must not depend on `min_confidence`, so neither may what contradicts it at its level.
+    `links` is false where a pair is below its tenant's `min_confidence` and only kept to be judged with: whether a
+    duplicate registration links must not depend on `min_confidence`, so neither may what contradicts it at its level.
     """
 
     first: Ints
@@ -45,9 +45,9 @@ class Pairs(NamedTuple):
     rule: Codes
     links: Flags
 
-    def where(self, mask: Flags) -> "Pairs":
+    def where(self, mask: Flags | npt.NDArray[np.intp]) -> "Pairs":
         """Some of the pairs."""
-        return Pairs(*(column[mask] for column in self))
+        return Pairs(self.first[mask], self.second[mask], self.rule[mask], self.links[mask])
 
 
 def matching_pairs(nodes: Nodes, usable: dict[str, Usable], decisions: Decisions) -> Pairs:
@@ -113,7 +113,8 @@ def _rule_of_equal_email(nodes: Nodes, phone: Ints, first: Ints, second: Ints) -
 
 def _reaches_minimum(nodes: Nodes, first: Ints, rule: Codes) -> Flags:
     reaches: Flags = CONFIDENCE[rule] >= nodes.min_confidence[nodes.tenant[first]]
-    return reaches | (rule == DUPLICATE_REGISTRATION)
+    reaches |= rule == DUPLICATE_REGISTRATION
+    return reaches
 
 
 def _listed(nodes: Nodes, decisions: Decisions, pairs: Pairs) -> Pairs:

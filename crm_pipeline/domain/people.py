@@ -21,7 +21,7 @@ def normalise_people(con: DuckDBPyConnection) -> None:
 
     Columns: tenant_id, service, record_id, auth_user_id, email and phone_number (normalised or null), entered_email,
     entered_phone, first_name, last_name, comparable_first_name, comparable_last_name, created_at, updated_at,
-    is_active, service_order and record_order (how ties between records are settled).
+    is_active, service_order and record_order (how ties between records are settled: numbers by value, then texts).
     """
     entered = con.sql(f"""
         select people.* replace (nullif(trim(auth_user_id), '') as auth_user_id), country_code
@@ -38,13 +38,15 @@ def normalise_people(con: DuckDBPyConnection) -> None:
     con.execute(f"""
         create or replace temp table people as
         select * exclude (country_code), case service {orders} end as service_order,
-            lpad(record_id, case when regexp_full_match(record_id, '\\d+') then 40 else 0 end, '0') as record_order
+            case when regexp_full_match(record_id, '\\d+')
+                 then lpad(record_id, cast(greatest(40, length(record_id)) as integer), '0') || ' ' || record_id
+                 else '~' || record_id end as record_order
         from arranged_people""")
     con.unregister("arranged_people")
 
 
 def normalise_suppressed(con: DuckDBPyConnection) -> None:
-    """Create temp table `suppressed` (tenant_id, kind, value normalised) from crm_suppressed_identifier and `tenants`."""
+    """Create temp table `suppressed` (tenant_id, kind, value normalised) from crm_suppressed_identifier."""
     rows = con.sql("""
         select tenant_id, kind, value, country_code from crm_suppressed_identifier join tenants using (tenant_id)
         """).to_arrow_table()

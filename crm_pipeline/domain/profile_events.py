@@ -6,7 +6,7 @@ Reasons name records, never people.
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.clusters import Clusters
-from crm_pipeline.domain.nodes import Flags, Nodes
+from crm_pipeline.domain.nodes import Flags, Nodes, as_text
 from crm_pipeline.domain.profile_ids import ProfileIds
 from crm_pipeline.tables import identities
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.vocabulary import ProfileEventType
 
+_SCHEMA: Final = arrow_schema(identities.profile_events)
+_TOLD: Final = ("tenant_id", "profile_id", "redirects_to", "anchor_service", "anchor_record_id")
 _EVENTS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _SPLITS_SQL: Final = """
     select distinct tenant_id, p.profile_id, $event::varchar as event_type, s.other_profile_id,
@@ -36,15 +38,20 @@ _REASONS: Final = {
 }
 
 
+class Run(NamedTuple):
+    """The run that saw what happened, and when."""
+
+    as_of: datetime
+    run_id: str
+
+
 def profile_events(
     con: duckdb.DuckDBPyConnection,
     nodes: Nodes,
     clusters: Clusters,
     ids: ProfileIds,
     previous_identities: pa.Table,
-    *,
-    as_of: datetime,
-    run_id: str,
+    seen_by: Run,
 ) -> pa.Table:
     """The `profile_events` of this run, each row a transition of an id."""
     row = np.arange(len(ids.now))
@@ -60,15 +67,31 @@ def profile_events(
             _splits(con, nodes, clusters, ids, is_new | resurrected, previous_identities),
         ]
     )
-    con.register("transitions", transitions)
-    events = con.sql(_EVENTS_SQL, params={"as_of": as_of, "run_id": run_id}).to_arrow_table()
+    return _events(con, _by_tenant(nodes, transitions), seen_by)
+
+
+def _by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
+    tenant = pc.index_in(as_text(transitions, "tenant_id"), nodes.tenant_ids).to_numpy()
+    is_sorted = bool((np.diff(tenant) >= 0).all())
+    return transitions if is_sorted else transitions.take(pa.array(np.argsort(tenant, kind="stable")))
+
+
+def _events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: Run) -> pa.Table:
+    count = len(transitions)
+    positioned = transitions.drop(["tenant_id", "reason"]).append_column("position", pa.array(np.arange(count)))
+    con.register("transitions", positioned)
+    event_id = con.sql(_EVENTS_SQL, params={"as_of": seen_by.as_of}).to_arrow_table()["event_id"]
     con.unregister("transitions")
-    return events.cast(arrow_schema(identities.profile_events))
+    columns = {name: transitions[name] for name in transitions.column_names} | {
+        "event_id": event_id,
+        "occurred_at": pa.repeat(pa.scalar(seen_by.as_of, _SCHEMA.field("occurred_at").type), count),
+        "run_id": pa.repeat(seen_by.run_id, count),
+    }
+    return pa.table(columns, schema=_SCHEMA)
 
 
 def _transitions(ids: ProfileIds, event: ProfileEventType, happened: Flags) -> pa.Table:
-    it_happened = pa.array(happened)
-    rows = ids.now.filter(it_happened)
+    rows = ids.now.select(list(_TOLD)).filter(pa.array(happened))
     before, after = _REASONS[event]
     return pa.table(
         {
@@ -109,7 +132,7 @@ def _splits(
 ) -> pa.Table:
     """For every profile that lost records to an id that is new or live again."""
     node = _nodes_of(clusters, ids, separate if len(previous_identities) else np.zeros_like(separate))
-    leaving = ids.now.take(pa.array(ids.holder[clusters.of[node]]))
+    leaving = ids.now.select(list(_TOLD)).take(pa.array(ids.holder[clusters.of[node]]))
     keys = nodes.keys(node)
     con.register(
         "separated",

@@ -3,9 +3,9 @@
 Belongs here: anchors, births, generations and redirects. Does not belong here: the log of what happened to an id
 (`profile_events.py`), or who is one person (`clusters.py`).
 
-An id belongs where its anchor record is, so any partition of the same records that comes back has its ids back. Only an id
-that was live moves to another anchor, when its record is gone: one that redirects has no cluster of its own to move in. It
-goes on following its target, and is itself again should its record return.
+An id belongs where its anchor record is, so any partition of the same records that comes back has its ids back. Only an
+id that was live moves to another anchor, when its record is gone: one that redirects has no cluster of its own to move
+in. It goes on following its target, and is itself again should its record return.
 """
 
 from pathlib import Path
@@ -69,31 +69,31 @@ def assign_profile_ids(
     holder[nameless] = len(known) + np.arange(len(nameless))
     new = _mint(con, nodes, clusters.first[nameless], known)
     target = np.concatenate([_targets(known, anchor, holder, clusters), holder[nameless]])
-    now = _table(nodes, pa.concat_tables([_moved(nodes, known, anchor, homeless), new]), target)
+    now = _table(pa.concat_tables([_moved(nodes, known, anchor, homeless), new]), target)
     anchor = np.concatenate([anchor, clusters.first[nameless]])[holder]
     return ProfileIds(known, now, target, holder, anchor)
 
 
-def profile_ids_rows(ids: ProfileIds) -> pa.Table:
+def profile_ids_rows(nodes: Nodes, ids: ProfileIds) -> pa.Table:
     """The rows of `profile_ids`, sorted by tenant and birth."""
-    return ids.now.sort_by([("tenant_id", "ascending"), ("birth_order", "ascending")])
+    return _by_birth(nodes, ids.now)
 
 
-def _by_birth(nodes: Nodes, previous_ids: pa.Table) -> pa.Table:
+def _by_birth(nodes: Nodes, ids: pa.Table) -> pa.Table:
     """The ids of the tenants, oldest first within each."""
-    ids = previous_ids.select(_SCHEMA.names).cast(_SCHEMA)
+    ids = ids.select(_SCHEMA.names).cast(_SCHEMA)
     tenant = pc.index_in(as_text(ids, "tenant_id"), nodes.tenant_ids)
     if tenant.null_count:
         ids, tenant = ids.filter(tenant.is_valid()), tenant.drop_null()
-    order = (tenant.to_numpy().astype(np.int64) << 32) | ids["birth_order"].to_numpy()
-    is_sorted = bool((np.diff(order) > 0).all())
-    return ids if is_sorted else ids.take(pa.array(np.argsort(order)))
+    birth = (tenant.to_numpy().astype(np.int64) << 32) | ids["birth_order"].to_numpy()
+    is_sorted = bool((np.diff(birth) > 0).all())
+    return ids if is_sorted else ids.take(pa.array(np.argsort(birth)))
 
 
 def _largest_fragments(
     con: duckdb.DuckDBPyConnection, nodes: Nodes, clusters: Clusters, ids: pa.Table, previous_identities: pa.Table
 ) -> Ints:
-    """Per id the first record of what is left of its last cluster: of the largest part, or the one with the lowest key."""
+    """Per id the first record of the largest part of what is left of its last cluster; of equal parts, of the first."""
     anchor = np.full(len(ids), _NOWHERE, np.int32)
     if not len(ids):
         return anchor
@@ -109,9 +109,7 @@ def _largest_fragments(
     node, id_ = node[node != _NOWHERE], id_[node != _NOWHERE]
     order = np.lexsort((node, id_))
     node, id_ = node[order], id_[order]
-    _, fragment, part, size = np.unique(
-        (id_ << 32) | clusters.of[node], return_index=True, return_inverse=True, return_counts=True
-    )
+    _, fragment, size = np.unique((id_ << 32) | clusters.of[node], return_index=True, return_counts=True)
     first = node[fragment]
     best = np.lexsort((first, -size, id_[fragment]))
     winner = best[np.flatnonzero(np.diff(id_[fragment][best], prepend=_NOWHERE))]
@@ -179,7 +177,7 @@ def _moved(nodes: Nodes, known: pa.Table, anchor: Ints, homeless: Flags) -> pa.T
     return known
 
 
-def _table(nodes: Nodes, ids: pa.Table, target: Ints) -> pa.Table:
+def _table(ids: pa.Table, target: Ints) -> pa.Table:
     is_live = target == np.arange(len(target))
     redirects = as_text(ids, "profile_id").take(pa.array(target, mask=is_live | (target == _NOWHERE)))
     columns = {name: ids[name] for name in ids.column_names} | {"redirects_to": redirects, "is_live": is_live}

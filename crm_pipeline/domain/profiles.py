@@ -99,7 +99,7 @@ def _predicted_value(
     from_visits = churn.expected_transactions(churn.PRIOR, *visits) * mean
     from_fee = _numbers(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
     return np.select(
-        [risk.basis == ChurnBasis.TRANSACTIONAL, _flags(column["has_contract"])], [from_visits, from_fee], np.nan
+        [risk.basis == ChurnBasis.TRANSACTIONAL, risk.basis == ChurnBasis.MEMBER], [from_visits, from_fee], np.nan
     )
 
 
@@ -123,7 +123,7 @@ def _numbers(column: pa.ChunkedArray, missing: float = 0.0) -> Floats:
 
 
 def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    return np.asarray(column.fill_null(False).to_numpy(), dtype=np.bool_)  # noqa: FBT003
+    return np.asarray(column.fill_null(False).to_numpy(), dtype=np.bool_)
 
 
 def _whole(values: Floats) -> pa.Array:

@@ -1,10 +1,10 @@
 """Questions for a person: what was refused, looks odd or is no evidence, why, and the row that would settle it.
 
-Belongs here: what is asked, and opening and closing against the questions of former runs. Does not belong here: the refusals
-themselves (`conflicts.py`, `decisions.py`, `evidence.py`).
+Belongs here: what is asked, and opening and closing against the questions of former runs. Does not belong here: the
+refusals themselves (`conflicts.py`, `decisions.py`, `evidence.py`).
 
-An AMBIGUOUS pair is settled by ALWAYS, and every other pair by NEVER, the answer that can never join two people. A shared
-auth_user_id cannot be suppressed, so a decision about any two of the records that carry it settles it.
+An AMBIGUOUS pair is settled by ALWAYS, and every other pair by NEVER, the answer that can never join two people. A
+shared auth_user_id cannot be suppressed, so a decision about any two of the records that carry it settles it.
 """
 
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from crm_pipeline.domain.clusters import Clusters
-from crm_pipeline.domain.conflicts import names_agree
+from crm_pipeline.domain.clusters import Clusters, Doubt
+from crm_pipeline.domain.contests import names_agree
 from crm_pipeline.domain.decisions import Decisions, pair_nodes
 from crm_pipeline.domain.evidence import AUTH_USER_ID, COLUMNS, MOST_CARRIERS, Usable
 from crm_pipeline.domain.links import Links
-from crm_pipeline.domain.nodes import Ints, Nodes
+from crm_pipeline.domain.nodes import Flags, Ints, Nodes
 from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, PHONE, RULES
 from crm_pipeline.tables import identities
 from crm_pipeline.tables.projections import arrow_schema
@@ -30,18 +30,6 @@ from crm_pipeline.vocabulary import ReviewKind
 _QUESTIONS_SQL: Final = Path(__file__).with_name("questions.sql").read_text(encoding="utf-8")
 _REVIEWS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _SHOWN_CARRIERS: Final = 10
-
-
-class Doubt(NamedTuple):
-    """A pair of nodes to ask about, its rule, and the two nodes that cannot be one person (-1 where there are none)."""
-
-    kind: str
-    first: int
-    second: int
-    rule: int
-    witness_first: int = -1
-    witness_second: int = -1
-    cannot_link: str | None = None
 
 
 class Findings(NamedTuple):
@@ -56,8 +44,12 @@ class Findings(NamedTuple):
 def identity_reviews(
     con: duckdb.DuckDBPyConnection, nodes: Nodes, findings: Findings, previous_reviews: pa.Table, as_of: datetime
 ) -> pa.Table:
-    """All rows of `identity_reviews`: those asked now are open; those that no longer are get closed; closed ones stay."""
-    doubts = [*findings.clusters.refusals, *_refused_decisions(findings.decisions), *_names_that_differ(nodes, findings.links)]
+    """All rows of `identity_reviews`: what is asked now is open, what no longer is gets closed, and the past stays."""
+    doubts = [
+        *findings.clusters.doubts,
+        *_refused_decisions(findings.decisions),
+        *_names_that_differ(nodes, findings.links),
+    ]
     relations = {
         "doubtful_pairs": _doubtful_pairs(nodes, doubts),
         "shared_carriers": _shared_carriers(nodes, findings),
@@ -111,19 +103,19 @@ def _doubtful_pairs(nodes: Nodes, doubts: list[Doubt]) -> pa.Table:
 def _shared_carriers(nodes: Nodes, findings: Findings) -> pa.Table:
     """Every record that carries a shared value nobody has decided about."""
     tables = []
-    for kind, column in COLUMNS.items():
+    for kind in COLUMNS:
         carriers = findings.usable[kind].shared
         is_open = ~carriers.is_suppressed
         if kind == AUTH_USER_ID:
-            is_open &= ~np.isin(nodes.codes[column][carriers.node], _decided_auth(nodes, findings.decisions))
+            is_open &= ~_has_decided_auth(nodes, findings.decisions, carriers.node)
         node = carriers.node[is_open]
         keys = nodes.keys(node).append_column("node", pa.array(node)).append_column("kind", pa.repeat(kind, len(node)))
         tables.append(keys.append_column("value", carriers.value.filter(pa.array(is_open))))
     return pa.concat_tables(tables)
 
 
-def _decided_auth(nodes: Nodes, decisions: Decisions) -> Ints:
-    """The auth_user_ids of which an operator decided about two records."""
+def _has_decided_auth(nodes: Nodes, decisions: Decisions, some: Ints) -> Flags:
+    """Whether an operator of the tenant decided about two records that have the auth_user_id of the given ones."""
     one, other = pair_nodes(np.concatenate(decisions))
-    auth = nodes.codes["auth_user_id"]
-    return auth[one[auth[one] == auth[other]]]
+    auth = (nodes.tenant.astype(np.int64) << 32) | nodes.codes["auth_user_id"]
+    return np.isin(auth[some], auth[one[auth[one] == auth[other]]])

@@ -1,10 +1,12 @@
 -- The canonical stream of events, one row per thing that happened, from the sound rows of every service.
 -- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, customer_identities, profile_targets, tenants,
 --        stage_changes (the STAGE_CHANGED events so far) and as_of().
+-- A recorded time up to 5 minutes after as_of() is a fast clock's and becomes as_of(); a later one waits.
 -- counts_as says how an event enters counts and scores (crm_pipeline.vocabulary.CountsAs); null: it does not.
 
 with settled_bookings as (
-    select distinct tenant_id, booking_id from scl_payment where status = 'SETTLED' and booking_id is not null
+    select distinct tenant_id, booking_id from scl_payment
+    where status = 'SETTLED' and kind = 'PAYMENT' and booking_id is not null
 ),
 
 first_cancelled as (
@@ -40,7 +42,8 @@ of_records as (
     from scl_payment where status = 'SETTLED'
     union all
     select tenant_id, 'TEETIME', player_id, booked_at, 'TEETIME', 'BOOKING_MADE', 'Booking', id, null,
-        case b.status when 'CANCELLED' then null when 'PLAYED' then 'PLAYED_BOOKING' else 'BOOKED' end,
+        case when b.status = 'PLAYED' and tee_time_at <= as_of() + interval 5 minutes then 'PLAYED_BOOKING'
+            when b.status <> 'CANCELLED' then 'BOOKED' end,
         'Booked a tee time on ' || strftime(timezone(timezone, tee_time_at), '%-d %b %Y %H:%M')
             || ' for ' || players,
         cast(to_json({tee_time_at: tee_time_at, course_id: course_id, players: players, price_cents: price_cents}) as varchar)

@@ -22,7 +22,7 @@ class SettingsStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """The storage for the settings of this process."""
         return cls(postgres_url=dagster_url(Settings.from_environment()), inst_data=inst_data)
 

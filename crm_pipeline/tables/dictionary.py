@@ -1,4 +1,4 @@
-"""The data dictionary: every declared table and column as Markdown. `python -m crm_pipeline.tables.dictionary` writes it."""
+"""The data dictionary: every declared table, column and setting as Markdown; `make docs` writes it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +40,8 @@ def _section(title: str, table: Table, kinds: list[str]) -> Iterator[str]:
     for kind, column in zip(kinds, table.columns, strict=True):
         key = " **key**" if column.primary_key else ""
         allowed = f" One of {', '.join(column.info['allowed'])}." if column.info.get("allowed") else ""
-        yield f"| `{column.name}` | {kind.lower()}{', null' if column.nullable else ''}{key} | {column.comment}{allowed} |"
+        shown = f"{kind.lower()}{', null' if column.nullable else ''}{key}"
+        yield f"| `{column.name}` | {shown} | {column.comment}{allowed} |"
     yield ""
 
 

@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Numeric, Table
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Dialect, Double, Numeric, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_pipeline.tables.columns import service_of, snake_case, sources
 
+POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 ARROW_TYPES: dict[type[Any], pa.DataType] = {
     BigInteger: pa.int64(),
     Boolean: pa.bool_(),
@@ -47,7 +48,7 @@ def duckdb_type(column: Column[Any]) -> str:
 
 def postgres_type(column: Column[Any]) -> str:
     """The PostgreSQL type of a column; text has no length there, since longer values never get that far."""
-    return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(postgresql.dialect()))
+    return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(POSTGRESQL))
 
 
 def arrow_schema(table: Table) -> pa.Schema:

@@ -1,0 +1,205 @@
+"""`crm-pipeline ui`: what people see in Dagster, the hour that passes by itself, and one club refreshed by hand.
+
+One refresh, one server for the whole module. The schedule's clock is set back by an hour before the server starts, so
+that its daemon finds an hour it has missed.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_pipeline.tables import identities, profiles, source_tables, timeline
+from crm_pipeline.vocabulary import Service
+from crm_pipeline.workplace import choose, open_instance
+from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
+from crm_pipeline_tests.webserver import BIN, REPOSITORY, Webserver, environment, numbers, schedule_since, webserver
+
+SNAPSHOTS = ["crm_snapshot", "messaging_snapshot", "scl_snapshot", "teetime_snapshot", "tenants"]
+PUBLISHED = ["customer_profiles", "customer_timeline"]
+GROUPS = {
+    "snapshots": SNAPSHOTS,
+    "identities": ["customer_identities"],
+    "timeline": ["timeline_events"],
+    "scores": ["profile_scores"],
+    "published": PUBLISHED,
+}
+EVERY_ASSET = [asset for group in GROUPS.values() for asset in group]
+TENANTS = ["fynbos-links", "heather-moor", "saguaro-ridge"]
+TICK = {"tags": [{"key": "dagster/schedule_name", "value": "hourly_refresh"}]}
+NEEDLESS = "dagster.yaml file will not be used to configure dagster"
+"""Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of."""
+CHANGES = ("rows_added", "rows_changed", "rows_removed")
+ASSETS = """{ assetNodes {
+    assetKey { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
+    partitionStats { numPartitions numMaterialized numFailed } partitionKeys
+    metadataEntries { label ... on TableSchemaMetadataEntry { schema { columns { name description } } } }
+    assetMaterializations(limit: 50) { partition metadataEntries { label ... on IntMetadataEntry { intValue } } } } }"""
+LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
+    name loadStatus locationOrLoadError { __typename } } } } }"""
+AUTOMATION = """query ($in: RepositorySelector!) {
+    schedulesOrError(repositorySelector: $in) { ... on Schedules { results { name scheduleState { status } } } }
+    sensorsOrError(repositorySelector: $in) { ... on Sensors { results { name sensorState { status } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sample clubs, refreshed by the command line."""
+    with stopped_afterwards(tmp_path_factory.mktemp("ui") / "home") as home:
+        command = [str(BIN / "crm-pipeline"), "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield home
+
+
+@pytest.fixture(scope="module")
+def missed_hour() -> datetime:
+    """The last full hour."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:
+    """Dagster on it, late for that hour."""
+    with clean_environment(), open_instance(choose(home, SAMPLE, AS_OF)) as instance:
+        instance.add_instigator_state(schedule_since(missed_hour - timedelta(minutes=1)))
+    with webserver(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def assets(ui: Webserver) -> dict[str, dict[str, Any]]:
+    """The nodes of the asset graph."""
+    return {node["assetKey"]["path"][-1]: node for node in ui.ask(ASSETS)["assetNodes"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def launched(ui: Webserver) -> dict[str, dict[str, Any]]:
+    """What is refreshed by hand, all launched together, since the daemon looks at a backfill only twice a minute."""
+    return {
+        "whole graph": ui.backfill(EVERY_ASSET, TENANTS),
+        "published assets": ui.materialize(PUBLISHED, "heather-moor"),
+        "all assets": ui.materialize(EVERY_ASSET, "heather-moor"),
+        "job": ui.materialize(EVERY_ASSET, "fynbos-links", job="refresh"),
+    }
+
+
+def test_the_code_location_loads(ui: Webserver) -> None:
+    (entry,) = ui.ask(LOCATION)["workspaceOrError"]["locationEntries"]
+    assert entry["name"] == "crm_pipeline.definitions"
+    assert entry["loadStatus"] == "LOADED"
+    assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+
+def test_assets_are_in_groups_by_stage(assets: dict[str, dict[str, Any]]) -> None:
+    groups: dict[str, list[str]] = {}
+    for name, node in sorted(assets.items()):
+        groups.setdefault(node["groupName"], []).append(name)
+    assert groups == GROUPS
+
+
+def test_every_asset_says_what_it_is_whose_and_made_with_what(assets: dict[str, dict[str, Any]]) -> None:
+    for name, node in assets.items():
+        assert node["description"], name
+        assert node["owners"] == [{"team": "data"}], name
+        assert "postgres" in node["kinds"] if name in PUBLISHED else "deltalake" in node["kinds"], name
+
+
+def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[str, Any]]) -> None:
+    shown = {name: _columns(node) for name, node in assets.items()}
+    for asset, table in {
+        "customer_profiles": profiles.customer_profiles,
+        "profile_scores": profiles.customer_profiles,
+        "customer_timeline": timeline.customer_timeline,
+        "timeline_events": timeline.customer_timeline,
+        "customer_identities": identities.customer_identities,
+    }.items():
+        assert shown[asset] == {column.name: column.comment for column in table.columns}
+    for service in Service:
+        declared = {f"{t.name}.{c.name}": c.comment for t in source_tables(service) for c in t.columns}
+        assert shown[f"{service.lower()}_snapshot"] == declared
+    assert all(comment for columns in shown.values() for comment in columns.values())
+
+
+def _columns(node: dict[str, Any]) -> dict[str, str]:
+    (schema,) = (entry["schema"] for entry in node["metadataEntries"] if entry["label"] == "dagster/column_schema")
+    return {column["name"]: column["description"] for column in schema["columns"]}
+
+
+def test_every_materialisation_says_how_many_rows_there_are(assets: dict[str, dict[str, Any]]) -> None:
+    for name, node in assets.items():
+        counts = [numbers(event["metadataEntries"])["dagster/row_count"] for event in node["assetMaterializations"]]
+        assert counts, name
+        assert all(count > 0 for count in counts), name
+
+
+def test_row_counts_are_those_of_the_published_tables(assets: dict[str, dict[str, Any]], home: Path) -> None:
+    for table in PUBLISHED:
+        events = assets[table]["assetMaterializations"][::-1]
+        shown = {event["partition"]: numbers(event["metadataEntries"])["dagster/row_count"] for event in events}
+        assert shown == dict(ask(home, f"select tenant_id, count(*) from crm.{table} group by tenant_id"))
+
+
+def test_published_assets_have_a_partition_per_tenant(assets: dict[str, dict[str, Any]]) -> None:
+    assert {name: node["partitionKeys"] for name, node in assets.items()} == {
+        name: TENANTS if name in PUBLISHED else [] for name in EVERY_ASSET
+    }
+
+
+def test_the_schedule_and_the_sensor_are_on(ui: Webserver) -> None:
+    shown = ui.ask(AUTOMATION, **{"in": REPOSITORY})
+    (schedule,) = shown["schedulesOrError"]["results"]
+    (sensor,) = shown["sensorsOrError"]["results"]
+    assert schedule == {"name": "hourly_refresh", "scheduleState": {"status": "RUNNING"}}
+    assert sensor == {"name": "new_tenants", "sensorState": {"status": "RUNNING"}}
+
+
+def test_a_missed_hour_is_made_up_by_one_run_over_all_tenants(ui: Webserver, missed_hour: datetime) -> None:
+    run, *_ = ui.runs(TICK, 1)
+    assert run.status == "SUCCESS"
+    assert run.job == "refresh"
+    assert run.tags["dagster/asset_partition_range_start"] == TENANTS[0]
+    assert run.tags["dagster/asset_partition_range_end"] == TENANTS[-1]
+    assert datetime.fromisoformat(run.tags["crm_pipeline/as_of"]) == missed_hour
+    published = {(asset, partition): counts for asset, partition, counts in run.materialised if asset in PUBLISHED}
+    assert set(published) == {(asset, tenant) for asset in PUBLISHED for tenant in TENANTS}
+    assert sum(counts[kind] for counts in published.values() for kind in CHANGES) == 0
+
+
+@pytest.mark.parametrize(
+    ("button", "tenant"),
+    [("published assets", "heather-moor"), ("all assets", "heather-moor"), ("job", "fynbos-links")],
+)
+def test_one_club_is_refreshed_by_hand(
+    button: str, tenant: str, ui: Webserver, launched: dict[str, dict[str, Any]]
+) -> None:
+    (run,) = ui.runs(launched[button], 1)
+    assert run.status == "SUCCESS"
+    assert {asset for asset, _, _ in run.materialised} == set(
+        PUBLISHED if button == "published assets" else EVERY_ASSET
+    )
+    assert {partition for asset, partition, _ in run.materialised if asset in PUBLISHED} == {tenant}
+
+
+def test_the_whole_graph_is_refreshed_by_hand(ui: Webserver, launched: dict[str, dict[str, Any]]) -> None:
+    """A backfill does what has no partitions first, for all tenants, then publishes the tenants asked for."""
+    upstream, publishing = ui.runs(launched["whole graph"], 2)
+    assert upstream.status == publishing.status == "SUCCESS"
+    assert {asset for asset, _, _ in upstream.materialised} == set(EVERY_ASSET) - set(PUBLISHED)
+    published = {(asset, partition) for asset, partition, _ in publishing.materialised}
+    assert published == {(asset, tenant) for asset in PUBLISHED for tenant in TENANTS}
+
+
+def test_every_partition_is_materialised_when_no_run_is_left(ui: Webserver) -> None:
+    ui.runs({}, 6)
+    stats = {node["assetKey"]["path"][-1]: node["partitionStats"] for node in ui.ask(ASSETS)["assetNodes"]}
+    for name in PUBLISHED:
+        assert stats[name] == {"numPartitions": 3, "numMaterialized": 3, "numFailed": 0}
+
+
+def test_the_terminal_shows_no_warning(ui: Webserver) -> None:
+    said = [line for line in ui.log.read_text().lower().splitlines() if NEEDLESS not in line]
+    assert [line for line in said if "warning" in line or " error" in line or "traceback" in line] == []
