@@ -114,14 +114,6 @@ def test_dg_works_in_a_fresh_clone(command: str, said: list[str], tmp_path: Path
     assert "DeprecationWarning" not in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="SettingsStorage starts the embedded server for whoever opens an instance")
-def test_dg_starts_no_server(tmp_path: Path) -> None:
-    clone = _clone(tmp_path / "clone")
-    with stopped_afterwards(clone / "data" / "local"):
-        _run([str(BIN / "dg"), "check", "defs"], clone)
-    assert {path.name for path in clone.iterdir()} == {*CLONED, ".venv"}
-
-
 def _clone(folder: Path) -> Path:
     """What `dg` reads of a clone, without what was built or loaded in this one."""
     folder.mkdir()
