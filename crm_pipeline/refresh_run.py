@@ -59,6 +59,7 @@ def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[s
 @contextmanager
 def rehearsal(settings: Settings) -> Iterator[Settings]:
     """The same settings on a copy of the lake, which ends with the body."""
+    settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="crm-pipeline-dry-run-", dir=settings.home) as folder:
         lake = Path(folder) / "lake"
         if Path(settings.lake_url).is_dir():

@@ -160,6 +160,7 @@ def test_a_failed_service_is_named_while_the_others_go_on(shared_home: Path, tmp
     """Its last snapshot serves, so that nothing changes either."""
     for service in ("crm", "messaging", "teetime"):
         (tmp_path / service).symlink_to(SAMPLE / service)
+    assert run(shared_home).returncode == 0
     done = run(shared_home, tmp_path)
     assert done.returncode == 1
     assert "failed SCL" in done.stdout
@@ -197,3 +198,12 @@ def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tm
         assert EmbeddedPostgres(home).is_running()
         assert crm_pipeline("database", "stop", home=home).returncode == 0
         assert not EmbeddedPostgres(home).is_running()
+
+
+def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, own_home: Path) -> None:
+    done = run(own_home, clubs, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "links by rule" in done.stdout
+    assert "rows changed" not in done.stdout
+    assert not (own_home / "lake").exists()
+    assert ask(own_home, "select count(*) from crm.publications") == [(0,)]

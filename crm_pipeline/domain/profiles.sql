@@ -13,7 +13,8 @@ select f.*, s.* exclude (tenant_id, id),
         consent: consent_points}) as varchar) as engagement_reasons,
     cast(case
         when churn_basis = 'TRANSACTIONAL' then to_json({last_visit_days: last_transaction_age, usual_gap_days: usual_gap,
-            words: 'Last visit ' || last_transaction_age || ' days ago' || coalesce(
+            words: 'Last visit ' || case last_transaction_age when 0 then 'today' when 1 then 'yesterday'
+                    else last_transaction_age || ' days ago' end || coalesce(
                 ', usually comes every ' || cast(round(usual_gap) as bigint) || ' days', ', the only one so far')})
         when gave_notice then to_json([{term: 'notice', log_odds: null::double, words: 'Gave notice'}])
         when churn_basis = 'MEMBER' and not has_contract

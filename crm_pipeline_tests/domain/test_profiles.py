@@ -133,7 +133,8 @@ def test_churn_reasons_in_words_for_each_basis() -> None:
     scene = Scene()
     for days in (40, 20, 0):
         scene.add(teetime.booking, "regular", status="PLAYED", tee_time_at=ago(30 + days))
-    scene.add(teetime.booking, "once", status="PLAYED", tee_time_at=ago(30))
+    for person, days in (("once", 30), ("yesterday", 1), ("today", 0)):
+        scene.add(teetime.booking, person, status="PLAYED", tee_time_at=ago(days))
     scene.add(scl.member, "member", membership_status="SUSPENDED", joined_at=ago(10))
     scene.add(scl.member, "leaving", membership_status="ACTIVE", notice_given_at=AS_OF + timedelta(minutes=5))
     scene.add(scl.member, "gone", membership_status="LAPSED", ended_at=ago(10))
@@ -143,6 +144,8 @@ def test_churn_reasons_in_words_for_each_basis() -> None:
     regular = "Last visit 30 days ago, usually comes every 20 days"
     assert reasons["regular"] == {"last_visit_days": 30, "usual_gap_days": 20.0, "words": regular}
     assert reasons["once"]["words"] == "Last visit 30 days ago, the only one so far"
+    assert reasons["yesterday"]["words"] == "Last visit yesterday, the only one so far"
+    assert reasons["today"]["words"] == "Last visit today, the only one so far"
     words = ["Where members stand at this renewal", "Membership suspended"]
     assert [reason["words"] for reason in reasons["member"]] == words
     assert [reason["words"] for reason in reasons["leaving"]] == ["Gave notice"]
