@@ -1,6 +1,7 @@
 """The command line: `crm-pipeline run | ui | status | sample | database`. Options here, work elsewhere."""
 
 import os
+import shlex
 import sys
 from contextlib import nullcontext
 from datetime import datetime
@@ -61,10 +62,10 @@ def run(
         except (SourceError, UnknownTenantError) as error:
             raise click.ClickException(str(error)) from None
         print_summary(console, lake_of(used), outcome.as_of)
-    _conclude(console, settings, outcome, dry_run=dry_run)
+    _conclude(console, outcome, sources, dry_run=dry_run)
 
 
-def _conclude(console: Console, settings: Settings, outcome: "Outcome", *, dry_run: bool) -> None:
+def _conclude(console: Console, outcome: "Outcome", sources: Path | None, *, dry_run: bool) -> None:
     if not dry_run:
         rows = outcome.published_rows
         console.print(f"{rows:,} rows changed in the published tables" if rows else "Nothing changed: 0 rows published")
@@ -74,15 +75,21 @@ def _conclude(console: Console, settings: Settings, outcome: "Outcome", *, dry_r
             console.print(f"[bold red]failed[/] {escape(fault)}", highlight=False)
         sys.exit(1)
     if not dry_run:
-        home = f" --home {settings.home}" if settings.home != Path("data/local").absolute() else ""
+        program, home = sys.argv[0], _option("--home", os.environ.get("CRM_PIPELINE_HOME"))
         console.print(
             f"""
 Look further:
-  crm-pipeline status{home}
-  crm-pipeline database psql{home}     then: select * from crm.customer_profiles limit 10;
-  crm-pipeline ui{home}                Dagster on the same data (make ui for the sample)""",
+  {program} status{home}
+  {program} database psql{home}
+      then: select display_name, lifecycle_stage, churn_risk_score from crm.customer_profiles limit 10;
+  {program} ui{home}{_option("--sources", sources)}""",
             highlight=False,
+            soft_wrap=True,
         )
+
+
+def _option(name: str, value: object) -> str:
+    return f" {name} {shlex.quote(str(value))}" if value else ""
 
 
 @main.command()
