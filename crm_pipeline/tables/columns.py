@@ -98,6 +98,17 @@ def planned_on(name: str, comment: str, *, nullable: bool = False) -> Column[Any
     return Column(name, Date, nullable=nullable, comment=comment)
 
 
+def person() -> tuple[Column[Any], ...]:
+    """What every service knows a person by: the keys of identity, and the names."""
+    return (
+        text("authUserId", "The person's id at the identity provider.", nullable=True),
+        text("email", "Email address as entered.", nullable=True),
+        text("phoneNumber", "Phone number as entered.", nullable=True),
+        text("firstName", "First name.", nullable=True),
+        text("lastName", "Last name.", nullable=True),
+    )
+
+
 def stamp(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
     """A time about our own runs: it says when, not what, so it is no part of a row's hash."""
     return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"hashed": False})

@@ -1,6 +1,6 @@
 """The CRM's own tables: tenants, leads, what staff wrote, and their decisions about identities."""
 
-from crm_pipeline.tables.columns import LONG, MEDIUM, fraction, recorded_at, source_table, text
+from crm_pipeline.tables.columns import LONG, MEDIUM, fraction, person, recorded_at, source_table, text
 from crm_pipeline.vocabulary import Service, TenantStatus
 
 tenant = source_table(
@@ -23,11 +23,7 @@ lead = source_table(
     "Somebody who showed interest.",
     text("id", "The lead's id, unique within the CRM."),
     text("tenantId", "The club."),
-    text("authUserId", "The person's id at the identity provider.", nullable=True),
-    text("email", "Email address as entered.", nullable=True),
-    text("phoneNumber", "Phone number as entered.", nullable=True),
-    text("firstName", "First name.", nullable=True),
-    text("lastName", "Last name.", nullable=True),
+    *person(),
     text("origin", "Where the lead came from.", nullable=True),
     recorded_at("createdAt", "When the record was made."),
     recorded_at("updatedAt", "When the record last changed."),

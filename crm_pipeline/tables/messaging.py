@@ -1,6 +1,6 @@
 """Messaging, the communication service: contacts, their consent, and what became of each message."""
 
-from crm_pipeline.tables.columns import MEDIUM, flag, recorded_at, source_table, text
+from crm_pipeline.tables.columns import MEDIUM, flag, person, recorded_at, source_table, text
 from crm_pipeline.vocabulary import MessageChannel, Service
 
 contact = source_table(
@@ -9,11 +9,7 @@ contact = source_table(
     "A person who can be written to, and what they agreed to.",
     text("id", "The contact's id, unique within Messaging."),
     text("tenantId", "The club."),
-    text("authUserId", "The person's id at the identity provider.", nullable=True),
-    text("email", "Email address as entered.", nullable=True),
-    text("phoneNumber", "Phone number as entered.", nullable=True),
-    text("firstName", "First name.", nullable=True),
-    text("lastName", "Last name.", nullable=True),
+    *person(),
     flag("emailOptIn", "Agreed to email."),
     flag("smsOptIn", "Agreed to SMS."),
     flag("pushOptIn", "Agreed to push messages."),
