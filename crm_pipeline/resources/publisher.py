@@ -122,7 +122,7 @@ class Publisher:
         if newest is not None and newest > part.version:
             raise PublishError(
                 f"{tenant_id}: {part.table.name} was published at version {newest}, this lake has {part.version};"
-                " it is not the lake the warehouse was published from"
+                " it is not the lake the warehouse was published from (if it should be, drop schema crm and run)"
             )
         return newest != part.version
 
