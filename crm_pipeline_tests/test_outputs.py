@@ -1,12 +1,11 @@
 """What the sample clubs show a newcomer: every field, stage, rule and event the CRM knows, in PostgreSQL."""
 
 from pathlib import Path
-from shutil import copytree, rmtree
 
 import pytest
 
 from crm_pipeline.vocabulary import CustomerStatus, EventType, LifecycleStage, LinkRule
-from crm_pipeline_tests.support import SAMPLE, ask, refresh
+from crm_pipeline_tests.support import ask, refresh
 
 INTERFACE = """
     id tenant_id auth_user_id email phone_number scl_member_id teetime_player_id messaging_contact_id first_name
@@ -67,15 +66,3 @@ def test_months_later_ids_stay_and_stages_that_changed_are_events(own_home: Path
     )
     assert changed
     assert sorted(events) == sorted(changed)
-
-
-def test_a_lake_made_anew_is_published_over_what_the_old_one_left(own_home: Path, tmp_path: Path) -> None:
-    refresh(own_home)
-    rmtree(own_home / "lake")
-    services = tmp_path / "services"
-    copytree(SAMPLE, services)
-    contacts = services / "messaging" / "Contact.csv"
-    contacts.write_text(contacts.read_text(encoding="utf-8").replace(",true", ",false"), encoding="utf-8")
-    outcome = refresh(own_home, services)
-    assert outcome.faults == []
-    assert ask(own_home, "select count(*) from crm.customer_profiles where email_opt_in") == [(0,)]

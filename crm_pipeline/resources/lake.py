@@ -4,7 +4,6 @@ A log holds every version of every row, each with the run that made it known, so
 present and any past hour can be read back. What the rows mean belongs to the domain.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,6 +135,10 @@ class Lake:
         con.execute("drop table _appended")
         return changes
 
+    def version(self, table: Table) -> int:
+        """The number of the table's newest commit; -1 where it has none."""
+        return DeltaTable(self._path(table)).version() if DeltaTable.is_deltatable(self._path(table)) else -1
+
     def latest(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
     ) -> datetime | None:
@@ -162,18 +165,9 @@ class Lake:
             f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
                 $version::bigint as _version, _change = 'removed' as _deleted
                 from _appended order by {", ".join(lake_key(table))}""",
-            params={"known_at": known_at, "version": self._next_version(con, table)},
+            params={"known_at": known_at, "version": self.version(table) + 1},
         ).to_arrow_reader()
         write_deltalake(self._path(table), rows, mode="append", schema_mode="merge")
-
-    def _next_version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
-        """Microseconds of the clock, yet above every version so far.
-
-        A count would begin again with a lake made anew, and the warehouse, which knows the old one, would take its
-        rows for published already.
-        """
-        newest: int | None = con.sql(f"select max(_version) from {self.log(con, table)}").fetchall()[0][0]
-        return max(time.time_ns() // 1000, (newest or 0) + 1)
 
     def _path(self, table: Table) -> str:
         return f"{self.url.rstrip('/')}/{lake_name(table)}"
