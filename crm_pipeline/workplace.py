@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, started
 from crm_pipeline.settings import Settings, source_variable
 from crm_pipeline.vocabulary import Service
 
@@ -44,9 +44,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 def embedded(settings: Settings) -> EmbeddedPostgres:
     """The embedded server under the home folder, running."""
-    server = EmbeddedPostgres(settings.home)
-    server.start()
-    return server
+    return started(settings.home)
 
 
 def process_tag() -> dict[str, str]:

@@ -126,7 +126,7 @@ def _versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[s
 
 def _check(context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]]) -> list[Verdict]:
     """Judge the staged rows, keep the verdicts and tell Dagster each tenant's; what did not move keeps its own."""
-    this.con.execute(f"create or replace temp macro as_of() as '{this.as_of.isoformat()}'::timestamptz")
+    this.define_as_of()
     this.lake.current(this.con, PROFILES, tenants=list(due), name="profiles_to_check")
     verdicts = []
     for table in (PROFILES, TIMELINE):

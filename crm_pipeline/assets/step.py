@@ -59,8 +59,12 @@ class Step:
         """All source tables of the run's usable tenants, and the as_of() every query speaks of."""
         tenants, _ = self.load_tenants()
         self.load_rows([*PEOPLE.values(), *(t for t in sources.tables.values() if t not in PEOPLE.values())])
-        self.con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
+        self.define_as_of()
         return tenants
+
+    def define_as_of(self) -> None:
+        """Create the macro as_of() that queries and checks call."""
+        self.con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
 
     def replace(self, table: Table, incoming: str, tenants: Sequence[str] | None, scope: str = "true") -> Changes:
         """`Lake.replace` as of this run."""

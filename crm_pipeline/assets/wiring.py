@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.run_lock import hold_tenants
 from crm_pipeline.resources.sources import Sources
@@ -19,12 +19,7 @@ PARTITION = "dagster/partition"
 
 def warehouse_of(settings: Settings) -> Warehouse:
     """The warehouse the settings name, or the embedded one, started where it is not running; its schema is complete."""
-    if settings.warehouse_url:
-        warehouse = Warehouse(settings.warehouse_url)
-    else:
-        server = EmbeddedPostgres(settings.home)
-        server.start()
-        warehouse = Warehouse(server.url("crm"))
+    warehouse = Warehouse(settings.warehouse_url or started(settings.home).url("crm"))
     warehouse.prepare()
     return warehouse
 

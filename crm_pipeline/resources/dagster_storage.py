@@ -9,7 +9,7 @@ from typing import Any, Self
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.settings import Settings
 
 
@@ -29,8 +29,4 @@ class SettingsStorage(DagsterPostgresStorage):
 
 def dagster_url(settings: Settings) -> str:
     """Where Dagster's tables are."""
-    if settings.dagster_pg_url:
-        return settings.dagster_pg_url
-    server = EmbeddedPostgres(settings.home)
-    server.start()
-    return server.url("dagster")
+    return settings.dagster_pg_url or started(settings.home).url("dagster")

@@ -274,3 +274,10 @@ def _free_port(preferred: int) -> int:
         except OSError:
             probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def started(home: Path) -> EmbeddedPostgres:
+    """The server under `home`, running."""
+    server = EmbeddedPostgres(home)
+    server.start()
+    return server
