@@ -135,7 +135,13 @@ def _published_rows(result: dg.ExecuteInProcessResult) -> int:
 
 def _is_interrupt(failure: StepFailureData) -> bool:
     """Whether Ctrl-C ended the step, which Dagster counts among its failures."""
-    return failure.error is not None and failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    # DuckDB has words of its own for a Ctrl-C that meets it in a query.
+    return error is not None and (
+        error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or "Query interrupted" in error.message
+    )
 
 
 def _said_by(failure: StepFailureData) -> str:
