@@ -49,6 +49,9 @@ bench: $(READY)  ## speed beside the peers, in one run
 lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		--upgrade pyproject.toml --group dev --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
+		--upgrade --constraints requirements.lock pyproject.toml --group dev --group peers \
+		--output-file benchmarks/requirements.lock
 
 clean:  ## stop the embedded server and delete what was built and loaded
 	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi
