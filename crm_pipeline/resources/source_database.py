@@ -22,6 +22,7 @@ SECONDS_TO_CONNECT = "30"
 def read_database(
     con: duckdb.DuckDBPyConnection, service: Service, url: str, tables: Sequence[Table]
 ) -> dict[str, str]:
+    """Read every table in one transaction; return the relations by table name. Raises SourceError."""
     with closing(_connect(service, url)) as connection, closing(connection.cursor()) as cursor:
         try:
             cursor.execute("set transaction isolation level repeatable read, read only")

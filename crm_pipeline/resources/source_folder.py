@@ -37,6 +37,7 @@ FAULTS = {
 def read_folder(
     con: duckdb.DuckDBPyConnection, service: Service, folder: Path, tables: Sequence[Table]
 ) -> dict[str, str]:
+    """Read every table of `folder` as it lies there; return the relations by table name. Raises SourceError."""
     if not folder.is_dir():
         raise SourceError(f"{service}: there is no folder {folder}")
     files = {table: _file_of(folder, table) for table in tables}
