@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from crm_pipeline.assets.snapshots import extract
+from crm_pipeline.assets.extraction import extract
 from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import Sources
@@ -182,7 +182,7 @@ def test_an_extract_that_found_nothing_new_and_those_of_other_clubs(tmp_path: Pa
     def extract_at(hours: int, *tenants: str) -> int:
         with closing(lake.connect()) as con:
             step = Step(con, lake, noon + timedelta(hours=hours), "run", tenants or None)
-            return sum(changes.total for changes in extract(step, sources, Service.CRM, frozenset()).values())
+            return sum(changes.total for changes in extract(step, sources, Service.CRM).changes.values())
 
     assert extract_at(0) > 0
     assert extract_at(0) == 0

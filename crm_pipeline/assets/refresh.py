@@ -25,7 +25,7 @@ def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str
     Raises SourceError where the CRM cannot be read.
     """
     con = duckdb.connect()
-    relation = sources.snapshot(con, Service.CRM, only=crm.tenant)[crm.tenant.name]
+    relation = sources.snapshot(con, Service.CRM, only=crm.tenant).tables[crm.tenant.name].rows
     rows = con.sql(f"""select distinct cast("id" as varchar) as id from {relation} where "id" is not null order by 1""")
     found = [row[0] for row in rows.fetchall() if row[0] and is_usable_id(row[0])]
     con.close()

@@ -22,6 +22,8 @@ from crm_pipeline.tables.projections import lake_name
 
 AS_OF_TAG = "crm_pipeline/as_of"
 BELIEVE_TAG = "crm_pipeline/believe"
+REPLAY_TAG = "crm_pipeline/replay"
+"""On a run that works on what the lake knew at its as_of, and reads no service."""
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 
 
@@ -34,6 +36,8 @@ class Step:
     as_of: datetime
     run_id: str
     tenants: Sequence[str] | None
+    believed: frozenset[str] = frozenset()
+    """The `SERVICE.Table` names whose shrinking this run was told to believe."""
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
         """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
@@ -88,7 +92,8 @@ class Step:
 def step(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[Step]:
     """The step of an asset, with a connection that ends with it."""
     with closing(lake.connect()) as con:
-        yield Step(con, lake, as_of_of(context, settings), context.run.run_id, tenants_of(context))
+        believed = frozenset(context.run.tags.get(BELIEVE_TAG, "").split(","))
+        yield Step(con, lake, as_of_of(context, settings), context.run.run_id, tenants_of(context), believed)
 
 
 def tenants_of(context: dg.AssetExecutionContext) -> Sequence[str] | None:
@@ -111,8 +116,3 @@ def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
         raise dg.Failure(f"run {context.run.run_id} is not in Dagster's storage")
     created: datetime = record.create_timestamp
     return created.astimezone(UTC)
-
-
-def believed_of(context: dg.AssetExecutionContext) -> frozenset[str]:
-    """The `SERVICE.Table` names whose shrinking this run was told to believe."""
-    return frozenset(context.run.tags.get(BELIEVE_TAG, "").split(","))

@@ -1,27 +1,42 @@
-"""Whether a delivered snapshot is to be believed.
+"""Whether a delivered snapshot is to be believed, and which of the present rows it speaks of.
 
 What single rows mean is judged in `records`; reading and keeping snapshots is the business of sources and lake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.projections import duckdb_type, lake_name
 
 LEAST_ROWS = 50
 """A table that had fewer rows may shrink as it likes."""
 
 
-def shrunken_tables(con: DuckDBPyConnection, tables: Sequence[Table]) -> list[str]:
-    """Names of the tables with fewer than half as many `incoming_` as `present_` rows, where those were many."""
+def shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> list[str]:
+    """Names of the tables with fewer than half as many rows in the relation given as in `present_<lake name>`."""
     shrunken = []
-    for table in tables:
-        name = lake_name(table)
+    for table, relation in counted.items():
         before, now = con.sql(
-            f"select (select count(*) from present_{name}), (select count(*) from incoming_{name})"
+            f"select (select count(*) from present_{lake_name(table)}), (select count(*) from {relation})"
         ).fetchall()[0]
         if before >= LEAST_ROWS and now < before / 2:
             shrunken.append(table.name)
     return shrunken
+
+
+def spoken_of(table: Table, incoming: str, *, is_whole: bool, keys: str | None) -> str:
+    """A condition for the rows of the lake that a delivery replaces.
+
+    A whole one replaces them all. Else `incoming` replaces what has its keys, and what has none, since those come
+    every time; where every key there is was delivered as relation `keys`, whatever is not among them is gone.
+    """
+    if is_whole:
+        return "true"
+    (key,) = table.primary_key.columns
+    replaced = f"{key.key} in (select {key.key} from {incoming}) or {key.key} is null"
+    if keys is None:
+        return replaced
+    there = f"""select try_cast("{key.name}" as {duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
+    return f"{replaced} or {key.key} not in ({there})"

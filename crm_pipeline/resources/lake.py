@@ -1,7 +1,9 @@
 """The lake: one append-only change log per table, in Delta Lake, read and compared through DuckDB.
 
 A log holds every version of every row, each with the run that made it known, so the newest version per key is the
-present and any past hour can be read back. What the rows mean belongs to the domain.
+present and any past hour can be read back. Beside a log may lie its base: the rows of one of its versions folded
+together, derived from the log and replaceable, so that reading the present costs about one plain scan. Making bases
+and compacting logs belongs to `lake_upkeep`; what the rows mean belongs to the domain.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
+from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +25,8 @@ from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_col
 BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT", "_deleted": "BOOLEAN"}
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 """What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
+THROUGH = "crm_pipeline.through"
+"""Property of a base's commit: the newest version of the log that is folded into it."""
 
 
 class Changes(NamedTuple):
@@ -71,7 +76,8 @@ class Lake:
         self.spill.mkdir(parents=True, exist_ok=True)
         con = duckdb.connect()
         con.execute("set TimeZone = 'UTC'")
-        con.execute("set temp_directory = $folder", {"folder": str(self.spill)})
+        # A folder of its own: two processes that spill into one write over each other's files.
+        con.execute("set temp_directory = $folder", {"folder": str(self.spill / uuid4().hex)})
         con.execute("set preserve_insertion_order = false")
         return con
 
@@ -86,12 +92,29 @@ class Lake:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
         name = name or lake_name(table)
         log = self.log(con, table, name=f"{name}_log")
+        base, through = self._base(con, table, log)
         key = ", ".join(lake_key(table))
+        con.execute(f"""
+            create or replace temp view {name}_recent as
+            select * from {log} where _version > {through} and {tenant_filter(tenants)}""")
+        con.execute(f"""
+            create or replace temp view {name} as
+            select * from (from {base} where {tenant_filter(tenants)}) anti join {name}_recent using ({key})
+            union all
+            select * exclude (_deleted) from (
+                from {name}_recent qualify row_number() over (partition by {key} order by _version desc) = 1
+            ) where not _deleted""")
+        return name
+
+    def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
+        """Create a view of the rows as they were known at an hour, as `name` (default: the table's lake name)."""
+        name = name or lake_name(table)
+        log, key = self.log(con, table, name=f"{name}_log"), ", ".join(lake_key(table))
         con.execute(f"""
             create or replace temp view {name} as
             select * exclude (_deleted) from (
-                select * from {log} where {tenant_filter(tenants)}
-                qualify row_number() over (partition by {key} order by _known_at desc, _version desc) = 1
+                from {log} where _known_at <= '{as_of.isoformat()}'::timestamptz
+                qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
         return name
 
@@ -99,14 +122,7 @@ class Lake:
         """Create a view of every version of every row, as `name` (default: the lake name and `_log`)."""
         name = name or f"{lake_name(table)}_log"
         columns = lake_columns(table) | BOOKKEEPING
-        files = self._files(table)
-        if files:
-            body = f"select {', '.join(columns)} from read_parquet([{_quoted(files)}], union_by_name = true)"
-        else:
-            body = (
-                "select " + ", ".join(f"null::{kind} as {column}" for column, kind in columns.items()) + " where false"
-            )
-        con.execute(f"create or replace temp view {name} as {body}")
+        con.execute(f"create or replace temp view {name} as {_scan(self.path(table), columns)}")
         return name
 
     def replace(
@@ -122,22 +138,28 @@ class Lake:
         """Make the table's rows of these tenants, within `scope`, equal to the relation `incoming`.
 
         Only rows that are new, differ in a hashed column or are gone get appended, in one commit. `incoming` has the
-        table's lake columns; rows of other tenants in it are an error of the caller's.
+        table's lake columns, one row per key; rows of other tenants in it are an error of the caller's.
         """
         self.current(con, table, tenants=tenants, name="_present")
-        con.execute("create or replace temp table _appended as " + self._difference(table, incoming, scope))
+        con.execute(f"create or replace temp table _changes as {_differences(table, incoming, scope)}")
         found = con.sql("""
-            select count(*) filter (_change = 'added'), count(*) filter (_change = 'changed'),
-                   count(*) filter (_change = 'removed') from _appended""").fetchall()[0]
+            select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
+                   count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
         changes = Changes(*found)
         if changes.total:
-            self._append(con, table, known_at)
-        con.execute("drop table _appended")
+            self._append(con, table, incoming, known_at, has_removed=changes.removed > 0)
+        con.execute("drop table _changes")
         return changes
 
-    def version(self, table: Table) -> int:
-        """The number of the table's newest commit; -1 where it has none."""
-        return DeltaTable(self._path(table)).version() if DeltaTable.is_deltatable(self._path(table)) else -1
+    def version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
+        """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
+        newest: int = con.sql(f"select coalesce(max(_version), -1) from {self.log(con, table)}").fetchall()[0][0]
+        return newest
+
+    def base_version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
+        """The version of the log its base is the state of; the first where none was made, -1 without a log."""
+        folded = self._folded_through(table)
+        return _first_version(con, self.log(con, table)) if folded is None else folded
 
     def latest(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
@@ -147,37 +169,46 @@ class Lake:
         newest: datetime | None = rows[0][0]
         return newest
 
-    def _difference(self, table: Table, incoming: str, scope: str) -> str:
-        columns, key = lake_columns(table), lake_key(table)
-        kept = ", ".join(f"present.{column}" for column in columns)
-        selected = ", ".join(f"cast({column} as {kind}) as {column}" for column, kind in columns.items())
-        return f"""
-            with present as (select * from _present where {scope}),
-            incoming as (select *, {row_hash(table)} as _row_hash from (select {selected} from {incoming}))
-            select incoming.*, case when present._row_hash is null then 'added' else 'changed' end as _change
-            from incoming left join present using ({", ".join(key)})
-            where present._row_hash is distinct from incoming._row_hash
-            union all
-            select {kept}, present._row_hash, 'removed' from present anti join incoming using ({", ".join(key)})"""
-
-    def _append(self, con: duckdb.DuckDBPyConnection, table: Table, known_at: datetime) -> None:
-        rows = con.sql(
-            f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
-                $version::bigint as _version, _change = 'removed' as _deleted
-                from _appended order by {", ".join(lake_key(table))}""",
-            params={"known_at": known_at, "version": self.version(table) + 1},
-        ).to_arrow_reader()
-        write_deltalake(self._path(table), rows, mode="append", schema_mode="merge")
-
-    def _path(self, table: Table) -> str:
+    def path(self, table: Table) -> str:
+        """Where the table's log lies."""
         return f"{self.url.rstrip('/')}/{lake_name(table)}"
 
-    def _files(self, table: Table) -> list[str]:
-        path = self._path(table)
-        if not DeltaTable.is_deltatable(path):
-            return []
-        actions = pa.table(DeltaTable(path).get_add_actions(flatten=True))
-        return [f"{path}/{unquote(file)}" for file in actions["path"].to_pylist()]
+    def base_path(self, table: Table) -> str:
+        """Where the table's base lies, if it has one."""
+        return f"{self.path(table)}_base"
+
+    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str) -> tuple[str, int]:
+        """Create a view of the rows that `base_version` speaks of, one per key; return its name and that version."""
+        columns = {name: kind for name, kind in (lake_columns(table) | BOOKKEEPING).items() if name != "_deleted"}
+        if (through := self._folded_through(table)) is not None:
+            rows = _scan(self.base_path(table), columns)
+        else:
+            through = _first_version(con, log)
+            # A commit never holds two rows of one key.
+            rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
+        con.execute(f"create or replace temp view {log}_base as {rows}")
+        return f"{log}_base", through
+
+    def _folded_through(self, table: Table) -> int | None:
+        if not DeltaTable.is_deltatable(path := self.base_path(table)):
+            return None
+        return next(int(commit[THROUGH]) for commit in DeltaTable(path).history() if THROUGH in commit)
+
+    def _append(
+        self, con: duckdb.DuckDBPyConnection, table: Table, incoming: str, known_at: datetime, *, has_removed: bool
+    ) -> None:
+        columns, key = ", ".join(lake_columns(table)), ", ".join(lake_key(table))
+        rows = f"""select {columns}, _changes._row_hash, false as _deleted
+            from ({_cast(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
+        if has_removed:
+            rows += f""" union all select {columns}, _hash_before, true
+                from _present join _changes using ({key}) where _changes._row_hash is null"""
+        ordered = con.sql(
+            f"""select {columns}, _row_hash, $known_at::timestamptz as _known_at, $version::bigint as _version, _deleted
+                from ({rows}) order by {key}""",
+            params={"known_at": known_at, "version": self.version(con, table) + 1},
+        ).to_arrow_reader()
+        write_deltalake(self.path(table), ordered, mode="append", schema_mode="merge")
 
 
 def row_hash(table: Table) -> str:
@@ -187,3 +218,34 @@ def row_hash(table: Table) -> str:
     # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
     values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
     return f"cast(md5_number_lower(concat({values})) // 2 as bigint)"
+
+
+def _cast(table: Table, relation: str) -> str:
+    columns = ", ".join(f"cast({column} as {kind}) as {column}" for column, kind in lake_columns(table).items())
+    return f"select {columns} from {relation}"
+
+
+def _differences(table: Table, incoming: str, scope: str) -> str:
+    """A query of the keys whose row is another one in `incoming` than at present, with both hashes."""
+    key = ", ".join(lake_key(table))
+    return f"""
+        select {key}, now._row_hash, before._row_hash as _hash_before
+        from (select {key}, {row_hash(table)} as _row_hash from ({_cast(table, incoming)})) as now
+        full join (select {key}, _row_hash from _present where {scope}) as before using ({key})
+        where now._row_hash is distinct from before._row_hash"""
+
+
+def _first_version(con: duckdb.DuckDBPyConnection, log: str) -> int:
+    first: int = con.sql(f"select coalesce(min(_version), -1) from {log}").fetchall()[0][0]
+    return first
+
+
+def _scan(path: str, columns: dict[str, str]) -> str:
+    """A query of a Delta table's files; of no rows where there is none."""
+    files: list[str] = []
+    if DeltaTable.is_deltatable(path):
+        actions = pa.table(DeltaTable(path).get_add_actions(flatten=True))
+        files = [f"{path}/{unquote(file)}" for file in actions["path"].to_pylist()]
+    if not files:
+        return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
+    return f"select {', '.join(columns)} from read_parquet([{_quoted(files)}], union_by_name = true)"

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.source_contract import SourceError, require_columns
+from crm_pipeline.resources.source_contract import Delivery, Rows, SourceError, undeclared_columns
 from crm_pipeline.vocabulary import Service
 
 FORMATS = ("csv", "parquet", "jsonl")
@@ -34,31 +34,30 @@ FAULTS = {
 """Words DuckDB complains with, and ours for them; its own would quote data."""
 
 
-def read_folder(
-    con: duckdb.DuckDBPyConnection, service: Service, folder: Path, tables: Sequence[Table]
-) -> dict[str, str]:
-    """Read every table of `folder` as it lies there; return the relations by table name. Raises SourceError."""
+def read_folder(con: duckdb.DuckDBPyConnection, service: Service, folder: Path, tables: Sequence[Table]) -> Delivery:
+    """Read every table of `folder` as it lies there, whole. Raises SourceError."""
     if not folder.is_dir():
         raise SourceError(f"{service}: there is no folder {folder}")
     files = {table: _file_of(folder, table) for table in tables}
     if missing := [table.name for table, file in files.items() if file is None]:
         raise SourceError(f"{service}: {folder} has no {', no '.join(missing)} (.{', .'.join(FORMATS)})")
-    return {table.name: _read_file(con, service, table, file) for table, file in files.items() if file}
+    return Delivery({table.name: _read_file(con, service, table, file) for table, file in files.items() if file})
 
 
 def _file_of(folder: Path, table: Table) -> Path | None:
     return next((file for kind in FORMATS if (file := folder / f"{table.name}.{kind}").is_file()), None)
 
 
-def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, file: Path) -> str:
+def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, file: Path) -> Rows:
     relation = f"raw_{table.name}"
     try:
         scan, columns = _scan(con, table, file)
-        require_columns(service, table, file.name, columns)
-        con.execute(f"create or replace temp table {relation} as select * from {scan}")
+        undeclared = undeclared_columns(service, table, file.name, columns)
+        declared = ", ".join(f'"{column.name}"' for column in table.columns)
+        con.execute(f"create or replace temp table {relation} as select {declared} from {scan}")
     except (duckdb.Error, UnicodeDecodeError, csv.Error, OSError) as error:
         raise SourceError(f"{service}: {file.name} cannot be read: {_without_data(error)}") from None
-    return relation
+    return Rows(relation, undeclared=undeclared)
 
 
 def _scan(con: duckdb.DuckDBPyConnection, table: Table, file: Path) -> tuple[str, list[str]]:

@@ -114,6 +114,11 @@ def stamp(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"hashed": False})
 
 
+def extracted_at(name: str, comment: str) -> Column[Any]:
+    """A time about an extraction, which is what its row has to say: a later one is another row."""
+    return Column(name, UTC_TIME, nullable=False, comment=comment)
+
+
 def run_id(comment: str) -> Column[Any]:
     """The Dagster run that wrote the row; no part of its hash."""
     return Column("run_id", String(SHORT), nullable=False, comment=comment, info={"hashed": False})

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import flag, integer, outputs, primary, run_id, stamp, text
+from crm_pipeline.tables.columns import extracted_at, flag, integer, outputs, primary, run_id, stamp, text
 from crm_pipeline.vocabulary import QuarantineReason, Service
 
 quarantined_records = Table(
@@ -52,12 +52,14 @@ data_quality_results = Table(
 service_snapshots = Table(
     "service_snapshots",
     outputs,
-    primary(text("tenant_id", "The club.")),
+    primary(text("tenant_id", "The club; empty where a run covered them all, and what belongs to none.")),
     primary(text("service", "The service.", allowed=Service)),
-    primary(text("table_name", "Its table.")),
-    stamp("extracted_at", "as_of of the last extraction that was believed."),
-    integer("rows", "Rows the table then had for the tenant.", minimum=0),
-    comment="The last believed extraction of every table. Kept in the lake only.",
+    integer("rows", "Rows the service then had for the tenant, in all its tables.", minimum=0),
+    extracted_at("extracted_at", "as_of of the last extraction that was believed."),
+    extracted_at("swept_at", "as_of of the last extraction that saw every key, and with them what was deleted."),
+    extracted_at("read_whole_at", "as_of of the last extraction that saw every row."),
+    text("origin", "The database it was: cluster, timeline and database; null for a folder.", nullable=True),
+    integer("horizon", "Every transaction below this id was then seen; null for a folder.", nullable=True),
+    comment="The last believed extraction of every service, and what it covered. Kept in the lake only.",
     info={"lake_only": True},
 )
-service_snapshots.c.extracted_at.info["hashed"] = True

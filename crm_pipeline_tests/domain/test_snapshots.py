@@ -15,7 +15,7 @@ def shrunken(**rows: tuple[int, int]) -> list[str]:
     for table in tables:
         for side, count in zip(("present", "incoming"), rows.get(table.name, (0, 0)), strict=True):
             con.execute(f"create temp table {side}_{lake_name(table)} as from range({count})")
-    return shrunken_tables(con, tables)
+    return shrunken_tables(con, {table: f"incoming_{lake_name(table)}" for table in tables})
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def contacts(url: str | Path) -> list[tuple[Any, ...]]:
 
 
 def snapshot(con: duckdb.DuckDBPyConnection, url: str) -> str:
-    return Sources({Service.MESSAGING: url}).snapshot(con, Service.MESSAGING, only=TABLE)[TABLE.name]
+    return Sources({Service.MESSAGING: url}).snapshot(con, Service.MESSAGING, only=TABLE).tables[TABLE.name].rows
 
 
 def refused(url: str | Path) -> str:

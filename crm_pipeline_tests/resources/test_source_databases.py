@@ -66,7 +66,7 @@ def url_of(engine: Engine) -> str:
 def rows(url: str, table: Table) -> list[dict[str, Any]]:
     """A table of a source, as the domain reads it."""
     with closing(a_connection()) as con:
-        raw = Sources({service_of(table): url}).snapshot(con, service_of(table), only=table)[table.name]
+        raw = Sources({service_of(table): url}).snapshot(con, service_of(table), only=table).tables[table.name].rows
         read_rows(con, table, raw, "read")
         found = con.sql("select * from read order by _record_key")
         return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
@@ -155,7 +155,7 @@ def test_all_tables_are_of_one_moment(engine: Engine) -> None:
         reading = meanwhile.submit(Sources({service: url_of(engine)}).snapshot, con, service)
         time.sleep(0.3)
         run(engine, paid)
-        raw = reading.result()["Payment"]
+        raw = reading.result().tables["Payment"].rows
         assert con.sql(f"from {raw}").fetchall() == []
     assert len(rows(url_of(engine), scl.payment)) == 1
 

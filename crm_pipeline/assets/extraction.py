@@ -1,0 +1,171 @@
+"""One extraction of one service: what has to be read, whether it is believed, and what of it is new in the lake.
+
+Every row once a week, every key once a day, and in between what may have changed; a folder always whole. The asset
+that tells Dagster of it is in `snapshots`.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import dagster as dg
+from sqlalchemy import Table
+
+from crm_pipeline.assets.step import Step
+from crm_pipeline.domain.records import read_rows
+from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
+from crm_pipeline.resources.lake import Changes, tenant_filter
+from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
+from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.tables import crm, operations, source_tables
+from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.vocabulary import Service
+
+SWEEP_AFTER = timedelta(hours=24)
+READ_WHOLE_AFTER = timedelta(days=7)
+ALL_TENANTS = ""
+"""Whom service_snapshots names where a run covered everything, rows of no tenant included."""
+
+
+class Coverage(NamedTuple):
+    """When all rows and all keys were seen last, and how far; for several tenants the least of each."""
+
+    read_whole_at: datetime
+    swept_at: datetime
+    horizon: Horizon | None
+
+
+class Extraction(NamedTuple):
+    """What was read, in words, what of it was appended per table, and the columns met that nobody declared."""
+
+    read: str
+    changes: dict[str, Changes]
+    undeclared: dict[str, list[str]]
+
+
+NOTHING = Extraction("nothing", {}, {})
+
+
+def extract(this: Step, sources: Sources, service: Service) -> Extraction:
+    """Read a service and append what changed; all of it or nothing. Raises SourceError, and then nothing changed.
+
+    What was covered is kept last: after a run that dies before, the next one reads again what that had read.
+    """
+    _refuse_the_past(this, service)
+    tables, before = source_tables(service), last_coverage(this, service)
+    request = _request(this, before)
+    delivery = sources.snapshot(this.con, service, request)
+    this.load_tenants()
+    for table in tables:
+        _read(this, table, delivery.tables[table.name])
+    _believe(this, service, {table: delivery.tables[table.name] for table in tables})
+    changes = {table.name: _append(this, table, delivery.tables[table.name]) for table in tables}
+    _keep_coverage(this, service, _covered(this, before, request, delivery))
+    undeclared = {name: list(rows.undeclared) for name, rows in delivery.tables.items() if rows.undeclared}
+    return Extraction(_words(delivery), changes, undeclared)
+
+
+def last_coverage(this: Step, service: Service) -> Coverage | None:
+    """What earlier runs saw of the service for all of this run's tenants; None where one was never covered."""
+    current = this.lake.current(this.con, operations.service_snapshots)
+    of_service = f"from {current} where service = '{service}'"
+    covered = {tenant for (tenant,) in this.con.sql(f"select tenant_id {of_service}").fetchall()}
+    # A tenant that is new was covered by the runs over all.
+    wanted = {ALL_TENANTS} if this.tenants is None else {t if t in covered else ALL_TENANTS for t in this.tenants}
+    if not wanted or not wanted <= covered:
+        return None
+    [(read_whole_at, swept_at, origin, horizon, is_one)] = this.con.sql(f"""
+        select min(read_whole_at), min(swept_at), min(origin), min(horizon),
+            count(distinct origin) = 1 and count(origin) = count(*)
+        {of_service} and {tenant_filter(sorted(wanted))}""").fetchall()
+    return Coverage(read_whole_at, swept_at, Horizon(origin, horizon) if is_one else None)
+
+
+def _request(this: Step, before: Coverage | None) -> Request:
+    if before is None or this.as_of - before.read_whole_at >= READ_WHOLE_AFTER:
+        return Request(this.tenants)
+    return Request(this.tenants, before.horizon, is_sweep=this.as_of - before.swept_at >= SWEEP_AFTER)
+
+
+def _words(delivery: Delivery) -> str:
+    if all(rows.is_whole for rows in delivery.tables.values()):
+        return "every row"
+    has_keys = any(rows.keys for rows in delivery.tables.values())
+    return f"rows that may have changed{' and every key' if has_keys else ''}"
+
+
+def _read(this: Step, table: Table, delivered: Rows) -> None:
+    """Create `incoming_` and `present_` of the table, and give back what the raw rows took."""
+    read_rows(this.con, table, delivered.rows, _incoming(table))
+    this.con.execute(f"drop table {delivered.rows}")
+    if table is crm.tenant:
+        this.load_tenants(_incoming(table))
+    this.con.execute(f"delete from {_incoming(table)} where not ({tenant_filter(this.tenants)})")
+    this.lake.current(this.con, table, tenants=this.tenants, name=f"present_{lake_name(table)}")
+
+
+def _believe(this: Step, service: Service, delivered: dict[Table, Rows]) -> None:
+    counted = {t: _incoming(t) if rows.is_whole else rows.keys for t, rows in delivered.items()}
+    shrunken = shrunken_tables(this.con, {table: relation for table, relation in counted.items() if relation})
+    if doubted := [name for name in shrunken if f"{service}.{name}" not in this.believed]:
+        raise SourceError(
+            f"{service}: {', '.join(doubted)} lost more than half of its rows and is not believed;"
+            f" if that is right, run once with --believe {service}.{doubted[0]}"
+        )
+
+
+def _append(this: Step, table: Table, delivered: Rows) -> Changes:
+    scope = spoken_of(table, _incoming(table), is_whole=delivered.is_whole, keys=delivered.keys)
+    changes = this.replace(table, _incoming(table), this.tenants, scope)
+    this.con.execute(f"drop table {_incoming(table)}")
+    return changes
+
+
+def _incoming(table: Table) -> str:
+    return f"incoming_{lake_name(table)}"
+
+
+def _covered(this: Step, before: Coverage | None, request: Request, delivery: Delivery) -> Coverage:
+    if before is None or all(rows.is_whole for rows in delivery.tables.values()):
+        return Coverage(this.as_of, this.as_of, delivery.horizon)
+    return Coverage(before.read_whole_at, this.as_of if request.is_sweep else before.swept_at, delivery.horizon)
+
+
+def _keep_coverage(this: Step, service: Service, covered: Coverage) -> None:
+    """Note for each of the run's tenants, and for all where it was all, what was seen and how many rows there are."""
+    current = [this.lake.current(this.con, t, tenants=this.tenants) for t in source_tables(service)]
+    counts = " union all ".join(f"select tenant_id, count(*) as rows from {view} group by all" for view in current)
+    tenants = this.tenants
+    if tenants is None:
+        known = this.con.sql("select distinct tenant_id from known_tenants").fetchall()
+        tenants = [ALL_TENANTS, *(tenant for (tenant,) in known)]
+    origin, xid = covered.horizon or (None, None)
+    this.con.execute(
+        f"""create or replace temp table covered as
+            select tenant_id, '{service}' as service, cast(coalesce(sum(rows), 0) as bigint) as rows,
+                $as_of::timestamptz as extracted_at, $swept_at::timestamptz as swept_at,
+                $read_whole_at::timestamptz as read_whole_at, $origin::varchar as origin, $xid::bigint as horizon
+            from (select unnest($tenants::varchar[]) as tenant_id) left join ({counts}) using (tenant_id)
+            group by all""",
+        {
+            "as_of": this.as_of,
+            "swept_at": covered.swept_at,
+            "read_whole_at": covered.read_whole_at,
+            "origin": origin,
+            "xid": xid,
+            "tenants": list(tenants),
+        },
+    )
+    this.replace(operations.service_snapshots, "covered", this.tenants, f"service = '{service}'")
+
+
+def _refuse_the_past(this: Step, service: Service) -> None:
+    # Rows alone would not do: an extract that found nothing new leaves none.
+    tables = (*source_tables(service), operations.service_snapshots)
+    hours = [this.lake.latest(this.con, table, tenants=this.tenants) for table in tables]
+    newest = max(filter(None, hours), default=None)
+    if newest and this.as_of < newest:
+        raise dg.Failure(
+            f"as_of {this.as_of:%Y-%m-%d %H:%M} is before the last extract of {newest:%Y-%m-%d %H:%M};"
+            " an earlier hour can only be replayed into another --home",
+            allow_retries=False,
+        )

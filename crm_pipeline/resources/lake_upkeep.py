@@ -1,0 +1,50 @@
+"""Upkeep of the lake: few files instead of many and a base beside each log, so that reading stays as cheap as at first.
+
+Nothing here changes what a table says, now or at any past hour. Files that compaction replaced stay for `AS_OF_DAYS`;
+whoever calls sees to it that no run writes meanwhile.
+"""
+
+from typing import NamedTuple
+
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
+
+from crm_pipeline.resources.lake import THROUGH, Lake, lake_key
+
+AS_OF_DAYS = 35
+"""How long a past hour can be read back from the very files a reader may still have listed."""
+BASE_HOURS = 24
+"""How long a base that was replaced stays: longer than any reader reads."""
+
+
+class Upkeep(NamedTuple):
+    """What was done to one table: files of the log before and after, and whether its base was made anew."""
+
+    files_before: int
+    files: int
+    is_folded: bool
+
+
+def keep_up(con: DuckDBPyConnection, lake: Lake, table: Table) -> Upkeep | None:
+    """Compact the table's log, fold what is new into its base, delete files nobody can need; None without a log."""
+    if not DeltaTable.is_deltatable(lake.path(table)):
+        return None
+    log = DeltaTable(lake.path(table))
+    before = len(log.file_uris())
+    log.optimize.compact()
+    log.vacuum(retention_hours=AS_OF_DAYS * 24, dry_run=False)
+    return Upkeep(before, len(log.file_uris()), _fold(con, lake, table))
+
+
+def _fold(con: DuckDBPyConnection, lake: Lake, table: Table) -> bool:
+    path, through = lake.base_path(table), lake.version(con, table)
+    if through <= lake.base_version(con, table):
+        return False
+    rows = con.sql(f"from {lake.current(con, table, name='_folded')} order by {', '.join(lake_key(table))}")
+    properties = CommitProperties(custom_metadata={THROUGH: str(through)})
+    write_deltalake(
+        path, rows.to_arrow_reader(), mode="overwrite", schema_mode="overwrite", commit_properties=properties
+    )
+    DeltaTable(path).vacuum(retention_hours=BASE_HOURS, dry_run=False, enforce_retention_duration=False)
+    return True

@@ -1,0 +1,223 @@
+"""An extraction from a real database: nothing lost, nothing twice, whatever happened between two runs."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from sqlalchemy import Engine, NullPool, Table, create_engine, make_url, text
+
+from crm_pipeline.resources import source_database
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.source_contract import Request, SourceError
+from crm_pipeline.tables import scl
+from crm_pipeline.tables.columns import sources
+from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move
+
+COUNT = 200 if os.environ.get("CRM_PIPELINE_SOAK") else 15
+UNHURRIED = settings(
+    max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
+    server.start()
+    administer(server, "alter system set fsync = off", "select pg_reload_conf()")
+    yield server
+    server.stop()
+
+
+def administer(server: EmbeddedPostgres, *statements: str) -> None:
+    engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+_numbers = count(1)
+
+
+def a_database(server: EmbeddedPostgres) -> Engine:
+    """A new database with SCL's tables."""
+    name = f"scl_{next(_numbers)}"
+    administer(server, f"create database {name}")
+    engine = create_engine(make_url(server.url("postgres")).set(database=name))
+    sources.create_all(engine, TABLES)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def engine(server: EmbeddedPostgres) -> Engine:
+    return a_database(server)
+
+
+@pytest.fixture
+def history(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[History]:
+    engine = a_database(server)
+    with engine.connect() as session, engine.connect() as late:
+        yield History(engine, session, late, tmp_path)
+    engine.dispose()
+
+
+def replay(engine: Engine, moves: list[Move]) -> None:
+    """Play the moves; a day later the lake holds the database's rows, and no others."""
+    with TemporaryDirectory() as folder, engine.connect() as session, engine.connect() as late:
+        history = History(engine, session, late, Path(folder))
+        history.begin()
+        history.play(moves)
+        late.commit()
+        history.run(hours=25)
+        for table in TABLES:
+            assert history.in_lake(table) == history.in_database(table), f"{table.name} is another one in the lake"
+
+
+@UNHURRIED
+@given(moves=HISTORIES)
+def test_whatever_happens_the_lake_holds_what_the_database_holds(engine: Engine, moves: list[Move]) -> None:
+    replay(engine, moves)
+
+
+def test_asking_only_for_newer_times_would_not_do(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same test fails with the condition most would write first."""
+    monkeypatch.setattr(source_database, "_changed", newer_than_the_newest(engine))
+    with pytest.raises(AssertionError, match="in the lake"):
+        UNHURRIED(given(moves=HISTORIES)(lambda moves: replay(engine, moves)))()
+
+
+def newer_than_the_newest(engine: Engine) -> Callable[..., str | None]:
+    """The naive condition: rows whose updatedAt is above the highest seen at the reading before."""
+    seen: dict[str, str] = {}
+
+    def changed(table: Table, _: object, request: Request) -> str | None:
+        before = seen.get(table.name, "-infinity")
+        with engine.connect() as connection:
+            newest = connection.execute(text(f"""select max("updatedAt")::text from "{table.name}\"""")).scalar()
+        seen[table.name] = newest or "-infinity"
+        return None if request.since is None else f"\"updatedAt\" > '{before}'"
+
+    return changed
+
+
+def test_only_what_changed_is_read_and_appended(history: History) -> None:
+    history.play([("insert", "links", 0)] * 3)
+    assert history.run().read == "every row"
+    history.play([("update", 0, 0)])
+    found = history.run()
+    assert found.read == "rows that may have changed"
+    assert {name: tuple(changes) for name, changes in found.changes.items()} == {
+        "Member": (0, 1, 0),
+        "TierChange": (0, 0, 0),
+        "Payment": (0, 0, 0),
+    }
+
+
+def test_deleted_rows_show_once_a_day_and_every_row_is_read_once_a_week(history: History) -> None:
+    history.play([("insert", "links", 0)] * 3)
+    history.run()
+    history.play([("delete", 0, 0)])
+    assert history.run(hours=23).changes["Member"] == (0, 0, 0)
+    swept = history.run()
+    assert swept.read == "rows that may have changed and every key"
+    assert swept.changes["Member"] == (0, 0, 1)
+    reads = [history.run(hours=24).read for _ in range(6)]
+    assert reads == ["rows that may have changed and every key"] * 5 + ["every row"]
+
+
+def test_a_run_over_one_club_reads_that_club_and_covers_no_other(history: History) -> None:
+    history.play([("insert", "links", 0), ("insert", "mesa", 0)])
+    assert history.run("links").changes["Member"] == (1, 0, 0)
+    assert history.run("links").read == "rows that may have changed"
+    assert history.run().read == "every row"
+    assert history.run("mesa").read == "rows that may have changed"
+
+
+def test_a_database_that_was_made_anew_is_read_whole(history: History, server: EmbeddedPostgres) -> None:
+    """Ids of transactions mean nothing in another database; an older copy may even have fewer of them."""
+    history.play([("insert", "links", 0)])
+    history.run()
+    restored = a_database(server)
+    history.engine = restored
+    assert history.run().read == "every row"
+    restored.dispose()
+
+
+def test_a_view_is_read_whole_since_its_rows_do_not_say_who_wrote_them(history: History) -> None:
+    change(history, 'alter table "Member" rename to people', 'create view "Member" as select * from people')
+    history.run()
+    change(
+        history,
+        'insert into people (id, "tenantId", "updatedAt", "membershipStatus", "joinedAt", "createdAt")'
+        " values (1, 'links', now(), 'ACTIVE', now(), now())",
+    )
+    assert history.run().changes["Member"] == (1, 0, 0)
+    change(history, "delete from people")
+    assert history.run().changes["Member"] == (0, 0, 1)
+
+
+def test_keys_of_another_kind_than_declared_are_read_whole(history: History) -> None:
+    history.play([("insert", "links", 0)])
+    change(history, 'alter table "Member" alter id type text', """update "Member" set id = 'seven'""")
+    history.run()
+    change(history, """update "Member" set id = '8'""")
+    assert history.run().changes["Member"] == (1, 0, 1)
+
+
+def test_rows_that_share_a_key_come_together_when_one_changes(history: History) -> None:
+    """Both are judged again, and the better one counts."""
+    change(history, 'alter table "Payment" drop constraint "Payment_pkey"')
+    history.play([("insert", "links", 0)])
+    change(history, 'insert into "Payment" select * from "Payment"')
+    history.run()
+    assert problems(history) == {"p1": [], "p1 duplicate 2": ["id:DUPLICATE_KEY"]}
+    change(history, """update "Payment" set status = 'LOST' where ctid = (select max(ctid) from "Payment")""")
+    history.run()
+    assert problems(history) == {"p1": [], "p1 duplicate 2": ["status:UNKNOWN_VALUE", "id:DUPLICATE_KEY"]}
+    change(history, """delete from "Payment" where status = 'LOST'""")
+    change(history, 'update "Payment" set description = null')
+    history.run()
+    assert problems(history) == {"p1": []}
+
+
+def test_rows_without_a_key_come_every_time(history: History) -> None:
+    change(
+        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
+    )
+    history.play([("insert", "links", 0)])
+    change(history, 'update "Payment" set id = null')
+    history.run()
+    assert [key.split()[:2] for key in problems(history)] == [["no", "id"]]
+    change(history, """update "Payment" set id = 'found'""")
+    assert history.run().changes["Payment"] == (1, 0, 1)
+    assert problems(history) == {"found": []}
+
+
+def change(history: History, *statements: str) -> None:
+    for statement in statements:
+        history.session.execute(text(statement))
+    history.session.commit()
+
+
+def problems(history: History) -> dict[str, list[str]]:
+    """The payments in the lake by key, without the hash that tells duplicates apart, and what is wrong with each."""
+    with closing(history.lake.connect()) as con:
+        view = history.lake.current(con, scl.payment)
+        rows = con.sql(f"select _record_key, _problems from {view} order by 1").fetchall()
+    return {re.sub(" [0-9a-f]{32}$", "", key): found for key, found in rows}
+
+
+def test_a_table_that_lost_most_of_its_rows_is_not_believed(history: History) -> None:
+    history.play([("insert", "links", 0)] * 60)
+    history.run()
+    history.session.execute(text('delete from "Member" where id > 6'))
+    history.session.commit()
+    assert history.run(hours=23).changes["Member"] == (0, 0, 0)
+    with pytest.raises(SourceError, match="SCL: Member lost more than half of its rows and is not believed"):
+        history.run()
+    assert len(history.in_lake(scl.member)) == 60
