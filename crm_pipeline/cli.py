@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,15 +47,19 @@ def run(
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = _settings(home, sources, as_of)
-    _settle(settings)
     from crm_pipeline.assets.wiring import lake_of  # noqa: PLC0415  seconds that other commands need not wait
-    from crm_pipeline.refresh_run import UnknownTenantError, refresh_once, rehearsal  # noqa: PLC0415
+    from crm_pipeline.refresh_run import UnknownTenantError, refresh_once  # noqa: PLC0415
     from crm_pipeline.resources.sources import SourceError  # noqa: PLC0415
     from crm_pipeline.summary import print_summary  # noqa: PLC0415
+    from crm_pipeline.working_copy import working_copy  # noqa: PLC0415
 
     console = _console()
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
-    with rehearsal(settings) if dry_run else nullcontext(settings) as used:
+    with working_copy(settings, dry_run=dry_run) as used:
+        if used.is_replay:
+            console.print(f"Replaying what was known at {used.as_of:%Y-%m-%d %H:%M} UTC; no service is read")
+        else:
+            _settle(settings)
         try:
             outcome = refresh_once(used, tenants, believe, dry_run=dry_run)
         except (SourceError, UnknownTenantError) as error:

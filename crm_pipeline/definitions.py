@@ -10,6 +10,7 @@ from crm_pipeline.assets.scores import profile_scores
 from crm_pipeline.assets.snapshots import snapshot_assets
 from crm_pipeline.assets.tenants import tenants
 from crm_pipeline.assets.timeline import timeline_events
+from crm_pipeline.assets.upkeep import daily_lake_upkeep, lake_upkeep
 from crm_pipeline.assets.wiring import resources_of
 from crm_pipeline.settings import Settings
 
@@ -18,8 +19,8 @@ def build_defs(settings: Settings) -> dg.Definitions:
     """The definitions for these settings."""
     return dg.Definitions(
         assets=[*snapshot_assets(), tenants, customer_identities, timeline_events, profile_scores, published],
-        jobs=[refresh],
-        schedules=[hourly_refresh],
+        jobs=[refresh, lake_upkeep],
+        schedules=[hourly_refresh, daily_lake_upkeep],
         sensors=[new_tenants],
         resources=resources_of(settings),
         executor=dg.in_process_executor,

@@ -1,25 +1,25 @@
 """One refresh from the command line: the refresh job run through Dagster in this process, and what came of it."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
 from crm_pipeline.assets.published import PROFILES, TIMELINE
-from crm_pipeline.assets.refresh import discover_tenants, range_tags
+from crm_pipeline.assets.refresh import add_tenants, discover_tenants, range_tags
 from crm_pipeline.assets.snapshots import FRESH
 from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
+from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
+from crm_pipeline.tables import crm
 from crm_pipeline.workplace import open_instance, process_tag
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}
@@ -41,7 +41,7 @@ class UnknownTenantError(Exception):
 
 
 def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[str], *, dry_run: bool) -> Outcome:
-    """Refresh these tenants, or all if none is named. A dry run works on a copy of the lake and publishes nothing."""
+    """Refresh these tenants, or all if none is named, on the lake of a `working_copy`. A dry run publishes nothing."""
     started = time.monotonic()
     outcome = Outcome(as_of=settings.as_of or datetime.now(UTC))
     tags = {AS_OF_TAG: outcome.as_of.isoformat(), BELIEVE_TAG: ",".join(believe), **process_tag(), **REPOSITORY_TAG}
@@ -54,17 +54,6 @@ def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[s
     outcome.faults = list(dict.fromkeys(outcome.faults))
     outcome.seconds = time.monotonic() - started
     return outcome
-
-
-@contextmanager
-def rehearsal(settings: Settings) -> Iterator[Settings]:
-    """The same settings on a copy of the lake, which ends with the body."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="crm-pipeline-dry-run-", dir=settings.home) as folder:
-        lake = Path(folder) / "lake"
-        if Path(settings.lake_url).is_dir():
-            shutil.copytree(settings.lake_url, lake)
-        yield replace(settings, lake_url=str(lake))
 
 
 @contextmanager
@@ -81,6 +70,8 @@ def _instance_of(settings: Settings, *, dry_run: bool) -> Iterator[dg.DagsterIns
 
 
 def _known_tenants(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    if settings.is_replay:
+        return add_tenants(instance, _tenants_in(lake_of(settings)))
     try:
         return discover_tenants(instance, Sources(settings.sources))
     except SourceError:
@@ -88,6 +79,12 @@ def _known_tenants(instance: dg.DagsterInstance, settings: Settings) -> list[str
         if not (known := list(instance.get_dynamic_partitions(str(TENANTS.name)))):
             raise
         return known
+
+
+def _tenants_in(lake: Lake) -> list[str]:
+    with closing(lake.connect()) as con:
+        found = con.sql(f"select distinct tenant_id from {lake.current(con, crm.tenant)} order by 1").fetchall()
+    return [tenant for (tenant,) in found]
 
 
 def _neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:

@@ -39,6 +39,8 @@ class Settings:
     warehouse_url: str | None
     dagster_pg_url: str | None
     as_of: datetime | None
+    is_replay: bool = False
+    """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
 
     @classmethod
     def from_environment(cls) -> "Settings":

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from crm_pipeline.refresh_run import Outcome, refresh_once
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.settings import VARIABLES
+from crm_pipeline.working_copy import working_copy
 from crm_pipeline.workplace import choose
 
 AS_OF = "2026-03-31T12:00:00Z"
@@ -41,8 +42,8 @@ def refresh(
     **variables: str,
 ) -> Outcome:
     """`crm-pipeline run` in this process."""
-    with clean_environment(**variables):
-        return refresh_once(choose(home, sources, as_of), tenants, believe, dry_run=False)
+    with clean_environment(**variables), working_copy(choose(home, sources, as_of), dry_run=False) as settings:
+        return refresh_once(settings, tenants, believe, dry_run=False)
 
 
 def ask(home: Path, sql: str) -> list[tuple[Any, ...]]:

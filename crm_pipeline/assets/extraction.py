@@ -22,6 +22,8 @@ from crm_pipeline.vocabulary import Service
 
 SWEEP_AFTER = timedelta(hours=24)
 READ_WHOLE_AFTER = timedelta(days=7)
+MEMORY = "512MB"
+"""What DuckDB may take before it spills, however large a service is."""
 ALL_TENANTS = ""
 """Whom service_snapshots names where a run covered everything, rows of no tenant included."""
 
@@ -51,6 +53,7 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     What was covered is kept last: after a run that dies before, the next one reads again what that had read.
     """
     _refuse_the_past(this, service)
+    this.con.execute(f"set memory_limit = '{MEMORY}'")
     tables, before = source_tables(service), last_coverage(this, service)
     request = _request(this, before)
     delivery = sources.snapshot(this.con, service, request)

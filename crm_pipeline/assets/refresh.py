@@ -27,11 +27,16 @@ def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str
     con = duckdb.connect()
     relation = sources.snapshot(con, Service.CRM, only=crm.tenant).tables[crm.tenant.name].rows
     rows = con.sql(f"""select distinct cast("id" as varchar) as id from {relation} where "id" is not null order by 1""")
-    found = [row[0] for row in rows.fetchall() if row[0] and is_usable_id(row[0])]
+    found = [row[0] for row in rows.fetchall() if row[0]]
     con.close()
+    return add_tenants(instance, found)
+
+
+def add_tenants(instance: dg.DagsterInstance, found: Sequence[str]) -> list[str]:
+    """Make those of these ids partitions that can be one; return all partition keys in the order they came."""
     name = str(TENANTS.name)
     known = instance.get_dynamic_partitions(name)
-    if new := [tenant for tenant in found if tenant not in known]:
+    if new := [tenant for tenant in found if tenant not in known and is_usable_id(tenant)]:
         instance.add_dynamic_partitions(name, new)
     return list(instance.get_dynamic_partitions(name))
 

@@ -9,13 +9,12 @@ import dagster as dg
 
 from crm_pipeline.assets.extraction import NOTHING, extract
 from crm_pipeline.assets.metadata import columns_metadata, counted
-from crm_pipeline.assets.step import REPLAY_TAG, Step, step
+from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.records import faulty_rows
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import source_tables
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables import operations, source_tables
 from crm_pipeline.vocabulary import Service
 
 FRESH = "snapshot_is_fresh"
@@ -46,11 +45,11 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with step(context, lake, settings) as this:
             try:
-                found, fault = NOTHING if REPLAY_TAG in context.run.tags else extract(this, sources, service), None
+                found, fault = NOTHING if settings.is_replay else extract(this, sources, service), None
             except SourceError as error:
                 found, fault = NOTHING, str(error)
                 context.log.warning("%s; its last snapshot serves", fault)
-            reasons = _quarantine(this, service, key)
+            reasons = quarantine(this, service, key)
             return dg.MaterializeResult(
                 metadata={
                     **counted(found.changes, _rows(this, service)),
@@ -68,15 +67,17 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
     return snapshot
 
 
-def _quarantine(this: Step, service: Service, found_by: str) -> dict[str, int]:
+def quarantine(this: Step, service: Service, found_by: str) -> dict[str, int]:
+    """Judge the present rows of a service and set aside what is wrong; return the rows by reason."""
     this.load_tenants()
     this.load_rows(source_tables(service))
     return this.quarantine(faulty_rows(source_tables(service), found_by), found_by, this.tenants)
 
 
 def _rows(this: Step, service: Service) -> int:
-    counts = " union all ".join(f"select count(*) from present_{lake_name(t)}" for t in source_tables(service))
-    return sum(count for (count,) in this.con.sql(counts).fetchall())
+    view = this.lake.current(this.con, operations.service_snapshots, tenants=this.tenants)
+    rows = this.con.sql(f"select cast(coalesce(sum(rows), 0) as bigint) from {view} where service = '{service}'")
+    return int(rows.fetchall()[0][0])
 
 
 def snapshot_assets() -> Iterator[dg.AssetsDefinition]:

@@ -22,8 +22,6 @@ from crm_pipeline.tables.projections import lake_name
 
 AS_OF_TAG = "crm_pipeline/as_of"
 BELIEVE_TAG = "crm_pipeline/believe"
-REPLAY_TAG = "crm_pipeline/replay"
-"""On a run that works on what the lake knew at its as_of, and reads no service."""
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 
 

@@ -25,6 +25,8 @@ from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_col
 BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT", "_deleted": "BOOLEAN"}
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 """What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
+TARGET_FILE_BYTES = 32 * 1024 * 1024
+"""A file is held in memory until it is full; compaction makes larger ones of it."""
 THROUGH = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that is folded into it."""
 
@@ -93,17 +95,19 @@ class Lake:
         name = name or lake_name(table)
         log = self.log(con, table, name=f"{name}_log")
         base, through = self._base(con, table, log)
-        key = ", ".join(lake_key(table))
-        con.execute(f"""
-            create or replace temp view {name}_recent as
-            select * from {log} where _version > {through} and {tenant_filter(tenants)}""")
-        con.execute(f"""
-            create or replace temp view {name} as
-            select * from (from {base} where {tenant_filter(tenants)}) anti join {name}_recent using ({key})
-            union all
-            select * exclude (_deleted) from (
-                from {name}_recent qualify row_number() over (partition by {key} order by _version desc) = 1
-            ) where not _deleted""")
+        present = f"select * from {base} where {tenant_filter(tenants)}"
+        if _newest_version(con, log) > through:
+            key = ", ".join(lake_key(table))
+            con.execute(f"""
+                create or replace temp view {name}_recent as
+                select * from {log} where _version > {through} and {tenant_filter(tenants)}""")
+            present = f"""
+                select * from ({present}) anti join {name}_recent using ({key})
+                union all
+                select * exclude (_deleted) from (
+                    from {name}_recent qualify row_number() over (partition by {key} order by _version desc) = 1
+                ) where not _deleted"""
+        con.execute(f"create or replace temp view {name} as {present}")
         return name
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
@@ -153,8 +157,7 @@ class Lake:
 
     def version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
         """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
-        newest: int = con.sql(f"select coalesce(max(_version), -1) from {self.log(con, table)}").fetchall()[0][0]
-        return newest
+        return _newest_version(con, self.log(con, table))
 
     def base_version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
         """The version of the log its base is the state of; the first where none was made, -1 without a log."""
@@ -208,7 +211,9 @@ class Lake:
                 from ({rows}) order by {key}""",
             params={"known_at": known_at, "version": self.version(con, table) + 1},
         ).to_arrow_reader()
-        write_deltalake(self.path(table), ordered, mode="append", schema_mode="merge")
+        write_deltalake(
+            self.path(table), ordered, mode="append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES
+        )
 
 
 def row_hash(table: Table) -> str:
@@ -238,6 +243,11 @@ def _differences(table: Table, incoming: str, scope: str) -> str:
 def _first_version(con: duckdb.DuckDBPyConnection, log: str) -> int:
     first: int = con.sql(f"select coalesce(min(_version), -1) from {log}").fetchall()[0][0]
     return first
+
+
+def _newest_version(con: duckdb.DuckDBPyConnection, log: str) -> int:
+    newest: int = con.sql(f"select coalesce(max(_version), -1) from {log}").fetchall()[0][0]
+    return newest
 
 
 def _scan(path: str, columns: dict[str, str]) -> str:

@@ -4,6 +4,8 @@ Nothing here changes what a table says, now or at any past hour. Files that comp
 whoever calls sees to it that no run writes meanwhile.
 """
 
+import shutil
+import time
 from typing import NamedTuple
 
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -35,6 +37,14 @@ def keep_up(con: DuckDBPyConnection, lake: Lake, table: Table) -> Upkeep | None:
     log.optimize.compact()
     log.vacuum(retention_hours=AS_OF_DAYS * 24, dry_run=False)
     return Upkeep(before, len(log.file_uris()), _fold(con, lake, table))
+
+
+def clear_spill(lake: Lake) -> None:
+    """Delete what processes that were killed had spilled."""
+    before = time.time() - BASE_HOURS * 3600
+    for folder in lake.spill.iterdir() if lake.spill.is_dir() else ():
+        if folder.stat().st_mtime < before:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fold(con: DuckDBPyConnection, lake: Lake, table: Table) -> bool:

@@ -61,5 +61,5 @@ service_snapshots = Table(
     text("origin", "The database it was: cluster, timeline and database; null for a folder.", nullable=True),
     integer("horizon", "Every transaction below this id was then seen; null for a folder.", nullable=True),
     comment="The last believed extraction of every service, and what it covered. Kept in the lake only.",
-    info={"lake_only": True},
+    info={"lake_only": True, "is_given": True},
 )

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from crm_pipeline.refresh_run import Outcome, refresh_once, rehearsal
+from crm_pipeline.refresh_run import Outcome, refresh_once
+from crm_pipeline.working_copy import working_copy
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import (
     ASSETS,
@@ -102,7 +103,7 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_everything_as_it_was(refres
 
 def dry_run(home: Path, services: Path) -> Outcome:
     """`crm-pipeline run --dry-run` in this process."""
-    with clean_environment(), rehearsal(choose(home, services, AS_OF)) as settings:
+    with clean_environment(), working_copy(choose(home, services, AS_OF), dry_run=True) as settings:
         return refresh_once(settings, [], [], dry_run=True)
 
 

@@ -1,0 +1,142 @@
+"""What an extraction costs: the first one of a large service, and an hourly one with 0.1 % of its rows changed.
+
+`python -m benchmarks.extraction [--rows N ...]` fills MessageEvent in an embedded PostgreSQL, extracts it twice, each
+time in a process of its own, and prints seconds, peak memory and what was appended; beside them a plain COPY of the
+table to nowhere by psql, which is what the server alone needs to hand the rows over.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from crm_pipeline.assets.extraction import extract
+from crm_pipeline.assets.snapshots import quarantine
+from crm_pipeline.assets.step import Step
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, binary
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.sources import Sources
+from crm_pipeline.tables import crm, source_tables
+from crm_pipeline.tables.columns import sources
+from crm_pipeline.vocabulary import Service
+
+SIZES = (1_000_000, 2_000_000, 5_000_000)
+NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
+CLUBS, CONTACTS = 200, 50_000
+FILL = """
+    insert into "Contact" (id, "tenantId", email, "emailOptIn", "smsOptIn", "pushOptIn", "whatsappOptIn", "createdAt",
+            "updatedAt")
+        select 'c' || i, 'club-' || i % 200, 'c' || i || '@example.com', true, false, false, false,
+            '2025-01-01', '2025-01-01' from generate_series(0, {contacts} - 1) i;
+    insert into "MessageEvent"
+        select 'e' || i, 'club-' || i % {contacts} % 200, 'c' || i % {contacts}, 'm' || i % 400000, 'spring-' || i % 40,
+            'EMAIL', 'OPENED', i % 3 = 0, null, '2025-06-01'::timestamptz + i * interval '3 s',
+            '2025-06-01'::timestamptz + i * interval '3 s' from generate_series(0, {rows} - 1) i;
+    vacuum analyze"""
+CHANGE = """
+    update "MessageEvent" set kind = 'CLICKED', "updatedAt" = '2026-03-31T13:30Z'
+    where substr(id, 2)::bigint % 1000 = 7"""
+
+
+def main() -> None:
+    """Measure every size asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--child", nargs=3, metavar=("URL", "FOLDER", "HOURS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _extract(*arguments.child)
+        return
+    print(f"{'rows':>10} {'':<24} {'seconds':>8} {'of first':>9} {'peak MB':>8}   appended")
+    for rows in arguments.rows:
+        _measure(rows)
+
+
+def _measure(rows: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedPostgres(Path(folder) / "server")
+        server.start()
+        try:
+            engine = _fill(server, rows)
+            copied = _copy_to_nowhere(engine)
+            first = _report(rows, "first, every row", _child(engine, folder, 0))
+            print(f"{rows:>10,} {'psql COPY to nowhere':<24} {copied:>8.2f} {copied / first:>9.3f}")
+            _report(rows, "hour, nothing changed", _child(engine, folder, 1), first)
+            with engine.connect() as connection:
+                connection.execute(text(CHANGE))
+            _report(rows, "hour, 0.1 % changed", _child(engine, folder, 2), first)
+            _report(rows, "day, every key swept", _child(engine, folder, 26), first)
+        finally:
+            server.stop()
+
+
+def _fill(server: EmbeddedPostgres, rows: int) -> Engine:
+    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    with administration.connect() as connection:
+        connection.execute(text("create database messaging"))
+    engine = create_engine(make_url(server.url("postgres")).set(database="messaging"), isolation_level="AUTOCOMMIT")
+    sources.create_all(engine, source_tables(Service.MESSAGING))
+    with engine.connect() as connection:
+        for statement in FILL.format(rows=rows, contacts=CONTACTS).split(";"):
+            connection.execute(text(statement))
+    return engine
+
+
+def _clubs(folder: Path) -> str:
+    """The CRM as a folder, with the clubs and nothing else."""
+    folder.mkdir()
+    for table in source_tables(Service.CRM):
+        rows = [f"club-{i},Club {i},GB,GBP,Europe/London,ACTIVE,,2025-01-01" for i in range(CLUBS)]
+        header = ",".join(column.name for column in table.columns)
+        lines = [header, *(rows if table is crm.tenant else [])]
+        (folder / f"{table.name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+def _copy_to_nowhere(engine: Engine) -> float:
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    command = [str(binary("psql")), url, "-c", 'copy "MessageEvent" to stdout (format binary)']
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+    return time.perf_counter() - began
+
+
+def _child(engine: Engine, folder: str, hours: int) -> list[str]:
+    url = engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", "benchmarks.extraction", "--child", url, folder, str(hours)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()  # noqa: S603
+
+
+def _report(rows: int, what: str, measured: list[str], first: float | None = None) -> float:
+    seconds, peak, appended = float(measured[0]), int(measured[1]), int(measured[2])
+    share = f"{seconds / first:>9.3f}" if first else f"{'1':>9}"
+    print(f"{rows:>10,} {what:<24} {seconds:>8.2f} {share} {peak:>8,}   {appended:,}", flush=True)
+    return seconds
+
+
+def _extract(url: str, folder: str, hours: str) -> None:
+    """In the child: one extraction with its quarantine; print seconds, peak memory and rows appended."""
+    lake = Lake(f"{folder}/lake", Path(folder) / "spill")
+    with closing(lake.connect()) as con:
+        step = Step(con, lake, NOON + timedelta(hours=int(hours)), "run", None)
+        if hours == "0":
+            extract(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
+        began = time.perf_counter()
+        found = extract(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
+        set_aside = quarantine(step, Service.MESSAGING, "messaging_snapshot")
+    seconds = time.perf_counter() - began
+    if set_aside:
+        sys.exit(f"the rows should all be sound: {set_aside}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(seconds, peak, sum(changes.total for changes in found.changes.values()))
+
+
+if __name__ == "__main__":
+    main()

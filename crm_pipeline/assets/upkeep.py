@@ -1,0 +1,37 @@
+"""The daily upkeep of the lake, as a job of its own: it holds every tenant, so no run writes meanwhile."""
+
+from contextlib import closing
+
+import dagster as dg
+
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake_upkeep import clear_spill, keep_up
+from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.projections import lake_name
+
+
+@dg.op(description="Compact every log, fold what is new into its base, delete files nobody can need any more.")
+def compact_and_fold(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+    """One table after the other; what each says stays the same."""
+    clear_spill(lake)
+    with closing(lake.connect()) as con:
+        tables = (*sources.tables.values(), *outputs.tables.values())
+        done = {lake_name(table): upkeep for table in tables if (upkeep := keep_up(con, lake, table))}
+    records = [dg.TableRecord({"table": name, **upkeep._asdict()}) for name, upkeep in done.items()]
+    context.add_output_metadata({"tables": dg.MetadataValue.table(records)} if records else {})
+
+
+@dg.job(description="Keeps reading the lake as cheap as at first.", executor_def=dg.in_process_executor)
+def lake_upkeep() -> None:
+    """See `compact_and_fold`."""
+    compact_and_fold()
+
+
+daily_lake_upkeep = dg.ScheduleDefinition(
+    name="daily_lake_upkeep",
+    job=lake_upkeep,
+    cron_schedule="30 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, between two refreshes.",
+)

@@ -1,0 +1,72 @@
+"""Which lake a run works on: the settings' own, or a copy that ends with the run.
+
+A dry run gets a copy, since it must leave no trace. So does the replay of an earlier hour: what the lake knew then, for
+a warehouse other than the one that is later already. How a run goes is not decided here.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from deltalake import DeltaTable, write_deltalake
+from sqlalchemy import text
+
+from crm_pipeline.assets.wiring import lake_of, warehouse_of
+from crm_pipeline.resources.lake import Lake, lake_key
+from crm_pipeline.settings import Settings
+from crm_pipeline.tables import operations
+from crm_pipeline.tables.columns import outputs, sources
+
+
+@contextmanager
+def working_copy(settings: Settings, *, dry_run: bool) -> Iterator[Settings]:
+    """The settings a run is to use; for a replay they say so."""
+    if is_past := _is_past(settings, dry_run=dry_run):
+        settings = replace(settings, is_replay=True)
+    if not (is_past or dry_run):
+        yield settings
+        return
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="crm-pipeline-lake-", dir=settings.home) as folder:
+        copy = replace(settings, lake_url=str(Path(folder) / "lake"))
+        if is_past and settings.as_of:
+            copy_as_known(lake_of(settings), lake_of(copy), settings.as_of)
+        elif Path(settings.lake_url).is_dir():
+            shutil.copytree(settings.lake_url, copy.lake_url)
+        yield copy
+
+
+def copy_as_known(lake: Lake, copy: Lake, as_of: datetime) -> None:
+    """Copy the logs as a run at `as_of` met them: what was extracted by then, and what runs before it concluded."""
+    with closing(lake.connect()) as con:
+        for table in (*sources.tables.values(), *outputs.tables.values()):
+            if DeltaTable.is_deltatable(lake.path(table)):
+                is_given = table.metadata is sources or table.info.get("is_given")
+                rows = con.sql(
+                    f"""from {lake.log(con, table)} where _known_at {"<=" if is_given else "<"} $as_of
+                        order by _version, {", ".join(lake_key(table))}""",
+                    params={"as_of": as_of},
+                )
+                write_deltalake(copy.path(table), rows.to_arrow_reader())
+
+
+def _is_past(settings: Settings, *, dry_run: bool) -> bool:
+    """Whether as_of is before the last extract, and the warehouse is not later: it is never rewound."""
+    if settings.as_of is None:
+        return False
+    lake = lake_of(settings)
+    with closing(lake.connect()) as con:
+        newest = lake.latest(con, operations.service_snapshots)
+    if newest is None or settings.as_of >= newest:
+        return False
+    return dry_run or not _is_later(settings, settings.as_of)
+
+
+def _is_later(settings: Settings, as_of: datetime) -> bool:
+    with warehouse_of(settings).engine().connect() as connection:
+        later = text("select exists (select from crm.publications where as_of > :as_of)")
+        return bool(connection.execute(later, {"as_of": as_of}).scalar_one())

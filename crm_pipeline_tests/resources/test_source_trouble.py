@@ -1,0 +1,102 @@
+"""Trouble with a service's database: what passes is tried again, what does not is said at once."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url
+
+from crm_pipeline.resources import source_database
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.tables import crm
+from crm_pipeline.tables.columns import sources
+from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.domain.delivered import a_connection
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path / "service")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def engine(server: EmbeddedPostgres) -> Iterator[Engine]:
+    engine = create_engine(server.url("crm"), isolation_level="AUTOCOMMIT")
+    sources.create_all(engine, [crm.tenant])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_database, "PAUSES", (0.2, 6.0))
+
+
+def read(engine: Engine, password: str | None = None) -> str:
+    """Read the clubs; return what was wrong, or nothing."""
+    url = make_url(engine.url).set(password=password or engine.url.password).render_as_string(hide_password=False)
+    try:
+        with closing(a_connection()) as con:
+            Sources({Service.CRM: url}).snapshot(con, Service.CRM, only=crm.tenant)
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+def test_a_server_that_comes_back_in_time_was_never_away(server: EmbeddedPostgres, engine: Engine) -> None:
+    engine.dispose()
+    server.stop()
+    with ThreadPoolExecutor() as meanwhile:
+        reading = meanwhile.submit(read, engine)
+        time.sleep(0.5)
+        server.start()
+        assert reading.result() == ""
+
+
+def test_a_server_that_stays_away_is_named_after_three_attempts(
+    server: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_database, "PAUSES", (0.1, 0.3))
+    engine.dispose()
+    server.stop()
+    before = time.monotonic()
+    assert read(engine).startswith("CRM: the database does not answer: connection to server")
+    assert time.monotonic() - before > 0.4
+
+
+def test_a_wrong_password_is_not_tried_again_nor_printed(engine: Engine) -> None:
+    before = time.monotonic()
+    fault = read(engine, password="open-sesame")
+    assert fault.startswith("CRM: the database does not answer: ")
+    assert "password authentication failed" in fault
+    assert "open-sesame" not in fault
+    assert time.monotonic() - before < 5
+
+
+def test_a_query_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(source_database.TIMEOUTS, "statement_timeout", "300ms")
+    columns = ", ".join(f'null::text as "{column.name}"' for column in crm.tenant.columns)
+    with engine.connect() as connection:
+        connection.exec_driver_sql('drop table "Tenant"')
+        connection.exec_driver_sql(f'create view "Tenant" as select {columns} from pg_sleep(30)')
+    before = time.monotonic()
+    assert read(engine) == "CRM: the database cannot be read: canceling statement due to statement timeout"
+    assert time.monotonic() - before < 5
+
+
+def test_a_table_that_is_being_altered_is_waited_for_and_then_named(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(source_database.TIMEOUTS, "lock_timeout", "100ms")
+    monkeypatch.setattr(source_database, "PAUSES", (0.1, 0.1))
+    with engine.connect() as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
+        connection.exec_driver_sql('lock table "Tenant" in access exclusive mode')
+        assert read(engine) == "CRM: the database cannot be read: canceling statement due to lock timeout"
+    assert read(engine) == ""
