@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_upkeep import Upkeep, clear_spill, keep_up
 from crm_pipeline_tests.resources.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
 
@@ -82,8 +82,8 @@ def test_compaction_and_an_append_at_the_same_time_lose_nothing(tmp_path: Path) 
     lake = a_lake(tmp_path)
     put(lake, [a_row("links", "A")])
 
-    def append(number: int) -> None:
-        put(lake, [a_row("mesa", str(number))], tenants=["mesa"], scope=f"table_name = '{number}'")
+    def append(number: int) -> Changes:
+        return put(lake, [a_row("mesa", str(number))], tenants=["mesa"], scope=f"table_name = '{number}'")
 
     with ThreadPoolExecutor(2) as threads:
         appending = threads.submit(lambda: [append(number) for number in range(12)])
