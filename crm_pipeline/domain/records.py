@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
-from crm_pipeline.tables.columns import service_of
+from crm_pipeline.tables.columns import SHORT, service_of
 from crm_pipeline.tables.projections import duckdb_type, lake_name, source_table_named
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
@@ -21,6 +21,9 @@ TIME = DAY + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-][01]\d(:?[0-5]\d)?)?"
 WHOLE_NUMBER = r"[+-]?\d+(\.0+)?"
 NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 PLAUSIBLE_YEARS = (1900, 2200)
+LAST_YEAR = 9999
+"""Of any calendar here. A recorded time before its end may be judged by the hour; one after it is no time."""
+REPLACEMENT = 0xFFFD
 LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
 """What CRM rows reference: judged once profile ids are known, not here."""
@@ -43,7 +46,8 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
 
     `raw` has the service's own column names, of any type or as text; relation `tenants` gives tenant_id and timezone
     for dates without a time. The result has the declared columns, `_record_key`, and `_problems` as `column:REASON`.
-    Of rows with one key the best and latest counts, and the others are duplicates.
+    Of rows with one key the best and latest counts. The others are duplicates, each with the time (microseconds since
+    1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better ones lie in the future.
     """
     types = {row[0]: str(row[1]) for row in con.sql(f"describe {raw}").fetchall()}
     delivered = ", ".join(
@@ -53,6 +57,8 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
     values = ", ".join(f"{_value(column, types[column.name])} as {column.key}" for column in table.columns)
     problems = ", ".join(fault.problem() for column in table.columns for fault in _value_faults(column))
     content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
+    recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
+    times = "".join(f", {_unless_implausible(column)} as {column.key}" for column in table.columns if _is_time(column))
     (key,) = table.primary_key.columns
     con.execute(f"""
         create or replace temp table {name} as
@@ -63,14 +69,17 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
             from delivered left join (select tenant_id as _tenant, timezone as _timezone from tenants)
                 on _tenant = "tenant_id$text"),
         ranked as (
-            select *, row_number() over (
+            select *, row_number() over best_first as _rank,
+                min(epoch_us(greatest({recorded}))) over (best_first rows between unbounded preceding and 1 preceding)
+                    as _since
+            from typed window best_first as (
                 partition by tenant_id, {key.key}, case when {key.key} is null then _content end
-                order by len(_problems), updated_at desc nulls last, _content) as _rank
-            from typed)
-        select * exclude (_content, _rank) replace (
-                coalesce(tenant_id, '') as tenant_id,
+                order by len(_problems), updated_at desc nulls last, _content))
+        select * exclude (_content, _rank, _since) replace (
+                coalesce(tenant_id, '') as tenant_id{times},
                 case when {key.key} is not null and _rank > 1
-                     then list_append(_problems, '{key.name}:{Reason.DUPLICATE_KEY}') else _problems end as _problems),
+                     then list_append(_problems, concat('{key.name}:{Reason.DUPLICATE_KEY}:', _since))
+                     else _problems end as _problems),
             case when {key.key} is null then 'no id ' || _content || ' ' || _rank
                  when _rank > 1 then {key.key} || ' duplicate ' || _rank || ' ' || _content
                  else cast({key.key} as varchar) end as _record_key
@@ -85,9 +94,12 @@ def judge_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: datet
     """
     name = lake_name(table)
     problems = ", ".join(fault.problem() for fault in _surrounding_faults(table, as_of))
+    latest = round((as_of + LONGEST_CLOCK_SKEW).timestamp() * 1_000_000)
     con.execute(f"""
         create or replace temp view {name}_judged as
-        select * replace (list_concat(_problems,
+        select * replace (list_concat(
+            list_filter(_problems,
+                lambda problem: coalesce(try_cast(split_part(problem, ':', 3) as bigint), 0) <= {latest}),
             list_filter([{problems}], lambda problem: problem is not null)) as _problems)
         from {present} as t""")
     con.execute(f"""
@@ -99,7 +111,7 @@ def faulty_rows(tables: Sequence[Table], found_by: str) -> str:
     """A query of everything wrong in the judged views of these tables, as quarantined_records has it less stamps."""
     return " union all ".join(
         f"""select tenant_id, '{service_of(table)}' as service, '{table.name}' as table_name,
-            cast({key.key} as varchar) as service_record_id, _record_key as _subject,
+            left(cast({key.key} as varchar), {SHORT}) as service_record_id, _record_key as _subject,
             split_part(problem, ':', 1) as column_name, split_part(problem, ':', 2) as reason, '{found_by}' as found_by
         from (select *, unnest(_problems) as problem from {lake_name(table)}_judged)"""
         for table in tables
@@ -110,7 +122,9 @@ def faulty_rows(tables: Sequence[Table], found_by: str) -> str:
 def _value(column: Column[Any], raw_type: str) -> str:
     text, kind = f'"{column.key}$text"', duckdb_type(column)
     if kind == "VARCHAR":
-        return text
+        # Whose record it is will be told where no NUL can be.
+        names_it = column.primary_key or column.key == "tenant_id"
+        return f"replace({text}, chr(0), chr({REPLACEMENT}))" if names_it else text
     if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
         return f'"{column.key}$raw"'
     return _parsed(text, kind)
@@ -118,6 +132,8 @@ def _value(column: Column[Any], raw_type: str) -> str:
 
 def _parsed(text: str, kind: str) -> str:
     match kind:
+        case "DOUBLE":
+            return f"case when regexp_full_match({text}, '{NUMBER}') then try_cast({text} as double) end"
         case "BIGINT":
             return f"""case when regexp_full_match({text}, '{WHOLE_NUMBER}')
                 then try_cast(split_part({text}, '.', 1) as bigint) end"""
@@ -129,7 +145,13 @@ def _parsed(text: str, kind: str) -> str:
             return f"""case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date)
                 else cast(timezone(coalesce(_timezone, 'UTC'), {_time(text)}) as date) end"""
         case _:
-            return f"case when regexp_full_match({text}, '{NUMBER}') then try_cast({text} as {kind}) end"
+            return f"case when regexp_full_match({text}, '{_exactly(kind)}') then try_cast({text} as {kind}) end"
+
+
+def _exactly(decimal: str) -> str:
+    """What a DECIMAL(p,s) can be without rounding. No plus: `+1.5` is a golfer's -1.5, and to anybody else 1.5."""
+    scale = decimal.partition(",")[2].rstrip(")")
+    return rf"-?\d+(\.\d{{1,{scale}}}0*)?"
 
 
 def _time(text: str) -> str:
@@ -146,12 +168,10 @@ def _value_faults(column: Column[Any]) -> list[Fault]:
             Fault(column.name, Reason.NUL_BYTE, f"contains({text}, chr(0))"),
             Fault(column.name, Reason.TOO_LONG, f"length({text}) > {getattr(column.type, 'length', None)}"),
         ]
-    elif kind in ("TIMESTAMPTZ", "DATE"):
-        first, last = PLAUSIBLE_YEARS
-        # Not year(), which knows no era: 4000 BC is 4000 to it.
-        too_late = "false" if column.info.get("recorded") else f"{value} >= '{last + 1}-01-01'::{kind}"
-        implausible = f"{value} < '{first}-01-01'::{kind} or {too_late}"
-        faults += [Fault(column.name, Reason.NOT_A_TIME, f"{text} is not null and ({value} is null or {implausible})")]
+    elif _is_time(column):
+        faults += [
+            Fault(column.name, Reason.NOT_A_TIME, f"{text} is not null and ({_unless_implausible(column)}) is null")
+        ]
     else:
         reason = Reason.NOT_A_BOOLEAN if kind == "BOOLEAN" else Reason.NOT_A_NUMBER
         faults += [Fault(column.name, reason, f"{text} is not null and {value} is null")]
@@ -160,6 +180,18 @@ def _value_faults(column: Column[Any]) -> list[Fault]:
     if (minimum := column.info.get("minimum")) is not None:
         faults += [Fault(column.name, Reason.NEGATIVE_AMOUNT, f"{value} < {minimum}")]
     return faults
+
+
+def _is_time(column: Column[Any]) -> bool:
+    return duckdb_type(column) in ("TIMESTAMPTZ", "DATE")
+
+
+def _unless_implausible(column: Column[Any]) -> str:
+    """A time, or null where no calendar downstream could hold it."""
+    value, kind, (first, last) = column.key, duckdb_type(column), PLAUSIBLE_YEARS
+    end = f"'{last + 1}-01-01'" if not column.info.get("recorded") else f"'{LAST_YEAR}-12-31'"
+    # Not year(), which knows no era: 4000 BC is 4000 to it.
+    return f"case when {value} >= '{first}-01-01'::{kind} and {value} < {end}::{kind} then {value} end"
 
 
 def _missing(column: Column[Any]) -> Reason:

@@ -12,7 +12,12 @@ from crm_pipeline_tests.domain.delivered import AS_OF, Delivered, Read, a_connec
 
 
 def problems(rows: list[Read]) -> list[list[str]]:
-    return [row["_problems"] for row in rows]
+    return [kinds_of(row) for row in rows]
+
+
+def kinds_of(row: Read) -> list[str]:
+    """Column and reason of each problem, without the time from which a duplicate is one."""
+    return [":".join(problem.split(":")[:2]) for problem in row["_problems"]]
 
 
 def judged(table: Table, *rows: Delivered, beside: dict[Table, list[Delivered]] | None = None) -> list[list[str]]:
@@ -25,7 +30,7 @@ def judged(table: Table, *rows: Delivered, beside: dict[Table, list[Delivered]] 
 def test_of_rows_with_one_key_the_latest_counts_and_the_others_are_duplicates() -> None:
     days = ("2025-01-02", "2025-01-03", "2025-01-01")
     rows = read(teetime.player, *(a_row(teetime.player, firstName=day, updatedAt=f"{day}T00:00:00Z") for day in days))
-    assert {row["first_name"]: row["_problems"] for row in rows} == {
+    assert {row["first_name"]: kinds_of(row) for row in rows} == {
         "2025-01-03": [],
         "2025-01-02": ["id:DUPLICATE_KEY"],
         "2025-01-01": ["id:DUPLICATE_KEY"],
@@ -35,10 +40,34 @@ def test_of_rows_with_one_key_the_latest_counts_and_the_others_are_duplicates() 
 def test_a_sound_row_counts_before_a_later_faulty_one() -> None:
     later = a_row(teetime.player, updatedAt="2025-06-01T00:00:00Z", handicap="scratch")
     rows = read(teetime.player, a_row(teetime.player, firstName="Ada"), later)
-    assert {row["first_name"]: row["_problems"] for row in rows} == {
+    assert {row["first_name"]: kinds_of(row) for row in rows} == {
         "Ada": [],
         None: ["handicap:NOT_A_NUMBER", "id:DUPLICATE_KEY"],
     }
+
+
+TWINS = {
+    "known": "2025-01-01T00:00:00Z",
+    "of May": "2026-05-01T00:00:00Z",
+    "of June": "2026-06-01T00:00:00Z",
+    "of never": "9999-12-30T00:00:00Z",
+}
+DUPLICATE, FUTURE = ["id:DUPLICATE_KEY"], ["updatedAt:FUTURE_TIME"]
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [
+        (0, {"known": [], "of May": FUTURE, "of June": FUTURE, "of never": FUTURE}),
+        (31, {"known": DUPLICATE, "of May": [], "of June": FUTURE, "of never": FUTURE}),
+        (62, {"known": DUPLICATE, "of May": DUPLICATE, "of June": [], "of never": FUTURE}),
+    ],
+)
+def test_a_row_of_the_future_takes_nobodys_place_before_its_hour(days: int, found: dict[str, list[str]]) -> None:
+    """What was read once is judged anew at every hour."""
+    rows = [a_row(teetime.player, firstName=name, updatedAt=time) for name, time in TWINS.items()]
+    judged = judge({teetime.player: rows}, AS_OF + timedelta(days=days))["teetime_player"]
+    assert {row["first_name"]: kinds_of(row) for row in judged} == found
 
 
 def test_which_of_two_equals_counts_depends_on_what_they_say_and_not_on_their_order() -> None:

@@ -14,7 +14,6 @@ CSV_FAULTS = {
     "line 3: another number of values than the header has": f"{HEADER}\n{a_line()}\n{SECRET},{SECRET}\n",
     "line 2: another number of values than the header has": f"{HEADER}\n{a_line()},{SECRET}\n",
     "line 3: a quote is never closed": f'{HEADER}\n{a_line()}\n"{SECRET},links\n',
-    "its header has email, id twice": f"{HEADER},id,email\n{a_line()},{SECRET},{SECRET}\n",
 }
 
 
@@ -52,13 +51,25 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path, content: bytes) -> N
     assert refused(tmp_path) == "MESSAGING: Contact.parquet cannot be read: it is no Parquet file"
 
 
+def test_columns_that_are_there_twice_are_named(tmp_path: Path) -> None:
+    csv_of(tmp_path, f"{a_line()},{SECRET},{SECRET}", header=f"{HEADER},id,email")
+    assert refused(tmp_path) == "MESSAGING: Contact.csv has column id, email twice"
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     as_jsonl(tmp_path, [{"id": "7"}])
     (tmp_path / "Contact.jsonl").write_text('{"id": "7", "tenantId": "links", "updatedat": "wrong case"}\n')
     fault = "Contact.jsonl has no column authUserId, email, phoneNumber, firstName, lastName, emailOptIn, smsOptIn,"
     assert refused(tmp_path) == f"MESSAGING: {fault} pushOptIn, whatsappOptIn, createdAt, updatedAt"
+    (tmp_path / "Contact.jsonl").unlink()
     csv_of(tmp_path, a_line(), header=HEADER.replace("email,", "mail,"))
     assert refused(tmp_path) == "MESSAGING: Contact.csv has no column email"
+
+
+def test_a_table_delivered_twice_is_not_guessed_at(tmp_path: Path) -> None:
+    as_csv(tmp_path, [ADA])
+    as_jsonl(tmp_path, [ADA])
+    assert refused(tmp_path) == f"MESSAGING: {tmp_path} has both Contact.csv and Contact.jsonl"
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:
