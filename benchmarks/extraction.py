@@ -123,6 +123,8 @@ def _report(rows: int, what: str, measured: list[str], first: float | None = Non
 
 def _extract(url: str, folder: str, hours: str) -> None:
     """In the child: one extraction with its quarantine; print seconds, peak memory and rows appended."""
+    import pandas as pd  # noqa: F401, PLC0415  which pyarrow loads when it is first asked for anything: start-up, not work
+
     lake = Lake(f"{folder}/lake", Path(folder) / "spill")
     with closing(lake.connect()) as con:
         step = Step(con, lake, NOON + timedelta(hours=int(hours)), "run", None)

@@ -117,7 +117,7 @@ def _believe(this: Step, service: Service, delivered: dict[Table, Rows]) -> None
 
 
 def _append(this: Step, table: Table, delivered: Rows) -> Changes:
-    scope = spoken_of(table, _incoming(table), is_whole=delivered.is_whole, keys=delivered.keys)
+    scope = spoken_of(this.con, table, _incoming(table), is_whole=delivered.is_whole, keys=delivered.keys)
     changes = this.replace(table, _incoming(table), this.tenants, scope)
     this.con.execute(f"drop table {_incoming(table)}")
     return changes

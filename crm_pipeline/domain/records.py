@@ -7,38 +7,18 @@ they can go away by themselves. A faulty row is set aside whole; nothing here dr
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
-from sqlalchemy import Column, Table
+from sqlalchemy import Table
 
+from crm_pipeline.domain.record_values import Fault, is_time, unless_implausible, value_faults, value_of
 from crm_pipeline.tables.columns import SHORT, service_of
-from crm_pipeline.tables.projections import duckdb_type, lake_name, source_table_named
+from crm_pipeline.tables.projections import lake_name, source_table_named
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
-DAY = r"\d{4}-\d{2}-\d{2}"
-TIME = DAY + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-][01]\d(:?[0-5]\d)?)?"
-WHOLE_NUMBER = r"[+-]?\d+(\.0+)?"
-NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
-PLAUSIBLE_YEARS = (1900, 2200)
-LAST_YEAR = 9999
-"""Of any calendar here. A recorded time before its end may be judged by the hour; one after it is no time."""
-REPLACEMENT = 0xFFFD
 LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
 """What CRM rows reference: judged once profile ids are known, not here."""
-
-
-class Fault(NamedTuple):
-    """Something that can be wrong with a row: the service's column, the reason, the SQL condition that finds it."""
-
-    column: str
-    reason: Reason
-    condition: str
-
-    def problem(self) -> str:
-        """A SQL expression: `column:REASON` where the condition holds, else null."""
-        return f"case when {self.condition} then '{self.column}:{self.reason}' end"
 
 
 def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> None:
@@ -54,11 +34,11 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
         f'"{c.name}" as "{c.key}$raw", nullif(cast("{c.name}" as varchar), \'\') as "{c.key}$text"'
         for c in table.columns
     )
-    values = ", ".join(f"{_value(column, types[column.name])} as {column.key}" for column in table.columns)
-    problems = ", ".join(fault.problem() for column in table.columns for fault in _value_faults(column))
+    values = ", ".join(f"{value_of(column, types[column.name])} as {column.key}" for column in table.columns)
+    problems = ", ".join(fault.problem() for column in table.columns for fault in value_faults(column))
     content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
     recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
-    times = "".join(f", {_unless_implausible(column)} as {column.key}" for column in table.columns if _is_time(column))
+    times = "".join(f", {unless_implausible(column)} as {column.key}" for column in table.columns if is_time(column))
     (key,) = table.primary_key.columns
     con.execute(f"""
         create or replace temp table {name} as
@@ -93,15 +73,19 @@ def judge_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: datet
     currency), `known_tenants` (tenant_id) and the sound views of the tables this one references.
     """
     name = lake_name(table)
-    problems = ", ".join(fault.problem() for fault in _surrounding_faults(table, as_of))
+    faults = {f"_is_{number}": fault for number, fault in enumerate(_surrounding_faults(table, as_of))}
+    found = ", ".join(f"({fault.condition}) as {flag}" for flag, fault in faults.items())
+    problems = ", ".join(fault.problem(flag) for flag, fault in faults.items())
     latest = round((as_of + LONGEST_CLOCK_SKEW).timestamp() * 1_000_000)
+    # Lists are worked out for the few rows that have any, since making one for each takes longer than all the rest.
     con.execute(f"""
         create or replace temp view {name}_judged as
-        select * replace (list_concat(
-            list_filter(_problems,
-                lambda problem: coalesce(try_cast(split_part(problem, ':', 3) as bigint), 0) <= {latest}),
-            list_filter([{problems}], lambda problem: problem is not null)) as _problems)
-        from {present} as t""")
+        select * exclude ({", ".join(faults)}) replace (
+            case when len(_problems) > 0 or {" or ".join(faults)} then list_concat(
+                list_filter(_problems,
+                    lambda problem: coalesce(try_cast(split_part(problem, ':', 3) as bigint), 0) <= {latest}),
+                list_filter([{problems}], lambda problem: problem is not null)) else _problems end as _problems)
+        from (select *, {found} from {present} as t)""")
     con.execute(f"""
         create or replace temp view {name} as
         select * exclude (_problems) from {name}_judged where len(_problems) = 0""")
@@ -113,91 +97,10 @@ def faulty_rows(tables: Sequence[Table], found_by: str) -> str:
         f"""select tenant_id, '{service_of(table)}' as service, '{table.name}' as table_name,
             left(cast({key.key} as varchar), {SHORT}) as service_record_id, _record_key as _subject,
             split_part(problem, ':', 1) as column_name, split_part(problem, ':', 2) as reason, '{found_by}' as found_by
-        from (select *, unnest(_problems) as problem from {lake_name(table)}_judged)"""
+        from (select *, unnest(_problems) as problem from {lake_name(table)}_judged where len(_problems) > 0)"""
         for table in tables
         for key in table.primary_key.columns
     )
-
-
-def _value(column: Column[Any], raw_type: str) -> str:
-    text, kind = f'"{column.key}$text"', duckdb_type(column)
-    if kind == "VARCHAR":
-        # Whose record it is will be told where no NUL can be.
-        names_it = column.primary_key or column.key == "tenant_id"
-        return f"replace({text}, chr(0), chr({REPLACEMENT}))" if names_it else text
-    if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
-        return f'"{column.key}$raw"'
-    return _parsed(text, kind)
-
-
-def _parsed(text: str, kind: str) -> str:
-    match kind:
-        case "DOUBLE":
-            return f"case when regexp_full_match({text}, '{NUMBER}') then try_cast({text} as double) end"
-        case "BIGINT":
-            return f"""case when regexp_full_match({text}, '{WHOLE_NUMBER}')
-                then try_cast(split_part({text}, '.', 1) as bigint) end"""
-        case "BOOLEAN":
-            return f"case lower({text}) when 'true' then true when 'false' then false end"
-        case "TIMESTAMPTZ":
-            return _time(text)
-        case "DATE":
-            return f"""case when regexp_full_match({text}, '{DAY}') then try_cast({text} as date)
-                else cast(timezone(coalesce(_timezone, 'UTC'), {_time(text)}) as date) end"""
-        case _:
-            return f"case when regexp_full_match({text}, '{_exactly(kind)}') then try_cast({text} as {kind}) end"
-
-
-def _exactly(decimal: str) -> str:
-    """What a DECIMAL(p,s) can be without rounding. No plus: `+1.5` is a golfer's -1.5, and to anybody else 1.5."""
-    scale = decimal.partition(",")[2].rstrip(")")
-    return rf"-?\d+(\.\d{{1,{scale}}}0*)?"
-
-
-def _time(text: str) -> str:
-    return f"""case when regexp_full_match({text}, '{TIME}') then try_cast({text} as timestamptz)
-        when regexp_full_match({text}, '{DAY}')
-        then timezone(coalesce(_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
-
-
-def _value_faults(column: Column[Any]) -> list[Fault]:
-    value, text, kind = column.key, f'"{column.key}$text"', duckdb_type(column)
-    faults = [] if column.nullable else [Fault(column.name, _missing(column), f"{text} is null")]
-    if kind == "VARCHAR":
-        faults += [
-            Fault(column.name, Reason.NUL_BYTE, f"contains({text}, chr(0))"),
-            Fault(column.name, Reason.TOO_LONG, f"length({text}) > {getattr(column.type, 'length', None)}"),
-        ]
-    elif _is_time(column):
-        faults += [
-            Fault(column.name, Reason.NOT_A_TIME, f"{text} is not null and ({_unless_implausible(column)}) is null")
-        ]
-    else:
-        reason = Reason.NOT_A_BOOLEAN if kind == "BOOLEAN" else Reason.NOT_A_NUMBER
-        faults += [Fault(column.name, reason, f"{text} is not null and {value} is null")]
-    if allowed := column.info.get("allowed"):
-        faults += [Fault(column.name, Reason.UNKNOWN_VALUE, f"{value} not in {_sql_list(allowed)}")]
-    if (minimum := column.info.get("minimum")) is not None:
-        faults += [Fault(column.name, Reason.NEGATIVE_AMOUNT, f"{value} < {minimum}")]
-    return faults
-
-
-def _is_time(column: Column[Any]) -> bool:
-    return duckdb_type(column) in ("TIMESTAMPTZ", "DATE")
-
-
-def _unless_implausible(column: Column[Any]) -> str:
-    """A time, or null where no calendar downstream could hold it."""
-    value, kind, (first, last) = column.key, duckdb_type(column), PLAUSIBLE_YEARS
-    end = f"'{last + 1}-01-01'" if not column.info.get("recorded") else f"'{LAST_YEAR}-12-31'"
-    # Not year(), which knows no era: 4000 BC is 4000 to it.
-    return f"case when {value} >= '{first}-01-01'::{kind} and {value} < {end}::{kind} then {value} end"
-
-
-def _missing(column: Column[Any]) -> Reason:
-    if column.key == "tenant_id":
-        return Reason.MISSING_TENANT
-    return Reason.MISSING_KEY if column.primary_key else Reason.MISSING_VALUE
 
 
 def _surrounding_faults(table: Table, as_of: datetime) -> list[Fault]:
@@ -219,7 +122,3 @@ def _surrounding_faults(table: Table, as_of: datetime) -> list[Fault]:
     if table.name == "Payment":
         faults += [Fault("paidAt", Reason.MISSING_VALUE, "t.status = 'SETTLED' and t.paid_at is null")]
     return faults
-
-
-def _sql_list(values: Sequence[str]) -> str:
-    return "(" + ", ".join(f"'{value}'" for value in values) + ")"

@@ -26,8 +26,8 @@ def shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> li
     return shrunken
 
 
-def spoken_of(table: Table, incoming: str, *, is_whole: bool, keys: str | None) -> str:
-    """A condition for the rows of the lake that a delivery replaces.
+def spoken_of(con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole: bool, keys: str | None) -> str:
+    """A condition for the rows of the lake, `present_<lake name>`, that a delivery replaces.
 
     A whole one replaces them all. Else `incoming` replaces what has its keys, and what has none, since those come
     every time; where every key there is was delivered as relation `keys`, whatever is not among them is gone.
@@ -35,8 +35,11 @@ def spoken_of(table: Table, incoming: str, *, is_whole: bool, keys: str | None) 
     if is_whole:
         return "true"
     (key,) = table.primary_key.columns
-    replaced = f"{key.key} in (select {key.key} from {incoming}) or {key.key} is null"
-    if keys is None:
-        return replaced
-    there = f"""select try_cast("{key.name}" as {duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
-    return f"{replaced} or {key.key} not in ({there})"
+    conditions = [f"{key.key} in (select {key.key} from {incoming})"]
+    # Not said where it is needless: a lone `in` is a join that reads next to nothing, an `or` looks at every row.
+    if con.sql(f"from present_{lake_name(table)} where {key.key} is null limit 1").fetchall():
+        conditions.append(f"{key.key} is null")
+    if keys is not None:
+        there = f"""select try_cast("{key.name}" as {duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
+        conditions.append(f"{key.key} not in ({there})")
+    return " or ".join(conditions)

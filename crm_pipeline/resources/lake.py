@@ -15,7 +15,6 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import duckdb
-import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import Table
 
@@ -254,7 +253,7 @@ def _scan(path: str, columns: dict[str, str]) -> str:
     """A query of a Delta table's files; of no rows where there is none."""
     files: list[str] = []
     if DeltaTable.is_deltatable(path):
-        actions = pa.table(DeltaTable(path).get_add_actions(flatten=True))
+        actions = DeltaTable(path).get_add_actions(flatten=True)
         files = [f"{path}/{unquote(file)}" for file in actions["path"].to_pylist()]
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
