@@ -38,6 +38,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     instance = dg.DagsterInstance.get()
+    # It would make a connection for each of hundreds of statements, which is a fifth of a small run's time.
+    instance.optimize_for_webserver(statement_timeout=600_000, pool_recycle=3600, max_overflow=20)
     _fail_abandoned_runs(instance)
     return instance
 

@@ -93,9 +93,10 @@ class Lake:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
         name = name or lake_name(table)
         log = self.log(con, table, name=f"{name}_log")
-        base, through = self._base(con, table, log)
+        first, newest = _versions(con, log)
+        base, through = self._base(con, table, log, first)
         present = f"select * from {base} where {tenant_filter(tenants)}"
-        if _newest_version(con, log) > through:
+        if newest > through:
             key = ", ".join(lake_key(table))
             con.execute(f"""
                 create or replace temp view {name}_recent as
@@ -156,12 +157,12 @@ class Lake:
 
     def version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
         """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
-        return _newest_version(con, self.log(con, table))
+        return _versions(con, self.log(con, table))[1]
 
     def base_version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
         """The version of the log its base is the state of; the first where none was made, -1 without a log."""
         folded = self._folded_through(table)
-        return _first_version(con, self.log(con, table)) if folded is None else folded
+        return _versions(con, self.log(con, table))[0] if folded is None else folded
 
     def latest(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
@@ -179,13 +180,13 @@ class Lake:
         """Where the table's base lies, if it has one."""
         return f"{self.path(table)}_base"
 
-    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str) -> tuple[str, int]:
+    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str, first: int) -> tuple[str, int]:
         """Create a view of the rows that `base_version` speaks of, one per key; return its name and that version."""
         columns = {name: kind for name, kind in (lake_columns(table) | BOOKKEEPING).items() if name != "_deleted"}
         if (through := self._folded_through(table)) is not None:
             rows = _scan(self.base_path(table), columns)
         else:
-            through = _first_version(con, log)
+            through = first
             # A commit never holds two rows of one key.
             rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
         con.execute(f"create or replace temp view {log}_base as {rows}")
@@ -239,14 +240,10 @@ def _differences(table: Table, incoming: str, scope: str) -> str:
         where now._row_hash is distinct from before._row_hash"""
 
 
-def _first_version(con: duckdb.DuckDBPyConnection, log: str) -> int:
-    first: int = con.sql(f"select coalesce(min(_version), -1) from {log}").fetchall()[0][0]
-    return first
-
-
-def _newest_version(con: duckdb.DuckDBPyConnection, log: str) -> int:
-    newest: int = con.sql(f"select coalesce(max(_version), -1) from {log}").fetchall()[0][0]
-    return newest
+def _versions(con: duckdb.DuckDBPyConnection, log: str) -> tuple[int, int]:
+    """The oldest and the newest version of any row; -1 where there is none."""
+    ends = con.sql(f"select coalesce(min(_version), -1), coalesce(max(_version), -1) from {log}").fetchall()[0]
+    return int(ends[0]), int(ends[1])
 
 
 def _scan(path: str, columns: dict[str, str]) -> str:
