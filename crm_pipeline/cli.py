@@ -1,9 +1,12 @@
-"""The command line: `crm-pipeline run | ui | status | sample | database`. Options here, work elsewhere."""
+"""The command line: `crm-pipeline run | ui | status | sample | database`. Options here, work elsewhere.
+
+The commands that answer a question, `explain` and `what-if`, are in `cli_questions`, those of the warehouse's
+administrator in `cli_warehouse`.
+"""
 
 import os
 import shlex
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +15,26 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy import make_url
 
-from crm_pipeline.settings import SettingError, Settings, parse_time
-from crm_pipeline.workplace import choose, embedded, open_instance
+from crm_pipeline.cli_options import HOME, SOURCES
+from crm_pipeline.cli_options import console_of_stdout as _console
+from crm_pipeline.cli_options import settings_of as _settings
+from crm_pipeline.cli_options import time_of as _time
+from crm_pipeline.cli_questions import explain, what_if
+from crm_pipeline.cli_warehouse import drop_tenant, grant
+from crm_pipeline.settings import Settings
+from crm_pipeline.workplace import embedded, open_instance
 
 if TYPE_CHECKING:
     from crm_pipeline.refresh_run import Outcome
-
-PIPE_WIDTH = 200
-HOME = click.option("--home", type=click.Path(path_type=Path), help="Working folder; data/local by default.")
-SOURCES = click.option(
-    "--sources", type=click.Path(path_type=Path), help="Folder with scl, teetime, messaging and crm in it."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """One customer profile per golfer and club, from SCL, TeeTime, Messaging and the CRM."""
+
+
+main.add_command(explain)
+main.add_command(what_if)
 
 
 @main.command()
@@ -139,7 +146,11 @@ def sample(tenants: int, people: int, events: int, seed: int, until: str, out: P
 
 @main.group()
 def database() -> None:
-    """The embedded PostgreSQL server."""
+    """The warehouse: the embedded server, and who may see what."""
+
+
+database.add_command(grant)
+database.add_command(drop_tenant)
 
 
 @database.command()
@@ -162,7 +173,7 @@ def psql(home: Path | None) -> None:
     os.environ["PGPASSWORD"] = address.password or ""
     os.environ["PGOPTIONS"] = "-c search_path=crm,public"
     program = str(binary("psql"))
-    os.execv(program, [program, _plain(address.set(password=None).render_as_string())])  # noqa: S606
+    os.execv(program, [program, _plain(address._replace(password=None).render_as_string())])  # noqa: S606
 
 
 @database.command()
@@ -172,11 +183,6 @@ def stop(home: Path | None) -> None:
     from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415
 
     EmbeddedPostgres(_settings(home, None, None).home).stop()
-
-
-def _console() -> Console:
-    """The terminal; a file or a pipe has no edge at which anything would have to be cut."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _settle(settings: Settings) -> None:
@@ -191,17 +197,3 @@ def _settle(settings: Settings) -> None:
 def _plain(address: str) -> str:
     """A URL that psql and every other client understands."""
     return address.replace("postgresql+psycopg2://", "postgresql://", 1)
-
-
-def _settings(home: Path | None, sources: Path | None, as_of: str | None) -> Settings:
-    try:
-        return choose(home, sources, as_of)
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _time(name: str, value: str) -> datetime:
-    try:
-        return parse_time(name, value)
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None

@@ -65,7 +65,10 @@ def after(log: Path, words: str) -> None:
     wait_for(lambda: words in log.read_text() or None, f"{words!r} in {log}", SECONDS)
 
 
-@pytest.mark.parametrize("command", ["", "run", "ui", "status", "sample", "database", "database url", "database stop"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "run", "ui", "status", "explain", "what-if", "sample", "database", "database url", "database stop"],
+)
 def test_help_tells_what_a_command_does(command: str) -> None:
     done = crm_pipeline(*command.split(), "--help")
     assert done.returncode == 0
@@ -187,6 +190,16 @@ def test_database_url_is_all_that_is_printed_and_takes_logins(sample_home: Path)
     with create_engine(address.replace("postgresql://", "postgresql+psycopg2://")).connect() as connection:
         tenants = connection.execute(text("select count(distinct tenant_id) from crm.customer_profiles"))
         assert tenants.scalar_one() == len(TENANTS)
+
+
+def test_database_psql_is_a_session_on_the_schema(sample_home: Path) -> None:
+    command = [str(BIN / "crm-pipeline"), "database", "psql", "--home", str(sample_home)]
+    asked = "\\t\nselect count(distinct tenant_id) from customer_profiles"
+    done = subprocess.run(
+        command, env=environment(), input=asked, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-1] == str(len(TENANTS))
 
 
 def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tmp_path: Path) -> None:

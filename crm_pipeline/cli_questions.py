@@ -1,0 +1,63 @@
+"""The commands that answer a question and change nothing: `explain` and `what-if`. Options here, work elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+
+from crm_pipeline.cli_options import HOME, TENANT, console_of_stdout, settings_of
+
+BY: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = ("email", "phone", "profile", "record")
+JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
+
+
+@click.command()
+@TENANT
+@click.option("--email", help="Whoever has this email address.")
+@click.option("--phone", help="Whoever has this phone number, as it is dialled in the club's country.")
+@click.option("--profile", help="The profile with this id; a former id leads to the one it became.")
+@click.option("--record", metavar="SERVICE:ID", help="The person behind a record, such as SCL:1042.")
+@JSON
+@HOME
+def explain(tenant: str, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+    """Say who somebody is, why, and what every number about them is made of. Prints personal data."""
+    given = [(by, value) for by in BY if (value := asked[by]) is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of --email, --phone, --profile and --record")
+    from crm_pipeline.explain import NothingFoundError, Question, explain  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.explain.page import print_answer  # noqa: PLC0415
+
+    try:
+        answer = explain(settings_of(home), Question(tenant, *given[0]))
+    except NothingFoundError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        print_answer(console_of_stdout(), answer)
+
+
+@click.command("what-if")
+@TENANT
+@click.option(
+    "--min-confidence",
+    required=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The least confidence that would link two records.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Most changes to list.")
+@JSON
+@HOME
+def what_if(tenant: str, min_confidence: float, limit: int, home: Path | None, *, as_json: bool) -> None:
+    """Say who would become one person, or several, at another least confidence. Changes nothing."""
+    from crm_pipeline.what_if import NotKnownError, print_effect, what_would_change  # noqa: PLC0415
+
+    try:
+        effect = what_would_change(settings_of(home), tenant, min_confidence)
+    except NotKnownError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(effect.as_document(limit), indent=2))
+    else:
+        print_effect(console_of_stdout(), effect, limit)

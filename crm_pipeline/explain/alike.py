@@ -1,0 +1,113 @@
+"""What two people have in common: the values their records share that are evidence, and the rule those make.
+
+Why they are two people all the same belongs to `refused`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Final, NamedTuple
+
+from crm_pipeline.domain.evidence import MOST_CARRIERS
+from crm_pipeline.domain.pairs import CONFIDENCE
+from crm_pipeline.domain.pairs import RULES as RULE_ORDER
+from crm_pipeline.explain.published import Key
+from crm_pipeline.explain.values import Row, joined
+from crm_pipeline.explain.words import VALUES, record_name
+from crm_pipeline.vocabulary import LinkRule, Service
+
+_RULE_OF: Final = {
+    frozenset({"email", "phone_number"}): LinkRule.EMAIL_AND_PHONE,
+    frozenset({"email"}): LinkRule.EMAIL,
+    frozenset({"phone_number"}): LinkRule.PHONE,
+}
+_IS_SHARED: Final = {"email": "email_is_shared", "phone_number": "phone_is_shared"}
+
+
+class Side(NamedTuple):
+    """A profile: its records as published, and as identity compares them."""
+
+    profile_id: str
+    links: dict[Key, Row]
+    people: dict[Key, Row]
+
+
+class Alike(NamedTuple):
+    """Two records that carry the same values: which, and the rule that would make them one person, if any."""
+
+    own: Key
+    other: Key
+    values: list[str]
+    rule: LinkRule | None
+
+    @property
+    def confidence(self) -> float:
+        """What the rule is worth, 0 where there is none."""
+        return float(CONFIDENCE[RULE_ORDER.index(self.rule)]) if self.rule else 0.0
+
+    def as_document(self) -> Row:
+        """As the document has it."""
+        same = joined(VALUES[value] for value in self.values)
+        return {
+            "own": self.own._asdict(),
+            "other": self.other._asdict(),
+            "values": self.values,
+            "rule": self.rule,
+            "confidence": self.confidence if self.rule else None,
+            "words": f"{record_name(self.own)} and {record_name(self.other)} have the same {same}",
+        }
+
+
+def keys_of(links: Iterable[Row]) -> dict[Key, Row]:
+    """Rows of customer_identities by record."""
+    return {Key(link["service"], link["service_record_id"]): link for link in links}
+
+
+def sides_of(row: Row) -> list[Key]:
+    """The two records of a review or a decision; none of a review about a shared value."""
+    pairs = ((row["service_a"], row["record_id_a"]), (row["service_b"], row["record_id_b"]))
+    return [Key(*pair) for pair in pairs if pair[0]]
+
+
+def place(key: Key) -> tuple[int, int, str]:
+    """By what records are listed: service, then id, numbers by their value."""
+    return (
+        list(Service).index(Service(key.service)),
+        len(key.record_id) if key.record_id.isdigit() else 99,
+        key.record_id,
+    )
+
+
+def carriers(sharing: Sequence[Row]) -> dict[Key, set[str]]:
+    """Per record the kinds of value it has in common with others, leaving aside values that too many have."""
+    crowds = Counter((row["kind"], row["value"], row["service"]) for row in sharing)
+    crowded = {(kind, value) for (kind, value, _), size in crowds.items() if size > MOST_CARRIERS}
+    found: dict[Key, set[str]] = {}
+    for row in sharing:
+        if (row["kind"], row["value"]) not in crowded:
+            found.setdefault(Key(row["service"], row["record_id"]), set()).add(row["kind"])
+    return found
+
+
+def alikes(own: Side, other: Side, carrying: Mapping[Key, set[str]]) -> list[Alike]:
+    """Every pair of their records that has a value in common."""
+    pairs = (_alike(own, other, one, two, carrying) for one, two in product(own.people, other.people))
+    return sorted(
+        (pair for pair in pairs if pair), key=lambda pair: (-pair.confidence, place(pair.own), place(pair.other))
+    )
+
+
+def _alike(own: Side, other: Side, one: Key, two: Key, carrying: Mapping[Key, set[str]]) -> Alike | None:
+    mine, theirs = own.people[one], other.people[two]
+    values = [
+        kind
+        for kind in VALUES
+        if kind in carrying.get(one, ())
+        and mine[kind] == theirs[kind] is not None
+        and not own.links[one].get(_IS_SHARED.get(kind, ""), False)
+    ]
+    if not values:
+        return None
+    rule = LinkRule.AUTH_USER_ID if "auth_user_id" in values else _RULE_OF[frozenset(values)]
+    names_no_one = one.service == two.service and rule is not LinkRule.AUTH_USER_ID
+    return Alike(one, two, values, None if names_no_one else rule)

@@ -1,0 +1,129 @@
+"""The published tables of one tenant, as one moment has them. What rows mean is said elsewhere."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
+
+from crm_pipeline.explain.values import Row
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.settings import Settings
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
+from crm_pipeline.tables.operations import publications, quarantined_records
+from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.vocabulary import ReviewKind
+from crm_pipeline.workplace import embedded
+
+
+class NothingPublishedError(Exception):
+    """There is nothing to read; the message says what to do."""
+
+
+class Key(NamedTuple):
+    """A record of a service."""
+
+    service: str
+    record_id: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """One tenant's rows. Every answer comes from the same snapshot of the database."""
+
+    connection: Connection
+    tenant_id: str
+    as_of: datetime
+
+    def rows(self, table: Table, *conditions: ColumnElement[bool], order: Sequence[Any] = ()) -> list[Row]:
+        """The tenant's rows of a table, by default in the order of its key."""
+        query = select(*table.columns).where(table.c.tenant_id == self.tenant_id, *conditions)
+        found = self.connection.execute(query.order_by(*(order or table.primary_key))).mappings()
+        return [dict(row) for row in found]
+
+    def profiles(self, ids: Collection[str]) -> list[Row]:
+        """These profiles, as far as they live."""
+        return self.rows(customer_profiles, customer_profiles.c.id.in_(ids))
+
+    def profiles_with(self, column: str, value: str) -> list[str]:
+        """The profiles whose golden record has this value."""
+        return [str(row["id"]) for row in self.rows(customer_profiles, customer_profiles.c[column] == value)]
+
+    def links(self, profile_id: str) -> list[Row]:
+        """The records of a profile."""
+        return self.rows(customer_identities, customer_identities.c.profile_id == profile_id)
+
+    def links_of(self, records: Collection[Key]) -> list[Row]:
+        """These records, each with its profile."""
+        key = tuple_(customer_identities.c.service, customer_identities.c.service_record_id)
+        return self.rows(customer_identities, key.in_(records))
+
+    def reviews(self, records: Collection[Key], shared: Collection[tuple[str, str]]) -> list[Row]:
+        """What was ever asked about these records, or about these shared values (kind, value)."""
+        c, witness = identity_reviews.c, identity_reviews.c.witness
+        values = tuple_(witness["kind"].astext, witness["value"].astext)
+        return self.rows(
+            identity_reviews,
+            or_(
+                tuple_(c.service_a, c.record_id_a).in_(records),
+                tuple_(c.service_b, c.record_id_b).in_(records),
+                and_(c.kind == ReviewKind.SHARED, values.in_(shared)),
+            ),
+        )
+
+    def ids(self, profile_id: str) -> list[Row]:
+        """The id itself and every id that leads to it, oldest first."""
+        c = profile_ids.c
+        return self.rows(
+            profile_ids, or_(c.profile_id == profile_id, c.redirects_to == profile_id), order=[c.birth_order]
+        )
+
+    def life_of(self, ids: Collection[str]) -> list[Row]:
+        """What happened to these ids, or between them and others."""
+        c = profile_events.c
+        happened = or_(c.profile_id.in_(ids), c.other_profile_id.in_(ids))
+        return self.rows(profile_events, happened, order=[c.occurred_at, c.event_type, c.event_id])
+
+    def timeline(self, profile_id: str) -> list[Row]:
+        """Every event of a profile, oldest first."""
+        c = customer_timeline.c
+        return self.rows(customer_timeline, c.profile_id == profile_id, order=[c.occurred_at, c.event_id])
+
+    def last_transactions(self, ids: Collection[str]) -> dict[str, datetime]:
+        """When these profiles last paid or played."""
+        c = customer_timeline.c
+        query = select(c.profile_id, func.max(c.occurred_at)).where(
+            c.tenant_id == self.tenant_id, c.profile_id.in_(ids), c.counts_as.in_(("PAYMENT", "ROUND_PLAYED"))
+        )
+        return {row[0]: row[1] for row in self.connection.execute(query.group_by(c.profile_id))}
+
+    def set_aside(self, records: Collection[Key]) -> list[Row]:
+        """What is wrong with these records of people."""
+        c = quarantined_records.c
+        names = [(service, table.name, key.record_id) for key in records for service, table in PEOPLE.items()
+                 if service == key.service]  # fmt: skip
+        return self.rows(quarantined_records, tuple_(c.service, c.table_name, c.service_record_id).in_(names))
+
+
+@contextmanager
+def read_published(settings: Settings, tenant_id: str) -> Iterator[Published]:
+    """The tenant's published tables, all read in one transaction that can write nothing.
+
+    Raises:
+        NothingPublishedError: no run has published this tenant.
+    """
+    engine = Warehouse(settings.warehouse_url or embedded(settings).url("crm")).engine()
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection:
+        if not inspect(connection).has_table(publications.name, schema=publications.schema):
+            raise NothingPublishedError("nothing has been published yet: crm-pipeline run")
+        of_profiles = publications.c.table_name == customer_profiles.name
+        hours = {row.tenant_id: row.as_of for row in connection.execute(select(publications).where(of_profiles))}
+        if tenant_id not in hours:
+            known = f"known are {', '.join(sorted(hours))}" if hours else "none has been published: crm-pipeline run"
+            raise NothingPublishedError(f"no such tenant: {tenant_id}; {known}")
+        yield Published(connection, tenant_id, hours[tenant_id])

@@ -1,0 +1,100 @@
+"""The pipeline's vocabulary in the words of a club manager: services, rules, stages, statuses, kinds of events.
+
+Only names and short phrases belong here; sentences about a person are made where the facts are found.
+"""
+
+from typing import Any, Final
+
+from crm_pipeline.explain.published import Key
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.vocabulary import (
+    ChurnBasis,
+    CountsAs,
+    CustomerStatus,
+    LifecycleStage,
+    LinkRule,
+    ProfileEventType,
+    ReviewKind,
+    Service,
+)
+
+SERVICES: Final = {
+    Service.SCL: "SCL",
+    Service.TEETIME: "TeeTime",
+    Service.MESSAGING: "Messaging",
+    Service.CRM: "CRM",
+}
+VALUES: Final = {"email": "email address", "phone_number": "phone number", "auth_user_id": "login account"}
+RULES: Final = {
+    LinkRule.ANCHOR: "the record the profile id stands for",
+    LinkRule.ALWAYS: "staff decided that they are one person",
+    LinkRule.AUTH_USER_ID: "same login account",
+    LinkRule.EMAIL_AND_PHONE: "same email address and phone number",
+    LinkRule.DUPLICATE_REGISTRATION: "registered twice: same email address, phone number and full name",
+    LinkRule.EMAIL: "same email address",
+    LinkRule.PHONE: "same phone number",
+}
+CANNOT_LINK: Final = {
+    "AUTH_USER_ID": "they have different login accounts",
+    "NEVER": "staff decided that they are two people",
+    "SAME_SERVICE": "two records of one service are two people",
+}
+COUNTED: Final = {
+    CountsAs.ROUND_PLAYED: ("round played", "rounds played"),
+    CountsAs.BOOKED: ("booking not played", "bookings not played"),
+    CountsAs.PLAYED_BOOKING: ("booking that was played", "bookings that were played"),
+    CountsAs.COMPETITION: ("competition", "competitions"),
+    CountsAs.HANDICAP_UPDATE: ("handicap update", "handicap updates"),
+    CountsAs.PAYMENT: ("payment", "payments"),
+    CountsAs.CLICK: ("click", "clicks"),
+    CountsAs.CAMPAIGN_RESPONSE: ("answer to a campaign", "answers to campaigns"),
+    CountsAs.OPEN: ("message opened", "messages opened"),
+}
+STAGES: Final = {
+    LifecycleStage.ADVOCATE: "a member or customer who brought somebody, within two years, who then paid or played",
+    LifecycleStage.MEMBER: "a running membership",
+    LifecycleStage.CHURNED: "no payment or round for over 365 days, or a membership that ended over 30 days ago"
+    " and none since",
+    LifecycleStage.CUSTOMER: "has paid or played, or a membership ended within 30 days",
+    LifecycleStage.PROSPECT: "clicked or answered a campaign within 180 days",
+    LifecycleStage.LEAD: "showed interest, but has not paid or played",
+    LifecycleStage.SUBSCRIBER: "none of the other stages",
+}
+BASES: Final = {
+    ChurnBasis.MEMBER: "the risk that the membership is not renewed within the next 12 months",
+    ChurnBasis.TRANSACTIONAL: "the risk of no further visit or payment within the next 12 months",
+    ChurnBasis.NO_SIGNAL: "neither a membership nor a visit to judge by",
+}
+STATUSES: Final = {
+    CustomerStatus.ACTIVE: "Active",
+    CustomerStatus.AT_RISK: "At risk",
+    CustomerStatus.INACTIVE: "Inactive",
+    CustomerStatus.CHURNED: "Churned",
+}
+LIFE: Final = {
+    ProfileEventType.CREATED: "was created",
+    ProfileEventType.MERGED: "became part of",
+    ProfileEventType.SPLIT: "was parted from",
+    ProfileEventType.RESURRECTED: "was a profile of its own again",
+    ProfileEventType.RETIRED: "was retired",
+}
+QUESTIONS: Final = {
+    ReviewKind.AMBIGUOUS: "To make them one person, add this to the CRM (with decision NEVER they stay apart for good)",
+    ReviewKind.CONFLICT: "If this match is wrong, add this to the CRM, which frees the others",
+    ReviewKind.SHARED: "To confirm that it is nobody's own, add this to the CRM",
+    ReviewKind.REJECTED_ALWAYS: "To settle it, put this in its place in the CRM, or withdraw what stands against it",
+    ReviewKind.NAMES_DIFFER: "To part them, add this to the CRM (with decision ALWAYS they are confirmed)",
+}
+
+
+def record_name(record: Key) -> str:
+    """`SCL member 11`."""
+    service = Service(record.service)
+    return f"{SERVICES[service]} {PEOPLE[service].name.lower()} {record.record_id}"
+
+
+def row_to_add(row: dict[str, Any]) -> str:
+    """A row that settles a question, as it is entered in the CRM: the table and its columns."""
+    table = "IdentityOverride" if "decision" in row else "SuppressedIdentifier"
+    columns = ("tenantId", "serviceA", "recordIdA", "serviceB", "recordIdB", "decision", "kind", "value")
+    return f"{table}: {', '.join(f'{column}={row[column]}' for column in columns if column in row)}"

@@ -1,0 +1,173 @@
+"""What another least confidence would do to a club: who would become one person or several, and what goes with them.
+
+Both answers come from the lake as it is, resolved with the club's own setting and with the other one, so nothing else
+can make a difference. Nothing is kept and nothing published; of people only profile ids are named.
+"""
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from duckdb import DuckDBPyConnection
+from rich.console import Console
+from rich.text import Text
+
+from crm_pipeline.assets.resolution import read_records, resolve_tenants
+from crm_pipeline.assets.step import Step
+from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.domain import timeline as timelines
+from crm_pipeline.domain.profiles import FOLDER
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.settings import Settings
+from crm_pipeline.tables import operations, teetime, timeline
+
+COMPARE: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+GOLDEN_RECORD: Final = (FOLDER / "golden_record.sql").read_text(encoding="utf-8")
+TOTALS: Final = """
+    select (select count(distinct profile_id) from present_identities) as profiles,
+        (select count(distinct profile_id) from other_identities) as other_profiles,
+        (select count(distinct before_id) from moves where merges or splits) as people_affected,
+        (select count(*) from opt_ins where would_be) as opt_ins_on,
+        (select count(*) from opt_ins where not would_be) as opt_ins_off,
+        (select coalesce(sum(abs(cents)), 0)::bigint from money) as cents_moved,
+        (select currency from tenants) as currency"""
+
+
+class NotKnownError(Exception):
+    """The club cannot be looked at; the message says why in one line."""
+
+
+class Change(NamedTuple):
+    """A profile and the several that would become it, or that it would become."""
+
+    profile_id: str
+    profile_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What would change.
+
+    Attributes:
+        people_affected: profiles of today that would gain or lose records.
+        opt_ins_on: flags of theirs that would turn true; `opt_ins_off`: false.
+        cents_moved: money, payments less refunds, that would be another profile's.
+        merges: the id that would live, and the ids of today that it would stand for.
+        splits: the id of today, and the ids it would fall into.
+    """
+
+    tenant_id: str
+    min_confidence: float
+    other_min_confidence: float
+    profiles: int
+    other_profiles: int
+    people_affected: int
+    opt_ins_on: int
+    opt_ins_off: int
+    cents_moved: int
+    currency: str
+    merges: list[Change]
+    splits: list[Change]
+
+    def as_document(self, limit: int) -> dict[str, Any]:
+        """As JSON has it: of merges and splits the number, and the first ones."""
+        document = asdict(self)
+        for kind, changes in (("merges", self.merges), ("splits", self.splits)):
+            document[kind] = {"count": len(changes), "first": [change._asdict() for change in changes[:limit]]}
+        return document
+
+
+def what_would_change(settings: Settings, tenant_id: str, min_confidence: float) -> Effect:
+    """Resolve the club as it is and with another least confidence, and compare.
+
+    Raises:
+        NotKnownError: the lake has no such club, or one that runs leave alone.
+    """
+    lake = lake_of(settings)
+    with closing(lake.connect()) as con:
+        this = Step(con, lake, _hour(con, lake, tenant_id), "what-if", [tenant_id])
+        present = _load(this, tenant_id)
+        _resolve(this, tenant_id, "present")
+        con.execute("update tenants set min_confidence = $other", {"other": min_confidence})
+        _resolve(this, tenant_id, "other")
+        con.execute(COMPARE)
+        merges, splits = ([Change(*row) for row in con.sql(f"from {kind}").fetchall()] for kind in ("merges", "splits"))
+        totals = dict(zip(con.sql(TOTALS).columns, con.sql(TOTALS).fetchall()[0], strict=True))
+        return Effect(tenant_id, present, min_confidence, **totals, merges=merges, splits=splits)
+
+
+def _hour(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime:
+    """The hour of the newest snapshots, by which rows are judged."""
+    snapshots = lake.current(con, operations.service_snapshots)
+    newest: datetime | None = con.sql(f"select max(extracted_at) from {snapshots}").fetchall()[0][0]
+    if newest is None:
+        raise NotKnownError(f"nothing is known of {tenant_id} yet: crm-pipeline run")
+    return newest
+
+
+def _load(this: Step, tenant_id: str) -> float:
+    """Read what resolutions, golden records and money are made from; return the club's own least confidence."""
+    usable, faulty = this.load_tenants()
+    if not usable:
+        known = [name for (name,) in this.con.sql("select distinct tenant_id from known_tenants order by 1").fetchall()]
+        if tenant_id in faulty:
+            raise NotKnownError(f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}")
+        if tenant_id in known:
+            raise NotKnownError(f"{tenant_id} is closed and no longer resolved")
+        raise NotKnownError(f"no such tenant: {tenant_id}; known are {', '.join(filter(None, known))}")
+    this.load_everything()
+    read_records(this)
+    this.lake.log(this.con, teetime.booking)
+    this.lake.current(this.con, timeline.customer_timeline, tenants=[tenant_id])
+    this.con.execute(timelines.STAGE_CHANGES)
+    return usable[0].min_confidence
+
+
+def _resolve(this: Step, tenant_id: str, name: str) -> None:
+    """Create temp tables <name>_identities, <name>_profiles and <name>_money."""
+    resolve_tenants(this, [tenant_id])
+    this.con.execute("create or replace temp view customer_identities as from found_identities")
+    this.con.execute("create or replace temp view profile_ids as from found_ids")
+    this.con.execute(timelines.PROFILE_TARGETS)
+    this.con.execute(f"create or replace temp table {name}_identities as from found_identities")
+    this.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD}")
+    this.con.execute(f"""
+        create or replace temp table {name}_money as
+        select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")
+
+
+def print_effect(console: Console, effect: Effect, limit: int) -> None:
+    """Print the effect for people; only ids, never names."""
+    now, other = f"{effect.min_confidence:g}", f"{effect.other_min_confidence:g}"
+    if not (effect.merges or effect.splits):
+        _line(console, f"At {other} instead of {now}, nothing would change for {effect.tenant_id}.")
+        return
+    _line(console, f"{effect.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n")
+    for number, words in (
+        (f"{effect.profiles:,} → {effect.other_profiles:,}", "profiles"),
+        (f"{effect.people_affected:,}", "people of today would gain or lose records"),
+        (f"{len(effect.merges):,}", "profiles would stand for several of today's"),
+        (f"{len(effect.splits):,}", "profiles of today would fall apart"),
+        (f"{effect.opt_ins_off:,}", "opt-ins would be lost"),
+        (f"{effect.opt_ins_on:,}", "opt-ins would be gained"),
+        (f"{effect.currency} {effect.cents_moved / 100:,.2f}", "would move to another profile"),
+    ):
+        _line(console, f"  {number:>16}  {words}")
+    _list(console, "Would become one:", effect.merges, " ← ", limit)
+    _list(console, "Would fall apart:", effect.splits, " → ", limit)
+
+
+def _list(console: Console, title: str, changes: list[Change], arrow: str, limit: int) -> None:
+    if not changes:
+        return
+    _line(console, f"\n{title}")
+    for change in changes[:limit]:
+        _line(console, f"  {change.profile_id}{arrow}{', '.join(change.profile_ids)}")
+    if len(changes) > limit:
+        _line(console, f"  and {len(changes) - limit:,} more")
+
+
+def _line(console: Console, words: str) -> None:
+    console.print(Text(words), soft_wrap=True)
