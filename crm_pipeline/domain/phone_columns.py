@@ -1,129 +1,201 @@
-"""Phone numbers settled in whole columns: the few patterns that nearly every spelling falls under.
+"""Phone numbers read in whole columns: digits as dialled, in one pass per decision for all numbering plans together.
 
-Belongs here: what a handful of passes over a column can prove. Does not belong here: any number that leaves a doubt,
-which `phones.py` reads on its own; to leave one open is never wrong.
+Belongs here: the decisions `phonenumbers` takes on a string of digits. Does not belong here: what stands between the
+digits (`phones.py`), the facts of each region (`numbering_plans.py`), and which numbers are valid (`valid_phones.py`).
+
+A pattern costs a column no more when it holds the alternatives of every plan, each behind the name of its plan, so the
+digits carry that name before them. All of it must be verified against `phonenumbers` again with every new release.
 """
 
-import re
-from collections.abc import Iterator
-from functools import reduce
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from phonenumbers import SUPPORTED_REGIONS
 
-from crm_pipeline.domain.numbering_plans import (
-    NEVER,
-    Kind,
-    NumberingPlan,
-    Region,
-    calling_code_of,
-    plan_of_code,
-    plan_of_region,
-)
+from crm_pipeline.domain.numbering_plans import NumberingPlan, calling_code_of, plan_of_code, plan_of_region
+from crm_pipeline.domain.valid_phones import TOO_LONG, are_valid, either, match
 
-LONGEST_SPELLING: Final = 250
-PLAIN: Final = re.compile(r"\+?[0-9]{3,}")
-# phonenumbers drops "x", "~" and the katakana dash too, but they may begin an extension or end the number.
-_ASCII_PUNCTUATION: Final = b" ()./[]-"
-PUNCTUATION: Final = _ASCII_PUNCTUATION.decode() + "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-# Fewer numbers than this are read one by one in the time it takes to compile their patterns for a column.
-_WORTH_A_COLUMN: Final = 300
+_Rows = npt.NDArray[np.int64]
+_Flags = npt.NDArray[np.bool_]
+_NAME: Final = 3
+_LONGEST_CODE: Final = 3
 
 
-def without_punctuation(values: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
-    """The spellings, the plain ones reduced to digits and plus, and which ones those are."""
-    dialled = _without_bytes(values, _ASCII_PUNCTUATION)
-    is_short = pc.less_equal(pc.binary_length(values), LONGEST_SPELLING)
-    is_plain = pc.and_(is_short, pc.match_substring_regex(dialled, f"^(?:{PLAIN.pattern})$"))
-    return pc.if_else(is_plain, dialled, values), is_plain
+class _Dialled(NamedTuple):
+    """Digits to be read.
+
+    Attributes:
+        plans: the plans that read them.
+        row: where in the column they come from, (n,).
+        plan: which of `plans` reads them, (n,).
+        text: the name of that plan and the digits, (n,).
+    """
+
+    plans: list[NumberingPlan]
+    row: _Rows
+    plan: _Rows
+    text: pa.StringArray
+
+    @property
+    def digits(self) -> pa.StringArray:
+        return _slice(self.text, _NAME)
+
+    @property
+    def length(self) -> _Rows:
+        length: _Rows = np.minimum(pc.binary_length(self.text).to_numpy() - _NAME, TOO_LONG)
+        return length
+
+    def take(self, some: _Rows | _Flags) -> "_Dialled":
+        at = np.flatnonzero(some) if some.dtype == bool else some
+        return _Dialled(self.plans, self.row[at], self.plan[at], self.text.take(pa.array(at)))
+
+    def are(self, of_length: Callable[[NumberingPlan, int], bool]) -> _Flags:
+        """Whether something holds for the plan and the number of digits."""
+        table = np.array([[of_length(plan, length) for length in range(TOO_LONG + 1)] for plan in self.plans], bool)
+        flags: _Flags = table.reshape(-1, TOO_LONG + 1)[self.plan, self.length]
+        return flags
+
+    def are_general(self) -> _Flags:
+        return match(self.text, self.beginning(lambda plan: plan.general) + "$")
+
+    def beginning(self, part: Callable[[NumberingPlan], str]) -> str:
+        """The pattern of a part of the plan at the beginning of the digits; without that part it never matches."""
+        return either(f"{plan.name}(?:{part(plan)})" for plan in self.plans if part(plan))
 
 
-def _without_bytes(values: pa.StringArray, unwanted: bytes) -> pa.StringArray:
-    """The spellings without some ASCII characters, null as empty: half the time of a pattern."""
-    _, ends, text = values.buffers()
-    if text is None:
-        return pc.fill_null(values, "")
-    characters = np.frombuffer(text, np.uint8)
-    wanted = ~np.isin(np.arange(256), list(unwanted))[characters]
-    moved = np.zeros(len(characters) + 1, np.int32)
-    np.cumsum(wanted, out=moved[1:])
-    ends = moved[np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]]
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(characters[wanted]))
+def numbers_in_columns(dialled: pa.StringArray, regions: pa.StringArray) -> tuple[_Rows, pa.StringArray]:
+    """Rows, and the valid numbers they hold in E.164, null where they hold none.
+
+    Rows are left out where nothing is dialled, or no plan is known to read it by.
+
+    Args:
+        dialled: digits and the plus before them; null where there is nothing to read.
+        regions: as many: where each is dialled.
+    """
+    has_plus = pc.starts_with(dialled, "+").fill_null(False)
+    within = pc.if_else(pc.or_(has_plus, dialled.is_null()), None, regions)
+    plans, row, plan = _planned(within, plan_of_region)
+    national = _named(plans, row, plan, dialled.take(pa.array(row)))
+    is_abroad, digits_abroad = _dialled_abroad(national)
+    has_own_code, without_code = _without_own_code(national, is_abroad)
+    with_plus = np.flatnonzero(has_plus)
+    rows = np.concatenate([with_plus, national.row[is_abroad]])
+    digits = pa.concat_arrays([_slice(dialled.take(pa.array(with_plus)), 1), digits_abroad])
+    read = _together([national.take(~is_abroad & ~has_own_code), without_code, _behind_a_code(rows, digits)])
+    return read.row, _e164(read)
 
 
-def numbers_in_columns(
-    dialled: pa.StringArray, is_plain: pa.BooleanArray, regions: pa.StringArray
-) -> Iterator[tuple[npt.NDArray[np.int64], pa.StringArray]]:
-    """Row numbers, and the valid numbers they hold, wherever one pass over a column leaves no doubt."""
-    states_code = pc.starts_with(dialled, "+")
-    is_readable = pc.and_(is_plain, pc.or_(states_code, pc.is_in(regions, value_set=pa.array(SUPPORTED_REGIONS))))
-    read_by = pc.if_else(states_code, pc.utf8_slice_codeunits(dialled, 0, 4), regions)
-    for plan, rows in _groups(pc.if_else(is_readable, read_by, None)):
-        if len(rows) >= _WORTH_A_COLUMN:
-            numbers = _settle(dialled.take(rows), plan)
-            yield rows[numbers.is_valid().to_numpy(zero_copy_only=False)], numbers.drop_null()
-
-
-def _groups(heads: pa.StringArray) -> Iterator[tuple[NumberingPlan, npt.NDArray[np.int64]]]:
-    """The rows that each plan reads, by a head such as `+442`, where they state a country code, or `GB`."""
+def _planned(
+    heads: pa.StringArray, plan_of: Callable[[str], NumberingPlan | None]
+) -> tuple[list[NumberingPlan], _Rows, _Rows]:
+    """The plans that the heads lead to, the rows that have one, a plan at a time, and which one that is."""
     encoded = heads.dictionary_encode()
-    plan_of_head = [_plan_of(head) for head in encoded.dictionary.to_pylist()]
-    plans = list(dict.fromkeys(plan for plan in plan_of_head if plan))
-    number_of = np.array([plans.index(plan) if plan else -1 for plan in plan_of_head] + [-1])
-    numbers = number_of[encoded.indices.fill_null(len(plan_of_head)).to_numpy()]
-    by_plan = np.argsort(numbers, kind="stable")
-    ends = np.searchsorted(numbers[by_plan], np.arange(-1, len(plans)), side="right")
-    return ((plan, by_plan[start:end]) for plan, start, end in zip(plans, ends[:-1], ends[1:], strict=True))
+    found = [plan_of(head) for head in encoded.dictionary.to_pylist()]
+    plans = list(dict.fromkeys(plan for plan in found if plan))
+    number = np.array([plans.index(plan) if plan else -1 for plan in found] + [-1], np.int16)
+    plan = number[encoded.indices.fill_null(len(found)).to_numpy()]
+    rows = np.argsort(plan, kind="stable")[np.count_nonzero(plan < 0) :]
+    return plans, rows, plan[rows]
 
 
-def _plan_of(head: str) -> NumberingPlan | None:
-    if not head.startswith("+"):
-        return plan_of_region(head)
-    code = calling_code_of(head[1:])
-    return plan_of_code(code) if code else None
+def _named(plans: list[NumberingPlan], row: _Rows, plan: _Rows, digits: pa.StringArray) -> _Dialled:
+    names = pa.array([plan.name for plan in plans], pa.string())
+    return _Dialled(plans, row, plan, pc.binary_join_element_wise(names.take(pa.array(plan)), digits, ""))
 
 
-def _settle(dialled: pa.StringArray, plan: NumberingPlan) -> pa.StringArray:
-    """The valid numbers among those one plan reads, null where the plainest reading might not be the right one."""
-    code = f"+{plan.calling_code}"
-    digits = pc.if_else(pc.starts_with(dialled, code), pc.utf8_slice_codeunits(dialled, len(code)), dialled)
-    from_abroad = [plan.calling_code, plan.international_prefix.pattern]
-    sure = pc.invert(_begin(dialled, "|".join(prefix for prefix in from_abroad if prefix != NEVER)))
-    if plan.trunk_rewrite:
-        kept = _without(digits, plan.trunk_prefix, keep=True)
-        sure = pc.and_(sure, pc.equal(_without(digits, plan.trunk_prefix), kept))
-    digits = _without(digits, plan.trunk_prefix)
-    lengths = pc.binary_length(digits)
-    sure = pc.and_(sure, pc.is_in(lengths, value_set=pa.array(plan.lengths, pa.int32())))
-    general = _are_of(plan.region.general, digits, lengths)
-    valid = reduce(pc.or_, (_are_valid_in(region, digits, lengths) for region in (plan.region, *plan.siblings)))
-    return pc.if_else(pc.and_(pc.and_(sure, general), valid), pc.binary_join_element_wise(code, digits, ""), None)
+def _together(parts: Sequence[_Dialled]) -> _Dialled:
+    plans = list(dict.fromkeys(plan for part in parts for plan in part.plans))
+    plan = [np.array([plans.index(plan) for plan in part.plans], np.int16)[part.plan] for part in parts]
+    rows, texts = (np.concatenate([part.row for part in parts]), pa.concat_arrays([part.text for part in parts]))
+    return _Dialled(plans, rows, np.concatenate(plan), texts)
 
 
-def _are_valid_in(region: Region, digits: pa.StringArray, lengths: pa.Int32Array) -> pa.BooleanArray:
-    """Whether the digits are surely a mobile or fixed-line number, of this region or of one asked before it."""
-    sure = reduce(pc.or_, (_are_of(kind, digits, lengths) for kind in region.personal), pa.scalar(False))
-    sure = pc.and_(sure, _are_of(region.general, digits, lengths))
-    if region.leading:
-        sure = pc.and_(sure, _begin(digits, region.leading))
-    return pc.and_(sure, pc.invert(_begin(digits, region.decided_before))) if region.decided_before else sure
+def _dialled_abroad(national: _Dialled) -> tuple[_Flags, pa.StringArray]:
+    """Which digits begin with an international prefix, and what comes after it."""
+    prefix = national.beginning(lambda plan: plan.international_prefix)
+    is_abroad = match(national.text, prefix)
+    after = pc.replace_substring_regex(national.text.filter(pa.array(is_abroad)), prefix, "")
+    # No country code begins with 0, so there the prefix is taken for a part of the number.
+    begins_with_0 = pc.starts_with(after, "0")
+    is_abroad[is_abroad] = pc.invert(begins_with_0)
+    return is_abroad, after.filter(pc.invert(begins_with_0))
 
 
-def _are_of(kind: Kind, digits: pa.StringArray, lengths: pa.Int32Array) -> pa.BooleanArray:
-    possible = pc.is_in(lengths, value_set=pa.array(kind.lengths, pa.int32()))
-    return pc.and_(possible, pc.match_substring_regex(digits, f"^(?:{kind.pattern})$"))
+def _behind_a_code(rows: _Rows, digits: pa.StringArray) -> _Dialled:
+    """The digits after a country code, for the main region behind it to read; those without a code left out."""
+
+    def plan_of(head: str) -> NumberingPlan | None:
+        code = calling_code_of(head)
+        return plan_of_code(code) if code else None
+
+    plans, at, plan = _planned(_slice(digits, 0, _LONGEST_CODE), plan_of)
+    codes = either(each.calling_code for each in plans)
+    return _named(plans, rows[at], plan, pc.replace_substring_regex(digits.take(pa.array(at)), codes, ""))
 
 
-def _begin(digits: pa.StringArray, pattern: str) -> pa.BooleanArray:
-    return pc.match_substring_regex(digits, f"^(?:{pattern})")
+def _without_own_code(national: _Dialled, is_abroad: _Flags) -> tuple[_Flags, _Dialled]:
+    """Which digits make sense only without the country code of their region before them, and what they are then."""
+    code = national.beginning(lambda plan: plan.calling_code)
+    has_code = np.flatnonzero(match(national.text, code) & ~is_abroad)
+    some = national.take(has_code)
+    rest = _without_trunk_prefix(
+        _named(some.plans, some.row, some.plan, pc.replace_substring_regex(some.text, code, ""))
+    )
+    is_better = rest.are_general() & ~some.are_general() | some.are(NumberingPlan.is_too_long)
+    has_own_code, rest = np.zeros(len(is_abroad), bool), rest.take(is_better)
+    has_own_code[has_code[is_better]] = True
+    return has_own_code, _named(
+        [plan_of_code(each.calling_code) for each in rest.plans], rest.row, rest.plan, rest.digits
+    )
 
 
-def _without(digits: pa.StringArray, prefix: re.Pattern[str], *, keep: bool = False) -> pa.StringArray:
-    """The digits after a prefix, with `keep` after what the last group of the prefix took."""
-    if prefix.pattern == NEVER:
+def _e164(dialled: _Dialled) -> pa.StringArray:
+    """The numbers that the digits, without country code, stand for, null where they are not valid."""
+    number = _without_trunk_prefix(dialled)
+    is_misread = number.are(NumberingPlan.is_too_short)
+    as_dialled = dialled.text.filter(pa.array(is_misread))
+    number = number._replace(text=pc.replace_with_mask(number.text, pa.array(is_misread), as_dialled))
+    codes = sorted({plan.calling_code for plan in number.plans})
+    code = np.array([codes.index(plan.calling_code) for plan in number.plans], np.int16)[number.plan]
+    digits = number.digits
+    valid = are_valid(codes, code, digits, number.length)
+    prefix = pa.array([f"+{code}" for code in codes], pa.string()).take(pa.array(code, mask=~valid))
+    return pc.binary_join_element_wise(prefix, digits, "")
+
+
+def _without_trunk_prefix(dialled: _Dialled) -> _Dialled:
+    """The digits after 0, or whatever else is dialled before a number within the region."""
+    prefix = dialled.beginning(lambda plan: plan.trunk_prefix)
+    has_prefix = match(dialled.text, prefix)
+    some = dialled.take(has_prefix)
+    digits = pc.replace_substring_regex(some.text, prefix, "")
+    for number, plan in enumerate(some.plans):
+        if plan.trunk_rewrite:
+            digits = _rewritten(plan, some, some.plan == number, digits)
+    rest = _named(some.plans, some.row, some.plan, digits)
+    is_better = rest.are_general()
+    is_better[~is_better] = ~some.take(~is_better).are_general()
+    has_prefix[has_prefix] = is_better
+    texts = pc.replace_with_mask(dialled.text, pa.array(has_prefix), rest.text.filter(pa.array(is_better)))
+    return dialled._replace(text=texts)
+
+
+def _rewritten(plan: NumberingPlan, some: _Dialled, is_of_plan: _Flags, digits: pa.StringArray) -> pa.StringArray:
+    """`digits`, where they are of a plan and the last group of its trunk prefix took part in the match rewritten."""
+    if not (plan.trunk_rewrite and is_of_plan.any()):
         return digits
-    return pc.replace_substring_regex(digits, f"^(?:{prefix.pattern})", rf"\{prefix.groups}" if keep else "")
+    rewrite, group = plan.trunk_rewrite
+    prefix, mine = f"^(?:{plan.trunk_prefix})", some.take(is_of_plan).digits
+    took_part = pc.invert(pc.starts_with(pc.replace_substring_regex(mine, prefix, rf"\{group}|"), "|"))
+    rewritten = pc.replace_substring_regex(mine.filter(took_part), prefix, rewrite)
+    is_rewritten = is_of_plan.copy()
+    is_rewritten[is_of_plan] = took_part
+    return pc.replace_with_mask(digits, pa.array(is_rewritten), rewritten)
+
+
+def _slice(texts: pa.StringArray, start: int, stop: int = 2**10) -> pa.StringArray:
+    """A part of each text; all of them are ASCII, so bytes are characters."""
+    return pc.binary_slice(texts.cast(pa.binary()), start, stop).cast(pa.string())

@@ -1,11 +1,10 @@
 """Phone numbers in their normal form: E.164, national numbers read in the tenant's country.
 
-Belongs here: what a spelling stands for, one by one and by any means. Does not belong here: the short cut for whole
-columns (`phone_columns.py`), how a region dials (`numbering_plans.py`), and the other keys (`contacts.py`).
+Belongs here: what a spelling stands for, and which characters between its digits mean nothing. Does not belong here:
+the digits (`phone_columns.py`), how a region dials (`numbering_plans.py`), and the other keys (`contacts.py`).
 
-`phonenumbers` is the authority and `normalise_phone` asks it, but it is slow. `normalise_phones` gives the same answers
-by the cheapest means that can prove them: whole columns for what nearly everybody writes; our own reading, number by
-number, of any spelling of digits, punctuation and a leading plus; `phonenumbers` for what is left.
+`phonenumbers` is the authority and `normalise_phone` asks it, but it is slow. `normalise_phones` gives the same
+answers: it reads digits, punctuation and a leading plus in whole columns, and asks `phonenumbers` about what is left.
 """
 
 import re
@@ -17,18 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.contacts import one_array
-from crm_pipeline.domain.numbering_plans import calling_code_of, read_international, read_national
-from crm_pipeline.domain.phone_columns import (
-    LONGEST_SPELLING,
-    PLAIN,
-    PUNCTUATION,
-    numbers_in_columns,
-    without_punctuation,
-)
+from crm_pipeline.domain.phone_columns import numbers_in_columns
 
+_LONGEST_SPELLING: Final = 250
+_PLAIN: Final = re.compile(r"\+?[0-9]{3,}")
+# phonenumbers drops "x", "~" and the katakana dash too, but they may begin an extension or end the number.
+_ASCII_PUNCTUATION: Final = b" ()./[]-"
+_PUNCTUATION: Final = _ASCII_PUNCTUATION.decode() + "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+_IS_PUNCTUATION: Final = np.isin(np.arange(256), list(_ASCII_PUNCTUATION))
 _FULL_WIDTH: Final = {ord("0") + digit + 0xFEE0: str(digit) for digit in range(10)}
 _EXTENSION: Final = re.compile(r"(?<=[0-9]) *(?:ext\.?|x) ?[0-9]{1,9}\Z", re.IGNORECASE)
-_AS_DIALLED: Final = dict.fromkeys(map(ord, PUNCTUATION)) | _FULL_WIDTH | {0xFF0B: "+"}
+_AS_DIALLED: Final = dict.fromkeys(map(ord, _PUNCTUATION)) | _FULL_WIDTH | {0xFF0B: "+"}
 
 
 def normalise_phone(value: str, region: str | None) -> str | None:
@@ -61,43 +59,49 @@ def normalise_phones(
     if len(values) != len(regions):
         raise ValueError(f"{len(values)} phone numbers but {len(regions)} regions: give each number its region")
     values, regions = one_array(values), one_array(regions)
-    spelled, is_plain = without_punctuation(values)
-    settled = list(numbers_in_columns(spelled, is_plain, regions))
-    left = np.ones(len(values), dtype=bool)
-    for rows, _ in settled:
-        left[rows] = False
-    rows = np.flatnonzero(left)
-    settled.append((rows, _one_by_one(spelled.take(rows), regions.take(rows))))
-    place = np.argsort(np.concatenate([rows for rows, _ in settled]))
-    return pa.concat_arrays([numbers for _, numbers in settled]).take(place)
+    rows, numbers = numbers_in_columns(_as_dialled(values), regions)
+    is_left = values.is_valid().to_numpy(zero_copy_only=False).copy()
+    is_left[rows] = False
+    left = pa.array(np.flatnonzero(is_left))
+    place = np.full(len(values), -1)
+    place[np.concatenate([rows, left])] = np.arange(len(rows) + len(left))
+    found = pa.concat_arrays([numbers, _one_by_one(values.take(left), regions.take(left))])
+    return found.take(pa.array(place, mask=place < 0))
 
 
 def _one_by_one(values: pa.StringArray, regions: pa.StringArray) -> pa.StringArray:
-    """Each distinct pair of spelling and region, read once."""
-    spelled, read_in = values.dictionary_encode(), regions.dictionary_encode("encode")
-    in_all = len(read_in.dictionary)
-    pairs = pc.add(pc.multiply(spelled.indices.cast(pa.int64()), in_all), read_in.indices).dictionary_encode()
-    spelled_at, read_in_at = divmod(pairs.dictionary.to_numpy(), in_all)
-    distinct_values = spelled.dictionary.take(spelled_at).to_pylist()
-    distinct_regions = read_in.dictionary.take(read_in_at).to_pylist()
-    return pa.array(map(_normalise, distinct_values, distinct_regions), pa.string()).take(pairs.indices)
+    """Each distinct pair of spelling and region, read once, and a region at a time: its patterns are compiled then."""
+    pairs = list(zip(values.to_pylist(), regions.to_pylist(), strict=True))
+    in_order = sorted(set(pairs), key=lambda pair: pair[1] or "")
+    numbers = {pair: normalise_phone(*pair) for pair in in_order}
+    return pa.array([numbers[pair] for pair in pairs], pa.string())
 
 
-def _normalise(value: str, region: str | None) -> str | None:
-    dialled = _dialled(value)
-    if dialled is None:
-        return normalise_phone(value, region)
-    if dialled[0] != "+":
-        return read_national(dialled, region)
-    # phonenumbers gives a plus before anything but a country code a second chance, with rules of its own.
-    return read_international(dialled[1:]) if calling_code_of(dialled[1:]) else normalise_phone(value, region)
+def _as_dialled(values: pa.StringArray) -> pa.StringArray:
+    """The digits of plain spellings and the plus before them, null where other characters may mean something."""
+    dialled = _without_ascii_punctuation(values)
+    is_short = pc.less_equal(pc.binary_length(values), _LONGEST_SPELLING)
+    is_plain = pc.and_(is_short, pc.match_substring_regex(dialled, f"^(?:{_PLAIN.pattern})$")).fill_null(False)
+    rest = values.filter(pc.invert(is_plain)).dictionary_encode()
+    others = pa.array([value and _dialled(value) for value in rest.dictionary.to_pylist()], pa.string())
+    return pc.replace_with_mask(dialled, pc.invert(is_plain), others.take(rest.indices))
+
+
+def _without_ascii_punctuation(values: pa.StringArray) -> pa.StringArray:
+    """The spellings without it, null as empty: a third of the time of a pattern."""
+    _, ends, text = values.buffers()
+    if text is None:
+        return pc.fill_null(values, "")
+    unwanted = np.flatnonzero(_IS_PUNCTUATION[np.frombuffer(text, np.uint8)])
+    ends = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]
+    moved = ends - np.searchsorted(unwanted, ends).astype(np.int32)
+    kept = text.to_pybytes().translate(None, _ASCII_PUNCTUATION)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(moved), pa.py_buffer(kept))
 
 
 def _dialled(value: str) -> str | None:
-    """The digits of a plain spelling and the plus before them, None where other characters may mean something."""
-    if len(value) > LONGEST_SPELLING:
+    """`_as_dialled` for one spelling."""
+    if len(value) > _LONGEST_SPELLING:
         return None
-    if PLAIN.fullmatch(value):
-        return value
     dialled = _EXTENSION.sub("", value).translate(_AS_DIALLED)
-    return dialled if PLAIN.fullmatch(dialled) else None
+    return dialled if _PLAIN.fullmatch(dialled) else None
