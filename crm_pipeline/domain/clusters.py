@@ -119,11 +119,15 @@ def _varied(code: npt.NDArray[np.integer], group: Longs, groups: int) -> Flags:
 
 def registrations(nodes: Nodes, usable: dict[str, Usable], some: npt.NDArray[np.integer]) -> Longs:
     """For some nodes a number for email, phone and full name together, -1 unless all are there and evidence."""
-    parts = [usable[kind].code[some] for kind in (evidence.EMAIL, evidence.PHONE)]
-    parts += [nodes.codes[column][some] for column in ("first_name", "last_name")]
-    columns = np.stack(parts, axis=1)
-    _, number = np.unique(columns, axis=0, return_inverse=True)
-    return np.where((columns >= 0).all(axis=1), number, -1).astype(np.int64)
+    columns = [usable[kind].code[some] for kind in (evidence.EMAIL, evidence.PHONE)]
+    columns += [nodes.codes[column][some] for column in ("first_name", "last_name")]
+    complete = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
+    number = np.zeros(len(complete), np.int64)
+    for column in columns:
+        _, number = np.unique((number << 32) | column[complete], return_inverse=True)
+    result = np.full(len(some), -1, np.int64)
+    result[complete] = number
+    return result
 
 
 def _separate(

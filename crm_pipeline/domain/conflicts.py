@@ -20,7 +20,7 @@ DECIDED_LEVEL: Final = 0
 LEVELS: Final = range(5)
 """1.01 (ALWAYS), 1.00, 0.99, 0.95 and 0.85."""
 
-Edges = dict[tuple[int, int], list[int]]
+Edges = dict[tuple[int, int], tuple[int, ...]]
 
 
 class Witness(NamedTuple):
@@ -55,21 +55,22 @@ def separate(contest: Contest) -> Verdict:
 class _Judge:
     """The state of the clusters while the levels go by; a cluster is known by its first record.
 
-    Its records never contradict each other, so it has at most one auth_user_id. Only joined clusters have a list of
-    records: hundreds of thousands of lists would keep the garbage collector busier than the algorithm.
+    Its records never contradict each other, so it has at most one auth_user_id. Only joined clusters list
+    their records, and tuples hold numbers: hundreds of thousands of lists would keep the garbage collector busier than
+    the algorithm.
     """
 
     def __init__(self, contest: Contest) -> None:
         self.contest = contest
         self.cluster = list(range(len(contest.service)))
-        self.joined: dict[int, list[int]] = {}
+        self.joined: dict[int, tuple[int, ...]] = {}
         self.auth = contest.auth.copy()
         self.services = [1 << service for service in contest.service]
         self.refused: list[int] = []
         self.refusals: list[Refusal] = []
 
     def verdict(self) -> Verdict:
-        by_level: defaultdict[int, list[int]] = defaultdict(list)
+        by_level: list[list[int]] = [[] for _ in LEVELS]
         for pair, level in enumerate(self.contest.level):
             by_level[level].append(pair)
         for level in LEVELS:
@@ -92,12 +93,12 @@ class _Judge:
             one, other = cluster[first[pair]], cluster[second[pair]]
             edge = (one, other) if one < other else (other, one)
             if edge in edges:
-                edges[edge].append(pair)
+                edges[edge] += (pair,)
             elif one != other and edge not in conflicting:
-                if self.conflict(*edge):
+                if self.may_conflict(one, other) and self.conflict(*edge):
                     conflicting.add(edge)
                 else:
-                    edges[edge] = [pair]
+                    edges[edge] = (pair,)
         return edges
 
     def without_rivals(self, edges: Edges) -> Edges:
@@ -135,14 +136,15 @@ class _Judge:
     def merge(self, one: int, other: int) -> None:
         if one == other:
             return
-        first, last = min(one, other), max(one, other)
+        first, last = (one, other) if one < other else (other, one)
         self.auth[first] = max(self.auth[one], self.auth[other])
         self.services[first] |= self.services[last]
-        for record in self.records(last):
+        moved = self.joined.pop(last, (last,))
+        for record in moved:
             self.cluster[record] = first
-        self.joined[first] = sorted((*self.records(first), *self.joined.pop(last, (last,))))
+        self.joined[first] = tuple(sorted((*self.records(first), *moved)))
 
-    def report(self, kind: ReviewKind, pairs: list[int], witness: Witness) -> None:
+    def report(self, kind: ReviewKind, pairs: Iterable[int], witness: Witness) -> None:
         """One question per pair of clusters, about their first pair of records that is evidence at all."""
         pair = next((pair for pair in pairs if self.contest.links[pair]), None)
         if pair is not None:
@@ -160,10 +162,14 @@ class _Judge:
         records = sorted(record for cluster in clusters for record in self.records(cluster))
         return self.first_conflict((before, record) for at, record in enumerate(records) for before in records[:at])
 
+    def may_conflict(self, one: int, other: int) -> bool:
+        """Whether two clusters share a service or differ by auth_user_id, or there is a NEVER at all."""
+        different_auth = self.auth[one] >= 0 <= self.auth[other] != self.auth[one]
+        return different_auth or self.services[one] & self.services[other] != 0 or bool(self.contest.never)
+
     def conflict(self, one: int, other: int) -> Witness | None:
         """The first cannot-link pair between two clusters."""
-        different_auth = self.auth[one] >= 0 <= self.auth[other] != self.auth[one]
-        if not (different_auth or self.services[one] & self.services[other] or self.contest.never):
+        if not self.may_conflict(one, other):
             return None
         return self.first_conflict((first, second) for first in self.records(one) for second in self.records(other))
 

@@ -73,8 +73,10 @@ def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
 
 
 def _suppressed(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Longs:
-    tenant = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids)
-    code = pc.index_in(as_text(suppressed, "value"), values)
+    tenant, listed = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids), as_text(suppressed, "value")
+    # The values are many and the suppressed ones few, so it is these that are looked up in.
+    carried = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
+    code = pa.array(carried).take(pc.index_in(listed, values.take(pa.array(carried))))
     known = pc.and_(tenant.is_valid(), code.is_valid())
     return np.unique(_value(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
 

@@ -105,17 +105,21 @@ def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
     ids = assign_profile_ids(con, nodes, clusters, inputs.previous_ids, inputs.previous_identities)
     links = grow_links(clusters.of, ids.anchor, clusters.evidence)
     findings = Findings(usable, decisions, clusters, links)
+    reviews = identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of)
+    keys = nodes.keys()
+    shared_values = _shared_values(keys, usable)
+    del findings, usable
     return Resolution(
-        _customer_identities(nodes, ids, ids.holder[clusters.of], links),
+        _customer_identities(keys, nodes, ids, ids.holder[clusters.of], links),
         profile_ids_rows(nodes, ids),
         profile_events(con, nodes, clusters, ids, inputs.previous_identities, Run(inputs.as_of, inputs.run_id)),
-        identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of),
-        _shared_values(nodes, usable),
+        reviews,
+        shared_values,
     )
 
 
-def _customer_identities(nodes: Nodes, ids: ProfileIds, holder: Ints, links: Links) -> pa.Table:
-    keys, linked_to = nodes.keys(), nodes.keys(links.to)
+def _customer_identities(keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: Ints, links: Links) -> pa.Table:
+    linked_to = nodes.names(links.to)
     rules = pa.array([str(rule) for rule in RULES])
     return pa.table(
         {
@@ -132,10 +136,10 @@ def _customer_identities(nodes: Nodes, ids: ProfileIds, holder: Ints, links: Lin
     )
 
 
-def _shared_values(nodes: Nodes, usable: dict[str, Usable]) -> pa.Table:
-    table = nodes.keys()
+def _shared_values(keys: pa.Table, usable: dict[str, Usable]) -> pa.Table:
+    table = keys
     for kind, column in ((EMAIL, "email_is_shared"), (PHONE, "phone_is_shared")):
-        is_shared = np.zeros(nodes.size, bool)
+        is_shared = np.zeros(len(keys), bool)
         is_shared[usable[kind].shared.node] = True
         table = table.append_column(column, pa.array(is_shared))
     return table

@@ -8,7 +8,11 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-_CHECK_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+CHECKS: Final = [
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("identities_check.sql", "identities_check_ids.sql")
+]
+"""What must not be, of links and profiles and of profile ids: queries of violation, tenant and subject."""
 
 
 class Violation(NamedTuple):
@@ -20,9 +24,9 @@ class Violation(NamedTuple):
 
 
 def violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
-    """Every fault in the relations `customer_identities` and `profile_ids` of `con`.
+    """Every fault in relations `customer_identities`, `identity_reviews`, `profile_ids` and `profile_events`.
 
-    They are held against the relations `records`, `tenants`, `suppressed` and `overrides`, with the columns of
-    `identities.Inputs`. All of them must be about the same tenants.
+    They are as declared, the events those of all runs, and are held against the relations `records`, `tenants`,
+    `suppressed` and `overrides`, with the columns of `identities.Inputs`. All of them must be about the same tenants.
     """
-    return [Violation(*row) for row in con.sql(_CHECK_SQL).fetchall()]
+    return [Violation(*row) for check in CHECKS for row in con.sql(check).fetchall()]

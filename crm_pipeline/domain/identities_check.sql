@@ -1,6 +1,6 @@
--- Everything that must not be in a resolution, found from the records alone: (violation, tenant_id, subject) per fault.
--- Reads: records, tenants, suppressed and overrides as identity resolution was given them, and the customer_identities
--- and profile_ids it left. Shares no code with it.
+-- Every link and profile that must not be, and every one missing, found from the records alone: (violation, tenant_id,
+-- subject) per fault. Reads: records, tenants, suppressed and overrides as identity resolution was given them, and the
+-- customer_identities and identity_reviews it left. Shares no code with it.
 with recursive
 carried as (
     select tenant_id, service, 'AUTH_USER_ID' as kind, auth_user_id as value from records where auth_user_id is not null
@@ -35,6 +35,8 @@ members as (
 ),
 links as (
     select i.tenant_id, i.service || ' ' || i.service_record_id as subject, i.rule, i.confidence, i.profile_id, t.min_confidence,
+        i.service, i.service_record_id, i.linked_to_service, i.linked_to_record_id,
+        a.first_name, b.first_name as to_first_name,
         o.profile_id as to_profile_id, a.service = b.service as is_one_service,
         coalesce(a.auth_user_id = b.auth_user_id, false) as auth_user_ids_match,
         coalesce(a.email = b.email, false) as emails_match,
@@ -61,6 +63,81 @@ reached as (
     from reached r
     join customer_identities i on i.tenant_id = r.tenant_id and i.linked_to_service = r.service
         and i.linked_to_record_id = r.service_record_id
+),
+held as (
+    unpivot (select tenant_id, profile_id, service, record_id, auth_user_id, email, phone_number from members)
+    on auth_user_id, email, phone_number into name kind value value
+),
+torn as (
+    select tenant_id, kind, value from held group by all having min(profile_id) <> max(profile_id)
+),
+touching as (
+    select distinct h.tenant_id, h.service, h.record_id, o.service as other_service, o.record_id as other_record_id
+    from held h semi join torn using (tenant_id, kind, value) join held o using (tenant_id, kind, value)
+    where h.profile_id <> o.profile_id
+    union
+    select tenant_id, service_a, record_id_a, service_b, record_id_b from decided where decision = 'ALWAYS'
+),
+apart as (
+    select a.tenant_id, a.profile_id, b.profile_id as other_profile_id, a.service || ' ' || a.record_id as subject,
+        coalesce(a.email = b.email and a.phone_number = b.phone_number, false) as both_match,
+        case
+            when exists (
+                from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                    and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
+            ) then 1.01
+            when a.auth_user_id = b.auth_user_id then if(a.service = b.service, 1.01, 1.00)
+            when a.service = b.service
+                then if(both_match and a.first_name = b.first_name and a.last_name = b.last_name, 1.01, 0.00)
+            when both_match then 0.99
+            when a.email = b.email then 0.95
+            when a.phone_number = b.phone_number then 0.85
+            else 0.00
+        end as level
+    from touching t
+    join members a on a.tenant_id = t.tenant_id and a.service = t.service and a.record_id = t.record_id
+    join members b on b.tenant_id = t.tenant_id and b.service = t.other_service and b.record_id = t.other_record_id
+    where a.profile_id <> b.profile_id
+        and (a.any_auth_user_id = b.any_auth_user_id or a.any_auth_user_id is null or b.any_auth_user_id is null)
+        and not exists (
+            from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
+        )
+),
+-- A duplicate registration is judged by pairs that do not link as well, whatever min_confidence.
+edges as (
+    select a.*, level >= min_confidence as links from apart a join tenants using (tenant_id)
+    where level >= min_confidence or level = 0.99
+),
+reachable as (
+    select tenant_id, profile_id as root, profile_id from edges
+    union
+    select r.tenant_id, r.root, e.other_profile_id from reachable r
+    join edges e on e.tenant_id = r.tenant_id and e.profile_id = r.profile_id
+),
+components as (
+    select tenant_id, profile_id, min(root) as component from reachable group by all
+),
+component_members as (
+    select c.component, m.* from components c join members m using (tenant_id, profile_id)
+),
+contested as (
+    select distinct a.tenant_id, a.component
+    from component_members a
+    join component_members b on b.tenant_id = a.tenant_id and b.component = a.component
+        and (b.service, b.record_id) > (a.service, a.record_id)
+    where a.any_auth_user_id <> b.any_auth_user_id
+        or (a.service = b.service and not coalesce(a.auth_user_id = b.auth_user_id, false)
+            and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
+                and a.last_name = b.last_name, false)
+            and not exists (
+                from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                    and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
+            ))
+        or exists (
+            from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
+        )
 )
 select 'a record is not in exactly one profile' as violation, tenant_id, service || ' ' || record_id as subject
 from (
@@ -123,20 +200,31 @@ union all
 select 'a link is below min_confidence', tenant_id, subject from links
 where confidence < min_confidence and rule not in ('ALWAYS', 'DUPLICATE_REGISTRATION')
 union all
-select 'live ids and profiles are not one to one', tenant_id, profile_id
-from (select tenant_id, profile_id from profile_ids where is_live) l
-full join (select distinct tenant_id, profile_id, true as is_profile from customer_identities) i using (tenant_id, profile_id)
-where is_profile is null or not exists (
-    from profile_ids p where p.tenant_id = i.tenant_id and p.profile_id = i.profile_id and p.is_live
-)
+select distinct 'records that match and contradict nothing are two people', e.tenant_id, e.subject
+from edges e join components using (tenant_id, profile_id) anti join contested using (tenant_id, component)
+where e.links
 union all
-select 'the anchor of a profile is not that of its id', i.tenant_id, i.profile_id
+select 'first names differ and nobody is asked', tenant_id, subject
+from links l
+where rule in ('EMAIL_AND_PHONE', 'EMAIL', 'PHONE') and first_name <> to_first_name
+    and not (left(first_name, 1) = left(to_first_name, 1)
+        and 1 in (length(regexp_replace(first_name, '\.$', '')), length(regexp_replace(to_first_name, '\.$', ''))))
+    and not exists (
+        from identity_reviews r
+        where r.tenant_id = l.tenant_id and r.kind = 'NAMES_DIFFER' and r.closed_at is null
+            and ((r.service_a, r.record_id_a, r.service_b, r.record_id_b)
+                    = (l.service, l.service_record_id, l.linked_to_service, l.linked_to_record_id)
+                or (r.service_b, r.record_id_b, r.service_a, r.record_id_a)
+                    = (l.service, l.service_record_id, l.linked_to_service, l.linked_to_record_id))
+    )
+union all
+select 'a shared value is not told apart', i.tenant_id, i.service || ' ' || i.service_record_id
 from customer_identities i
-join profile_ids p on p.tenant_id = i.tenant_id and p.profile_id = i.profile_id
-where i.rule = 'ANCHOR' and (p.anchor_service, p.anchor_record_id) <> (i.service, i.service_record_id)
+join records r on r.tenant_id = i.tenant_id and r.service = i.service and r.record_id = i.service_record_id
+left join shared e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
+left join shared p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+where i.email_is_shared <> (e.value is not null) or i.phone_is_shared <> (p.value is not null)
 union all
-select 'an id redirects to one that is not live', p.tenant_id, p.profile_id
-from profile_ids p
-left join profile_ids o on o.tenant_id = p.tenant_id and o.profile_id = p.redirects_to
-where p.redirects_to is not null and (p.is_live or not coalesce(o.is_live, false))
+select 'a profile has no primary record of a service, or several', tenant_id, profile_id || ' ' || service
+from customer_identities group by tenant_id, profile_id, service having count(*) filter (where is_primary) <> 1
 order by all

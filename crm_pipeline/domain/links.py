@@ -8,12 +8,14 @@ that is not is taken next, of equals the one with the lowest record in the tree,
 the anchor is one of highest confidence. All clusters grow at once, a record each in every round.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from crm_pipeline.domain.nodes import Codes, Flags, Ints, Longs
 from crm_pipeline.domain.pairs import LEVEL, NO_RULE, Pairs
+
+_PAIR: Final = 2
 
 
 class Links(NamedTuple):
@@ -46,7 +48,9 @@ def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:
     links = Links(np.full(len(cluster), -1, np.int32), np.full(len(cluster), NO_RULE, np.int8))
     in_tree = np.zeros(len(cluster), bool)
     in_tree[anchor] = True
-    waiting = _by_preference(cluster, evidence)
+    is_lone = np.bincount(cluster, minlength=1)[cluster[evidence.first]] == _PAIR
+    _link_lone_pairs(links, in_tree, evidence.where(is_lone))
+    waiting = _by_preference(cluster, evidence.where(~is_lone))
     while len(waiting.cluster):
         reached = waiting.where(in_tree[waiting.near])
         chosen = reached.where(np.flatnonzero(np.diff(reached.cluster, prepend=-1)))
@@ -54,6 +58,13 @@ def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:
         in_tree[chosen.far] = True
         waiting = waiting.where(~in_tree[waiting.far])
     return links
+
+
+def _link_lone_pairs(links: Links, in_tree: Flags, pairs: Pairs) -> None:
+    """The links of clusters of two records, most of all: there is nothing to choose, so nothing has to be sorted."""
+    anchor = np.where(in_tree[pairs.first], pairs.first, pairs.second)
+    other = pairs.first + pairs.second - anchor
+    links.to[other], links.rule[other] = anchor, pairs.rule
 
 
 def _by_preference(cluster: Ints, evidence: Pairs) -> _Frontier:

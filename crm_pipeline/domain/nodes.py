@@ -61,12 +61,16 @@ class Nodes(NamedTuple):
         """tenant_id, service and record_id of some nodes, or of all; null where a node is -1."""
         wanted = slice(None) if nodes is None else nodes
         absent = None if nodes is None else nodes < 0
-        columns = {
-            "tenant_id": self.tenant_ids.take(pa.array(self.tenant[wanted], mask=absent)),
-            "service": SERVICES.take(pa.array(self.service[wanted], mask=absent)),
-            "record_id": self.record_id if nodes is None else self.record_id.take(pa.array(nodes, mask=absent)),
-        }
-        return pa.table(columns)
+        tenant_id = self.tenant_ids.take(pa.array(self.tenant[wanted], mask=absent))
+        return self.names(nodes).add_column(0, "tenant_id", tenant_id)
+
+    def names(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
+        """`keys` without the tenant."""
+        wanted = slice(None) if nodes is None else nodes
+        absent = None if nodes is None else nodes < 0
+        service = SERVICES.take(pa.array(self.service[wanted], mask=absent))
+        record_id = self.record_id if nodes is None else self.record_id.take(pa.array(nodes, mask=absent))
+        return pa.table({"service": service, "record_id": record_id})
 
 
 def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, pa.StringArray]]:
@@ -100,8 +104,9 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, p
 
 def as_text(table: pa.Table, column: str) -> pa.StringArray:
     """A column as one array of strings, whatever string type it came in."""
-    chunks = table[column].cast(pa.string()).combine_chunks()
-    return chunks if isinstance(chunks, pa.Array) else pa.concat_arrays(chunks.chunks)
+    chunks = table[column].cast(pa.string()).chunks
+    # Arrow would copy a single chunk as well.
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], pa.string())])
 
 
 def _services(records: pa.Table) -> Longs:

@@ -91,7 +91,9 @@ def _events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: Run)
 
 
 def _transitions(ids: ProfileIds, event: ProfileEventType, happened: Flags) -> pa.Table:
-    rows = ids.now.select(list(_TOLD)).filter(pa.array(happened))
+    rows = ids.now.select(list(_TOLD))
+    # In a first run it happened to all, and a copy of every id is much.
+    rows = rows if happened.all() else rows.filter(pa.array(happened))
     before, after = _REASONS[event]
     return pa.table(
         {

@@ -27,6 +27,11 @@ _MINTED_SQL: Final = Path(__file__).with_name("minted_ids.sql").read_text(encodi
 _SCHEMA: Final = arrow_schema(identities.profile_ids)
 _KEY: Final = ("tenant_id", "service", "record_id")
 _NOWHERE: Final = -1
+_SHA1, _UUID = 40, 36
+_UUID_PARTS: Final = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))
+"""Where each part of a UUID comes from in the hash, and where it goes."""
+_VARIANT: Final = np.zeros(128, np.uint8)
+_VARIANT[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.frombuffer(b"89ab" * 4, np.uint8)
 
 
 class ProfileIds(NamedTuple):
@@ -128,7 +133,7 @@ def _mint(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Ints, known: pa.
     return pa.table(
         {
             "tenant_id": keys["tenant_id"],
-            "profile_id": minted["profile_id"],
+            "profile_id": _uuid5(as_text(minted, "hash")),
             "birth_order": _births(nodes, anchor, known),
             "minted_service": keys["service"],
             "minted_record_id": keys["record_id"],
@@ -140,6 +145,19 @@ def _mint(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Ints, known: pa.
         },
         schema=_SCHEMA,
     )
+
+
+def _uuid5(hashes: pa.StringArray) -> pa.StringArray:
+    """SHA-1 hashes as UUIDs of version 5: a tenth of the time of cutting and joining texts in SQL."""
+    count = len(hashes)
+    digits = np.frombuffer(hashes.buffers()[2] or b"", np.uint8)[_SHA1 * hashes.offset :][: _SHA1 * count]
+    digits, text = digits.reshape(count, _SHA1), np.full((count, _UUID), ord("-"), np.uint8)
+    for start, end, to in _UUID_PARTS:
+        text[:, to : to + end - start] = digits[:, start:end]
+    text[:, 14] = ord("5")
+    text[:, 19] = _VARIANT[digits[:, 16]]
+    ends = np.arange(0, _UUID * (count + 1), _UUID, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text))
 
 
 def _births(nodes: Nodes, anchor: Ints, known: pa.Table) -> Longs:

@@ -22,7 +22,7 @@ pair_questions as (
             when 'CONFLICT' then 'They match by ' || rule || ', but joining everybody who matches would make one person of '
                 || opponents || ', so nobody was joined. NEVER for a wrong match frees the others.'
             when 'NAMES_DIFFER' then 'They were joined by ' || rule
-                || ' alone and their first names differ. NEVER parts them, ALWAYS confirms them.'
+                || ', and their first names differ. NEVER parts them, ALWAYS confirms them.'
             else 'The ALWAYS of an operator was refused, for they cannot be one person'
                 || if(cannot_link = 'NEVER', ': there is a NEVER as well. Withdraw one of the two.',
                     ': they have different auth_user_ids. NEVER in its place settles it.')

@@ -22,7 +22,7 @@ from crm_pipeline.domain.decisions import Decisions, pair_nodes
 from crm_pipeline.domain.evidence import AUTH_USER_ID, COLUMNS, MOST_CARRIERS, Usable
 from crm_pipeline.domain.links import Links
 from crm_pipeline.domain.nodes import Flags, Ints, Nodes
-from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, PHONE, RULES
+from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, EMAIL_AND_PHONE, PHONE, RULES
 from crm_pipeline.tables import identities
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.vocabulary import ReviewKind
@@ -73,9 +73,9 @@ def _refused_decisions(decisions: Decisions) -> Iterable[Doubt]:
 
 
 def _names_that_differ(nodes: Nodes, links: Links) -> Iterable[Doubt]:
-    """Links by email or phone alone between records whose first names are present and do not agree."""
+    """Links by email, phone or both between records whose first names are present and do not agree."""
     code = nodes.codes["first_name"]
-    record = np.flatnonzero((links.rule == EMAIL) | (links.rule == PHONE))
+    record = np.flatnonzero(np.isin(links.rule, (EMAIL_AND_PHONE, EMAIL, PHONE)))
     partner = links.to[record]
     differ = (code[record] >= 0) & (code[partner] >= 0) & (code[record] != code[partner])
     record, partner = record[differ], partner[differ]

@@ -39,7 +39,8 @@ _USES: Final = np.array([(1, 0.85, 0.8, 0.06), (0, 1, 0.55, 0.12), (0, 0, 1, 0.1
 _HOUSEHOLD_SIZES: Final = (0.72, 0.17, 0.06, 0.05)
 # Of the households of two and more, which hold half the people.
 _SHARES_EMAIL, _SHARES_PHONE = 0.26, 0.2
-_SAME_FIRST_NAME, _SAME_INITIAL = 0.12, 0.12
+# Nobody can tell namesakes apart who share an address or a phone; they are rare in life, and so they are here.
+_SAME_FIRST_NAME, _SAME_INITIAL = 0.005, 0.12
 _HAS_ACCOUNT: Final = 0.35
 _DOMAINS: Final = ("example.com", "example.org", "example.net", "post.example", "mail.example")
 

@@ -70,3 +70,15 @@ profile_ids = Table(
     flag("is_live", "Whether it is a profile now."),
     comment="Every profile id ever made, the record it is anchored at, and where it redirects to.",
 )
+
+kept_identities = Table(
+    "kept_identities",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("table_name", "One of the tables above.")),
+    integer(
+        "version", "The newest version of the club's rows in it when all of the tables had last been kept.", minimum=0
+    ),
+    comment="How far each table of identities goes that was kept whole. Kept in the lake only.",
+    info={"lake_only": True},
+)

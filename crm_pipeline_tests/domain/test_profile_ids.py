@@ -1,22 +1,22 @@
 """The life of profile ids: births, merges, splits, moves, retirement and return, by example and on random histories."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from itertools import pairwise
 from uuid import uuid5
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from crm_pipeline.domain.identities import Resolution
 from crm_pipeline.domain.profile_ids import NAMESPACE
 from crm_pipeline_tests.domain.identity_worlds import (
     T,
     events,
+    histories,
+    history,
     id_of,
     open_reviews,
     partition,
-    people,
     profiles,
     run,
     thorough,
@@ -31,15 +31,6 @@ CONTACT, LEAD = Person("MESSAGING", "c", email="mel@x.example"), Person("CRM", "
 
 def minted(person: Person, generation: int = 0) -> str:
     return str(uuid5(NAMESPACE, f"{T}|{person.service}|{person.record_id}|{generation}"))
-
-
-def history(*moments: World | Iterable[Person]) -> list[Resolution]:
-    """Each world resolved an hour after the one before, knowing what was known."""
-    found: list[Resolution] = []
-    for hour, moment in enumerate(moments):
-        now = moment if isinstance(moment, World) else world(*moment)
-        found.append(run(now, found[-1] if found else None, hour))
-    return found
 
 
 def redirects(found: Resolution) -> dict[str, str]:
@@ -148,20 +139,6 @@ def test_an_id_that_redirects_keeps_its_anchor_and_follows_its_target() -> None:
 
 
 # --- on random histories ----------------------------------------------------------------------------------------------
-
-
-@st.composite
-def histories(draw: st.DrawFn, *, may_vanish: bool) -> Sequence[World]:
-    """A few worlds of the same records, whose values change, and which may come and go."""
-    keys = [person[:2] for person in draw(people(7))]
-    moments = []
-    for _ in range(draw(st.integers(2, 4))):
-        values = draw(st.lists(people(1), min_size=len(keys), max_size=len(keys)))
-        now = [Person(*key, *one[2:]) for key, (one,) in zip(keys, values, strict=True)]
-        stays = st.lists(st.sampled_from((True, True, False)), min_size=len(now), max_size=len(now))
-        kept = draw(stays) if may_vanish else [True] * len(now)
-        moments.append(world(*(person for person, stay in zip(now, kept, strict=True) if stay)))
-    return moments
 
 
 def assert_sound(found: Resolution) -> None:

@@ -117,12 +117,13 @@ def test_a_shared_value_is_named_with_the_records_that_carry_it() -> None:
     assert [record["record_id"] for record in json.loads(review["witness"])["first_records"]] == ["0", "1", "2", "3"]
 
 
-def test_first_names_are_questioned_only_where_email_or_phone_stands_alone() -> None:
+def test_first_names_are_questioned_where_nothing_but_email_and_phone_speaks_for_a_link() -> None:
     other = PLAYER._replace(first_name="bob")
     assert [r["kind"] for r in open_reviews(run(world(ANN, other)))] == ["NAMES_DIFFER"]
     assert open_reviews(run(world(ANN, other._replace(first_name="a")))) == []
     assert open_reviews(run(world(ANN, other._replace(first_name=None)))) == []
-    assert open_reviews(run(world(ANN, other._replace(phone_number="+1")))) == []
+    assert [r["kind"] for r in open_reviews(run(world(ANN, other._replace(phone_number="+1"))))] == ["NAMES_DIFFER"]
+    assert open_reviews(run(world(ANN._replace(auth_user_id="x"), other._replace(auth_user_id="x")))) == []
     assert open_reviews(run(world(ANN, other, always=[(ANN, other)]))) == []
     assert open_reviews(run(world(ANN, other, never=[(ANN, other)]))) == []
 

@@ -1,0 +1,75 @@
+"""Calling identity resolution: its inputs read from the lake, its answer as relations shaped like the tables.
+
+Belongs here: what everybody shares who resolves tenants of the lake. Does not belong here: keeping the answer
+(`kept_identities.py`), the asset (`identities.py`), and who is whom (`domain/identities.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+from sqlalchemy import Table
+
+from crm_pipeline.assets.step import Step
+from crm_pipeline.domain.identities import Inputs, resolve
+from crm_pipeline.domain.people import normalise_people, normalise_suppressed
+from crm_pipeline.resources.lake import tenant_filter
+from crm_pipeline.tables import identities
+
+RECORDS: Final = """
+    select tenant_id, service, record_id, auth_user_id, email, phone_number, comparable_first_name as first_name,
+        comparable_last_name as last_name from people"""
+OVERRIDES: Final = """
+    select tenant_id, service_a, record_id_a, service_b, record_id_b, decision
+    from crm_identity_override join tenants using (tenant_id)"""
+WITH_PRIMARY: Final = """
+    create or replace temp table found_identities as
+    select i.*, s.email_is_shared, s.phone_is_shared,
+        row_number() over (partition by i.tenant_id, profile_id, i.service
+            order by is_active desc, updated_at desc, record_order) = 1 as is_primary
+    from resolved_identities i
+    join people p on p.tenant_id = i.tenant_id and p.service = i.service and p.record_id = i.service_record_id
+    join shared_values s on s.tenant_id = i.tenant_id and s.service = i.service and s.record_id = i.service_record_id"""
+FOUND: Final = {
+    identities.profile_events: "new_events",
+    identities.identity_reviews: "found_reviews",
+    identities.customer_identities: "found_identities",
+    identities.profile_ids: "found_ids",
+}
+"""The relation each table of identities is found in; of the events only those of this run."""
+
+
+def read_records(this: Step) -> None:
+    """Create temp tables `people` and `suppressed`: what identity resolution compares, for the loaded tenants."""
+    normalise_people(this.con)
+    normalise_suppressed(this.con)
+
+
+def resolve_tenants(this: Step, tenants: Sequence[str]) -> None:
+    """Resolve tenants whose records were read, after what the lake knows of them; create the relations of `FOUND`."""
+
+    def found(query: str) -> pa.Table:
+        return this.con.sql(f"from ({query}) where {tenant_filter(tenants)}").to_arrow_table()
+
+    def before(table: Table) -> pa.Table:
+        columns = ", ".join(column.key for column in table.columns)
+        return found(f"select {columns} from {this.lake.current(this.con, table, tenants=tenants)}")
+
+    inputs = Inputs(
+        records=found(RECORDS),
+        tenants=found("select tenant_id, min_confidence from tenants"),
+        suppressed=found("from suppressed"),
+        overrides=found(OVERRIDES),
+        previous_identities=before(identities.customer_identities),
+        previous_ids=before(identities.profile_ids),
+        previous_reviews=before(identities.identity_reviews),
+        as_of=this.as_of,
+        run_id=this.run_id,
+    )
+    resolution = resolve(this.con, inputs)
+    this.con.register("resolved_identities", resolution.customer_identities)
+    this.con.register("shared_values", resolution.shared_values)
+    this.con.register("found_ids", resolution.profile_ids)
+    this.con.register("new_events", resolution.profile_events)
+    this.con.register("found_reviews", resolution.identity_reviews)
+    this.con.execute(WITH_PRIMARY)
