@@ -1,6 +1,6 @@
 """What the UI shows beside an asset: column schemas projected from the declarations, and counts of what changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -39,3 +39,13 @@ def counted(changes: Mapping[str, Changes], rows: int | None = None) -> dict[str
     )
     metadata: dict[str, Any] = {"changes": table, "changed_rows": sum(change.total for change in changes.values())}
     return metadata if rows is None else {**metadata, "dagster/row_count": rows}
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as a table of the UI; a row may lack columns that others have."""
+    kinds = {bool: "bool", int: "int", float: "float"}
+    columns = {name: kinds.get(type(value), "string") for row in rows for name, value in row.items()}
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({**dict.fromkeys(columns), **row}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+    )

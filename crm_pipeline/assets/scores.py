@@ -2,22 +2,23 @@
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import columns_metadata, counted
+from crm_pipeline.assets.metadata import columns_metadata, counted, rows_table
 from crm_pipeline.assets.step import step
-from crm_pipeline.domain.lifecycle import find_stage_changes
+from crm_pipeline.domain.churn_model import load_models
+from crm_pipeline.domain.lifecycle import INCOMPLETE, find_stage_changes, funnel
 from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import identities, profiles, timeline
+from crm_pipeline.tables import churn, identities, profiles, timeline
 
 
 @dg.asset(
     group_name="scores",
     kinds={"deltalake", "duckdb", "numpy"},
     owners=["team:data"],
-    deps=["customer_identities", "timeline_events"],
+    deps=["customer_identities", "timeline_events", "churn_model"],
     description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
     metadata=columns_metadata(profiles.customer_profiles),
     code_version="1",
@@ -32,21 +33,22 @@ def profile_scores(
             lake.current(this.con, table, tenants=tenants)
         this.con.execute(PROFILE_TARGETS)
         normalise_people(this.con)
-        build_profiles(this.con)
+        lake.current(this.con, churn.churn_models)
+        build_profiles(this.con, load_models(this.con))
         reasons = this.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants)
         lake.current(this.con, profiles.customer_profiles, tenants=tenants)
         transitions = find_stage_changes(this.con)
-        changed = "event_id in (select event_id from stage_changes)"
+        # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
         changes = {
-            "customer_timeline": this.replace(timeline.customer_timeline, "stage_changes", tenants, changed),
+            "customer_timeline": this.replace(timeline.customer_timeline, "stage_changes", tenants, INCOMPLETE),
             "customer_profiles": this.replace(profiles.customer_profiles, "profiles", tenants),
         }
-        stages = this.con.sql("select lifecycle_stage, count(*) from profiles group by all order by 1").fetchall()
+        stages = funnel(this.con)
         return dg.MaterializeResult(
             metadata={
-                **counted(changes, sum(count for _, count in stages)),
-                "stages": dg.MetadataValue.json(dict(stages)),
-                "stage_changes": dg.MetadataValue.json(transitions),
+                **counted(changes, sum(stage.profiles for stage in stages)),
+                "funnel": rows_table([stage._asdict() for stage in stages]),
+                "stage_changes": rows_table([transition._asdict() for transition in transitions]),
                 "quarantined": dg.MetadataValue.json(reasons),
             }
         )

@@ -28,7 +28,7 @@ def timeline_events(
         for table in (identities.customer_identities, identities.profile_ids, timeline.customer_timeline):
             lake.current(this.con, table, tenants=tenants)
         lake.log(this.con, teetime.booking)
-        build_timeline(this.con)
+        waiting = build_timeline(this.con)
         reasons = this.quarantine(ORPHANS, "timeline_events", tenants)
         changes = this.replace(timeline.customer_timeline, "events", tenants)
         kinds = this.con.sql("select event_type, count(*) from events group by all order by 1").fetchall()
@@ -36,6 +36,7 @@ def timeline_events(
             metadata={
                 **counted({"customer_timeline": changes}, sum(count for _, count in kinds)),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
+                "events_in_the_future": waiting,
                 "quarantined": dg.MetadataValue.json(reasons),
             }
         )

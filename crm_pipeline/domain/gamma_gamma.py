@@ -26,6 +26,14 @@ class GammaGamma(NamedTuple):
     v: float
 
 
+class GammaGammas(NamedTuple):
+    """Parameters (n,), a set for each customer; NaN for one whose club has none yet."""
+
+    p: Floats
+    q: Floats
+    v: Floats
+
+
 def fit_gamma_gamma(frequency: npt.ArrayLike, mean_value: npt.ArrayLike) -> GammaGamma:
     """The parameters of greatest likelihood.
 
@@ -62,7 +70,9 @@ def log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[float, Float
     return float(value.sum()), np.array([slope.sum() for slope in slopes])
 
 
-def expected_mean_value(params: GammaGamma | None, frequency: npt.ArrayLike, mean_value: npt.ArrayLike) -> Floats:
+def expected_mean_value(
+    params: GammaGamma | GammaGammas | None, frequency: npt.ArrayLike, mean_value: npt.ArrayLike
+) -> Floats:
     """Mean value (n,) of a future spend: p (v + x m) / (p x + q - 1), eq. 5 of Fader and Hardie (2013).
 
     A customer without a spend has the mean of all, p v / (q - 1). Without parameters, before any fit, everyone has
@@ -72,4 +82,5 @@ def expected_mean_value(params: GammaGamma | None, frequency: npt.ArrayLike, mea
     if params is None:
         return mean
     spent = np.where(x > 0, x * mean, 0.0)
-    return np.asarray(params.p * (params.v + spent) / (params.p * x + params.q - 1.0))
+    expected = params.p * (params.v + spent) / (params.p * x + params.q - 1.0)
+    return np.asarray(np.where(np.isnan(params.p), mean, expected))

@@ -1,10 +1,24 @@
-"""Changes of lifecycle stage: found by comparing profiles with the ones kept before, told as timeline events.
+"""The lifecycle: how many profiles are in each stage, and changes of stage, told as timeline events.
 
-Which stage a profile is in is decided by facts alone, in `facts.sql`.
+Changes are found by comparing profiles with the ones kept before. Which stage a profile is in is decided by facts
+alone, in `facts.sql`.
 """
+
+from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.vocabulary import LifecycleStage
+
+PATH: Final = (
+    LifecycleStage.SUBSCRIBER,
+    LifecycleStage.LEAD,
+    LifecycleStage.PROSPECT,
+    LifecycleStage.CUSTOMER,
+    LifecycleStage.MEMBER,
+    LifecycleStage.ADVOCATE,
+)
+"""The stages a customer goes through, each deeper than the one before; CHURNED is off the path."""
 STAGE_CHANGES = """
     create or replace temp table stage_changes as
     select p.tenant_id, 'CRM:CustomerProfile:' || p.id || ':STAGE_CHANGED:' || epoch_us(as_of()) as event_id,
@@ -16,14 +30,47 @@ STAGE_CHANGES = """
     join customer_profiles before on before.tenant_id = p.tenant_id and before.id = p.id
     where before.lifecycle_stage <> p.lifecycle_stage"""
 
+INCOMPLETE: Final = """
+    event_type = 'STAGE_CHANGED' and not coalesce(occurred_at <= (select max(before.updated_at)
+        from customer_profiles before where before.tenant_id = _present.tenant_id), false)"""
+"""Of the timeline kept so far, the changes of a run that ended before it kept the profiles they are of.
 
-def find_stage_changes(con: DuckDBPyConnection) -> dict[str, int]:
+Events are kept first, profiles after them, and a profile whose stage changed was itself changed by that run.
+"""
+
+
+class Transition(NamedTuple):
+    """How many profiles went from one stage to another."""
+
+    from_stage: str
+    to_stage: str
+    profiles: int
+
+
+class StageCount(NamedTuple):
+    """A stage of the funnel: how many profiles are in it, and how many are there or deeper."""
+
+    stage: str
+    profiles: int
+    at_least: int
+
+
+def find_stage_changes(con: DuckDBPyConnection) -> list[Transition]:
     """Create temp table `stage_changes`: timeline rows for `profiles` in another stage than customer_profiles has.
 
-    A profile's first stage is no change. Returns how often each transition happened, as `FROM > TO`.
+    A profile's first stage is no change. Returns how often each transition happened.
     """
     con.execute(STAGE_CHANGES)
     rows = con.sql("""
-        select details ->> 'from_stage' || ' > ' || (details ->> 'to_stage'), count(*)
-        from stage_changes group by all order by 1""").fetchall()
-    return dict(rows)
+        select details ->> 'from_stage', details ->> 'to_stage', count(*) from stage_changes
+        group by all order by all""").fetchall()
+    return [Transition(*row) for row in rows]
+
+
+def funnel(con: DuckDBPyConnection) -> list[StageCount]:
+    """The stages of relation `profiles`, from those every customer has passed to the deepest; CHURNED last."""
+    counts = dict(con.sql("select lifecycle_stage, count(*) from profiles group by all").fetchall())
+    deeper = [sum(counts.get(stage, 0) for stage in PATH[place:]) for place in range(len(PATH))]
+    steps = [StageCount(str(stage), counts.get(stage, 0), total) for stage, total in zip(PATH, deeper, strict=True)]
+    churned = counts.get(LifecycleStage.CHURNED, 0)
+    return [*steps, StageCount(str(LifecycleStage.CHURNED), churned, churned)]

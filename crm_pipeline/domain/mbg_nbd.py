@@ -10,7 +10,7 @@ followed the first; the recency t_x, from the first visit to the last; the age T
 in one unit, days unless a fit says otherwise, and are clipped to 0 <= t_x <= T. NaN gives NaN.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,28 @@ Floats = npt.NDArray[np.float64]
 
 HORIZON_DAYS: Final = 365.0
 NUDGE: Final = 1e-6
+
+
+class Parameters(Protocol):
+    """The four parameters: one of each, or as many as there are visitors, each with those of its club."""
+
+    @property
+    def r(self) -> float | Floats: ...  # noqa: D102
+    @property
+    def alpha(self) -> float | Floats: ...  # noqa: D102
+    @property
+    def a(self) -> float | Floats: ...  # noqa: D102
+    @property
+    def b(self) -> float | Floats: ...  # noqa: D102
+
+
+class MbgNbds(NamedTuple):
+    """Parameters (n,), a set for each visitor."""
+
+    r: Floats
+    alpha: Floats
+    a: Floats
+    b: Floats
 
 
 class MbgNbd(NamedTuple):
@@ -43,23 +65,25 @@ def as_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLi
     return x, recency, age
 
 
-def dropout_log_odds(params: MbgNbd, x: Floats, recency: Floats, age: Floats) -> Floats:
+def dropout_log_odds(params: Parameters, x: Floats, recency: Floats, age: Floats) -> Floats:
     """Log odds (n,) of having dropped out at the last visit: (r+x) ln((alpha+T) / (alpha+t_x)) + ln a - ln(b+x)."""
     silence = np.log1p((age - recency) / (params.alpha + recency))
     return np.asarray((params.r + x) * silence + np.log(params.a) - np.log(params.b + x))
 
 
-def alive_probability(params: MbgNbd, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> Floats:
+def alive_probability(
+    params: Parameters, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
+) -> Floats:
     """Probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
     return np.asarray(expit(-dropout_log_odds(params, *as_visits(frequency, recency, age))))
 
 
 def horizon_churn(
-    params: MbgNbd,
+    params: Parameters,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
-    horizon: float = HORIZON_DAYS,
+    horizon: float | Floats = HORIZON_DAYS,
 ) -> Floats:
     """Probability (n,) of no visit within `horizon` from now.
 
@@ -73,11 +97,11 @@ def horizon_churn(
 
 
 def expected_transactions(
-    params: MbgNbd,
+    params: Parameters,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
-    horizon: float = HORIZON_DAYS,
+    horizon: float | Floats = HORIZON_DAYS,
 ) -> Floats:
     """Expected visits (n,) within `horizon` from now: the conditional expectation of Batislam et al. (2007).
 
@@ -93,8 +117,9 @@ def expected_transactions(
     return np.asarray(expit(-dropout_log_odds(params, x, recency, age)) * if_alive)
 
 
-def _nudged(params: MbgNbd) -> float:
+def _nudged(params: Parameters) -> Floats:
     """The a to expect visits by. At a = 1 the formula is 0/0; scipy's 2F1 overflows where a - r is a whole number."""
-    r, _, a, *_ = params
-    is_singular = min(abs(a - 1.0), abs(a - r - round(a - r))) < NUDGE / 2.0
-    return a + NUDGE if is_singular else a
+    a = np.asarray(params.a, dtype=np.float64)
+    beyond = a - params.r
+    is_singular = np.minimum(np.abs(a - 1.0), np.abs(beyond - np.round(beyond))) < NUDGE / 2.0
+    return np.asarray(np.where(is_singular, a + NUDGE, a))

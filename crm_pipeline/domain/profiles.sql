@@ -19,7 +19,7 @@ select f.*, s.* exclude (tenant_id, id),
         when gave_notice then to_json([{term: 'notice', log_odds: null::double, words: 'Gave notice'}])
         when churn_basis = 'MEMBER' and not has_contract
             then to_json([{term: 'ended', log_odds: null::double, words: 'Membership ended, nothing since'}])
-        when churn_basis = 'MEMBER' then to_json(list_filter(member_terms, lambda term: term.log_odds <> 0))
+        when churn_basis = 'MEMBER' then to_json(member_terms)
     end as varchar) as churn_reasons,
     as_of() as updated_at
 from (select *, (first_transaction_age - last_transaction_age) / nullif(transaction_days - 1, 0) as usual_gap from facts) f

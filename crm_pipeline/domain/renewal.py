@@ -1,7 +1,7 @@
 """Members: the hazard that a membership is not renewed, and the terms that raise it.
 
 Here: the prior hazard by renewal number and the one table of terms, with their words. Not here: finding out which
-terms hold (facts of activity and payment), hazards per tier, members who gave notice (`churn`).
+terms hold (facts of activity and payment), fitting hazards and terms (`renewal_fit`), who gave notice (`churn`).
 
 The hazard is the shifted beta-geometric's (Fader and Hardie 2007, "How to project customer retention", Journal of
 Interactive Marketing 21): whoever has renewed often is likelier to renew again. The terms' log odds are a stated
@@ -9,6 +9,7 @@ judgement until enough lapses allow a fit.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -40,6 +41,8 @@ MEMBER_TERMS: Final = (
     MemberTerm("no_click_90", 0.2, "No longer opens our links"),
     MemberTerm("suspended", 1.5, "Membership suspended"),
 )
+JUDGED: Final[Mapping[str, float]] = MappingProxyType({term.code: term.log_odds for term in MEMBER_TERMS})
+"""What each term adds before enough members have lapsed for a fit, by its code."""
 
 
 class MemberChurn(NamedTuple):
@@ -64,6 +67,7 @@ def member_churn(
     flags: Mapping[str, npt.ArrayLike],
     gamma: npt.ArrayLike = GAMMA,
     delta: npt.ArrayLike = DELTA,
+    log_odds: Mapping[str, npt.ArrayLike] = JUDGED,
 ) -> MemberChurn:
     """Probability that a membership is not renewed: expit(logit(hazard) + the terms that hold).
 
@@ -72,6 +76,7 @@ def member_churn(
         flags: for a term's code whether it holds, (n,); a term not given holds for nobody.
         gamma: of the hazard, one or (n,).
         delta: likewise.
+        log_odds: what each term adds, one or (n,), by its code; as judged unless a fit says otherwise.
 
     Raises:
         ValueError: a flag is no term's code.
@@ -83,5 +88,5 @@ def member_churn(
     contributions = {RENEWAL: np.log(hazard) - np.log1p(-hazard)}
     for term in MEMBER_TERMS:
         holds = np.asarray(flags.get(term.code, False), dtype=np.bool_)
-        contributions[term.code] = np.broadcast_to(term.log_odds * holds, hazard.shape)
+        contributions[term.code] = np.broadcast_to(np.asarray(log_odds[term.code]) * holds, hazard.shape)
     return MemberChurn(np.asarray(expit(sum(contributions.values()))), contributions)

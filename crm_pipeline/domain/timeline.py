@@ -38,12 +38,16 @@ ORPHANS = " union all ".join(
 """A query of the CRM rows whose profile neither lives nor redirects."""
 
 
-def build_timeline(con: DuckDBPyConnection) -> None:
+def build_timeline(con: DuckDBPyConnection) -> int:
     """Create temp table `events`, the customer_timeline rows of the tenants in relation `tenants`.
 
+    Returns how many events were left out because they lie in the future, which those of a clock that runs ahead do.
     Reads what `timeline.sql` says it reads; profile_targets and stage_changes are made here, from profile_ids and the
     customer_timeline kept so far.
     """
     con.execute(PROFILE_TARGETS)
     con.execute(STAGE_CHANGES)
     con.execute(f"create or replace temp table events as {TIMELINE_SQL}")
+    waiting: int = con.sql("select count(*) from events where waits").fetchall()[0][0]
+    con.execute("delete from events where waits")
+    return waiting

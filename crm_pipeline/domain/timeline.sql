@@ -1,7 +1,7 @@
 -- The canonical stream of events, one row per thing that happened, from the sound rows of every service.
 -- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, customer_identities, profile_targets, tenants,
 --        stage_changes (the STAGE_CHANGED events so far) and as_of().
--- A recorded time up to 5 minutes after as_of() is a fast clock's and becomes as_of(); a later one waits.
+-- A recorded time up to 5 minutes after as_of() is a fast clock's and becomes as_of(); a later one `waits`.
 -- counts_as says how an event enters counts and scores (crm_pipeline.vocabulary.CountsAs); null: it does not.
 
 with settled_bookings as (
@@ -146,6 +146,6 @@ select tenant_id,
         || case event_type when 'STAGE_CHANGED' then ':' || epoch_us(occurred_at) else '' end as event_id,
     profile_id, least(occurred_at, as_of()) as occurred_at, source, event_type, record_id as service_record_id,
     counts_as, amount_cents, case when amount_cents is not null then currency end as currency,
-    left(summary, 300) as summary, details
+    left(summary, 300) as summary, details, occurred_at > as_of() + interval 5 minutes as waits
 from events join tenants using (tenant_id)
-where occurred_at <= as_of() + interval 5 minutes
+where occurred_at is not null

@@ -14,8 +14,9 @@ from duckdb import DuckDBPyConnection
 from hypothesis import settings
 from sqlalchemy import Table
 
-from crm_pipeline.assets.identities import WITH_PRIMARY
-from crm_pipeline.domain.lifecycle import find_stage_changes
+from crm_pipeline.assets.resolution import WITH_PRIMARY
+from crm_pipeline.domain.churn_model import Models
+from crm_pipeline.domain.lifecycle import Transition, find_stage_changes
 from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.records import judge_rows
@@ -33,8 +34,8 @@ EVERY_TABLE: Final = (*PEOPLE.values(), *(t for t in sources.tables.values() if 
 
 
 def thorough(examples: int) -> settings:
-    """How many random clubs a property is tried on: forty times as many with CRM_PIPELINE_SOAK=1."""
-    return settings(max_examples=40 * examples if SOAK else examples, deadline=None, database=None)
+    """How many random clubs a property is tried on: half of `examples`, 40 times as many with CRM_PIPELINE_SOAK=1."""
+    return settings(max_examples=40 * examples if SOAK else (examples + 1) // 2, deadline=None, database=None)
 
 
 class Refreshed(NamedTuple):
@@ -42,17 +43,18 @@ class Refreshed(NamedTuple):
 
     timeline: list[Values]
     profiles: dict[str, Values]
-    transitions: dict[str, int]
+    transitions: list[Transition]
 
 
 @dataclass
 class Scene(Rows):
-    """Rows, the hour they are looked at, and what earlier runs kept."""
+    """Rows, the hour they are looked at, what earlier runs kept, and the churn models that apply."""
 
     as_of: datetime = AS_OF
     con: DuckDBPyConnection = field(default_factory=duckdb.connect)
     events: pa.Table = field(default_factory=arrow_schema(timeline.customer_timeline).empty_table)
     kept: pa.Table = field(default_factory=arrow_schema(profiles.customer_profiles).empty_table)
+    models: Models = field(default_factory=lambda: Models({}))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,7 +73,7 @@ class Scene(Rows):
         self.timeline()
         self.events = self._declared("events", timeline.customer_timeline)
         self.con.register("customer_timeline", self.events)
-        build_profiles(self.con)
+        build_profiles(self.con, self.models)
         transitions = find_stage_changes(self.con)
         changes = self._declared("stage_changes", timeline.customer_timeline)
         self.con.execute("drop table stage_changes")

@@ -139,6 +139,26 @@ def test_no_cent_and_no_act_is_lost_or_counted_twice(drawn: tuple[list[Row], str
 
 
 @thorough(8)
+@given(clubs)
+def test_two_profiles_made_one_have_the_money_and_the_events_of_both(drawn: tuple[list[Row], str]) -> None:
+    apart, merged = club(drawn), club(drawn)
+    for link in merged.rows["links"]:
+        if link["profile_id"] == "ben":
+            link["profile_id"] = "ann"
+    ben = next(row for row in merged.rows["profile_ids"] if row["profile_id"] == "ben")
+    ben |= {"is_live": False, "redirects_to": "ann"}
+    before, after = apart.refresh().profiles, merged.refresh().profiles
+    assert after.keys() == before.keys() - {"ben"}
+    for count in ("activity_count_30d", "booking_count_30d"):
+        assert after["ann"][count] == before["ann"][count] + before["ben"][count]
+    nets = [scene.fact("net_value", profile=who)[0] for scene, who in ((apart, "ann"), (apart, "ben"), (merged, "ann"))]
+    assert nets[2] == nets[0] + nets[1]
+    assert after["ann"]["lifetime_value"] == max(0, nets[2])
+    seen = [before[who]["last_activity_at"] for who in ("ann", "ben") if before[who]["last_activity_at"]]
+    assert after["ann"]["last_activity_at"] == max(seen, default=None)
+
+
+@thorough(8)
 @given(clubs, st.integers(0, 9))
 def test_the_order_of_rows_says_nothing(drawn: tuple[list[Row], str], order: int) -> None:
     assert club(drawn, order).refresh() == club(drawn).refresh()

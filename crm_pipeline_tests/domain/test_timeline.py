@@ -7,6 +7,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from crm_pipeline.domain.timeline import build_timeline
 from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.tables.timeline import customer_timeline
@@ -123,3 +124,11 @@ def test_a_stage_change_keeps_its_id_when_told_again() -> None:
     scene = everything()
     first = scene.refresh().timeline
     assert scene.refresh().timeline == first
+
+
+def test_events_of_the_next_day_wait_and_are_counted() -> None:
+    scene = Scene()
+    for seconds in (0, -300, -301, -86_400):
+        scene.add(teetime.handicap_update, id=str(seconds), recorded_at=ago(0, seconds))
+    assert len(scene.timeline()) == 2
+    assert build_timeline(scene.con) == 2
