@@ -14,13 +14,14 @@ import dagster as dg
 from sqlalchemy import Table
 
 from crm_pipeline.assets.metadata import columns_metadata
+from crm_pipeline.assets.staging import due_rows
 from crm_pipeline.assets.step import TENANTS, Step, step
 from crm_pipeline.checks import Suite, Verdict, judge
-from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
+from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import identities, operations, profiles, timeline
+from crm_pipeline.tables import churn, identities, operations, profiles, timeline
 
 CHECK = "expectations_hold"
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
@@ -32,7 +33,7 @@ TENANT_TABLES = (
     identities.profile_events,
     identities.profile_ids,
 )
-REPORT_TABLES = (operations.quarantined_records, operations.data_quality_results)
+REPORT_TABLES = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
 SHARE_THAT_STOPS_ALL = 0.5
 
 
@@ -81,7 +82,7 @@ def published(
         tenants = [tenant.tenant_id for tenant in usable]
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
         with warehouse.publisher(this.con, as_of=this.as_of, run_id=this.run_id) as publisher:
-            due = stage(this, publisher, tenants)
+            due = _stage(this, publisher, tenants)
             verdicts = _check(context, this, due)
             failed = {v.tenant_id: f"{v.suite}: {v.expectation}" for v in verdicts if v.is_critical and not v.success}
             unpublished |= failed
@@ -94,34 +95,18 @@ def published(
         yield from _results(context, changes, rows, unpublished)
 
 
-def stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
-    """Per tenant with something to publish its tables, staged as `rows_<table>` relations."""
+def _stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
+    """Per tenant with something to publish its tables; those that are judged are there as `rows_<table>` too."""
     due = defaultdict(list)
     for table in TENANT_TABLES:
-        versions = _versions(this, table, tenants)
-        for tenant in tenants:
-            if (version := versions.get(tenant, -1)) != publisher.published.get((table.name, tenant)):
-                due[tenant].append(Rows(table, f"rows_{table.name}", version))
-        _stage(this, table, _moved(due, table))
+        whole = table in (PROFILES, TIMELINE)
+        for tenant, rows in due_rows(this, publisher.published, table, tenants, whole=whole).items():
+            due[tenant].append(rows)
     return dict(due)
 
 
 def _moved(due: dict[str, list[Rows]], table: Table) -> list[str]:
     return [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
-
-
-def _stage(this: Step, table: Table, tenants: Sequence[str] | None) -> None:
-    current = this.lake.current(this.con, table, tenants=tenants, name=f"lake_{table.name}")
-    this.con.execute(f"create or replace temp table rows_{table.name} as select * from {current}")
-
-
-def _versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[str, int]:
-    log = this.lake.log(this.con, table)
-    return dict(
-        this.con.sql(
-            f"select coalesce(tenant_id, ''), max(_version) from {log} where {tenant_filter(tenants)} group by 1"
-        ).fetchall()
-    )
 
 
 def _check(context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]]) -> list[Verdict]:
@@ -181,13 +166,10 @@ def _publish(
 
 
 def _publish_reports(this: Step, publisher: Publisher, unpublished: dict[str, str]) -> None:
-    """What was set aside and how the checks went is published for every tenant, the failed ones above all."""
+    """What was set aside, how the checks went and the churn models, for every tenant, the failed ones above all."""
     for table in REPORT_TABLES:
-        _stage(this, table, this.tenants)
-        versions = _versions(this, table, this.tenants)
-        moved = {t: v for t, v in versions.items() if publisher.published.get((table.name, t)) != v}
-        due = {tenant: [Rows(table, f"rows_{table.name}", version)] for tenant, version in moved.items()}
-        _publish(publisher, due, list(due), unpublished)
+        due = due_rows(this, publisher.published, table, this.tenants)
+        _publish(publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
 
 
 def _snapshot_ages(this: Step) -> list[SnapshotAge]:

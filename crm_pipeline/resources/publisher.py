@@ -1,13 +1,15 @@
-"""Publishing: one tenant's tables made equal to the lake, in one transaction and by as few rows as differ.
+"""Publishing: one tenant's tables made equal to the lake, in one transaction, tried again where that can help.
 
-Rows come as DuckDB relations with `_row_hash`, and only those whose hash differs travel. Whom to publish, and whether
-the rows are fit to be, is decided elsewhere.
+How the rows of one table get there is `publication`'s business; whom to publish, and whether the rows are fit to be,
+is decided elsewhere.
 """
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -16,29 +18,36 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake import Changes, tenant_filter
-from crm_pipeline.resources.warehouse_schema import add_partition, holder_of
-from crm_pipeline.tables.projections import key_columns, postgres_type
+from crm_pipeline.resources.publication import Content, Publication, Published, PublishError, Rows, tenant_column
+from crm_pipeline.resources.warehouse_schema import attach_partition
 
+__all__ = ["PublishError", "Publisher", "Rows", "SnapshotAge", "contents", "published_contents"]
+
+LOGGER = logging.getLogger(__name__)
+ATTEMPTS = 5
+PAUSE_SECONDS = 0.2
+PASSING = ("40001", "40P01", "08", "57P")
+"""SQLSTATEs that a second attempt may not meet: serialisation failures, deadlocks, lost connections, a restart."""
 NOTE = """
-    insert into crm.publications (table_name, tenant_id, run_id, as_of, rows, version, published_at)
-    values ($1, $2, $3, $4, $5, $6, $7) on conflict (table_name, tenant_id) do update
-    set run_id = excluded.run_id, as_of = excluded.as_of, rows = excluded.rows, version = excluded.version,
-        published_at = excluded.published_at"""
+    with noted as (
+        insert into crm.publications (table_name, tenant_id, run_id, as_of, rows, version, published_at)
+        values ($1, $2, $3, $4, $5, $6, $7) on conflict (table_name, tenant_id) do update
+        set run_id = excluded.run_id, as_of = excluded.as_of, rows = excluded.rows, version = excluded.version,
+            published_at = excluded.published_at)
+    insert into crm.publication_states (table_name, tenant_id, lake_id, checksum)
+    select $1, $2, $8, $9::numeric where $8::text is not null on conflict (table_name, tenant_id) do update
+    set lake_id = excluded.lake_id, checksum = excluded.checksum"""
+STATES = """
+    select tenant_id, table_name, version, lake_id, rows, coalesce(checksum, 0)::text
+    from crm.publications left join crm.publication_states using (table_name, tenant_id)"""
 REFRESHED = """
     update crm.publications set as_of = $1, run_id = $2
     where tenant_id = any($3) and table_name not like '%.snapshot'"""
 
-
-class PublishError(Exception):
-    """A tenant that could not be published; the message names tenant and table, and nothing of it was changed."""
-
-
-class Rows(NamedTuple):
-    """A tenant's rows of one table as the lake has them: a DuckDB relation with `_row_hash`, and their version."""
-
-    table: Table
-    relation: str
-    version: int
+REPORTED = """
+    update crm.publications set as_of = $1, run_id = $2
+    where table_name in ('quarantined_records', 'data_quality_results')"""
+"""These speak of the run's hour for whomever it looked at, published or not."""
 
 
 class SnapshotAge(NamedTuple):
@@ -50,27 +59,39 @@ class SnapshotAge(NamedTuple):
     rows: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Publisher:
-    """Publishes tenants, each in a transaction of its own."""
+    """Publishes tenants, each in a transaction of its own, over one connection that is made anew when it is lost."""
 
     con: duckdb.DuckDBPyConnection
-    connection: adbc.Connection
+    connect: Callable[[], adbc.Connection]
     as_of: datetime
     run_id: str
-    published: Mapping[tuple[str, str], int]
-    """Versions published when the connection was made, by table name and tenant; read again before each publication."""
+    connection: adbc.Connection = field(init=False)
+    published: Mapping[tuple[str, str], Published] = field(init=False)
+    """By table name and tenant, as of when the connection was made; read again before each publication."""
+
+    def __post_init__(self) -> None:
+        self.connection = self.connect()
+        with closing(self.connection.cursor()) as cursor:
+            self.published = published_contents(cursor)
+        self.connection.commit()
 
     def publish(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
         """Make the tenant's tables equal to `rows`, all of them or none; return what changed per table.
 
         A table already published at its version is left alone. Raises PublishError for a version older than the
-        published one, for a count that does not match, and for whatever PostgreSQL refuses; other tenants can follow.
+        published one, for rows that do not match, and for whatever PostgreSQL refuses; other tenants can follow.
         """
-        try:
-            return self._publish_tables(tenant_id, rows)
-        except adbc.Error as error:
-            raise PublishError(f"{tenant_id}: {_complaint(error)}") from None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._publish_tables(tenant_id, rows)
+            except adbc.Error as error:
+                if attempt == ATTEMPTS or not self._may_pass(error):
+                    raise PublishError(f"{tenant_id}: {_complaint(error)}") from None
+                LOGGER.warning("%s: trying again after %s", tenant_id, _complaint(error))
+                time.sleep(PAUSE_SECONDS * attempt)
+        raise AssertionError
 
     def finish(self, tenants: Sequence[str], looked_at: Sequence[str] | None, ages: Sequence[SnapshotAge]) -> None:
         """Say that the tenants' tables speak of this run's hour, and how old each service's snapshot is.
@@ -78,135 +99,102 @@ class Publisher:
         `looked_at` are all tenants of the run, None for every one: what is quarantined of them was seen again.
         """
         with closing(self.connection.cursor()) as cursor:
+            cursor.execute("set local synchronous_commit = on")
             cursor.execute(REFRESHED, (self.as_of, self.run_id, list(tenants)))
+            cursor.execute(f"{REPORTED} and {tenant_filter(looked_at)}", (self.as_of, self.run_id))
             seen = f"update crm.quarantined_records set last_seen_at = $1 where {tenant_filter(looked_at)}"
             cursor.execute(seen, (self.as_of,))
             for age in ages:
-                self._note(cursor, f"{age.service}.snapshot", age.tenant_id, age.as_of, age.rows, 0)
+                state = Published(0, None, Content(age.rows, 0))
+                self._note(cursor, f"{age.service}.snapshot", age.tenant_id, age.as_of, state)
         self.connection.commit()
 
     def _publish_tables(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
         with closing(self.connection.cursor()) as cursor:
             try:
-                self._add_partitions(cursor, tenant_id, rows)
                 self._lock(cursor, tenant_id)
-                published = self._versions(cursor, tenant_id)
-                changes = {
-                    part.table.name: self._publish_table(cursor, tenant_id, part)
-                    for part in rows
-                    if self._is_due(tenant_id, part, published)
-                }
+                known = published_contents(cursor, tenant_id)
+                changes = {}
+                for part in rows:
+                    published = known.get((part.table.name, tenant_id))
+                    if _is_due(tenant_id, part, published):
+                        publication = Publication(self.con, cursor, tenant_id, part, published)
+                        changes[part.table.name] = publication.carry_out()
+                        state = Published(part.version, part.lake_id, part.content)
+                        self._note(cursor, part.table.name, tenant_id, self.as_of, state)
+                # Last, because other publishers of new tenants wait from here to the commit.
+                for part in rows:
+                    attach_partition(cursor, part.table, tenant_id)
                 self.connection.commit()
             except BaseException:
-                self.connection.rollback()
+                self._roll_back()
                 raise
         return changes
-
-    def _add_partitions(self, cursor: adbc.Cursor, tenant_id: str, rows: Sequence[Rows]) -> None:
-        """Make what is missing in a transaction of its own: its lock keeps all others from adding theirs."""
-        self._lock(cursor, tenant_id)
-        for part in rows:
-            add_partition(cursor, part.table, tenant_id)
-        self.connection.commit()
 
     def _lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('publish ' || $1, 0))", (tenant_id,))
         cursor.fetchall()
 
-    def _versions(self, cursor: adbc.Cursor, tenant_id: str) -> dict[str, int]:
-        cursor.execute("select table_name, version from crm.publications where tenant_id = $1", (tenant_id,))
-        return dict(cursor.fetchall())
+    def _note(self, cursor: adbc.Cursor, name: str, tenant_id: str, as_of: datetime, state: Published) -> None:
+        now, (rows, checksum) = datetime.now(UTC), state.content
+        values = (name, tenant_id, self.run_id, as_of, rows, state.version, now, state.lake_id, str(checksum))
+        cursor.execute(NOTE, values)
 
-    def _is_due(self, tenant_id: str, part: Rows, published: Mapping[str, int]) -> bool:
-        newest = published.get(part.table.name)
-        if newest is not None and newest > part.version:
-            raise PublishError(
-                f"{tenant_id}: {part.table.name} was published at version {newest}, this lake has {part.version};"
-                " it is not the lake the warehouse was published from (if it should be, drop schema crm and run)"
-            )
-        return newest != part.version
+    def _roll_back(self) -> None:
+        # Where the connection is gone, its transaction is too.
+        with suppress(adbc.Error):
+            self.connection.rollback()
 
-    def _publish_table(self, cursor: adbc.Cursor, tenant_id: str, part: Rows) -> Changes:
-        table = part.table
-        target = holder_of(table, tenant_id)
-        self._read_published(cursor, target, table, tenant_id)
-        self._compare(part, tenant_id)
-        changes = Changes(
-            *self.con.sql("""
-            select count(*) filter (not _is_known), count(*) filter (_is_known and not _is_gone),
-                count(*) filter (_is_gone) from _to_publish""").fetchall()[0]
-        )
-        if changes.total:
-            self._apply(cursor, target, table)
-        count = self._check_count(cursor, target, part, tenant_id)
-        self._note(cursor, table.name, tenant_id, self.as_of, count, part.version)
-        return changes
+    def _may_pass(self, error: adbc.Error) -> bool:
+        """Whether another attempt may go better; it then has a connection that works."""
+        if not (error.sqlstate or "08").strip("\0").startswith(PASSING):
+            return False
+        try:
+            with closing(self.connection.cursor()) as cursor:
+                cursor.execute("select 1")
+                cursor.fetchall()
+            self.connection.rollback()
+        except adbc.Error:
+            return self._reconnect()
+        return True
 
-    def _note(self, cursor: adbc.Cursor, name: str, tenant_id: str, as_of: datetime, rows: int, version: int) -> None:
-        cursor.execute(NOTE, (name, tenant_id, self.run_id, as_of, rows, version, datetime.now(UTC)))
-
-    def _read_published(self, cursor: adbc.Cursor, target: str, table: Table, tenant_id: str) -> None:
-        keys = ", ".join(f"{key}::text as {key}" for key in key_columns(table))
-        cursor.execute(f"select {keys}, row_hash as _row_hash from {target} where {_tenant(table)} = $1", (tenant_id,))
-        published = cursor.fetch_arrow_table()  # noqa: F841  DuckDB finds it by name
-        self.con.execute("create or replace temp table _published as select * from published")
-
-    def _compare(self, part: Rows, tenant_id: str) -> None:
-        """Temp table `_to_publish`: rows to write, and keys to delete, told apart by `_is_gone`."""
-        keys = ", ".join(key_columns(part.table))
-        self.con.execute(
-            f"""create or replace temp table _to_publish as
-            with mine as (select * from {part.relation} where {_tenant(part.table)} = $tenant)
-            select mine.*, _published._row_hash is not null as _is_known, false as _is_gone
-            from mine left join _published using ({keys}) where mine._row_hash is distinct from _published._row_hash
-            union all by name
-            select {keys}, true as _is_known, true as _is_gone from _published anti join mine using ({keys})""",
-            {"tenant": tenant_id},
-        )
-
-    def _apply(self, cursor: adbc.Cursor, target: str, table: Table) -> None:
-        keys, columns = key_columns(table), [*(column.name for column in table.columns), "row_hash"]
-        carried = ", ".join(f"cast({c.name} as {_transport(postgres_type(c))[1]}) as {c.name}" for c in table.columns)
-        staged = ", ".join(f"{c.name} {_transport(postgres_type(c))[0]}" for c in table.columns)
-        cursor.execute(f"create temp table staged ({staged}, row_hash bigint, is_gone boolean) on commit drop")
-        rows = self.con.sql(f"select {carried}, _row_hash as row_hash, _is_gone as is_gone from _to_publish")
-        cursor.adbc_ingest("staged", rows.to_arrow_reader(), mode="append", temporary=True)
-        # The staged side is cast: a cast of the other would keep its index from being used.
-        matches = " and ".join(f"t.{key} = s.{key}::{postgres_type(table.c[key])}" for key in keys)
-        cursor.execute(f"delete from {target} t using staged s where s.is_gone and {matches}")
-        values = ", ".join(f"{c.name}::{postgres_type(c)}" for c in table.columns)
-        updates = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
-        cursor.execute(
-            f"""insert into {target} ({", ".join(columns)}) select {values}, row_hash from staged where not is_gone
-            on conflict ({", ".join(keys)}) do update set {updates}"""
-        )
-        cursor.execute("drop table staged")
-
-    def _check_count(self, cursor: adbc.Cursor, target: str, part: Rows, tenant_id: str) -> int:
-        cursor.execute(f"select count(*) from {target} where {_tenant(part.table)} = $1", (tenant_id,))
-        found: int = cursor.fetchall()[0][0]
-        expected = self.con.sql(
-            f"select count(*) from {part.relation} where {_tenant(part.table)} = $tenant", params={"tenant": tenant_id}
-        ).fetchall()[0][0]
-        if found != expected:
-            raise PublishError(f"{tenant_id}: {part.table.name} would have {found} rows, the lake has {expected}")
-        return found
+    def _reconnect(self) -> bool:
+        try:
+            connection = self.connect()
+        except adbc.Error:
+            return True  # a server that restarts refuses for a moment
+        self.connection.close()
+        self.connection = connection
+        return True
 
 
-def _tenant(table: Table) -> str:
-    return "coalesce(tenant_id, '')" if table.c.tenant_id.nullable else "tenant_id"
+def contents(con: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dict[str, Content]:
+    """What each tenant has in the relation."""
+    found = con.sql(f"select {tenant_column(table)}, count(*), sum(_row_hash) from {relation} group by 1").fetchall()
+    return {tenant: Content(rows, int(checksum)) for tenant, rows, checksum in found}
 
 
-def _transport(postgres: str) -> tuple[str, str]:
-    """How a type travels, as PostgreSQL and as DuckDB call it; what ADBC could misread goes as text, to be cast."""
-    kinds = {
-        "BIGINT": "bigint",
-        "BOOLEAN": "boolean",
-        "DOUBLE PRECISION": "double",
-        "TIMESTAMP WITH TIME ZONE": "timestamptz",
-        "TEXT[]": "varchar[]",
+def published_contents(cursor: adbc.Cursor, tenant_id: str | None = None) -> dict[tuple[str, str], Published]:
+    """What every tenant's tables, or one tenant's, were last published from, by table name and tenant."""
+    if tenant_id is None:
+        cursor.execute(STATES)
+    else:
+        cursor.execute(f"{STATES} where tenant_id = $1", (tenant_id,))
+    return {
+        (table, tenant): Published(version, lake_id, Content(rows, int(checksum)))
+        for tenant, table, version, lake_id, rows, checksum in cursor.fetchall()
     }
-    return (postgres, kinds[postgres]) if postgres in kinds else ("text", "varchar")
+
+
+def _is_due(tenant_id: str, part: Rows, published: Published | None) -> bool:
+    if published is None or published.lake_id != part.lake_id:
+        return True
+    if published.version > part.version:
+        raise PublishError(
+            f"{tenant_id}: {part.table.name} was published at version {published.version}, this lake has"
+            f" {part.version}; it is an older copy of the lake the warehouse was published from"
+        )
+    return published.version != part.version
 
 
 def _complaint(error: adbc.Error) -> str:

@@ -2,13 +2,14 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables import crm, identities, messaging, operations, profiles, scl, teetime, timeline
+from crm_pipeline.tables import churn, crm, identities, messaging, operations, profiles, scl, teetime, timeline
 from crm_pipeline.tables.columns import outputs, service_of, sources
 from crm_pipeline.vocabulary import Service
 
 __all__ = [
     "PEOPLE",
     "PUBLISHED",
+    "churn",
     "crm",
     "identities",
     "messaging",

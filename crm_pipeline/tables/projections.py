@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Dialect, Double, Numeric, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from crm_pipeline.tables.columns import service_of, snake_case, sources
 
@@ -33,10 +33,16 @@ DUCKDB_TYPES: dict[type[Any], str] = {
 
 
 def arrow_type(column: Column[Any]) -> pa.DataType:
-    """The Arrow type of a column; uuid and JSON travel as strings and are cast by PostgreSQL."""
+    """The Arrow type of a column; uuid and JSON are strings."""
     if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
         return pa.decimal128(column.type.precision, column.type.scale)
     return ARROW_TYPES.get(type(column.type), pa.string())
+
+
+def warehouse_type(column: Column[Any]) -> pa.DataType:
+    """The Arrow type that PostgreSQL's binary COPY takes for exactly this column."""
+    exact = {UUID: pa.uuid(), JSONB: pa.json_()}
+    return exact.get(type(column.type), arrow_type(column))
 
 
 def duckdb_type(column: Column[Any]) -> str:

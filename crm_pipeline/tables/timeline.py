@@ -21,5 +21,8 @@ customer_timeline = Table(
     text("summary", "The event in one readable line.", max_length=1_000),
     json("details", "What else the record says."),
     comment="Everything a customer did or was sent, from all services, in one stream.",
-    info={"partitioned_by": "tenant_id"},
+    info={
+        "partitioned_by": "tenant_id",
+        "indexes": {"customer_timeline_by_profile": "tenant_id, profile_id, occurred_at desc"},
+    },
 )

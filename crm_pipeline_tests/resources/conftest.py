@@ -3,23 +3,40 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.warehouse_schema import STATES
 from crm_pipeline.tables import PUBLISHED
+
+PARTITIONS = """
+    select oid::regclass::text from pg_class where relispartition and relkind = 'r'
+    and relnamespace = 'crm'::regnamespace"""
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    """A running server with the schema."""
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running server."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("warehouse"))
     server.start()
     _spare_the_disk(server)
-    warehouse = Warehouse(server.url("crm"))
-    warehouse.prepare()
-    yield warehouse
+    yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def prepared(shared_server: EmbeddedPostgres) -> Warehouse:
+    """A warehouse with the schema."""
+    warehouse = Warehouse(shared_server.url("crm"))
+    warehouse.prepare()
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def administrator(shared_server: EmbeddedPostgres) -> Engine:
+    """The superuser's way into the warehouse."""
+    return create_engine(make_url(shared_server.url("postgres")).set(database="crm"), poolclass=NullPool)
 
 
 def _spare_the_disk(server: EmbeddedPostgres) -> None:
@@ -34,6 +51,9 @@ def _spare_the_disk(server: EmbeddedPostgres) -> None:
 def warehouse(prepared: Warehouse) -> Warehouse:
     """A warehouse without rows; a database of its own for each test would take a second each."""
     with prepared.engine().begin() as connection:
+        connection.execute(text(f"delete from crm.{STATES}"))
         for table in PUBLISHED:
             connection.execute(text(f"delete from crm.{table.name}"))
+        for (partition,) in connection.execute(text(PARTITIONS)).all():
+            connection.execute(text(f"drop table {partition}"))
     return prepared

@@ -9,6 +9,8 @@ from crm_pipeline.tables.projections import postgres_type
 from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
 
 ROW_HASH = "Hash of the row, for comparing it with the lake."
+OUR_OWN = {"publication_states", "alembic_version"}
+"""Tables beside the published ones, of which nobody is promised anything."""
 COLUMNS = """
     select c.relname, a.attname, col_description(c.oid, a.attnum), upper(format_type(a.atttypid, a.atttypmod)),
         a.attnotnull
@@ -26,8 +28,12 @@ def declared_columns() -> set[tuple[str, str, str | None, str, bool]]:
     return declared | {(t.name, "row_hash", ROW_HASH, "BIGINT", False) for t in PUBLISHED}
 
 
+def published_columns(warehouse: Warehouse) -> set[tuple[str, str, str | None, str, bool]]:
+    return {column for column in ask(warehouse, COLUMNS) if column[0] not in OUR_OWN}
+
+
 def test_every_column_has_the_declared_type_comment_and_nullability(warehouse: Warehouse) -> None:
-    assert set(ask(warehouse, COLUMNS)) == declared_columns()
+    assert published_columns(warehouse) == declared_columns()
 
 
 def test_every_table_has_its_declared_comment_and_the_view_has_one(warehouse: Warehouse) -> None:
@@ -37,7 +43,9 @@ def test_every_table_has_its_declared_comment_and_the_view_has_one(warehouse: Wa
             where relnamespace = 'crm'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition""",
     )
     view = ("profile_redirects", "Former profile ids and the live profile each now means.")
-    assert set(found) == {(table.name, table.comment) for table in PUBLISHED} | {view}
+    assert {row for row in found if row[0] not in OUR_OWN} == {(table.name, table.comment) for table in PUBLISHED} | {
+        view
+    }
 
 
 def test_the_timeline_is_partitioned_by_tenant_and_indexed_for_a_profiles_page(warehouse: Warehouse) -> None:
@@ -59,7 +67,7 @@ def test_preparing_makes_what_was_lost(warehouse: Warehouse) -> None:
     ask(warehouse, "drop view crm.profile_redirects")
     ask(warehouse, "drop table crm.identity_reviews")
     warehouse.prepare()
-    assert set(ask(warehouse, COLUMNS)) == declared_columns()
+    assert published_columns(warehouse) == declared_columns()
     assert ask(warehouse, "select * from crm.profile_redirects") == []
 
 

@@ -14,10 +14,12 @@ from sqlalchemy import BigInteger, Boolean, Connection, DateTime, Double, String
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from crm_pipeline.resources.lake import Changes, row_hash
-from crm_pipeline.resources.publisher import Rows
+from crm_pipeline.resources.publication import Content, Rows
+from crm_pipeline.resources.publisher import contents
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.tables.projections import arrow_schema, key_columns
 
+LAKE = "a lake"
 AS_OF = datetime(2026, 3, 31, 12, tzinfo=UTC)
 PLAIN: dict[type[Any], Any] = {
     String: "plain",
@@ -44,14 +46,18 @@ def a_connection() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def stage(con: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row], version: int) -> Rows:
-    """These rows as `Publisher.publish` wants them."""
+def stage(
+    con: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row], version: int, tenant: str | None = None
+) -> Rows:
+    """These rows as `Publisher.publish` wants them, to be compared in full; of the first row's tenant by default."""
     con.register("incoming", pa.Table.from_pylist(list(rows), schema=arrow_schema(table)))
     con.execute(
         f"create or replace temp table rows_{table.name} as select *, {row_hash(table)} as _row_hash from incoming"
     )
     con.unregister("incoming")
-    return Rows(table, f"rows_{table.name}", version)
+    whose = rows[0]["tenant_id"] if tenant is None and rows else tenant
+    content = contents(con, table, f"rows_{table.name}").get(whose or "", Content(0, 0))
+    return Rows(table, f"rows_{table.name}", content, version, LAKE)
 
 
 def publish(
@@ -59,7 +65,7 @@ def publish(
 ) -> dict[str, Changes]:
     """Make the tenant's tables equal to these rows, through a publisher of its own."""
     con = a_connection()
-    staged = [stage(con, table, rows, version) for table, rows in tables.items()]
+    staged = [stage(con, table, rows, version, tenant_id) for table, rows in tables.items()]
     with warehouse.publisher(con, as_of=AS_OF, run_id=f"run {version}") as publisher:
         return publisher.publish(tenant_id, staged)
 

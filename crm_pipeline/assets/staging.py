@@ -1,0 +1,74 @@
+"""What is to be published: per tenant the tables that moved since they were, staged from the lake.
+
+Rows that only changed a little are staged as the lake's log has them; whole tenants only where they are new, where the
+warehouse was published from another lake, or where somebody wants to look at every row.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Table
+
+from crm_pipeline.assets.step import Step
+from crm_pipeline.resources.lake import tenant_filter
+from crm_pipeline.resources.publication import Content, Published, Rows, lake_id, tenant_column
+from crm_pipeline.resources.publisher import contents
+from crm_pipeline.tables.projections import key_columns
+
+Known = Mapping[tuple[str, str], Published]
+
+
+def due_rows(
+    this: Step, known: Known, table: Table, tenants: Sequence[str] | None, *, whole: bool = False
+) -> dict[str, Rows]:
+    """The rows of each tenant that has something to publish; all of them in `rows_<table>` if `whole`."""
+    own = lake_id(this.lake, table)
+    versions = newest_versions(this, table, tenants)
+    moved = {t: v for t, v in versions.items() if _state(known, table, t) != (own, v)}
+    lined_up = {t for t in moved if _state(known, table, t)[0] == own} if _has_own_log(table) else set()
+    those = None if tenants is None else list(moved)
+    present = this.lake.current(this.con, table, tenants=those, name=f"lake_{table.name}")
+    log = _stage_log(this, known, table, sorted(lined_up))
+    wanted = those if whole or those is None else [t for t in moved if t not in lined_up]
+    rows = f"rows_{table.name}"
+    this.con.execute(f"create or replace temp table {rows} as select * from {present} where {tenant_filter(wanted)}")
+    found = contents(this.con, table, present) if moved else {}
+    return {
+        tenant: Rows(
+            table=table,
+            relation=rows if whole or tenant not in lined_up else present,
+            content=found.get(tenant, Content(0, 0)),
+            version=version,
+            lake_id=own,
+            changes=log if tenant in lined_up else None,
+        )
+        for tenant, version in moved.items()
+    }
+
+
+def newest_versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[str, int]:
+    """The version of each tenant's newest row, -1 where there never was one; of no tenant's rows too for None."""
+    log = this.lake.log(this.con, table)
+    found = this.con.sql(
+        f"select {tenant_column(table)}, max(_version) from {log} where {tenant_filter(tenants)} group by 1"
+    ).fetchall()
+    return dict.fromkeys(tenants or [], -1) | dict(found)
+
+
+def _state(known: Known, table: Table, tenant: str) -> tuple[str | None, int]:
+    published = known.get((table.name, tenant))
+    return (published.lake_id, published.version) if published else (None, -1)
+
+
+def _has_own_log(table: Table) -> bool:
+    """Whether a tenant's log says everything; a row that passes to another tenant leaves no trace in its first."""
+    return "tenant_id" in key_columns(table)
+
+
+def _stage_log(this: Step, known: Known, table: Table, tenants: Sequence[str]) -> str:
+    """Temp table of what changed in the lake since the longest unpublished of these tenants was published."""
+    since = min((known[table.name, tenant].version for tenant in tenants), default=0)
+    log, staged = this.lake.log(this.con, table), f"changed_{table.name}"
+    this.con.execute(f"""
+        create or replace temp table {staged} as
+        select * from {log} where _version > {since} and {tenant_filter(tenants)}""")
+    return staged

@@ -1,0 +1,40 @@
+"""Draft the next revision: `python -m crm_pipeline.migrations "what changes"`, then review it by hand.
+
+`--first` writes the first schema anew instead, which is right only as long as no warehouse was ever released.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from crm_pipeline.migrations import config
+from crm_pipeline.resources.embedded_postgres import started
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.warehouse_schema import first_statements
+
+VERSIONS = Path(__file__).parent / "versions"
+
+
+def draft(message: str) -> None:
+    """Write the revision from what the last one leaves to what is declared."""
+    with tempfile.TemporaryDirectory() as home:
+        server = started(Path(home))
+        try:
+            with Warehouse(server.url("crm")).engine().begin() as connection:
+                connection.exec_driver_sql("create schema crm")
+                setup = config(connection)
+                command.upgrade(setup, "head")
+                number = len(list(ScriptDirectory.from_config(setup).walk_revisions())) + 1
+                command.revision(setup, message, autogenerate=True, rev_id=f"{number:04}")
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--first":
+        (VERSIONS / "first_schema.sql").write_text(first_statements(), encoding="utf-8")
+    else:
+        draft(sys.argv[1])

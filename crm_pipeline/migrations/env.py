@@ -1,0 +1,28 @@
+"""What Alembic runs around the revisions: on the connection it was given, never on one of its own."""
+
+from alembic import context
+from sqlalchemy.schema import SchemaItem
+
+from crm_pipeline.resources.warehouse_schema import SCHEMA, warehouse_tables
+
+
+def is_ours(_: SchemaItem, __: str | None, kind: str, reflected: bool, compared: SchemaItem | None) -> bool:
+    """Whether a draft may speak of it: of what is declared, and of a declared table's columns and indexes."""
+    return not (kind == "table" and reflected and compared is None)
+
+
+def is_in_our_schema(name: str | None, kind: str, _: object) -> bool:
+    """Whether to look at it at all."""
+    return kind != "schema" or name == SCHEMA
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=warehouse_tables(),
+    version_table_schema=SCHEMA,
+    include_schemas=True,
+    include_name=is_in_our_schema,
+    include_object=is_ours,
+)
+with context.begin_transaction():
+    context.run_migrations()

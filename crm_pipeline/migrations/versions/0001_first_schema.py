@@ -1,0 +1,13 @@
+"""The first schema: what `first_schema.sql` beside this file says, which never changes again once it is out."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create every table, index, comment and view."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_name("first_schema.sql").read_text(encoding="utf-8"))

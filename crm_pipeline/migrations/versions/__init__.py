@@ -1,0 +1,1 @@
+"""The revisions, oldest first; one that is out never changes again."""

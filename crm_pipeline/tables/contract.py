@@ -1,0 +1,44 @@
+"""Version 1 of schema `crm` as a contract with whoever reads it: `python -m crm_pipeline.tables.contract` writes it.
+
+Within a version a column may be added or better described; nothing a query relies on may change or go.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table
+
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables.projections import key_columns, postgres_type
+
+FILE = Path(__file__).parents[2] / "docs" / "crm-v1.json"
+
+
+def contract() -> dict[str, Any]:
+    """Per published table its key, and each column's type and whether it may be null."""
+    return {table.name: _promise(table) for table in sorted(PUBLISHED, key=lambda table: table.name)}
+
+
+def broken(promised: dict[str, Any], kept: dict[str, Any]) -> list[str]:
+    """What is promised and not kept; more than was promised breaks nothing."""
+    found = [f"{name} is gone" for name in promised.keys() - kept.keys()]
+    for name in promised.keys() & kept.keys():
+        if promised[name]["key"] != kept[name]["key"]:
+            found.append(f"{name} has another key")
+        columns = kept[name]["columns"]
+        found += [
+            f"{name}.{column} was {kind}, and is {columns.get(column, 'gone')}"
+            for column, kind in promised[name]["columns"].items()
+            if columns.get(column) != kind
+        ]
+    return sorted(found)
+
+
+def _promise(table: Table) -> dict[str, Any]:
+    kinds = {c.name: f"{postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
+    return {"key": list(key_columns(table)), "columns": kinds}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(contract(), indent=2) + "\n", encoding="utf-8")
