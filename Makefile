@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv-peers/bin
+PEERS_READY := .venv-peers/.ready
 export CRM_PIPELINE_AS_OF ?= 2026-03-31T12:00:00Z
 
 .PHONY: run ui test soak check format docs bench lock clean help
@@ -15,6 +17,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $(READY)
+
+$(PEERS_READY): $(READY) benchmarks/requirements.lock
+	$(PYTHON) -m venv .venv-peers
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(PEERS)/python benchmarks/requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(PEERS)/python --editable .
+	@touch $(PEERS_READY)
 
 run: $(READY)  ## refresh the sample clubs in data/sample and print the summary
 	@$(BIN)/crm-pipeline run --sources data/sample
@@ -41,10 +49,15 @@ format: $(READY)  ## let ruff mend what it can
 docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
 	$(BIN)/python -m crm_pipeline.tables.dictionary
 
-bench: $(READY)  ## speed beside the peers, in one run
-	$(BIN)/python -m benchmarks.phones
-	$(BIN)/python -m benchmarks.churn
-	$(BIN)/python -m benchmarks.identities
+bench: $(PEERS_READY)  ## speed and memory beside the peers, each in one run; takes an hour on two cores
+	$(PEERS)/python -m benchmarks.phones
+	$(PEERS)/python -m benchmarks.churn
+	$(PEERS)/python -m benchmarks.identities
+	$(PEERS)/python -m benchmarks.linking
+	$(PEERS)/python -m benchmarks.extraction
+	$(PEERS)/python -m benchmarks.publishing
+	$(PEERS)/python -m benchmarks.scores
+	$(PEERS)/python -m benchmarks.backtest
 
 lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
@@ -55,4 +68,4 @@ lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 
 clean:  ## stop the embedded server and delete what was built and loaded
 	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi
-	rm -rf .venv data/local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers data/local .mypy_cache .pytest_cache .ruff_cache .hypothesis

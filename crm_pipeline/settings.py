@@ -18,6 +18,7 @@ VARIABLES: dict[str, str] = {
     "CRM_SOURCE": "Where the CRM is read from",
     "LAKE_URL": "Folder of the lake; <home>/lake where unset",
     "WAREHOUSE_URL": "PostgreSQL that gets the schema crm; the embedded server where unset",
+    "WAREHOUSE_ADMIN_URL": "Its administrator, for `crm-pipeline database grant | drop-tenant` alone; never for a run",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
@@ -41,6 +42,7 @@ class Settings:
     as_of: datetime | None
     is_replay: bool = False
     """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
+    warehouse_admin_url: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -58,6 +60,7 @@ class Settings:
             warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
+            warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
         )
 
 

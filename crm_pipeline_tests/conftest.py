@@ -4,8 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from crm_pipeline_tests.questions import Changed, changed_world
 from crm_pipeline_tests.support import refresh, stopped_afterwards
+
+# A machine that is busy with something else is no fault of the code's.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +21,13 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         outcome = refresh(home)
         assert outcome.faults == []
         yield home
+
+
+@pytest.fixture(scope="session")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
+    """The cast before and after staff, a service and a club changed their minds. For reading only."""
+    with changed_world(tmp_path_factory.mktemp("changed")) as world:
+        yield world
 
 
 @pytest.fixture

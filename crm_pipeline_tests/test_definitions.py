@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
 import pytest
 
+from crm_pipeline.assets.refresh import hourly_refresh
+from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.definitions import defs
 from crm_pipeline_tests.support import stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment
@@ -34,13 +37,17 @@ GRAPH = {
     "messaging_snapshot": Node("snapshots", {"tenants"}, frozenset(["messaging_source"])),
     "customer_identities": Node("identities", {"tenants", *SNAPSHOTS}),
     "timeline_events": Node("timeline", {"customer_identities"}),
-    "profile_scores": Node("scores", {"customer_identities", "timeline_events"}),
+    "churn_model": Node("churn", {"customer_identities", "timeline_events"}),
+    "churn_backtest": Node("churn", {"customer_identities", "timeline_events"}),
+    "profile_scores": Node("scores", {"customer_identities", "timeline_events", "churn_model"}),
     "customer_profiles": Node("published", {"profile_scores"}, partitioned=True),
     "customer_timeline": Node("published", {"timeline_events", "profile_scores"}, partitioned=True),
 }
+WEEKLY = {"churn_model", "churn_backtest"}
 CHECKS = {
     *((snapshot, "snapshot_is_fresh") for snapshot in SNAPSHOTS),
     ("customer_identities", "links_hold"),
+    ("customer_identities", "self_audit"),
     ("customer_profiles", "expectations_hold"),
     ("customer_timeline", "expectations_hold"),
 }
@@ -74,9 +81,10 @@ def test_every_tenant_is_a_partition_and_any_range_of_them_one_run() -> None:
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_one_job_does_everything_in_one_process() -> None:
-    job = defs.resolve_job_def("refresh")
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(GRAPH)
+@pytest.mark.parametrize(("name", "assets"), [("refresh", set(GRAPH) - WEEKLY), ("fit_churn", WEEKLY)])
+def test_the_hourly_job_does_all_but_the_weekly_fit_each_in_one_process(name: str, assets: set[str]) -> None:
+    job = defs.resolve_job_def(name)
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == assets
     assert job.executor_def.name == dg.in_process_executor.name
 
 
@@ -84,6 +92,40 @@ def test_the_schedule_runs_the_job_every_hour_and_is_on() -> None:
     schedule = defs.resolve_schedule_def("hourly_refresh")
     assert schedule.job_name == "refresh"
     assert schedule.cron_schedule == "0 * * * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("done", "status", "skipped"),
+    [
+        ("2026-03-31T11:00:00+00:00", dg.DagsterRunStatus.SUCCESS, False),
+        ("2026-03-31T12:00:00+00:00", dg.DagsterRunStatus.SUCCESS, False),
+        ("2026-03-31T12:00:30+00:00", dg.DagsterRunStatus.SUCCESS, True),
+        ("2026-03-31T12:00:30+00:00", dg.DagsterRunStatus.FAILURE, False),
+    ],
+)
+def test_a_tick_that_comes_after_a_later_refresh_is_skipped(
+    tmp_path: Path, done: str, status: dg.DagsterRunStatus, *, skipped: bool
+) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("tenants", ["links"])
+        instance.add_run(dg.DagsterRun(job_name="refresh", status=status, tags={AS_OF_TAG: done}))
+        noon = datetime(2026, 3, 31, 12, tzinfo=UTC)
+        asked = hourly_refresh(dg.build_schedule_context(instance=instance, scheduled_execution_time=noon))
+    assert isinstance(asked, dg.SkipReason if skipped else dg.RunRequest)
+
+
+def test_the_lake_is_kept_up_every_night() -> None:
+    schedule = defs.resolve_schedule_def("daily_lake_upkeep")
+    assert (schedule.job_name, schedule.cron_schedule) == ("lake_upkeep", "30 2 * * *")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_churn_is_fitted_every_sunday_between_two_refreshes() -> None:
+    schedule = defs.resolve_schedule_def("weekly_churn_fit")
+    assert schedule.job_name == "fit_churn"
+    assert schedule.cron_schedule == "30 4 * * 0"
     assert schedule.execution_timezone == "UTC"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 

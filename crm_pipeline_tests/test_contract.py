@@ -1,0 +1,40 @@
+"""Schema `crm` version 1 as it was promised: the file says what is declared, and nothing promised is broken."""
+
+import json
+from typing import Any
+
+import pytest
+
+from crm_pipeline.tables.contract import FILE, broken, contract
+
+PROMISED: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+SMALL: dict[str, Any] = {"t": {"key": ["id"], "columns": {"id": "uuid not null", "email": "text"}}}
+
+
+def test_every_promised_column_is_still_there_as_it_was() -> None:
+    assert broken(PROMISED, contract()) == []
+
+
+def test_the_file_promises_all_there_is() -> None:
+    assert contract() == PROMISED, (
+        "a published column was added: draft a revision with `python -m crm_pipeline.migrations MESSAGE`,"
+        " review it, and run `python -m crm_pipeline.tables.contract`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "complaint"),
+    [
+        ({}, ["t is gone"]),
+        ({"t": {"key": ["email"], "columns": SMALL["t"]["columns"]}}, ["t has another key"]),
+        ({"t": {"key": ["id"], "columns": {"id": "uuid not null"}}}, ["t.email was text, and is gone"]),
+        (
+            {"t": {"key": ["id"], "columns": {"id": "text not null", "email": "text not null"}}},
+            ["t.email was text, and is text not null", "t.id was uuid not null, and is text not null"],
+        ),
+        ({**SMALL, "u": SMALL["t"]}, []),
+        ({"t": {"key": ["id"], "columns": {**SMALL["t"]["columns"], "more": "text"}}}, []),
+    ],
+)
+def test_what_breaks_a_promise(kept: dict[str, Any], complaint: list[str]) -> None:
+    assert broken(SMALL, kept) == complaint
