@@ -19,7 +19,7 @@ from crm_pipeline.tables import scl
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move
 
-COUNT = 200 if os.environ.get("CRM_PIPELINE_SOAK") else 15
+COUNT = 200 if os.environ.get("CRM_PIPELINE_SOAK") else 10
 UNHURRIED = settings(
     max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
 )

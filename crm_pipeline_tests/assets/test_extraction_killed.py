@@ -18,7 +18,7 @@ from crm_pipeline.tables import operations
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import TABLES
 
-KILLS = 20 if os.environ.get("CRM_PIPELINE_SOAK") else 3
+KILLS = 20 if os.environ.get("CRM_PIPELINE_SOAK") else 2
 HOURS = ("2026-03-31T12:00:00+00:00", "2026-04-01T13:00:00+00:00")
 ROWS = 40_000
 FIRST = f"""

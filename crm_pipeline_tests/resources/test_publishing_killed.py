@@ -16,7 +16,7 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline_tests.resources.lakes import SOAK, a_lake, assert_equal, keep, publish_lake
 
-KILLS: Final = 30 if SOAK else 4
+KILLS: Final = 30 if SOAK else 2
 PEOPLE: Final = 300
 RANDOM: Final = random.Random(6)
 PUBLISH = """

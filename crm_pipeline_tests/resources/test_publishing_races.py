@@ -12,7 +12,7 @@ from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline_tests.resources.lakes import SOAK, Staged, a_lake, assert_equal, keep, stage_from
 from crm_pipeline_tests.resources.warehouses import ask
 
-ROUNDS: Final = 200 if SOAK else 6
+ROUNDS: Final = 200 if SOAK else 3
 PEOPLE: Final = 30
 
 

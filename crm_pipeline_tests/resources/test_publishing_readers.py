@@ -13,7 +13,7 @@ from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline_tests.resources.lakes import SOAK, TABLES, a_lake, assert_equal, club_at, keep, publish_lake
 from crm_pipeline_tests.resources.warehouses import connected
 
-PUBLICATIONS: Final = 50 if SOAK else 8
+PUBLICATIONS: Final = 50 if SOAK else 4
 LOCK_TIMEOUT_SECONDS: Final = 1.0
 PEOPLE: Final = 60
 SEEN = text("""
