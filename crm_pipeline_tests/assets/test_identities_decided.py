@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import pytest
+
 from crm_pipeline_tests.assets.changed_identities import (
     ISLA,
     ONE,
@@ -15,6 +17,7 @@ from crm_pipeline_tests.assets.changed_identities import (
     untouched,
 )
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
+from crm_pipeline_tests.domain.identity_worlds import SOAK
 from crm_pipeline_tests.support import refresh
 
 
@@ -85,6 +88,7 @@ def holder(tables: Tables, record: Record) -> str:
     return str(row["profile_id"])
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 def test_every_cause_is_one_run_away_and_fully_reversible(
     refreshed: Path, services: Path, first_run: Path, tmp_path: Path
 ) -> None:

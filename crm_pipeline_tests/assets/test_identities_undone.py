@@ -40,6 +40,7 @@ from crm_pipeline_tests.assets.changed_identities import (
 )
 from crm_pipeline_tests.assets.hours import State, stored
 from crm_pipeline_tests.assets.runs import hour
+from crm_pipeline_tests.domain.identity_worlds import SOAK
 from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh, stopped_afterwards
 
 NEXT_WEEK, WEEK_AFTER = "2026-04-07T13:00:00Z", "2026-04-14T14:00:00Z"
@@ -126,6 +127,7 @@ def test_the_life_of_each_id_tells_the_three_hours(one_day: Hours) -> None:
     }
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 def test_over_weeks_too_it_is_as_if_nothing_had_happened(
     refreshed: Path, services: Path, first_run: Path, tmp_path: Path
 ) -> None:

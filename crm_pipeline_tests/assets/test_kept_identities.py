@@ -151,6 +151,7 @@ class FullLake(Lake):
         return super().replace(con, table, incoming, **how)
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 def test_a_whole_run_an_hour_after_one_that_failed(
     refreshed: Path, services: Path, first_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

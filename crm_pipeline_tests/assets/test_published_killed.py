@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from sqlalchemy import text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.assets.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
+from crm_pipeline_tests.domain.identity_worlds import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, refresh
 
 PROGRAM = str(Path(sys.executable).with_name("crm-pipeline"))
@@ -50,6 +52,7 @@ def killed_once_published(home: Path, tenant: str) -> str:
         return process.communicate()[0]
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 def test_a_run_killed_while_it_publishes_loses_nothing_and_doubles_nothing(own_home: Path, refreshed: Path) -> None:
     with publishing_stops_at(own_home, HEATHER):
         printed = killed_once_published(own_home, FYNBOS)

@@ -34,8 +34,8 @@ EVERY_TABLE: Final = (*PEOPLE.values(), *(t for t in sources.tables.values() if 
 
 
 def thorough(examples: int) -> settings:
-    """How many random clubs a property is tried on: half of `examples`, 40 times as many with CRM_PIPELINE_SOAK=1."""
-    return settings(max_examples=40 * examples if SOAK else (examples + 1) // 2, deadline=None, database=None)
+    """Random clubs a property is tried on: a third of `examples`, with CRM_PIPELINE_SOAK=1 40 times as many."""
+    return settings(max_examples=40 * examples if SOAK else (examples + 2) // 3, deadline=None, database=None)
 
 
 class Refreshed(NamedTuple):
