@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Table, create_engine, make_url
+from sqlalchemy import Engine, NullPool, Table, create_engine, make_url
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
@@ -48,19 +48,34 @@ def service_databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
     """One database per service, with the rows of `folders`: the settings that point at them."""
     server = EmbeddedPostgres(home)
     server.start()
-    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
     settings = {}
     for service in Service:
-        with administration.connect() as connection:
-            connection.exec_driver_sql(f"create database service_{service.lower()}")
-        engine = create_engine(make_url(server.url("postgres")).set(database=f"service_{service.lower()}"))
+        engine = new_database(server, f"service_{service.lower()}")
         for table in source_tables(service):
             load(engine, table, folders / service.lower() / f"{table.name}.csv")
         settings[source_variable(service)] = engine.url.render_as_string(hide_password=False)
         engine.dispose()
-    administration.dispose()
     yield settings
     server.stop()
+
+
+def administer(server: EmbeddedPostgres, *statements: str) -> None:
+    """Carry out statements as the superuser, each in a transaction of its own or in none."""
+    engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def new_database(server: EmbeddedPostgres, name: str) -> Engine:
+    """The superuser's way into a database with nothing in it."""
+    administer(server, f"create database {name}")
+    return create_engine(make_url(server.url("postgres")).set(database=name))
+
+
+def spare_the_disk(server: EmbeddedPostgres) -> None:
+    """For tests that never take the power away: without the promise to survive that they take half the time."""
+    administer(server, "alter system set fsync = off", "select pg_reload_conf()")
 
 
 def load(engine: Engine, table: Table, file: Path) -> None:

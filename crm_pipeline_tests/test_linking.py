@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.linking import Linking, Precision, linking
 from crm_pipeline.vocabulary import LinkRule
-from crm_pipeline_tests.domain.identity_worlds import SOAK
+from crm_pipeline_tests.soak import SOAK
 
 PEOPLE = 100_000 if SOAK else 3_000
 ALONE = (LinkRule.EMAIL, LinkRule.PHONE)

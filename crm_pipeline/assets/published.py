@@ -21,7 +21,7 @@ from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import churn, identities, operations, profiles, timeline
+from crm_pipeline.tables import REPORTS, identities, operations, profiles, timeline
 
 CHECK = "expectations_hold"
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
@@ -33,7 +33,6 @@ TENANT_TABLES = (
     identities.profile_events,
     identities.profile_ids,
 )
-REPORT_TABLES = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
 SHARE_THAT_STOPS_ALL = 0.5
 
 
@@ -167,7 +166,7 @@ def _publish(
 
 def _publish_reports(this: Step, publisher: Publisher, unpublished: dict[str, str]) -> None:
     """What was set aside, how the checks went and the churn models, for every tenant, the failed ones above all."""
-    for table in REPORT_TABLES:
+    for table in REPORTS:
         due = due_rows(this, publisher.published, table, this.tenants)
         _publish(publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
 

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import dagster as dg
 
+from crm_pipeline.assets.metadata import rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_upkeep import clear_spill, keep_up
 from crm_pipeline.tables.columns import outputs, sources
@@ -17,8 +18,8 @@ def compact_and_fold(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake
     with closing(lake.connect()) as con:
         tables = (*sources.tables.values(), *outputs.tables.values())
         done = {lake_name(table): upkeep for table in tables if (upkeep := keep_up(con, lake, table))}
-    records = [dg.TableRecord({"table": name, **upkeep._asdict()}) for name, upkeep in done.items()]
-    context.add_output_metadata({"tables": dg.MetadataValue.table(records)} if records else {})
+    rows = [{"table": name, **upkeep._asdict()} for name, upkeep in done.items()]
+    context.add_output_metadata({"tables": rows_table(rows)})
 
 
 @dg.job(description="Keeps reading the lake as cheap as at first.", executor_def=dg.in_process_executor)

@@ -209,7 +209,7 @@ class Lake:
         ordered = con.sql(
             f"""select {columns}, _row_hash, $known_at::timestamptz as _known_at, $version::bigint as _version, _deleted
                 from ({rows}) order by {key}""",
-            params={"known_at": known_at, "version": self.version(con, table) + 1},
+            params={"known_at": known_at, "version": _versions(con, "_present_log")[1] + 1},
         ).to_arrow_reader()
         write_deltalake(
             self.path(table), ordered, mode="append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES

@@ -20,6 +20,7 @@ from sqlalchemy import Table
 from crm_pipeline.resources.lake import Changes, tenant_filter
 from crm_pipeline.resources.publication import Content, Publication, Published, PublishError, Rows, tenant_column
 from crm_pipeline.resources.warehouse_schema import attach_partition
+from crm_pipeline.tables import REPORTS
 
 __all__ = ["PublishError", "Publisher", "Rows", "SnapshotAge", "contents", "published_contents"]
 
@@ -42,12 +43,8 @@ STATES = """
     from crm.publications left join crm.publication_states using (table_name, tenant_id)"""
 REFRESHED = """
     update crm.publications set as_of = $1, run_id = $2
-    where tenant_id = any($3) and table_name not like '%.snapshot'"""
-
-REPORTED = """
-    update crm.publications set as_of = $1, run_id = $2
-    where table_name in ('quarantined_records', 'data_quality_results')"""
-"""These speak of the run's hour for whomever it looked at, published or not."""
+    where tenant_id = any($3) and table_name not like '%.snapshot' or table_name = any($4)"""
+"""The reports speak of the run's hour for whomever it looked at, published or not."""
 
 
 class SnapshotAge(NamedTuple):
@@ -100,8 +97,10 @@ class Publisher:
         """
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
-            cursor.execute(REFRESHED, (self.as_of, self.run_id, list(tenants)))
-            cursor.execute(f"{REPORTED} and {tenant_filter(looked_at)}", (self.as_of, self.run_id))
+            reports = [table.name for table in REPORTS]
+            cursor.execute(
+                f"{REFRESHED} and {tenant_filter(looked_at)}", (self.as_of, self.run_id, list(tenants), reports)
+            )
             seen = f"update crm.quarantined_records set last_seen_at = $1 where {tenant_filter(looked_at)}"
             cursor.execute(seen, (self.as_of,))
             for age in ages:

@@ -9,6 +9,7 @@ from crm_pipeline.vocabulary import Service
 __all__ = [
     "PEOPLE",
     "PUBLISHED",
+    "REPORTS",
     "churn",
     "crm",
     "identities",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 PUBLISHED: tuple[Table, ...] = tuple(table for table in outputs.tables.values() if not table.info.get("lake_only"))
+
+REPORTS: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
+"""Published for every tenant a run looks at, the failed ones above all."""
 
 PEOPLE: dict[Service, Table] = {
     Service.SCL: scl.member,

@@ -5,7 +5,7 @@ An hour's extraction can be made at any point, and what the lake then holds comp
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,6 @@ class History:
     folder: Path
     now: datetime = NOON
     rows: int = 0
-    extractions: list[Extraction] = field(default_factory=list)
 
     @property
     def lake(self) -> Lake:
@@ -89,11 +88,9 @@ class History:
         self.now += timedelta(hours=hours)
         url = self.engine.url.render_as_string(hide_password=False)
         with closing(self.lake.connect()) as con:
-            found = extract(
+            return extract(
                 Step(con, self.lake, self.now, "run", clubs or None), Sources({Service.SCL: url}), Service.SCL
             )
-        self.extractions.append(found)
-        return found
 
     def check_that_nothing_is_missing(self) -> None:
         """Every committed row is in the lake as it is; what was deleted may still be there until keys are swept."""

@@ -1,6 +1,5 @@
 """An extraction from a real database: nothing lost, nothing twice, whatever happened between two runs."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
-from sqlalchemy import Engine, NullPool, Table, create_engine, make_url, text
+from sqlalchemy import Engine, Table, text
 
 from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
@@ -18,8 +17,10 @@ from crm_pipeline.resources.source_contract import Request, SourceError
 from crm_pipeline.tables import scl
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move
+from crm_pipeline_tests.service_databases import new_database, spare_the_disk
+from crm_pipeline_tests.soak import SOAK
 
-COUNT = 200 if os.environ.get("CRM_PIPELINE_SOAK") else 10
+COUNT = 200 if SOAK else 10
 UNHURRIED = settings(
     max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
 )
@@ -29,16 +30,9 @@ UNHURRIED = settings(
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
     server.start()
-    administer(server, "alter system set fsync = off", "select pg_reload_conf()")
+    spare_the_disk(server)
     yield server
     server.stop()
-
-
-def administer(server: EmbeddedPostgres, *statements: str) -> None:
-    engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 _numbers = count(1)
@@ -46,9 +40,7 @@ _numbers = count(1)
 
 def a_database(server: EmbeddedPostgres) -> Engine:
     """A new database with SCL's tables."""
-    name = f"scl_{next(_numbers)}"
-    administer(server, f"create database {name}")
-    engine = create_engine(make_url(server.url("postgres")).set(database=name))
+    engine = new_database(server, f"scl_{next(_numbers)}")
     sources.create_all(engine, TABLES)
     return engine
 

@@ -1,6 +1,5 @@
 """kill -9 at any point of an extraction: the next run ends with the lake of a run that nobody disturbed."""
 
-import os
 import random
 import subprocess
 import sys
@@ -10,15 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables import operations
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import TABLES
+from crm_pipeline_tests.service_databases import new_database
+from crm_pipeline_tests.soak import SOAK
 
-KILLS = 20 if os.environ.get("CRM_PIPELINE_SOAK") else 2
+KILLS = 20 if SOAK else 2
 HOURS = ("2026-03-31T12:00:00+00:00", "2026-04-01T13:00:00+00:00")
 ROWS = 40_000
 FIRST = f"""
@@ -40,11 +41,7 @@ A_DAY_LATER = """
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
     server.start()
-    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
-    with administration.connect() as connection:
-        connection.execute(text("create database scl"))
-    administration.dispose()
-    engine = create_engine(make_url(server.url("postgres")).set(database="scl"), isolation_level="AUTOCOMMIT")
+    engine = new_database(server, "scl").execution_options(isolation_level="AUTOCOMMIT")
     sources.create_all(engine, TABLES)
     with engine.connect() as connection:
         yield connection

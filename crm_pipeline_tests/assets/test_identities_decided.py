@@ -17,7 +17,7 @@ from crm_pipeline_tests.assets.changed_identities import (
     untouched,
 )
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
-from crm_pipeline_tests.domain.identity_worlds import SOAK
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import refresh
 
 

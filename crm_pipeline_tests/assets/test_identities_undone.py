@@ -40,7 +40,7 @@ from crm_pipeline_tests.assets.changed_identities import (
 )
 from crm_pipeline_tests.assets.hours import State, stored
 from crm_pipeline_tests.assets.runs import hour
-from crm_pipeline_tests.domain.identity_worlds import SOAK
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh, stopped_afterwards
 
 NEXT_WEEK, WEEK_AFTER = "2026-04-07T13:00:00Z", "2026-04-14T14:00:00Z"

@@ -17,7 +17,7 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.assets.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
-from crm_pipeline_tests.domain.identity_worlds import SOAK
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, refresh
 
 PROGRAM = str(Path(sys.executable).with_name("crm-pipeline"))

@@ -12,7 +12,7 @@ from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline.workplace import choose
-from crm_pipeline_tests.domain.identity_worlds import SOAK
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import clean_environment, refresh
 
 IN_MAY, IN_AUGUST, IN_NOVEMBER = "2026-05-31T12:00:00Z", "2026-08-31T12:00:00Z", "2026-11-30T12:00:00Z"

@@ -1,6 +1,5 @@
 """Small worlds for the tests of identity: making the tables, resolving them, and reading what came out."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +15,8 @@ from crm_pipeline.domain.identities import Inputs, Resolution, resolve
 from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.soak import SOAK
 
-SOAK: Final = bool(os.environ.get("CRM_PIPELINE_SOAK"))
 CON: Final = duckdb.connect()
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 T: Final = "club"

@@ -24,8 +24,8 @@ from crm_pipeline.domain.timeline import ORPHANS, build_timeline
 from crm_pipeline.tables import PEOPLE, crm, identities, profiles, teetime, timeline
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import arrow_schema, duckdb_type, lake_name
-from crm_pipeline_tests.domain.identity_worlds import SOAK
 from crm_pipeline_tests.domain.scene_rows import ANN, AS_OF, CLUB, CURRENCY, LONG_AGO, Rows, Values, ago
+from crm_pipeline_tests.soak import SOAK
 
 __all__ = ["ANN", "AS_OF", "CLUB", "CURRENCY", "LONG_AGO", "Refreshed", "Scene", "Values", "ago", "thorough"]
 

@@ -1,6 +1,5 @@
 """What MBG/NBD says of a visitor, against mpmath at 50 digits and over its whole range."""
 
-import os
 from typing import Any, Final, NamedTuple
 
 import mpmath
@@ -18,10 +17,10 @@ from crm_pipeline.domain.mbg_nbd import (
     expected_transactions,
     horizon_churn,
 )
+from crm_pipeline_tests.soak import SOAK
 
-IS_SOAK: Final = os.environ.get("CRM_PIPELINE_SOAK") == "1"
-GRID_SIZE: Final = 20_000 if IS_SOAK else 300
-EXAMPLES: Final = 10_000 if IS_SOAK else 100
+GRID_SIZE: Final = 20_000 if SOAK else 300
+EXAMPLES: Final = 10_000 if SOAK else 100
 DIGITS: Final = 50
 
 

@@ -1,6 +1,5 @@
 """What a phone number is, however it is spelled, and that no short cut to it changes the answer of `phonenumbers`."""
 
-import os
 import random
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS, PhoneNumber, PhoneNumberFormat, Phon
 from crm_pipeline.domain import phones
 from crm_pipeline.domain.phone_columns import numbers_in_columns
 from crm_pipeline.domain.phones import normalise_phone, normalise_phones
+from crm_pipeline_tests.soak import SOAK
 
 Case = tuple[str, str | None]
 
@@ -89,7 +89,7 @@ INSERTED += [
     ";ext=9",
     "#",
 ]
-FUZZED = 200_000 if os.environ.get("CRM_PIPELINE_SOAK") else 5_000
+FUZZED = 200_000 if SOAK else 5_000
 
 
 @pytest.fixture(params=["in columns", "one by one"], autouse=True)

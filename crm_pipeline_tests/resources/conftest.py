@@ -9,6 +9,7 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import STATES
 from crm_pipeline.tables import PUBLISHED
+from crm_pipeline_tests.service_databases import spare_the_disk
 
 PARTITIONS = """
     select oid::regclass::text from pg_class where relispartition and relkind = 'r'
@@ -20,7 +21,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
     """A running server."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("warehouse"))
     server.start()
-    _spare_the_disk(server)
+    spare_the_disk(server)
     yield server
     server.stop()
 
@@ -37,14 +38,6 @@ def prepared(shared_server: EmbeddedPostgres) -> Warehouse:
 def administrator(shared_server: EmbeddedPostgres) -> Engine:
     """The superuser's way into the warehouse."""
     return create_engine(make_url(shared_server.url("postgres")).set(database="crm"), poolclass=NullPool)
-
-
-def _spare_the_disk(server: EmbeddedPostgres) -> None:
-    """No test here takes the power away, and without the promise to survive that they take half the time."""
-    engine = create_engine(server.url("postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("alter system set fsync = off"))
-        connection.execute(text("select pg_reload_conf()"))
 
 
 @pytest.fixture

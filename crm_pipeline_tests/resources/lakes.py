@@ -1,6 +1,5 @@
 """What tests of publishing from a real lake share: clubs whose hours can be told apart, and runs of the publisher."""
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,6 @@ from crm_pipeline.tables.projections import arrow_schema, key_columns
 from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline_tests.resources.warehouses import Row, a_row, ask
 
-SOAK: Final = bool(os.environ.get("CRM_PIPELINE_SOAK"))
 TABLES: Final = (customer_profiles, customer_timeline)
 Staged = tuple[Publisher, dict[str, list[Rows]]]
 """A publisher, which is its user's to close, and what it has to publish per tenant."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_upkeep import Upkeep, clear_spill, keep_up
 from crm_pipeline_tests.resources.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
+from crm_pipeline_tests.soak import SOAK
 
 KEYS = st.tuples(st.sampled_from(["links", "mesa"]), st.just("SCL"), st.sampled_from("ABC"))
 STEPS = st.lists(st.one_of(st.just("keep up"), st.dictionaries(KEYS, st.integers(0, 3), max_size=5)), max_size=8)
@@ -61,7 +62,7 @@ def test_a_first_version_is_its_own_base(tmp_path: Path) -> None:
     assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
 
 
-@settings(max_examples=200 if os.environ.get("CRM_PIPELINE_SOAK") else 10, deadline=None)
+@settings(max_examples=200 if SOAK else 10, deadline=None)
 @given(STEPS)
 def test_whenever_it_happens_present_and_past_stay_the_same(steps: Sequence[str | dict[Row, int]]) -> None:
     with TemporaryDirectory() as folder:

@@ -14,7 +14,8 @@ import pytest
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import SOAK, a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.resources.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.soak import SOAK
 
 KILLS: Final = 30 if SOAK else 2
 PEOPLE: Final = 300

@@ -9,8 +9,9 @@ from typing import Final
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.publication import PublishError
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import SOAK, Staged, a_lake, assert_equal, keep, stage_from
+from crm_pipeline_tests.resources.lakes import Staged, a_lake, assert_equal, keep, stage_from
 from crm_pipeline_tests.resources.warehouses import ask
+from crm_pipeline_tests.soak import SOAK
 
 ROUNDS: Final = 200 if SOAK else 3
 PEOPLE: Final = 30

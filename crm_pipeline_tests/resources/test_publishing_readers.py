@@ -10,8 +10,9 @@ from typing import Final, Literal
 from sqlalchemy import Connection, text
 
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import SOAK, TABLES, a_lake, assert_equal, club_at, keep, publish_lake
+from crm_pipeline_tests.resources.lakes import TABLES, a_lake, assert_equal, club_at, keep, publish_lake
 from crm_pipeline_tests.resources.warehouses import connected
+from crm_pipeline_tests.soak import SOAK
 
 PUBLICATIONS: Final = 50 if SOAK else 4
 LOCK_TIMEOUT_SECONDS: Final = 1.0
