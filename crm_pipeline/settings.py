@@ -22,6 +22,7 @@ VARIABLES: dict[str, str] = {
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
+    "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
 FORBIDDEN_IN_PATHS = frozenset("[]%=")
 
@@ -43,6 +44,7 @@ class Settings:
     is_replay: bool = False
     """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
     warehouse_admin_url: str | None = None
+    notify: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -53,6 +55,9 @@ class Settings:
             if unusable := FORBIDDEN_IN_PATHS & set(path):
                 raise SettingError(f"{name}: {path} contains {' '.join(sorted(unusable))}, which no file list can hold")
         pinned = os.environ.get("CRM_PIPELINE_AS_OF")
+        notify = os.environ.get("CRM_PIPELINE_NOTIFY") or None
+        if notify and not all(notify.partition(":")):
+            raise SettingError(f"CRM_PIPELINE_NOTIFY: {notify!r} is not module:function")
         return cls(
             home=home,
             sources={s: url for s in Service if (url := os.environ.get(source_variable(s)))},
@@ -61,6 +66,7 @@ class Settings:
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
+            notify=notify,
         )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline_tests.assets.runs import (
     ASSETS,
     CLUBS,
@@ -38,6 +39,8 @@ def test_a_clean_run_tells_dagster_of_every_tenant_once_and_of_nobody_else(refre
     assert materialised(refreshed, run.run_id) == Counter(everything)
     told = evaluated(refreshed, run.run_id)
     assert {place: broken for place, broken in told.items() if place[1]} == dict.fromkeys(everything)
+    judged = ask(refreshed, "select tenant_id, suite, expectation from crm.data_quality_results where success")
+    assert sorted(judged) == sorted((club, *expectation) for club in CLUBS for expectation in MEANINGS)
     assert ask(refreshed, FAILED_CHECKS) == []
     assert dict(ask(refreshed, HOURS)) == dict.fromkeys(CLUBS, run.run_id)
 
