@@ -35,6 +35,17 @@ ORPHANS: Final = (
 """What belongs to no run any more: results of runs that are gone, broken promises, since when an asset was late."""
 
 
+PROMISES: Final = text("""
+    delete from asset_check_executions
+    where execution_status = 'PLANNED' and run_id = :run_id and partition is not null""")
+
+
+def drop_promises(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Take back what Dagster promised of tenants this run had nothing to judge of: their last results stand."""
+    with cast("SqlEventLogStorage", instance.event_log_storage).index_connection() as connection:
+        connection.execute(PROMISES, {"run_id": run_id})
+
+
 def purge(instance: dg.DagsterInstance, before: datetime) -> int:
     """Delete the runs that ended and were made before then; return how many went."""
     storage = cast("SqlEventLogStorage", instance.event_log_storage)

@@ -3,6 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+
+from crm_pipeline.assets.gate import CHECK
 from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline_tests.assets.runs import (
     ASSETS,
@@ -11,6 +15,7 @@ from crm_pipeline_tests.assets.runs import (
     HEATHER,
     SAGUARO,
     contents,
+    dagster_of,
     evaluated,
     keep_in_lake,
     materialised,
@@ -25,6 +30,15 @@ FAILED_CHECKS = "select tenant_id, suite, expectation, unexpected_count from crm
 HOURS = """
     select tenant_id, string_agg(distinct run_id, ' ') from crm.publications
     where table_name in ('customer_profiles', 'customer_timeline') group by 1"""
+
+
+def last_check(home: Path, tenant: str) -> tuple[str, str]:
+    """The run and the status of the check on the tenant's profiles that the UI shows."""
+    key = dg.AssetCheckKey(dg.AssetKey("customer_profiles"), CHECK)
+    with dagster_of(home) as instance:
+        storage = instance.event_log_storage
+        found = storage.get_latest_asset_check_execution_by_key([key], partition_filter=PartitionKeyFilter(key=tenant))
+    return found[key].run_id, found[key].status.value
 
 
 def renamed(home: Path) -> set[str]:
@@ -57,6 +71,7 @@ def test_a_second_run_publishes_nothing_and_keeps_every_id(refreshed: Path) -> N
     first, second = runs(refreshed)
     assert materialised(refreshed, second.run_id) == materialised(refreshed, first.run_id)
     assert dict(ask(refreshed, HOURS)) == dict.fromkeys(CLUBS, second.run_id)
+    assert last_check(refreshed, FYNBOS) == (first.run_id, "SUCCEEDED")
 
 
 def test_a_tenant_that_fails_its_checks_keeps_its_data_while_the_others_go_on(refreshed: Path) -> None:
