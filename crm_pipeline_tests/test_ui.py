@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from crm_pipeline.tables import churn, identities, profiles, source_tables, timeline
 from crm_pipeline.vocabulary import Service
 from crm_pipeline.workplace import choose, open_instance
+from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
+from crm_pipeline_tests.assets.test_churn import fit
+from crm_pipeline_tests.browser import Browser, browser, installed
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, REPOSITORY, Webserver, environment, numbers, schedule_since, webserver
 
@@ -32,8 +36,9 @@ EVERY_ASSET = [asset for group in GROUPS if group != "churn" for asset in GROUPS
 """Of the hourly refresh."""
 TENANTS = ["fynbos-links", "heather-moor", "saguaro-ridge"]
 TICK = {"tags": [{"key": "dagster/schedule_name", "value": "hourly_refresh"}]}
-NEEDLESS = "dagster.yaml file will not be used to configure dagster"
-"""Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of."""
+NEEDLESS = ("dagster.yaml file will not be used to configure dagster", "no cursor for event type dagstereventtype.run_")
+"""Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of; and by the daemon that
+makes up for dead runs, when it starts for the first time."""
 CHANGES = ("rows_added", "rows_changed", "rows_removed")
 ASSETS = """{ assetNodes {
     assetKey { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
@@ -154,14 +159,15 @@ def test_published_assets_have_a_partition_per_tenant(assets: dict[str, dict[str
     }
 
 
-def test_the_schedules_and_the_sensor_are_on(ui: Webserver) -> None:
+def test_the_schedules_and_the_sensors_are_on(ui: Webserver) -> None:
     shown = ui.ask(AUTOMATION, **{"in": REPOSITORY})
-    (sensor,) = shown["sensorsOrError"]["results"]
-    assert {schedule["name"]: schedule["scheduleState"] for schedule in shown["schedulesOrError"]["results"]} == {
-        name: {"status": "RUNNING"}
-        for name in ("hourly_refresh", "daily_lake_upkeep", "nightly_reconciliation", "weekly_churn_fit")
-    }
-    assert sensor == {"name": "new_tenants", "sensorState": {"status": "RUNNING"}}
+    schedules, sensors = shown["schedulesOrError"]["results"], shown["sensorsOrError"]["results"]
+    assert {schedule["name"]: schedule["scheduleState"]["status"] for schedule in schedules} == dict.fromkeys(
+        ("hourly_refresh", "daily_purge", "daily_lake_upkeep", "nightly_reconciliation", "weekly_churn_fit"), "RUNNING"
+    )
+    assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors} == dict.fromkeys(
+        ("new_tenants", "refresh_failed", "run_failed", "run_incomplete"), "RUNNING"
+    )
 
 
 def test_a_missed_hour_is_made_up_by_one_run_over_all_tenants(ui: Webserver, missed_hour: datetime) -> None:
@@ -208,5 +214,45 @@ def test_every_partition_is_materialised_when_no_run_is_left(ui: Webserver) -> N
 
 
 def test_the_terminal_shows_no_warning(ui: Webserver) -> None:
-    said = [line for line in ui.log.read_text().lower().splitlines() if NEEDLESS not in line]
+    said = [line for line in ui.log.read_text().lower().splitlines() if not any(words in line for words in NEEDLESS)]
     assert [line for line in said if "warning" in line or " error" in line or "traceback" in line] == []
+
+
+@pytest.fixture(scope="module")
+def eyes(ui: Webserver, home: Path) -> Iterator[Browser]:
+    """A browser on it, after a fit of the churn models and an hour in which one club failed its checks."""
+    program = installed()
+    fit(home)
+    keep_in_lake(home, {"heather-moor": "101 as engagement_score"})
+    assert not publish_alone(home).success
+    with browser(program, ui.port) as tab:
+        yield tab
+
+
+def test_a_browser_shows_which_club_failed(eyes: Browser) -> None:
+    eyes.open("/assets/customer_profiles?view=partitions&partition=heather-moor")
+    eyes.see("partitions", "Failed (1)", "Materialized (2)", "failed, and did not materialize this asset")
+
+
+def test_a_browser_shows_a_failed_check_with_its_reason(eyes: Browser) -> None:
+    page = eyes.open("/assets/customer_profiles?view=checks")
+    page.get_by_text("Execution history").click()
+    eyes.see("check", "Scores lie between 0 and 100.")
+    failed = page.get_by_role("row").filter(has_text="Scores lie between 0 and 100.")
+    assert [words in failed.inner_text() for words in ("Failed", "heather-moor")] == [True, True]
+
+
+def test_a_browser_shows_the_asset_graph(eyes: Browser) -> None:
+    opened = quote(",".join(f"global@global:{group}" for group in GROUPS))
+    eyes.open(f"/asset-groups?expanded={opened}")
+    # The longest name is shown with its middle left out.
+    eyes.see("graph", *(asset for assets in GROUPS.values() for asset in assets if asset != "customer_identities"))
+
+
+def test_a_browser_shows_how_well_churn_was_foretold(eyes: Browser) -> None:
+    page = eyes.open("/assets/churn_backtest")
+    page.get_by_text("Show Markdown").click()
+    plot = page.get_by_alt_text("calibration: risk foretold against share who left")
+    plot.wait_for()
+    eyes.see("plot", "all clubs")
+    assert plot.evaluate("picture => picture.naturalWidth") > 100

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline_tests.assets.runs import FYNBOS, SAGUARO, keep_in_lake, mend, publish_alone, said
-from crm_pipeline_tests.support import SAMPLE, refresh
+from crm_pipeline_tests.support import SAMPLE, ask, refresh
 
 PEOPLE = ("scl/Member.csv", "teetime/Player.csv", "messaging/Contact.csv", "crm/Lead.csv")
 COMMON_WORDS = re.compile("[^A-Za-z]|^.{0,4}$")
@@ -54,6 +54,14 @@ def everything_dagster_keeps(home: Path) -> str:
     return "\n".join([*rows, *files, (home / "postgres" / "server.log").read_text(errors="replace")])
 
 
+def everything_told_of_checks(home: Path) -> str:
+    """Their results in the warehouse, and Data Docs."""
+    rows = [str(row) for row in ask(home, "select to_jsonb(t)::text from crm.data_quality_results t")]
+    pages = [path.read_text(errors="replace") for path in (home / "data_docs").rglob("*") if path.is_file()]
+    assert pages
+    return "\n".join([*rows, *pages])
+
+
 def test_the_search_finds_what_it_looks_for() -> None:
     row = next(row for row in people() if row["email"] and row["phoneNumber"] and row["lastName"].lower() in names())
     assert leaked(f"x{row['email'].upper()}y") >= {row["email"].lower()}
@@ -67,13 +75,18 @@ def test_no_log_and_no_table_of_dagsters_tells_who_anybody_is(
 ) -> None:
     mend(services / "crm" / "Tenant.csv", "Europe/London", "Europe/Lundun")
     (services / "scl" / "Payment.csv").unlink()
-    refresh(refreshed, services)
-    keep_in_lake(refreshed, {FYNBOS: "101 as engagement_score", SAGUARO: "email || chr(0) as email"})
-    assert f"{SAGUARO} (invalid byte sequence" in said(publish_alone(refreshed))
+    faults = refresh(refreshed, services).faults
+    assert len(faults) == 2
+    names_for_words = "display_name as lifecycle_stage, email as churn_basis, phone_number as status"
+    keep_in_lake(refreshed, {FYNBOS: names_for_words, SAGUARO: "email || chr(0) as email"})
+    failed = said(publish_alone(refreshed))
+    assert f"{FYNBOS} (customer_profiles: " in failed
+    assert f"{SAGUARO} (invalid byte sequence" in failed
     not_json = "null as email, '{' || coalesce(display_name, '') as field_sources"
     keep_in_lake(refreshed, {SAGUARO: not_json})
     assert f"{SAGUARO} (invalid input syntax for type json)" in said(publish_alone(refreshed))
     shown = capfd.readouterr()
-    printed = [shown.out, shown.err, caplog.text, *(str(record.__dict__) for record in caplog.records)]
+    printed = [*faults, failed, shown.out, shown.err, caplog.text, *(str(entry.__dict__) for entry in caplog.records)]
     assert leaked("\n".join(printed)) == set()
+    assert leaked(everything_told_of_checks(refreshed)) == set()
     assert leaked(everything_dagster_keeps(refreshed)) == set()
