@@ -16,7 +16,6 @@ from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lin
 from crm_pipeline.assets.published_results import results
 from crm_pipeline.assets.staging import due_rows
 from crm_pipeline.assets.step import TENANTS, Step, step
-from crm_pipeline.resources.dagster_history import drop_promises
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
@@ -82,7 +81,6 @@ def published(
             _publish_reports(this, publisher, unpublished)
             publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
             rows = _row_counts(publisher)
-        drop_promises(context.instance, this.run_id)
         show(this, verdicts, settings.home)
         yield from results(context, changes, rows, publisher.costs, unpublished)
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.gate import CHECK, JUDGED
+from crm_pipeline.resources.dagster_history import settle_checks
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.publisher import Cost
 
@@ -40,6 +41,7 @@ def results(
                 metadata=_metadata(None),  # of the asset as a whole, in a run without partitions
                 check_results=[dg.AssetCheckResult(check_name=CHECK, passed=True, asset_key=table.name)],
             )
+    settle_checks(context.instance, context.run.run_id)
     if unpublished:
         reasons = "; ".join(f"{tenant} ({reason})" for tenant, reason in sorted(unpublished.items()))
         raise dg.Failure(

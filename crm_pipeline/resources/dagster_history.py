@@ -35,15 +35,34 @@ ORPHANS: Final = (
 """What belongs to no run any more: results of runs that are gone, broken promises, since when an asset was late."""
 
 
-PROMISES: Final = text("""
-    delete from asset_check_executions
-    where execution_status = 'PLANNED' and run_id = :run_id and partition is not null""")
+SETTLED: Final = (
+    text("""
+        delete from asset_check_executions
+        where execution_status = 'PLANNED' and run_id = :run_id and partition is not null"""),
+    text("""
+        update asset_check_executions c set materialization_event_storage_id = m.id
+        from event_logs m
+        where m.run_id = :run_id and m.dagster_event_type = 'ASSET_MATERIALIZATION'
+            and m.asset_key = c.asset_key and m.partition = c.partition
+            and c.id = (select max(id) from asset_check_executions l where l.asset_key = c.asset_key
+                and l.check_name = c.check_name and l.partition = c.partition)"""),
+    text("""
+        update asset_check_executions c set materialization_event_storage_id = (
+            select max(id) from event_logs m where m.asset_key = c.asset_key and m.partition = c.partition
+                and m.dagster_event_type = 'ASSET_MATERIALIZATION')
+        where c.run_id = :run_id and c.partition is not null and c.materialization_event_storage_id is null"""),
+)
+"""Promises of what was not judged go; the last result of a partition is about what was materialised last."""
 
 
-def drop_promises(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Take back what Dagster promised of tenants this run had nothing to judge of: their last results stand."""
+def settle_checks(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let a partition's last result stand, which Dagster takes for missing once a run materialised it unjudged.
+
+    For when nothing of it moved, or it failed and was not materialised; at the end of the run, with its events stored.
+    """
     with cast("SqlEventLogStorage", instance.event_log_storage).index_connection() as connection:
-        connection.execute(PROMISES, {"run_id": run_id})
+        for statement in SETTLED:
+            connection.execute(statement, {"run_id": run_id})
 
 
 def purge(instance: dg.DagsterInstance, before: datetime) -> int:
