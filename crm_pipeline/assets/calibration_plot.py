@@ -8,11 +8,11 @@ import dagster as dg
 
 from crm_pipeline.domain.backtest import Verdict
 
-INCHES, DOTS = 4.0, 60
+INCHES, DOTS = 6.0, 90
 
 
 def plot(verdicts: Mapping[int, Verdict]) -> dg.MarkdownMetadataValue:
-    """A small picture, one line per horizon in days; a forecast that means what it says lies on the diagonal."""
+    """A picture, one line per horizon in days; a forecast that means what it says lies on the diagonal."""
     # A second that only the weekly fit should pay; not pyplot, which keeps figures and looks for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
