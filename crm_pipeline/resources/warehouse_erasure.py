@@ -109,8 +109,8 @@ def drop_wal(administrator: Engine, data: Path) -> None:
     """Get every segment of the write-ahead log that is there now deleted, used ones and those kept for reuse alike."""
     with _at_once(administrator) as connection:
         connection.execute(text("alter system set wal_recycle = off"))
-        connection.execute(text("select pg_reload_conf()"))
         try:
+            _reload(connection, "off")
             before = _segments(data)
             deadline = time.monotonic() + SEGMENT_PATIENCE_SECONDS
             while before & _segments(data) and time.monotonic() < deadline:
@@ -124,16 +124,25 @@ def drop_wal(administrator: Engine, data: Path) -> None:
             connection.execute(text("select pg_reload_conf()"))
 
 
+def _reload(connection: Connection, expected: str) -> None:
+    """Return when the server's processes have been told: a checkpoint before would still rename an old segment."""
+    connection.execute(text("select pg_reload_conf()"))
+    deadline = time.monotonic() + SEGMENT_PATIENCE_SECONDS
+    while connection.execute(text("show wal_recycle")).scalar() != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)  # they are told one after the other
+
+
 def _segments(data: Path) -> set[str]:
     return {file.name for file in (data / "pg_wal").iterdir() if file.is_file()}
 
 
 def _name_forgotten(connection: Connection, records: Sequence[Record]) -> None:
+    """Never analyzed: the planner's statistics would quote it, and the write-ahead log these."""
     columns = ", ".join(f"{name} text" for name in Record._fields)
     connection.execute(text(f"create temp table forgotten ({columns}) on commit drop"))
     values = ", ".join(f":{name}" for name in Record._fields)
     connection.execute(text(f"insert into forgotten values ({values})"), [record._asdict() for record in records])
-    connection.execute(text("analyze forgotten"))
 
 
 def _at_once(engine: Engine) -> Connection:
