@@ -7,7 +7,6 @@ then the tombstones keep the person from coming back, and whatever is left is st
 import re
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.resources import lake_erasure, privacy_schema, warehouse_erasure
 from crm_pipeline.resources.dagster_storage import dagster_url
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.tombstones import key_id, tombstone
+from crm_pipeline.resources.tombstones import key_id, tombstone, total_up
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import privacy
 from crm_pipeline.tables.columns import outputs, sources
@@ -57,15 +56,6 @@ def carry_out(settings: Settings, order: Order, key: str, administrator: Engine,
     say("order")
     order.discard(lake)
     return issued
-
-
-def total_up(con: DuckDBPyConnection, lake: Lake, tenant_id: str, at: datetime) -> None:
-    """Make forgotten_totals of the tenant what its summands add up to."""
-    sums = lake.current(con, privacy.forgotten_sums, tenants=[tenant_id], name="sums_now")
-    con.execute(f"""
-        create or replace temp table totals as
-        select tenant_id, year, currency, cast(sum(amount_cents) as bigint) as amount_cents from {sums} group by all""")
-    lake.replace(con, privacy.forgotten_totals, "totals", tenants=[tenant_id], known_at=at)
 
 
 def stone_rows(order: Order, key: str) -> dict[str, list[dict[str, Any]]]:

@@ -15,13 +15,13 @@ from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.published import NothingPublishedError, read_published
-from crm_pipeline.forget.carry_out import Say, carry_out, total_up
+from crm_pipeline.forget.carry_out import Say, carry_out
 from crm_pipeline.forget.order import Order, pending
 from crm_pipeline.forget.person import Subject, order_to_forget
 from crm_pipeline.resources import privacy_schema
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.run_lock import hold_tenants
-from crm_pipeline.resources.tombstones import Record, tombstone
+from crm_pipeline.resources.tombstones import Record, tombstone, total_up
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import operations, privacy

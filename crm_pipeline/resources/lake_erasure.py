@@ -23,8 +23,9 @@ def erase(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     where = condition(table)
     if where != "false" and DeltaTable.is_deltatable(lake.path(table)):
         removed = _remove(con, lake, table, where)
-    for path in (lake.path(table), lake.base_path(table)):
-        clear_past(path)
+    clear_past(lake.path(table))
+    # Of one that was killed, whose base had moved out of the way.
+    shutil.rmtree(lake.base_path(table) + GONE, ignore_errors=True)
     return removed
 
 
@@ -103,8 +104,8 @@ def _same_key(table: Table) -> str:
 def _drop_base(lake: Lake, table: Table) -> None:
     base = Path(lake.base_path(table))
     gone = base.with_name(base.name + GONE)
-    shutil.rmtree(gone, ignore_errors=True)
     if base.exists():
         # At once out of every reader's way, since half a base is none.
+        shutil.rmtree(gone, ignore_errors=True)
         base.rename(gone)
         shutil.rmtree(gone)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.engine import make_url
 
 from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.tombstones import total_up
 from crm_pipeline.resources.warehouse_schema import SCHEMA as CRM
 from crm_pipeline.tables.privacy import forgotten_sums, tombstones
 from crm_pipeline.tables.projections import arrow_schema, postgres_type
@@ -81,14 +82,12 @@ def restore(lake: Lake, engine: Engine) -> None:
             found = connection.execute(text(f"select * from {SCHEMA}.{table.name}")).mappings().all()
             con.register("kept_rows", pa.Table.from_pylist(list(map(dict, found)), schema=arrow_schema(table)))
             current = lake.current(con, table, name="kept_now")
-            missing = con.sql(
-                f"select distinct certificate_id from kept_rows anti join {current} using (certificate_id)"
-            )
-            for (certificate_id,) in missing.fetchall():
-                mine = f"certificate_id = '{certificate_id}'"
-                lake.replace(
-                    con, table, f"(from kept_rows where {mine})", tenants=None, known_at=datetime.now(UTC), scope=mine
-                )
+            missing = con.sql(f"""
+                select distinct tenant_id, certificate_id from kept_rows anti join {current} using (certificate_id)""")
+            for tenant_id, certificate_id in missing.fetchall():
+                mine, at = f"certificate_id = '{certificate_id}'", datetime.now(UTC)
+                lake.replace(con, table, f"(from kept_rows where {mine})", tenants=[tenant_id], known_at=at, scope=mine)
+                total_up(con, lake, tenant_id, at)
             con.unregister("kept_rows")
 
 

@@ -1,12 +1,13 @@
 """Tombstones: hashes of records that must not come back, keyed so that nobody without the key can try ids against them.
 
-Belongs here: making them, and keeping what they stand for out of rows that were just read. Whose row is whose is said
+Belongs here: making them, keeping what they stand for out of rows just read, adding up the money beside them. Whose row is whose is said
 in `domain/forgetting`; writing and lifting tombstones is the business of `forget`.
 """
 
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
@@ -16,6 +17,7 @@ from crm_pipeline.domain.forgetting import Mention, mentions, source_condition
 from crm_pipeline.resources.lake import Lake, tenant_filter
 from crm_pipeline.resources.source_contract import SourceError
 from crm_pipeline.tables import privacy
+from crm_pipeline.tables.columns import service_of
 
 _BLOCK: Final = 64
 _HMAC: Final = """sha256($outer || unhex(sha256($inner
@@ -55,11 +57,22 @@ def keep_out(con: DuckDBPyConnection, lake: Lake, table: Table, rows: str, key: 
         return 0
     keys = {found for (found,) in con.sql(f"select distinct key_id from {stones}").fetchall()}
     if key is None or keys != {key_id(key)}:
-        raise SourceError("somebody was forgotten, and ERASURE_KEY is not the key that was used: nothing is read")
+        raise SourceError(
+            f"{service_of(table)}: people were forgotten, and ERASURE_KEY is not the key that was used then"
+        )
     _find_forgotten(con, named, stones, rows, tenants, key)
     condition = f"t.{tenant_filter(tenants)} and ({source_condition(table)})"
     [(count,)] = con.execute(f"delete from {rows} as t where {condition}").fetchall()
     return int(count)
+
+
+def total_up(con: DuckDBPyConnection, lake: Lake, tenant_id: str, at: datetime) -> None:
+    """Make forgotten_totals of the tenant what its summands add up to."""
+    sums = lake.current(con, privacy.forgotten_sums, tenants=[tenant_id], name="sums_now")
+    con.execute(f"""
+        create or replace temp table totals as
+        select tenant_id, year, currency, cast(sum(amount_cents) as bigint) as amount_cents from {sums} group by all""")
+    lake.replace(con, privacy.forgotten_totals, "totals", tenants=[tenant_id], known_at=at)
 
 
 def _find_forgotten(
