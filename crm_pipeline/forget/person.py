@@ -58,19 +58,28 @@ class Subject(NamedTuple):
     profile_id: str
 
 
-def order_to_forget(
-    con: DuckDBPyConnection, lake: Lake, subject: Subject, *, at: datetime, asked: str, reason: str | None
-) -> Order:
-    """The order for somebody at a club whose people `KnownPeople` has loaded on this connection."""
+def find_records(con: DuckDBPyConnection, lake: Lake, subject: Subject, among: str = "true") -> list[Record]:
+    """Relation `forgotten` and a list of what is theirs: records, profile ids, suppressed values nobody else has.
+
+    Whose a value is, is judged `among` these records of people, all of them by default.
+    """
     tenant_id, params = subject.tenant_id, {"tenant": subject.tenant_id, "profile": subject.profile_id}
     ids = lake.current(con, identities.profile_ids, tenants=[tenant_id], name="ids_now")
     links = lake.log(con, identities.customer_identities, name="links_ever")
     con.execute(_IDS.format(ids=ids), params)
     con.execute(_RECORDS.format(links=links), {"tenant": tenant_id})
     con.execute(_RETIRED.format(ids=ids), {"tenant": tenant_id})
-    _find_carried(con, lake, tenant_id)
+    _find_carried(con, lake, tenant_id, among)
     records = _records(con, lake, tenant_id)
     name_forgotten(con, records)
+    return records
+
+
+def order_to_forget(
+    con: DuckDBPyConnection, lake: Lake, subject: Subject, *, at: datetime, asked: str, reason: str | None
+) -> Order:
+    """The order for somebody at a club whose people `KnownPeople` has loaded on this connection."""
+    tenant_id, records = subject.tenant_id, find_records(con, lake, subject)
     return Order(
         certificate_id=uuid4().hex,
         tenant_id=tenant_id,
@@ -92,7 +101,7 @@ def name_forgotten(con: DuckDBPyConnection, records: Iterable[Record]) -> None:
     con.unregister("forgotten_rows")
 
 
-def _find_carried(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> None:
+def _find_carried(con: DuckDBPyConnection, lake: Lake, tenant_id: str, among: str) -> None:
     """View `carried` of every value of every version of every person; then add to own_records what was set aside."""
     versions = " union all ".join(
         f"""select tenant_id, '{service}' as service, coalesce(cast(id as varchar), _record_key) as record_id,
@@ -101,7 +110,9 @@ def _find_carried(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> None:
         for service, table in PEOPLE.items()
     )
     con.execute(_CARRIED.format(versions=versions))
-    con.execute(f"create or replace temp table carriers as select *, {_COMPARABLE} as comparable from carried")
+    con.execute(
+        f"create or replace temp table carriers as select *, {_COMPARABLE} as comparable from carried where {among}"
+    )
     # A record that was never sound is in no profile: it is theirs by their account, or by a value and the whole name.
     con.execute(
         """insert into own_records

@@ -1,6 +1,7 @@
 """Tombstones: hashes of records that must not come back, keyed so that nobody without the key can try ids against them.
 
-Belongs here: making them, keeping what they stand for out of rows just read, adding up the money beside them. Whose row is whose is said
+Belongs here: making them, keeping what they stand for out of rows just read, adding up the money beside them. Whose row
+is whose is said
 in `domain/forgetting`; writing and lifting tombstones is the business of `forget`.
 """
 
