@@ -8,6 +8,7 @@ from crm_pipeline.assets.progress import progress_logger
 from crm_pipeline.assets.published import published
 from crm_pipeline.assets.reconciliation import nightly_reconciliation, reconcile
 from crm_pipeline.assets.refresh import hourly_refresh, new_tenants, refresh
+from crm_pipeline.assets.retention import people_retention, weekly_retention
 from crm_pipeline.assets.scores import profile_scores
 from crm_pipeline.assets.snapshots import snapshot_assets
 from crm_pipeline.assets.tenants import tenants
@@ -29,8 +30,8 @@ def build_defs(settings: Settings) -> dg.Definitions:
             profile_scores,
             published,
         ],
-        jobs=[refresh, fit_churn, reconcile, lake_upkeep],
-        schedules=[hourly_refresh, weekly_churn_fit, nightly_reconciliation, daily_lake_upkeep],
+        jobs=[refresh, fit_churn, reconcile, lake_upkeep, people_retention],
+        schedules=[hourly_refresh, weekly_churn_fit, nightly_reconciliation, daily_lake_upkeep, weekly_retention],
         sensors=[new_tenants],
         resources=resources_of(settings),
         executor=dg.in_process_executor,

@@ -5,6 +5,7 @@ may lose a file under their hands. Each step can be repeated, and between two of
 """
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from deltalake import DeltaTable, write_deltalake
@@ -61,6 +62,35 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     return rows
 
 
+def drop_long_gone(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
+    """Remove every version of the rows that were taken away before this time; return how many versions.
+
+    A tenant's newest version stays, whatever it says: what was published and kept is told by it.
+    """
+    if not DeltaTable.is_deltatable(lake.path(table)):
+        return 0
+    key, log = ", ".join(lake_key(table)), lake.log(con, table, name="aging_log")
+    tenant = "coalesce(tenant_id, '')"
+    con.execute(
+        f"""create or replace temp table theirs as
+        with newest as (select {tenant} as tenant, max(_version) as newest from {log} group by all),
+        last as (select {key}, max(_version) as _through from {log} semi join (
+            select {key} from {log} where _deleted and _known_at < $before) using ({key}) group by all)
+        select {key}, _through from last
+        where exists (select 1 from {log} l join newest on tenant = coalesce(l.tenant_id, '')
+            where {_same_key(table, "last")} and l._version = _through and _deleted and _known_at < $before
+            and _version < newest)""",
+        {"before": before},
+    )
+    con.execute(f"""
+        create or replace temp table doomed as
+        select {key}, _version from {log} join theirs using ({key}) where _version <= _through""")
+    removed = drop_rows(con, lake, table)
+    if removed:
+        clear_past(lake.path(table))
+    return removed
+
+
 def clear_past(path: str) -> None:
     """Delete the files a Delta table no longer needs, and the part of its log that speaks of them."""
     if not DeltaTable.is_deltatable(path):
@@ -97,8 +127,8 @@ def _remove(con: DuckDBPyConnection, lake: Lake, table: Table, where: str) -> in
     return drop_rows(con, lake, table)
 
 
-def _same_key(table: Table) -> str:
-    return " and ".join(f"l.{column} = m.{column}" for column in lake_key(table))
+def _same_key(table: Table, other: str = "m") -> str:
+    return " and ".join(f"l.{column} = {other}.{column}" for column in lake_key(table))
 
 
 def _drop_base(lake: Lake, table: Table) -> None:

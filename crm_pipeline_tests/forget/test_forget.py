@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline_tests.forget.homes import failed_checks, forgotten, kept, money, published, upkeep, without
@@ -137,6 +137,27 @@ def test_killed_at_any_step_a_second_forget_finishes_it_and_the_family_stays(clu
     assert set(family) <= set(after["customer_profiles"])
     assert NAMESAKE.profile_id in {json.loads(row)["id"] for row in after["customer_profiles"]}
     assert not any(word in row for rows in after.values() for row in rows for word in his)
+
+
+def test_a_mistake_is_taken_back_and_the_services_give_everything_again(club: Club) -> None:
+    certificate = club.certificate["certificate_id"]
+    back = command(club.home, "unforget", "--tenant", CLUB, "--certificate", certificate, ERASURE_KEY=KEY)
+    assert (back.exit_code, back.stdout.split()[1:4]) == (0, ["tombstones", "are", "gone;"]), back.stderr
+    assert refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY).faults == []
+    assert ask(club.home, f"select email from crm.customer_profiles where email = '{EMAIL}'") == [(EMAIL,)]
+    assert money(club.home) == club.before[2]
+    again = command(club.home, "unforget", "--tenant", CLUB, "--certificate", certificate, ERASURE_KEY=KEY)
+    assert (again.exit_code, again.stderr.splitlines()[-1]) == (1, f"Error: {CLUB} has no certificate {certificate}")
+    actions = [action for (action,) in ask_officer(club.home, "select action from privacy.audit order by id")]
+    assert actions[:2] == ["EXPLAIN", "FORGET"]
+    assert actions[-1] == "UNFORGET"
+
+
+def ask_officer(home: Path, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query by whoever may read the audit."""
+    url = make_url(EmbeddedPostgres(home).url("postgres")).set(database="crm")
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def ask_for(home: Path, statement: str) -> None:
