@@ -8,6 +8,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli_options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.settings import SettingError
 
 BY: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
 REASON = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
@@ -34,7 +35,7 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
 
     try:
         issued = forget(settings_of(home), Question(tenant, *given[0]), reason, _say)
-    except (ForgetError, TenantsBusyError) as error:
+    except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(f"not finished, run it again: {str(error.orig).splitlines()[0]}") from None
@@ -59,7 +60,7 @@ def unforget(tenant: str, certificate: str, reason: str | None, home: Path | Non
 
     try:
         lifted = unforget(settings_of(home), tenant, certificate, reason, _say)
-    except (ForgetError, TenantsBusyError) as error:
+    except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
 

@@ -90,7 +90,11 @@ def record_explain(settings: Settings, question: Question) -> None:
         with Warehouse(warehouse).engine().begin() as connection:
             privacy_schema.record(connection, "EXPLAIN", question.tenant_id, subject=subject)
     except DBAPIError as error:
-        raise ForgetError(f"explain has to be recorded, and cannot be: {str(error.orig).splitlines()[0]}") from None
+        said = str(error.orig).splitlines()[0]
+        raise ForgetError(
+            f"what is asked has to be recorded, and cannot be: {said}."
+            " An administrator prepares it: any command with WAREHOUSE_ADMIN_URL set"
+        ) from None
 
 
 @contextmanager

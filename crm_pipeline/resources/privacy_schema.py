@@ -32,7 +32,7 @@ _AUDIT: Final = f"""
         at timestamptz not null default clock_timestamp(),
         login text not null default session_user,
         operator text,
-        action text not null check (action in ('FORGET', 'UNFORGET', 'EXPLAIN', 'GRANT', 'DROP_TENANT')),
+        action text not null check (action in ('FORGET', 'UNFORGET', 'EXPLAIN', 'GRANT')),
         tenant_id text not null,
         subject text,
         reason text,
