@@ -1,21 +1,18 @@
-"""`forget` of a profile in a process that kills itself at one of its steps: python -m ... HOME TENANT ID STEP."""
+"""`forget` of a profile in a process that kills itself at one of its places: python -m ... HOME TENANT ID PLACE."""
 
 import os
 import signal
 import sys
-from itertools import count
 from pathlib import Path
 
 from crm_pipeline.explain import Question
 from crm_pipeline.forget.commands import forget
 from crm_pipeline.workplace import choose
 
-STEPS = count(1)
 
-
-def main(home: str, tenant: str, profile: str, step: str) -> None:
-    def say(_: str) -> None:
-        if next(STEPS) == int(step):
+def main(home: str, tenant: str, profile: str, place: str) -> None:
+    def say(line: str) -> None:
+        if line == place:
             os.kill(os.getpid(), signal.SIGKILL)
 
     forget(choose(Path(home)), Question(tenant, "profile", profile), None, say)

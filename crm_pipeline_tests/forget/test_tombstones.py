@@ -88,7 +88,8 @@ def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> Non
     rows = " union all ".join(
         f"""select 'links' as tenant_id, 'TEETIME' as service, '{record}' as service_record_id,
             '{profile}' as profile_id, true as is_primary, 'ANCHOR' as rule, 1.0 as confidence,
-            null as linked_to_service, null as linked_to_record_id, false as email_is_shared, false as phone_is_shared"""
+            null as linked_to_service, null as linked_to_record_id,
+            false as email_is_shared, false as phone_is_shared"""
         for record, profile in profiles.items()
     )
     con.execute(f"create or replace temp table links as {rows}")
