@@ -42,7 +42,7 @@ FILL = """
     vacuum analyze"""
 CHANGE = """
     update "MessageEvent" set kind = 'CLICKED', "updatedAt" = '2026-03-31T13:30Z'
-    where substr(id, 2)::bigint % 1000 = 7"""
+    where abs(hashtext(id)) % 1000 = 7"""
 
 
 def main() -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby
 
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
 from crm_pipeline.assets.published import PROFILES, TIMELINE
-from crm_pipeline.assets.refresh import add_tenants, discover_tenants, range_tags
+from crm_pipeline.assets.refresh import add_tenants, discover_tenants, neighbours, range_tags
 from crm_pipeline.assets.snapshots import FRESH
 from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
 from crm_pipeline.assets.wiring import lake_of
@@ -49,7 +48,7 @@ def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[s
         known = _known_tenants(instance, settings)
         if unknown := sorted(set(tenants) - set(known)):
             raise UnknownTenantError(f"no such tenant: {', '.join(unknown)}; known are {', '.join(known)}")
-        for keys in _neighbours(known, tenants or known):
+        for keys in neighbours(known, tenants or known):
             _execute(instance, settings, {**tags, **range_tags(keys)}, outcome, dry_run=dry_run)
     outcome.faults = list(dict.fromkeys(outcome.faults))
     outcome.seconds = time.monotonic() - started
@@ -85,13 +84,6 @@ def _tenants_in(lake: Lake) -> list[str]:
     with closing(lake.connect()) as con:
         found = con.sql(f"select distinct tenant_id from {lake.current(con, crm.tenant)} order by 1").fetchall()
     return [tenant for (tenant,) in found]
-
-
-def _neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
-    """The wanted tenants in groups that are neighbours among the known ones, since a run takes a range."""
-    places = sorted(known.index(tenant) for tenant in set(wanted))
-    for _, group in groupby(enumerate(places), key=lambda item: item[1] - item[0]):
-        yield [known[place] for _, place in group]
 
 
 def _execute(

@@ -23,6 +23,7 @@ VARIABLES: dict[str, str] = {
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
     "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
+    "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
 FORBIDDEN_IN_PATHS = frozenset("[]%=")
 LEAST_KEY_CHARACTERS = 32
@@ -46,6 +47,7 @@ class Settings:
     """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
     warehouse_admin_url: str | None = None
     erasure_key: str | None = field(default=None, repr=False)
+    notify: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -56,6 +58,9 @@ class Settings:
             if unusable := FORBIDDEN_IN_PATHS & set(path):
                 raise SettingError(f"{name}: {path} contains {' '.join(sorted(unusable))}, which no file list can hold")
         pinned = os.environ.get("CRM_PIPELINE_AS_OF")
+        notify = os.environ.get("CRM_PIPELINE_NOTIFY") or None
+        if notify and not all(notify.partition(":")):
+            raise SettingError(f"CRM_PIPELINE_NOTIFY: {notify!r} is not module:function")
         return cls(
             home=home,
             sources={s: url for s in Service if (url := os.environ.get(source_variable(s)))},
@@ -65,6 +70,7 @@ class Settings:
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
             erasure_key=_erasure_key(os.environ.get("ERASURE_KEY") or None),
+            notify=notify,
         )
 
 

@@ -2,15 +2,12 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
 import pytest
 
-from crm_pipeline.assets.refresh import hourly_refresh
-from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.definitions import defs
 from crm_pipeline_tests.support import stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment
@@ -44,6 +41,7 @@ GRAPH = {
     "customer_timeline": Node("published", {"timeline_events", "profile_scores"}, partitioned=True),
 }
 WEEKLY = {"churn_model", "churn_backtest"}
+WITH_LINEAGE = {"customer_identities", "timeline_events", "profile_scores", "customer_profiles", "customer_timeline"}
 CHECKS = {
     *((snapshot, "snapshot_is_fresh") for snapshot in SNAPSHOTS),
     ("customer_identities", "links_hold"),
@@ -88,46 +86,68 @@ def test_the_hourly_job_does_all_but_the_weekly_fit_each_in_one_process(name: st
     assert job.executor_def.name == dg.in_process_executor.name
 
 
-def test_the_schedule_runs_the_job_every_hour_and_is_on() -> None:
-    schedule = defs.resolve_schedule_def("hourly_refresh")
-    assert schedule.job_name == "refresh"
-    assert schedule.cron_schedule == "0 * * * *"
-    assert schedule.execution_timezone == "UTC"
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+SCHEDULES = {
+    "hourly_refresh": ("refresh", "0 * * * *"),
+    "daily_purge": ("purge_history", "10 2 * * *"),
+    "daily_lake_upkeep": ("lake_upkeep", "30 2 * * *"),
+    "nightly_reconciliation": ("reconcile", "20 3 * * *"),
+    "weekly_churn_fit": ("fit_churn", "30 4 * * 0"),
+    "weekly_retention": ("people_retention", "30 1 * * 0"),
+}
 
 
-@pytest.mark.parametrize(
-    ("done", "status", "skipped"),
-    [
-        ("2026-03-31T11:00:00+00:00", dg.DagsterRunStatus.SUCCESS, False),
-        ("2026-03-31T12:00:00+00:00", dg.DagsterRunStatus.SUCCESS, False),
-        ("2026-03-31T12:00:30+00:00", dg.DagsterRunStatus.SUCCESS, True),
-        ("2026-03-31T12:00:30+00:00", dg.DagsterRunStatus.FAILURE, False),
-    ],
-)
-def test_a_tick_that_comes_after_a_later_refresh_is_skipped(
-    tmp_path: Path, done: str, status: dg.DagsterRunStatus, *, skipped: bool
-) -> None:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions("tenants", ["links"])
-        instance.add_run(dg.DagsterRun(job_name="refresh", status=status, tags={AS_OF_TAG: done}))
-        noon = datetime(2026, 3, 31, 12, tzinfo=UTC)
-        asked = hourly_refresh(dg.build_schedule_context(instance=instance, scheduled_execution_time=noon))
-    assert isinstance(asked, dg.SkipReason if skipped else dg.RunRequest)
+def test_the_schedules_are_on_and_of_utc() -> None:
+    found = defs.get_repository_def().schedule_defs
+    assert {s.name: (s.job_name, s.cron_schedule) for s in found} == SCHEDULES
+    assert {(s.execution_timezone, s.default_status) for s in found} == {("UTC", dg.DefaultScheduleStatus.RUNNING)}
 
 
-def test_the_lake_is_kept_up_every_night() -> None:
-    schedule = defs.resolve_schedule_def("daily_lake_upkeep")
-    assert (schedule.job_name, schedule.cron_schedule) == ("lake_upkeep", "30 2 * * *")
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+def test_everything_says_what_it_is() -> None:
+    """No asset, job, schedule, sensor or check without what the UI shows and searches it by."""
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.group_name, spec.key
+        assert spec.owners, spec.key
+        assert spec.kinds, spec.key
+        assert spec.code_version, spec.key
+        assert spec.freshness_policy, spec.key
+        assert spec.tags["cadence"] in {"hourly", "weekly"}, spec.key
+    jobs = [job for job in defs.resolve_all_job_defs() if job.name != "__ASSET_JOB"]
+    repository = defs.get_repository_def()
+    assert all(job.description and job.tags["cadence"] for job in jobs)
+    assert all(schedule.description and schedule.tags["cadence"] for schedule in repository.schedule_defs)
+    assert all(sensor.description for sensor in repository.sensor_defs)
+    graph = defs.resolve_asset_graph()
+    assert all(graph.get_check_spec(key).description for key in graph.asset_check_keys)
 
 
-def test_churn_is_fitted_every_sunday_between_two_refreshes() -> None:
-    schedule = defs.resolve_schedule_def("weekly_churn_fit")
-    assert schedule.job_name == "fit_churn"
-    assert schedule.cron_schedule == "30 4 * * 0"
-    assert schedule.execution_timezone == "UTC"
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+def test_every_column_of_an_output_says_what_it_is_made_of_and_each_is_there() -> None:
+    graph = defs.resolve_asset_graph()
+    metadata = {key.to_user_string(): graph.get(key).metadata for key in graph.get_all_asset_keys()}
+    columns = {
+        name: {column.name for column in found["dagster/column_schema"].columns} for name, found in metadata.items()
+    }
+    assert {name for name, found in metadata.items() if "dagster/column_lineage" in found} == WITH_LINEAGE
+    for name in WITH_LINEAGE:
+        made_of = metadata[name]["dagster/column_lineage"].deps_by_column
+        assert list(made_of) == [c.name for c in metadata[name]["dagster/column_schema"].columns]
+        for dep in (dep for deps in made_of.values() for dep in deps):
+            assert dep.column_name in columns[dep.asset_key.to_user_string()], (name, dep)
+
+
+def test_what_a_few_columns_are_made_of() -> None:
+    profiles = defs.resolve_asset_graph().get(dg.AssetKey("profile_scores")).metadata["dagster/column_lineage"]
+    consent, email = (profiles.deps_by_column[column] for column in ("email_opt_in", "email"))
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in consent] == [
+        ("messaging_snapshot", "Contact.emailOptIn")
+    ]
+    assert {(dep.asset_key.to_user_string(), dep.column_name) for dep in email} == {
+        ("scl_snapshot", "Member.email"),
+        ("teetime_snapshot", "Player.email"),
+        ("messaging_snapshot", "Contact.email"),
+        ("crm_snapshot", "Lead.email"),
+        ("customer_identities", "email_is_shared"),
+    }
 
 
 def test_the_sensor_looks_for_new_tenants_every_minute_and_is_on() -> None:
@@ -144,16 +164,20 @@ def test_importing_the_definitions_makes_nothing_and_warns_of_nothing(tmp_path: 
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("check", ["All definitions loaded successfully"]), ("list", [*GRAPH, "hourly_refresh", "new_tenants"])],
+    [
+        ("check defs", ["All definitions loaded successfully"]),
+        ("list defs", [*GRAPH, *SCHEDULES, "new_tenants", "run_failed"]),
+        ("launch --job refresh_failed", ["nothing failed", "RUN_SUCCESS"]),
+    ],
 )
 def test_dg_works_in_a_fresh_clone(command: str, said: list[str], tmp_path: Path) -> None:
     """With no setting and no DAGSTER_HOME."""
     clone = _clone(tmp_path / "clone")
     with stopped_afterwards(clone / "data" / "local"):
-        done = _run([str(BIN / "dg"), command, "defs"], clone)
+        done = _run([str(BIN / "dg"), *command.split()], clone)
     assert done.returncode == 0, done.stderr
-    assert [words for words in said if words not in done.stdout] == []
-    assert "DeprecationWarning" not in done.stderr
+    assert [words for words in said if words not in done.stdout + done.stderr] == []
+    assert "Warning" not in done.stderr
 
 
 def _clone(folder: Path) -> Path:

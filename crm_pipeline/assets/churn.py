@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.calibration_plot import plot
-from crm_pipeline.assets.metadata import columns_metadata, counted, rows_table
-from crm_pipeline.assets.step import AS_OF_TAG, TENANTS, Step, step
+from crm_pipeline.assets.metadata import WEEKLY, columns_metadata, counted, rows_table
+from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.churn_learning import SCORED_HORIZON, Lesson, learn_churn, model_rows, verdict_rows
 from crm_pipeline.domain.churn_model import POOL
 from crm_pipeline.domain.people import normalise_people
@@ -34,6 +34,8 @@ def _spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noqa: ANN
         group_name=GROUP,
         kinds={"deltalake", "duckdb", "scipy"},
         owners=["team:data"],
+        tags=WEEKLY.tags,
+        freshness_policy=WEEKLY.freshness,
         metadata=columns_metadata(table),
         code_version="1",
     )
@@ -131,19 +133,5 @@ fit_churn = dg.define_asset_job(
     "fit_churn",
     selection=dg.AssetSelection.groups(GROUP),
     description="Fit every club's churn model and judge it on the past; the next refresh applies it.",
+    tags=WEEKLY.tags,
 )
-
-
-@dg.schedule(
-    job=fit_churn,
-    cron_schedule="30 4 * * 0",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every Sunday, between two refreshes and after the night's upkeep.",
-)
-def weekly_churn_fit(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one fit of all tenants, as of the tick."""
-    if not context.instance.get_dynamic_partitions(str(TENANTS.name)):
-        return dg.SkipReason("no tenant is known yet")
-    as_of = context.scheduled_execution_time.isoformat()
-    return dg.RunRequest(run_key=as_of, tags={AS_OF_TAG: as_of})

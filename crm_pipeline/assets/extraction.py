@@ -141,8 +141,9 @@ def _covered(this: Step, before: Coverage | None, request: Request, delivery: De
 
 def _keep_coverage(this: Step, service: Service, covered: Coverage) -> None:
     """Note for each of the run's tenants, and for all where it was all, what was seen and how many rows there are."""
-    current = [this.lake.current(this.con, t, tenants=this.tenants) for t in source_tables(service)]
-    counts = " union all ".join(f"select tenant_id, count(*) as rows from {view} group by all" for view in current)
+    counts = " union all ".join(
+        f"({this.lake.counts(this.con, table, tenants=this.tenants)})" for table in source_tables(service)
+    )
     tenants = this.tenants
     if tenants is None:
         known = this.con.sql("select distinct tenant_id from known_tenants").fetchall()

@@ -1,23 +1,32 @@
 """The quality gate of the published assets: a tenant's staged rows are judged, and who fails is not published.
 
-The verdicts are kept in the lake, and Dagster is told each tenant's. What an expectation is, is `checks`' business.
+The verdicts are kept in the lake, Dagster is told each tenant's, and Data Docs show them all. What is expected is
+`checks`' business.
 """
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from sqlalchemy import Table
 
+from crm_pipeline.assets.compared import compare, keep_measures, tenants_to_compare
+from crm_pipeline.assets.metadata import rows_table
 from crm_pipeline.assets.step import TENANTS, Step
-from crm_pipeline.checks import Suite, Verdict, judge
+from crm_pipeline.checks.data_docs import INDEX, severity, write_data_docs
+from crm_pipeline.checks.suites import MEANINGS, SUITES, TABLE_SUITES
+from crm_pipeline.checks.validation import Verdict, judge_rows
 from crm_pipeline.resources.publisher import Rows
 from crm_pipeline.tables import operations, profiles, timeline
 
 CHECK = "expectations_hold"
 JUDGED = (profiles.customer_profiles, timeline.customer_timeline)
+DATA_DOCS = "data_docs"
 SHARE_THAT_STOPS_ALL = 0.5
+MOST_NAMED = 3
 
 
 def check_specs() -> list[dg.AssetCheckSpec]:
@@ -26,61 +35,119 @@ def check_specs() -> list[dg.AssetCheckSpec]:
         # checks per partition are in preview; the users' wish to see each tenant's is not
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
-            dg.AssetCheckSpec(CHECK, asset=table.name, partitions_def=TENANTS, description="The table's suite holds.")
+            dg.AssetCheckSpec(CHECK, asset=table.name, partitions_def=TENANTS, description=_description(table))
             for table in JUDGED
         ]
 
 
+def _description(table: Table) -> str:
+    suites = [f"{suite.name} ({severity(suite.is_critical)})" for suite in SUITES if suite.told_at is table]
+    return f"Every expectation holds of {', '.join(suites)}. See docs/quality.md."
+
+
 def failed_tenants(verdicts: Sequence[Verdict], tenants: Sequence[str]) -> dict[str, str]:
     """Why each of these tenants is not to be published; all of them, where most fail."""
-    failed = {v.tenant_id: f"{v.suite}: {v.expectation}" for v in verdicts if v.is_critical and not v.success}
+    broken: dict[str, list[str]] = defaultdict(list)
+    for v in verdicts:
+        if v.is_critical and not v.success:
+            broken[v.tenant_id].append(f"{v.suite}: {v.expectation}" + (f", {v.observed}" if v.observed else ""))
+    failed = {tenant: _listed(reasons) for tenant, reasons in broken.items()}
     if len(failed) > SHARE_THAT_STOPS_ALL * len(tenants):
         return {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
     return failed
 
 
-def _moved(due: dict[str, list[Rows]], table: Table) -> list[str]:
-    return [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
+def _listed(reasons: Sequence[str]) -> str:
+    more = len(reasons) - MOST_NAMED
+    return "; ".join(reasons[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def check(context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]]) -> list[Verdict]:
-    """Judge the staged rows, keep the verdicts and tell Dagster each tenant's; what did not move keeps its own."""
+def show(this: Step, verdicts: Sequence[Verdict], home: Path) -> None:
+    """Write Data Docs of what is known of every tenant, where anything was judged now."""
+    if verdicts:
+        current = this.lake.current(this.con, operations.data_quality_results, name="present_results")
+        this.con.execute(f"create or replace temp table shown_results as from {current}")
+        write_data_docs(this.con, "shown_results", this.as_of, home / DATA_DOCS)
+
+
+def check(
+    context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]], tenants: Sequence[str], home: Path
+) -> list[Verdict]:
+    """Judge what moved of these tenants, keep the verdicts and tell of them; what did not move keeps its own."""
     this.define_as_of()
-    this.lake.current(this.con, profiles.customer_profiles, tenants=list(due), name="profiles_to_check")
-    verdicts = []
-    for table in JUDGED:
-        tenants = _moved(due, table)
-        found = judge(this.con, Suite(table), f"rows_{table.name}", tenants)
-        _keep_verdicts(this, table, found, tenants)
-        _tell(context, table, found)
-        verdicts += found
+    compared = tenants_to_compare(this, due, tenants)
+    verdicts = [*_judge_tables(this, due), *compare(this, compared)]
+    if verdicts:
+        _keep_verdicts(this, verdicts)
+        _tell(context, this, verdicts, home / DATA_DOCS)
+    # Last, because who was measured today is not looked at again.
+    keep_measures(this, compared)
     return verdicts
 
 
-def _keep_verdicts(this: Step, table: Table, verdicts: Sequence[Verdict], tenants: Sequence[str]) -> None:
-    if not verdicts:
-        return
+def _judge_tables(this: Step, due: dict[str, list[Rows]]) -> Iterator[Verdict]:
+    for table in JUDGED:
+        moved = [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
+        yield from judge_rows(this.con, TABLE_SUITES[table], f"rows_{table.name}", moved)
+
+
+def _keep_verdicts(this: Step, verdicts: Sequence[Verdict]) -> None:
+    """Those of a suite that was not judged again stay."""
     import pandas as pd  # noqa: PLC0415  a second only runs should pay
 
     this.con.register("verdicts", pd.DataFrame(verdicts))
     this.con.execute(f"""
-        create or replace temp view results as
+        create or replace temp table results as
         select *, '{this.as_of.isoformat()}'::timestamptz as checked_at, '{this.run_id}' as run_id from verdicts""")
-    this.replace(operations.data_quality_results, "results", tenants, f"suite = '{table.name}'")
+    judged = sorted({verdict.tenant_id for verdict in verdicts})
+    scope = "(tenant_id, suite) in (select (tenant_id, suite) from results)"
+    this.replace(operations.data_quality_results, "results", judged, scope)
 
 
-def _tell(context: dg.AssetExecutionContext, table: Table, verdicts: Sequence[Verdict]) -> None:
-    by_tenant: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        by_tenant[verdict.tenant_id].append(verdict)
-    for tenant, found in by_tenant.items():
-        broken = {verdict.expectation: verdict.unexpected_count for verdict in found if not verdict.success}
-        context.log_event(
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(table.name),
-                check_name=CHECK,
-                passed=not broken,
-                partition=tenant,
-                metadata={"expectations": len(found), "broken": dg.MetadataValue.json(broken)},
-            )
-        )
+def _tell(context: dg.AssetExecutionContext, this: Step, verdicts: Sequence[Verdict], docs: Path) -> None:
+    """Tell Dagster of every table and tenant judged now, and what was found before by suites that were not."""
+    tenants = sorted({verdict.tenant_id for verdict in verdicts})
+    current = this.lake.current(this.con, operations.data_quality_results, tenants=tenants, name="known_results")
+    columns = ", ".join(Verdict._fields)
+    known: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    for row in this.con.sql(f"select {columns} from {current} order by all").fetchall():
+        known[row[0], row[1]].append(Verdict(*row))
+    judged = {(verdict.tenant_id, verdict.suite) for verdict in verdicts}
+    for table in JUDGED:
+        suites = [suite.name for suite in SUITES if suite.told_at is table]
+        for tenant in sorted({tenant for tenant, suite in judged if suite in suites}):
+            found = [verdict for suite in suites for verdict in known[tenant, suite]]
+            context.log_event(_evaluation(table, tenant, found, docs))
+
+
+def _evaluation(table: Table, tenant: str, found: Sequence[Verdict], docs: Path) -> dg.AssetCheckEvaluation:
+    broken = [verdict for verdict in found if not verdict.success]
+    metadata: dict[str, Any] = {
+        "expectations": len(found),
+        "broken": dg.MetadataValue.json({verdict.expectation: verdict.unexpected_count for verdict in broken}),
+        "data_docs": dg.MetadataValue.path(docs / INDEX),
+    }
+    if broken:
+        metadata["what_is_wrong"] = rows_table([_in_words(verdict) for verdict in broken])
+    is_critical = any(verdict.is_critical for verdict in broken)
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(table.name),
+        check_name=CHECK,
+        passed=not broken,
+        partition=tenant,
+        severity=dg.AssetCheckSeverity.ERROR if is_critical or not broken else dg.AssetCheckSeverity.WARN,
+        description=_listed([_in_words(verdict)["meaning"] for verdict in broken]) or None,
+        metadata=metadata,
+    )
+
+
+def _in_words(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "severity": severity(verdict.is_critical),
+        "suite": verdict.suite,
+        "expectation": verdict.expectation,
+        "meaning": MEANINGS.get((verdict.suite, verdict.expectation), ""),
+        "broken_by": verdict.unexpected_count,
+        "of": verdict.rows,
+        "observed": verdict.observed or "",
+    }

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_kept
-from crm_pipeline.assets.metadata import columns_metadata, counted
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.resolution import FOUND, OVERRIDES, RECORDS, read_records, resolve_tenants
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
@@ -23,6 +23,8 @@ MOST_SHOWN = 20
     group_name="identities",
     kinds={"deltalake", "duckdb", "python"},
     owners=["team:data"],
+    tags=HOURLY.tags,
+    freshness_policy=HOURLY.freshness,
     deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
     description="Which records are one person, why, what was refused, and the life of every profile id. In the lake.",
     metadata=columns_metadata(identities.customer_identities),

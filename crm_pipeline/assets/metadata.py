@@ -1,13 +1,48 @@
 """What the UI shows beside an asset: column schemas projected from the declarations, and counts of what changed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import dagster as dg
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 
 from crm_pipeline.resources.lake import Changes
+from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.lineage import MADE_OF
+from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.projections import duckdb_type
+from crm_pipeline.tables.timeline import customer_timeline
+
+MAKERS = {
+    "customer_identities": "customer_identities",
+    "customer_timeline": "timeline_events",
+    "churn_models": "churn_model",
+    "customer_profiles": "profile_scores",
+}
+"""The asset that makes each output table in the lake."""
+
+
+class Cadence(NamedTuple):
+    """How often something is made: the tag to search it by, and from when on the UI calls an asset late."""
+
+    name: str
+    late_after: timedelta
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tag."""
+        return {"cadence": self.name}
+
+    @property
+    def freshness(self) -> dg.FreshnessPolicy:
+        """A warning from then on, a failure after as long again."""
+        return dg.FreshnessPolicy.time_window(fail_window=2 * self.late_after, warn_window=self.late_after)
+
+
+HOURLY = Cadence("hourly", timedelta(hours=2))
+DAILY = Cadence("daily", timedelta(hours=26))
+WEEKLY = Cadence("weekly", timedelta(days=8))
 
 
 def column_schema(*tables: Table) -> dg.TableSchema:
@@ -27,8 +62,35 @@ def column_schema(*tables: Table) -> dg.TableSchema:
 
 
 def columns_metadata(*tables: Table) -> dict[str, Any]:
-    """Definition metadata that shows the columns of these tables."""
-    return {"dagster/column_schema": column_schema(*tables)}
+    """Definition metadata that shows the columns of these tables, and of an output's what they are made of."""
+    schema = {"dagster/column_schema": column_schema(*tables)}
+    if len(tables) == 1 and tables[0] in MADE_OF:
+        return {**schema, "dagster/column_lineage": column_lineage(tables[0])}
+    return schema
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """What each column of an output is made of, by the assets that keep it in the lake."""
+    return dg.TableColumnLineage(
+        {column: list(dict.fromkeys(map(_kept_column, made_of))) for column, made_of in MADE_OF[table].items()}
+    )
+
+
+def published_lineage(table: Table) -> dg.TableColumnLineage:
+    """A published table's columns as the lake has them; a change of stage tells of the profile's besides."""
+    stage = customer_profiles.c.lifecycle_stage
+    tells = {customer_timeline.c.summary, customer_timeline.c.details}
+    return dg.TableColumnLineage(
+        {c.key: [_kept_column(c), *([_kept_column(stage)] if c in tells else [])] for c in table.columns}
+    )
+
+
+def _kept_column(column: Column[Any]) -> dg.TableColumnDep:
+    """Where the lake keeps a column: in a service's snapshot, or in the asset that makes the table."""
+    table = column.table
+    if table.metadata is sources:
+        return dg.TableColumnDep(f"{service_of(table).lower()}_snapshot", f"{table.name}.{column.name}")
+    return dg.TableColumnDep(MAKERS[table.name], column.name)
 
 
 def counted(changes: Mapping[str, Changes], rows: int | None = None) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from contextlib import closing
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.assets.gate import check, check_specs, failed_tenants
-from crm_pipeline.assets.metadata import columns_metadata
+from crm_pipeline.assets.gate import check, check_specs, failed_tenants, show
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lineage
 from crm_pipeline.assets.published_results import results
 from crm_pipeline.assets.staging import due_rows
 from crm_pipeline.assets.step import TENANTS, Step, step
+from crm_pipeline.resources.dagster_history import drop_promises
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
@@ -42,7 +43,13 @@ def _spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec:
         group_name="published",
         kinds={"postgres", "greatexpectations"},
         owners=["team:data"],
-        metadata={**columns_metadata(table), "dagster/table_name": f"crm.{table.name}"},
+        tags=HOURLY.tags,
+        freshness_policy=HOURLY.freshness,
+        metadata={
+            **columns_metadata(table),
+            "dagster/column_lineage": published_lineage(table),
+            "dagster/table_name": f"crm.{table.name}",
+        },
         code_version="1",
     )
 
@@ -70,13 +77,15 @@ def published(
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
         with warehouse.publisher(this.con, as_of=this.as_of, run_id=this.run_id) as publisher:
             due = _stage(this, publisher, tenants)
-            verdicts = check(context, this, due)
+            verdicts = check(context, this, due, tenants, settings.home)
             unpublished |= failed_tenants(verdicts, tenants)
             changes = _publish(publisher, due, [t for t in tenants if t not in unpublished], unpublished)
             _publish_reports(this, publisher, unpublished)
             publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
             rows = _row_counts(publisher)
-        yield from results(context, changes, rows, unpublished)
+        drop_promises(context.instance, this.run_id)
+        show(this, verdicts, settings.home)
+        yield from results(context, changes, rows, publisher.costs, unpublished)
 
 
 def _stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:

@@ -7,22 +7,29 @@ import dagster as dg
 
 from crm_pipeline.assets.gate import CHECK, JUDGED
 from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.publisher import Cost
+
+UNPUBLISHED = "unpublished"
+"""The failure's metadata that maps each tenant that was not published to its reason."""
 
 
 def results(
     context: dg.AssetExecutionContext,
     changes: dict[str, dict[str, Changes]],
     rows: dict[tuple[str, str], int],
+    costs: dict[str, Cost],
     unpublished: dict[str, str],
 ) -> Iterator[dg.MaterializeResult]:
     """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
 
     A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
     """
+    closed = [tenant for tenant in _asked(context) if tenant not in changes and tenant not in unpublished]
     one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in JUDGED:
-        for tenant, changed in changes.items():
-            metadata = _metadata(changed.get(table.name), rows.get((table.name, tenant)))
+        for tenant in [*changes, *closed]:
+            moved = changes.get(tenant, {}).get(table.name)
+            metadata = _metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
             if one_by_one:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
@@ -30,19 +37,26 @@ def results(
         if not unpublished:
             yield dg.MaterializeResult(
                 asset_key=table.name,
-                metadata=_metadata(None),  # of closed tenants, which belong to the run and have no part in it
+                metadata=_metadata(None),  # of the asset as a whole, in a run without partitions
                 check_results=[dg.AssetCheckResult(check_name=CHECK, passed=True, asset_key=table.name)],
             )
     if unpublished:
         reasons = "; ".join(f"{tenant} ({reason})" for tenant, reason in sorted(unpublished.items()))
         raise dg.Failure(
             f"not published, last published data kept: {reasons}",
-            metadata={"unpublished": dg.MetadataValue.json(unpublished)},
+            metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
 
 
-def _metadata(changes: Changes | None, rows: int | None = None) -> dict[str, Any]:
+def _asked(context: dg.AssetExecutionContext) -> list[str]:
+    """The run's partitions, closed tenants' among them; a run of the whole graph has none."""
+    return list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else []
+
+
+def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:
     added, changed, removed = changes or Changes(0, 0, 0)
     counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
-    return counts if rows is None else {**counts, "dagster/row_count": rows}
+    if rows is not None:
+        counts["dagster/row_count"] = rows
+    return counts if cost is None else {**counts, "publish_seconds": cost.seconds, "publish_wal_bytes": cost.wal_bytes}

@@ -5,6 +5,7 @@ Comparing belongs to `comparison`. The proof holds all tenants meanwhile, as a r
 
 import dagster as dg
 
+from crm_pipeline.assets.metadata import DAILY
 from crm_pipeline.resources.comparison import differences, forget
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.warehouse import Warehouse
@@ -27,19 +28,7 @@ def compare_warehouse(
     )
 
 
-@dg.job(description="Prove that the warehouse equals the lake.")
+@dg.job(description="Prove that the warehouse equals the lake.", tags=DAILY.tags)
 def reconcile() -> None:
     """One op."""
     compare_warehouse()
-
-
-@dg.schedule(
-    job=reconcile,
-    cron_schedule="20 3 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, between two refreshes.",
-)
-def nightly_reconciliation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """One run a night."""
-    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())

@@ -1,12 +1,14 @@
-"""The hourly refresh: one job over all but the weekly assets, one run for all tenants; the sensor for new tenants."""
+"""The refresh: one job over all but the weekly assets, the tenants it can be asked for, and how a run is told them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import dagster as dg
 import duckdb
 
 from crm_pipeline.assets.churn import GROUP
-from crm_pipeline.assets.step import AS_OF_TAG, TENANTS
+from crm_pipeline.assets.metadata import HOURLY
+from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.assets.wiring import RANGE_END, RANGE_START
 from crm_pipeline.domain.tenants import is_usable_id
 from crm_pipeline.resources.sources import SourceError, Sources
@@ -17,6 +19,7 @@ refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP),
     description="Read the services, resolve identities, score, check and publish.",
+    tags=HOURLY.tags,
 )
 
 
@@ -47,29 +50,11 @@ def range_tags(tenants: Sequence[str]) -> dict[str, str]:
     return {RANGE_START: tenants[0], RANGE_END: tenants[-1]}
 
 
-@dg.schedule(
-    job=refresh,
-    cron_schedule="0 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every hour, one run for all tenants, as of the tick.",
-)
-def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Ask for one run over every tenant known so far."""
-    tenants = list(context.instance.get_dynamic_partitions(str(TENANTS.name)))
-    if not tenants:
-        return dg.SkipReason("no tenant is known yet")
-    as_of = context.scheduled_execution_time.isoformat()
-    if later := _hour_beyond(context.instance, as_of):
-        return dg.SkipReason(f"a refresh as of {later} has been made already, and live tables are never rewound")
-    return dg.RunRequest(run_key=as_of, tags={**range_tags(tenants), AS_OF_TAG: as_of})
-
-
-def _hour_beyond(instance: dg.DagsterInstance, as_of: str) -> str | None:
-    """The hour of the last refresh, where it came after this one: a tick can be late, and somebody quicker by hand."""
-    done = dg.RunsFilter(job_name=refresh.name, statuses=[dg.DagsterRunStatus.SUCCESS])
-    hours = [run.tags.get(AS_OF_TAG, "") for run in instance.get_runs(done, limit=1)]
-    return next((hour for hour in hours if hour > as_of), None)
+def neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
+    """The wanted tenants in groups that are neighbours among the known ones, since a run takes a range."""
+    places = sorted(known.index(tenant) for tenant in set(wanted))
+    for _, group in groupby(enumerate(places), key=lambda item: item[1] - item[0]):
+        yield [known[place] for _, place in group]
 
 
 @dg.sensor(

@@ -31,13 +31,3 @@ def drop_gone_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
 def people_retention() -> None:
     """See `drop_gone_rows`."""
     drop_gone_rows()
-
-
-weekly_retention = dg.ScheduleDefinition(
-    name="weekly_retention",
-    job=people_retention,
-    cron_schedule="30 1 * * 0",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Sundays, between two refreshes and before the night's upkeep.",
-)

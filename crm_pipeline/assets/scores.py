@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import columns_metadata, counted, rows_table
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted, rows_table
 from crm_pipeline.assets.step import step
 from crm_pipeline.domain.churn_model import load_models
 from crm_pipeline.domain.lifecycle import INCOMPLETE, find_stage_changes, funnel
@@ -18,6 +18,8 @@ from crm_pipeline.tables import churn, identities, profiles, timeline
     group_name="scores",
     kinds={"deltalake", "duckdb", "numpy"},
     owners=["team:data"],
+    tags=HOURLY.tags,
+    freshness_policy=HOURLY.freshness,
     deps=["customer_identities", "timeline_events", "churn_model"],
     description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
     metadata=columns_metadata(profiles.customer_profiles),

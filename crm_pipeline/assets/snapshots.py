@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from crm_pipeline.assets.extraction import NOTHING, extract
-from crm_pipeline.assets.metadata import columns_metadata, counted
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.records import faulty_rows
 from crm_pipeline.resources.lake import Lake
@@ -29,7 +29,8 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
         group_name="snapshots",
         kinds={"deltalake", "duckdb"},
         owners=["team:data"],
-        tags={"service": service.lower()},
+        tags={**HOURLY.tags, "service": service.lower()},
+        freshness_policy=HOURLY.freshness,
         description=f"{service} as last delivered: {', '.join(t.name for t in source_tables(service))}. In the lake.",
         deps=[] if service is Service.CRM else ["tenants"],
         check_specs=[dg.AssetCheckSpec(FRESH, asset=key, description="The service was read and believed in this run.")],

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import columns_metadata
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata
 from crm_pipeline.assets.step import step
 from crm_pipeline.domain.tenants import faulty_settings
 from crm_pipeline.resources.lake import Lake
@@ -14,6 +14,8 @@ from crm_pipeline.tables import crm
     group_name="snapshots",
     kinds={"deltalake"},
     owners=["team:data"],
+    tags=HOURLY.tags,
+    freshness_policy=HOURLY.freshness,
     deps=["crm_snapshot"],
     description="The clubs a run works on. One whose own row is wrong is set aside and keeps its last tables.",
     metadata=columns_metadata(crm.tenant),

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import columns_metadata, counted
+from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.step import step
 from crm_pipeline.domain.timeline import ORPHANS, build_timeline
 from crm_pipeline.resources.lake import Lake
@@ -14,6 +14,8 @@ from crm_pipeline.tables import identities, teetime, timeline
     group_name="timeline",
     kinds={"deltalake", "duckdb"},
     owners=["team:data"],
+    tags=HOURLY.tags,
+    freshness_policy=HOURLY.freshness,
     deps=["customer_identities"],
     description="Every event of every service on its profile, read once for all tenants. In the lake.",
     metadata=columns_metadata(timeline.customer_timeline),

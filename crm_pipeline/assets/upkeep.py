@@ -4,7 +4,7 @@ from contextlib import closing
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import rows_table
+from crm_pipeline.assets.metadata import DAILY, rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_upkeep import clear_spill, keep_up
 from crm_pipeline.tables.columns import outputs, sources
@@ -22,17 +22,7 @@ def compact_and_fold(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake
     context.add_output_metadata({"tables": rows_table(rows)})
 
 
-@dg.job(description="Keeps reading the lake as cheap as at first.", executor_def=dg.in_process_executor)
+@dg.job(description="Keeps reading the lake as cheap as at first.", tags=DAILY.tags)
 def lake_upkeep() -> None:
     """See `compact_and_fold`."""
     compact_and_fold()
-
-
-daily_lake_upkeep = dg.ScheduleDefinition(
-    name="daily_lake_upkeep",
-    job=lake_upkeep,
-    cron_schedule="30 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, between two refreshes.",
-)

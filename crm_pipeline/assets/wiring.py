@@ -38,7 +38,8 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         run = context.run
         if run is None or context.log is None:
             raise dg.DagsterInvariantViolationError("tenants are held for a run, and there is none")
-        with hold_tenants(context.resources.warehouse, run.run_id, _tenants_of_run(context), context.log.info):
+        tenants = tenants_of_run(run, context.instance) if context.instance else None
+        with hold_tenants(context.resources.warehouse, run.run_id, tenants, context.log.info):
             yield
 
     @dg.resource(description="PostgreSQL, schema crm.")
@@ -60,11 +61,8 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _tenants_of_run(context: dg.InitResourceContext) -> list[str] | None:
+def tenants_of_run(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str] | None:
     """The partition keys of the run, None where they are all there are."""
-    run, instance = context.run, context.instance
-    if run is None or instance is None:
-        return None
     every = list(instance.get_dynamic_partitions(str(TENANTS.name)))
     if PARTITION in run.tags:
         return [run.tags[PARTITION]]

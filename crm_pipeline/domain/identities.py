@@ -4,19 +4,23 @@ Belongs here: the contract with the caller and the order of the steps. Does not 
 modules it calls), reading or storing tables, and choosing the values a profile shows (`golden_record.py`).
 """
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.domain.clusters import find_clusters
 from crm_pipeline.domain.decisions import read_decisions
 from crm_pipeline.domain.evidence import EMAIL, PHONE, Usable, usable_values
 from crm_pipeline.domain.links import Links, grow_links
-from crm_pipeline.domain.nodes import Ints, Nodes, read_nodes
+from crm_pipeline.domain.nodes import Ints, Nodes, as_text, read_nodes
 from crm_pipeline.domain.pairs import CONFIDENCE, RULES, matching_pairs
 from crm_pipeline.domain.profile_events import Run, profile_events
 from crm_pipeline.domain.profile_ids import ProfileIds, assign_profile_ids, profile_ids_rows
@@ -29,6 +33,12 @@ IDENTITIES_SCHEMA: Final[pa.Schema] = pa.schema(
     [field for field in arrow_schema(identities.customer_identities) if field.name not in _OTHERS_COLUMNS]
 )
 """The declared columns of `customer_identities` that `Resolution.customer_identities` has."""
+
+
+_AT_ONCE: Final = 2
+"""Groups resolved side by side: most of the time goes into sorting and joining, which hold no lock of Python's."""
+_RECORDS_IN_A_GROUP: Final = 200_000
+"""Where tenants are cut into groups: what is worked with, beyond what is kept, is then in memory for two groups."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +101,24 @@ def resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
     """
     if inputs.as_of.tzinfo is None:
         raise ValueError("as_of has no zone: pass an aware datetime")
-    with con.cursor() as own:
-        own.execute("set TimeZone='UTC'")
-        return _resolve(own, inputs)
+    groups = _tenant_groups(inputs)
+    with ExitStack() as own, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        cursors = [own.enter_context(con.cursor()) for _ in groups]
+        parts = list(pool.map(_resolve, cursors, [replace(inputs, tenants=group) for group in groups]))
+    return Resolution(*(pa.concat_tables(getattr(part, each.name) for part in parts) for each in fields(Resolution)))
+
+
+def _tenant_groups(inputs: Inputs) -> list[pa.Table]:
+    """The tenants in order, cut between two wherever there are enough records for a group."""
+    tenants, counted = inputs.tenants.sort_by("tenant_id"), as_text(inputs.records, "tenant_id").value_counts()
+    place = pc.index_in(as_text(tenants, "tenant_id"), counted.field("values"))
+    group = np.cumsum(counted.field("counts").take(place).fill_null(0)) // _RECORDS_IN_A_GROUP
+    starts = [*np.flatnonzero(np.diff(group, prepend=-1)), len(tenants)]
+    return [tenants.slice(start, end - start) for start, end in pairwise(starts)] or [tenants]
 
 
 def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
+    con.execute("set TimeZone='UTC'")
     nodes, values = read_nodes(inputs.records, inputs.tenants)
     usable = usable_values(nodes, values, inputs.suppressed)
     del values

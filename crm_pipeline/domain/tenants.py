@@ -4,6 +4,7 @@ What is wrong with the rows of a tenant's services is judged elsewhere, record b
 """
 
 import re
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import available_timezones
 
@@ -40,7 +41,7 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
         from {present} where tenant_id <> '' and _record_key = tenant_id order by tenant_id""").fetchall()
     usable: list[Tenant] = []
     faulty: dict[str, list[str]] = {}
-    time_zones = available_timezones() & {row[0] for row in con.sql("select name from pg_timezone_names()").fetchall()}
+    time_zones = _known_time_zones() & {row[0] for row in con.sql("select name from pg_timezone_names()").fetchall()}
     for *values, problems in rows:
         tenant = Tenant(*values)
         if faults := problems or _faults(tenant, time_zones):
@@ -73,6 +74,11 @@ def faulty_settings(con: DuckDBPyConnection, faulty: dict[str, list[str]]) -> st
     return """
         select *, 'CRM' as service, 'Tenant' as table_name, tenant_id as service_record_id, tenant_id as _subject,
             'tenants' as found_by from wrong_settings"""
+
+
+@cache
+def _known_time_zones() -> set[str]:
+    return available_timezones()  # which reads some six hundred files
 
 
 def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:

@@ -11,23 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 from uuid import uuid4
 
 import duckdb
-from deltalake import DeltaTable, write_deltalake
+from deltalake import WriterProperties, write_deltalake
 from sqlalchemy import Table
 
+from crm_pipeline.resources.lake_files import STATISTICS, LakeFiles, folded_through, lake_files
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_columns, lake_name
 
-BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT", "_deleted": "BOOLEAN"}
+BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT"}
+FATE = {"_replaces": "BIGINT", "_deleted": "BOOLEAN"}
+"""What the log knows besides: the hash of the row that this one took the place of, null for a new one, and an end."""
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 """What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
 TARGET_FILE_BYTES = 32 * 1024 * 1024
 """A file is held in memory until it is full; compaction makes larger ones of it."""
-THROUGH = "crm_pipeline.through"
-"""Property of a base's commit: the newest version of the log that is folded into it."""
+ROWS_IN_A_GROUP = 122_880
+"""DuckDB's own measure: what one thread reads at a time, and what a reader of few tenants can pass over."""
+WRITER = WriterProperties(max_row_group_size=ROWS_IN_A_GROUP)
 
 
 class Changes(NamedTuple):
@@ -93,22 +96,32 @@ class Lake:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
         name = name or lake_name(table)
         log = self.log(con, table, name=f"{name}_log")
-        first, newest = _versions(con, log)
-        base, through = self._base(con, table, log, first)
+        base, through = self._base(con, table, log), self.base_version(table)
         present = f"select * from {base} where {tenant_filter(tenants)}"
-        if newest > through:
-            key = ", ".join(lake_key(table))
+        if self.version(table) > through:
+            key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
             con.execute(f"""
                 create or replace temp view {name}_recent as
                 select * from {log} where _version > {through} and {tenant_filter(tenants)}""")
             present = f"""
-                select * from ({present}) anti join {name}_recent using ({key})
+                select * from ({present}) anti join {_superseded(table, f"{name}_recent")}
                 union all
-                select * exclude (_deleted) from (
+                select * exclude ({fate}) from (
                     from {name}_recent qualify row_number() over (partition by {key} order by _version desc) = 1
                 ) where not _deleted"""
         con.execute(f"create or replace temp view {name} as {present}")
         return name
+
+    def counts(self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None) -> str:
+        """A query of tenant_id and its rows at present, of a table whose key names the tenant; reads no key."""
+        log, wanted = self.log(con, table), tenant_filter(tenants)
+        return f"""
+            select tenant_id, cast(sum(rows) as bigint) as rows from (
+                select tenant_id, count(*) as rows from {self._base(con, table, log)} where {wanted} group by all
+                union all
+                select tenant_id, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
+                from {log} where _version > {self.base_version(table)} and {wanted} group by all
+            ) group by all"""
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
         """Create a view of the rows as they were known at an hour, as `name` (default: the table's lake name)."""
@@ -116,7 +129,7 @@ class Lake:
         log, key = self.log(con, table, name=f"{name}_log"), ", ".join(lake_key(table))
         con.execute(f"""
             create or replace temp view {name} as
-            select * exclude (_deleted) from (
+            select * exclude ({", ".join(FATE)}) from (
                 from {log} where _known_at <= '{as_of.isoformat()}'::timestamptz
                 qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
@@ -125,8 +138,8 @@ class Lake:
     def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, name: str | None = None) -> str:
         """Create a view of every version of every row, as `name` (default: the lake name and `_log`)."""
         name = name or f"{lake_name(table)}_log"
-        columns = lake_columns(table) | BOOKKEEPING
-        con.execute(f"create or replace temp view {name} as {_scan(self.path(table), columns)}")
+        columns = lake_columns(table) | BOOKKEEPING | FATE
+        con.execute(f"create or replace temp view {name} as {_scan(lake_files(self.path(table)), columns)}")
         return name
 
     def replace(
@@ -155,14 +168,14 @@ class Lake:
         con.execute("drop table _changes")
         return changes
 
-    def version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    def version(self, table: Table) -> int:
         """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
-        return _versions(con, self.log(con, table))[1]
+        return lake_files(self.path(table)).newest
 
-    def base_version(self, con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    def base_version(self, table: Table) -> int:
         """The version of the log its base is the state of; the first where none was made, -1 without a log."""
-        folded = self._folded_through(table)
-        return _versions(con, self.log(con, table))[0] if folded is None else folded
+        folded = folded_through(self.base_path(table))
+        return lake_files(self.path(table)).oldest if folded is None else folded
 
     def latest(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
@@ -180,40 +193,53 @@ class Lake:
         """Where the table's base lies, if it has one."""
         return f"{self.path(table)}_base"
 
-    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str, first: int) -> tuple[str, int]:
-        """Create a view of the rows that `base_version` speaks of, one per key; return its name and that version."""
-        columns = {name: kind for name, kind in (lake_columns(table) | BOOKKEEPING).items() if name != "_deleted"}
-        if (through := self._folded_through(table)) is not None:
-            rows = _scan(self.base_path(table), columns)
+    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str) -> str:
+        """Create a view of the rows that `base_version` speaks of, one per key; return its name."""
+        columns = lake_columns(table) | BOOKKEEPING
+        if folded_through(self.base_path(table)) is not None:
+            rows = _scan(lake_files(self.base_path(table)), columns)
         else:
-            through = first
             # A commit never holds two rows of one key.
-            rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
+            rows = (
+                f"select {', '.join(columns)} from {log} where _version = {self.base_version(table)} and not _deleted"
+            )
         con.execute(f"create or replace temp view {log}_base as {rows}")
-        return f"{log}_base", through
-
-    def _folded_through(self, table: Table) -> int | None:
-        if not DeltaTable.is_deltatable(path := self.base_path(table)):
-            return None
-        return next(int(commit[THROUGH]) for commit in DeltaTable(path).history() if THROUGH in commit)
+        return f"{log}_base"
 
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, incoming: str, known_at: datetime, *, has_removed: bool
     ) -> None:
-        columns, key = ", ".join(lake_columns(table)), ", ".join(lake_key(table))
-        rows = f"""select {columns}, _changes._row_hash, false as _deleted
+        columns, key, fate = ", ".join(lake_columns(table)), ", ".join(lake_key(table)), ", ".join(FATE)
+        rows = f"""select {columns}, _changes._row_hash, _hash_before as _replaces, false as _deleted
             from ({_cast(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
         if has_removed:
-            rows += f""" union all select {columns}, _hash_before, true
+            rows += f""" union all select {columns}, _hash_before, _hash_before, true
                 from _present join _changes using ({key}) where _changes._row_hash is null"""
         ordered = con.sql(
-            f"""select {columns}, _row_hash, $known_at::timestamptz as _known_at, $version::bigint as _version, _deleted
+            f"""select {columns}, _row_hash, $known_at::timestamptz as _known_at, $version::bigint as _version, {fate}
                 from ({rows}) order by {key}""",
-            params={"known_at": known_at, "version": _versions(con, "_present_log")[1] + 1},
+            params={"known_at": known_at, "version": self.version(table) + 1},
         ).to_arrow_reader()
         write_deltalake(
-            self.path(table), ordered, mode="append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES
+            self.path(table),
+            ordered,
+            mode="append",
+            schema_mode="merge",
+            target_file_size=TARGET_FILE_BYTES,
+            writer_properties=WRITER,
+            configuration=STATISTICS,
         )
+
+
+def _superseded(table: Table, recent: str) -> str:
+    """What the base's rows are anti joined with: the hashes of those that later ones took the place of.
+
+    One number is found sooner than a key of several texts. But a row that passes from one tenant to another does not
+    know what it replaces, where its key lets it pass.
+    """
+    if "tenant_id" not in lake_key(table):
+        return f"{recent} using ({', '.join(lake_key(table))})"
+    return f"(select _replaces as _row_hash from {recent}) using (_row_hash)"
 
 
 def row_hash(table: Table) -> str:
@@ -240,18 +266,8 @@ def _differences(table: Table, incoming: str, scope: str) -> str:
         where now._row_hash is distinct from before._row_hash"""
 
 
-def _versions(con: duckdb.DuckDBPyConnection, log: str) -> tuple[int, int]:
-    """The oldest and the newest version of any row; -1 where there is none."""
-    ends = con.sql(f"select coalesce(min(_version), -1), coalesce(max(_version), -1) from {log}").fetchall()[0]
-    return int(ends[0]), int(ends[1])
-
-
-def _scan(path: str, columns: dict[str, str]) -> str:
+def _scan(files: LakeFiles, columns: dict[str, str]) -> str:
     """A query of a Delta table's files; of no rows where there is none."""
-    files: list[str] = []
-    if DeltaTable.is_deltatable(path):
-        actions = DeltaTable(path).get_add_actions(flatten=True)
-        files = [f"{path}/{unquote(file)}" for file in actions["path"].to_pylist()]
-    if not files:
+    if not files.paths:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    return f"select {', '.join(columns)} from read_parquet([{_quoted(files)}], union_by_name = true)"
+    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true)"

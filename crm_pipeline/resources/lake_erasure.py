@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.forgetting import condition
-from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, Lake, lake_columns, lake_key
+from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, WRITER, Lake, lake_columns, lake_key
 
 GONE = "_gone"
 
@@ -49,8 +49,16 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
         return 0
     _drop_base(lake, table)
     columns = ", ".join(lake_columns(table) | BOOKKEEPING)
+    log = lake.log(con, table, name="kept_log")
+    # What came after a version that goes now takes the place of the one before it.
     kept = con.sql(f"""
-        select {columns} from {lake.log(con, table, name="kept_log")} anti join doomed using ({key}, _version)
+        with kept as (from {log} anti join doomed using ({key}, _version)),
+        moved as (
+            select * replace (
+                lag(if(_deleted, null, _row_hash)) over (partition by {key} order by _version) as _replaces)
+            from kept semi join doomed using ({key}))
+        select {columns}, _replaces, _deleted from (
+            from kept anti join doomed using ({key}) union all by name from moved)
         order by _version, {key}""")
     write_deltalake(
         lake.path(table),
@@ -58,6 +66,7 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
         mode="overwrite",
         schema_mode="merge",
         target_file_size=TARGET_FILE_BYTES,
+        writer_properties=WRITER,
     )
     return rows
 

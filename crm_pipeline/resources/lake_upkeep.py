@@ -12,7 +12,8 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake import THROUGH, Lake, lake_key
+from crm_pipeline.resources.lake import WRITER, Lake, lake_key
+from crm_pipeline.resources.lake_files import STATISTICS, THROUGH
 
 AS_OF_DAYS = 35
 """How long a past hour can be read back from the very files a reader may still have listed."""
@@ -34,7 +35,7 @@ def keep_up(con: DuckDBPyConnection, lake: Lake, table: Table) -> Upkeep | None:
         return None
     log = DeltaTable(lake.path(table))
     before = len(log.file_uris())
-    log.optimize.compact()
+    log.optimize.compact(writer_properties=WRITER)
     log.vacuum(retention_hours=AS_OF_DAYS * 24, dry_run=False)
     return Upkeep(before, len(log.file_uris()), _fold(con, lake, table))
 
@@ -48,13 +49,19 @@ def clear_spill(lake: Lake) -> None:
 
 
 def _fold(con: DuckDBPyConnection, lake: Lake, table: Table) -> bool:
-    path, through = lake.base_path(table), lake.version(con, table)
-    if through <= lake.base_version(con, table):
+    path, through = lake.base_path(table), lake.version(table)
+    if through <= lake.base_version(table):
         return False
     rows = con.sql(f"from {lake.current(con, table, name='_folded')} order by {', '.join(lake_key(table))}")
     properties = CommitProperties(custom_metadata={THROUGH: str(through)})
     write_deltalake(
-        path, rows.to_arrow_reader(), mode="overwrite", schema_mode="overwrite", commit_properties=properties
+        path,
+        rows.to_arrow_reader(),
+        mode="overwrite",
+        schema_mode="overwrite",
+        commit_properties=properties,
+        writer_properties=WRITER,
+        configuration=STATISTICS,
     )
     DeltaTable(path).vacuum(retention_hours=BASE_HOURS, dry_run=False, enforce_retention_duration=False)
     return True

@@ -22,7 +22,7 @@ from crm_pipeline.resources.publication import Content, Publication, Published, 
 from crm_pipeline.resources.warehouse_schema import attach_partition
 from crm_pipeline.tables import REPORTS
 
-__all__ = ["PublishError", "Publisher", "Rows", "SnapshotAge", "contents", "published_contents"]
+__all__ = ["Cost", "PublishError", "Publisher", "Rows", "SnapshotAge", "contents", "published_contents"]
 
 LOGGER = logging.getLogger(__name__)
 ATTEMPTS = 5
@@ -56,6 +56,13 @@ class SnapshotAge(NamedTuple):
     rows: int
 
 
+class Cost(NamedTuple):
+    """What publishing a tenant took: from its lock to its commit, and the WAL that the whole server wrote meanwhile."""
+
+    seconds: float
+    wal_bytes: int
+
+
 @dataclass
 class Publisher:
     """Publishes tenants, each in a transaction of its own, over one connection that is made anew when it is lost."""
@@ -67,6 +74,8 @@ class Publisher:
     connection: adbc.Connection = field(init=False)
     published: Mapping[tuple[str, str], Published] = field(init=False)
     """By table name and tenant, as of when the connection was made; read again before each publication."""
+    costs: dict[str, Cost] = field(default_factory=dict, init=False)
+    """By tenant, all its publications together; none where nothing changed."""
 
     def __post_init__(self) -> None:
         self.connection = self.connect()
@@ -112,6 +121,7 @@ class Publisher:
         with closing(self.connection.cursor()) as cursor:
             try:
                 self._lock(cursor, tenant_id)
+                began, wal_bytes = time.monotonic(), _wal_bytes(cursor)
                 known = published_contents(cursor, tenant_id)
                 changes = {}
                 for part in rows:
@@ -124,7 +134,12 @@ class Publisher:
                 # Last, because other publishers of new tenants wait from here to the commit.
                 for part in rows:
                     attach_partition(cursor, part.table, tenant_id)
+                wal_bytes = _wal_bytes(cursor) - wal_bytes
                 self.connection.commit()
+                if changes:
+                    so_far = self.costs.get(tenant_id, Cost(0, 0))
+                    seconds = round(so_far.seconds + time.monotonic() - began, 3)
+                    self.costs[tenant_id] = Cost(seconds, so_far.wal_bytes + wal_bytes)
             except BaseException:
                 self._roll_back()
                 raise
@@ -183,6 +198,12 @@ def published_contents(cursor: adbc.Cursor, tenant_id: str | None = None) -> dic
         (table, tenant): Published(version, lake_id, Content(rows, int(checksum)))
         for tenant, table, version, lake_id, rows, checksum in cursor.fetchall()
     }
+
+
+def _wal_bytes(cursor: adbc.Cursor) -> int:
+    """How much WAL the server has ever written."""
+    cursor.execute("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+    return int(cursor.fetchall()[0][0])
 
 
 def _is_due(tenant_id: str, part: Rows, published: Published | None) -> bool:

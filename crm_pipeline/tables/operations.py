@@ -1,8 +1,8 @@
-"""What the pipeline says about itself: records set aside, publications, check results, service snapshots."""
+"""What the pipeline says about itself: records set aside, publications, checks and measures, service snapshots."""
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Double, Table
 
-from crm_pipeline.tables.columns import extracted_at, flag, integer, outputs, primary, run_id, stamp, text
+from crm_pipeline.tables.columns import extracted_at, flag, integer, outputs, planned_on, primary, run_id, stamp, text
 from crm_pipeline.vocabulary import QuarantineReason, Service
 
 quarantined_records = Table(
@@ -38,15 +38,27 @@ data_quality_results = Table(
     "data_quality_results",
     outputs,
     primary(text("tenant_id", "The club.")),
-    primary(text("suite", "The table that was checked.")),
+    primary(text("suite", "The table that was checked; tables_agree or as_usual for what is beyond one table.")),
     primary(text("expectation", "The expectation, with its column.", max_length=500)),
     flag("success", "Whether it held."),
     flag("is_critical", "Whether a failure keeps the tenant from being published."),
     integer("unexpected_count", "Rows that broke it.", minimum=0),
-    integer("rows", "Rows it looked at.", minimum=0),
+    integer("rows", "Rows it looked at; days of history for as_usual.", minimum=0),
+    text("observed", "What was found instead, with what was expected; null where the rows say it.", nullable=True),
     stamp("checked_at", "as_of of the run that checked."),
     run_id("The run that checked."),
     comment="The latest result of every expectation, per tenant.",
+)
+
+quality_measures = Table(
+    "quality_measures",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(planned_on("measured_on", "The day of the run's as_of, in UTC.")),
+    primary(text("measure", "What was measured.")),
+    Column("value", Double, nullable=False, comment="As last measured on that day."),
+    comment="The recent past that the over-time expectations learn their bands from. Kept in the lake only.",
+    info={"lake_only": True},
 )
 
 service_snapshots = Table(

@@ -3,6 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+
+from crm_pipeline.assets.gate import CHECK
+from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline_tests.assets.runs import (
     ASSETS,
     CLUBS,
@@ -10,6 +15,7 @@ from crm_pipeline_tests.assets.runs import (
     HEATHER,
     SAGUARO,
     contents,
+    dagster_of,
     evaluated,
     keep_in_lake,
     materialised,
@@ -26,6 +32,15 @@ HOURS = """
     where table_name in ('customer_profiles', 'customer_timeline') group by 1"""
 
 
+def last_check(home: Path, tenant: str) -> tuple[str, str]:
+    """The run and the status of the check on the tenant's profiles that the UI shows."""
+    key = dg.AssetCheckKey(dg.AssetKey("customer_profiles"), CHECK)
+    with dagster_of(home) as instance:
+        storage = instance.event_log_storage
+        found = storage.get_latest_asset_check_execution_by_key([key], partition_filter=PartitionKeyFilter(key=tenant))
+    return found[key].run_id, found[key].status.value
+
+
 def renamed(home: Path) -> set[str]:
     """Tenants whose published profiles show what `GREETED` made of them in the lake."""
     found = ask(home, "select tenant_id from crm.customer_profiles where display_name = 'renamed'")
@@ -38,6 +53,8 @@ def test_a_clean_run_tells_dagster_of_every_tenant_once_and_of_nobody_else(refre
     assert materialised(refreshed, run.run_id) == Counter(everything)
     told = evaluated(refreshed, run.run_id)
     assert {place: broken for place, broken in told.items() if place[1]} == dict.fromkeys(everything)
+    judged = ask(refreshed, "select tenant_id, suite, expectation from crm.data_quality_results where success")
+    assert sorted(judged) == sorted((club, *expectation) for club in CLUBS for expectation in MEANINGS)
     assert ask(refreshed, FAILED_CHECKS) == []
     assert dict(ask(refreshed, HOURS)) == dict.fromkeys(CLUBS, run.run_id)
 
@@ -54,6 +71,7 @@ def test_a_second_run_publishes_nothing_and_keeps_every_id(refreshed: Path) -> N
     first, second = runs(refreshed)
     assert materialised(refreshed, second.run_id) == materialised(refreshed, first.run_id)
     assert dict(ask(refreshed, HOURS)) == dict.fromkeys(CLUBS, second.run_id)
+    assert last_check(refreshed, FYNBOS) == (first.run_id, "SUCCEEDED")
 
 
 def test_a_tenant_that_fails_its_checks_keeps_its_data_while_the_others_go_on(refreshed: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from crm_pipeline.domain import clusters
+from crm_pipeline.domain import clusters, identities
 from crm_pipeline.domain.identities import Inputs, Resolution, resolve
 from crm_pipeline_tests.domain.identity_worlds import (
     CON,
@@ -302,3 +302,15 @@ def test_resolving_only_the_tenants_that_changed_equals_resolving_all(
         rows = getattr(everything, table.name)
         of_changed = rows.filter(pc.is_in(rows["tenant_id"], value_set=pa.array(list(changed), pa.string())))
         assert of_changed.equals(getattr(part, table.name))
+
+
+@thorough(60)
+@given(SOME_TENANTS, SOME_TENANTS)
+def test_tenants_resolved_in_groups_are_what_they_are_together(
+    before: dict[str, World], tenants: dict[str, World]
+) -> None:
+    known = run(before)
+    together = resolve(CON, inputs(tenants, known))
+    with patch.object(identities, "_RECORDS_IN_A_GROUP", 1):
+        apart = resolve(CON, inputs(tenants, known))
+    assert all(getattr(apart, field.name).equals(getattr(together, field.name)) for field in fields(Resolution))

@@ -90,7 +90,6 @@ def test_before_every_word_stands_somewhere(club: Club) -> None:
     for place in ("report.html", "spill/killed/block", "crm.crm.customer_profiles", "crm.crm.quarantined_records"):
         assert place in club.known
     assert any(place.startswith("postgres/data/pg_wal") for place in club.known)
-    assert any(place.startswith("lake/scl_member/_delta_log") for place in club.known)
 
 
 def test_the_certificate_says_what_was_taken_out_of_where_and_that_nothing_is_left(club: Club) -> None:

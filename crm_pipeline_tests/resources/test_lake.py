@@ -70,14 +70,9 @@ def versions(lake: Lake) -> list[Row]:
         return con.sql(f"select table_name, rows, _known_at, _deleted from {log} order by _version, 1").fetchall()
 
 
-def version(lake: Lake, table: Table = TABLE) -> int:
-    with closing(lake.connect()) as con:
-        return lake.version(con, table)
-
-
 def test_a_lake_with_nothing_in_it_has_empty_tables(lake: Lake) -> None:
     assert kept(lake) == versions(lake) == []
-    assert version(lake) == -1
+    assert lake.version(TABLE) == -1
     with closing(lake.connect()) as con:
         assert lake.latest(con, TABLE) is None
 
@@ -94,12 +89,12 @@ def test_the_same_rows_again_append_nothing(lake: Lake) -> None:
     rows = [a_row("links", "A"), a_row("mesa", "A")]
     put(lake, rows)
     assert put(lake, rows[::-1], at=LATER) == (0, 0, 0)
-    assert version(lake) == 0
+    assert lake.version(TABLE) == 0
 
 
 def test_nothing_at_all_makes_no_commit(lake: Lake) -> None:
     assert put(lake, []) == (0, 0, 0)
-    assert version(lake) == -1
+    assert lake.version(TABLE) == -1
 
 
 def test_a_row_that_comes_back_is_added_anew(lake: Lake) -> None:
@@ -142,7 +137,7 @@ def test_tables_do_not_mix(lake: Lake) -> None:
     with closing(lake.connect()) as con:
         assert con.sql(f"from {lake.current(con, operations.quarantined_records)}").fetchall() == []
         assert con.sql(f"select count(*) from {lake.current(con, TABLE)}").fetchall() == [(1,)]
-    assert version(lake, operations.quarantined_records) == -1
+    assert lake.version(operations.quarantined_records) == -1
 
 
 @pytest.mark.parametrize("text", ["2024-01-01", "1", "007", "1e5", "true", "null", "it's", "ü/ö", "%20", "a=b"])

@@ -30,11 +30,6 @@ def maintain(lake: Lake) -> Upkeep | None:
         return keep_up(con, lake, TABLE)
 
 
-def base_version(lake: Lake) -> int:
-    with closing(lake.connect()) as con:
-        return lake.base_version(con, TABLE)
-
-
 def past(lake: Lake, hours: int) -> list[Row]:
     with closing(lake.connect()) as con:
         view = lake.past(con, TABLE, HOUR + timedelta(hours=hours))
@@ -47,7 +42,7 @@ def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:
         put(lake, [a_row("links", "A", rows), a_row("links", "B")])
     before = versions(lake)
     assert maintain(lake) == Upkeep(files_before=6, files=1, is_folded=True)
-    assert (versions(lake), base_version(lake)) == (before, 5)
+    assert (versions(lake), lake.base_version(TABLE)) == (before, 5)
     assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
     assert kept(lake) == [a_row("links", "A", 5), a_row("links", "B")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Table, create_engine, make_url
+from sqlalchemy import Engine, Table, create_engine, make_url, text
 
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
@@ -89,12 +89,12 @@ Bülow",,ACTIVE,2020-01-01T00:00:00Z,2026-07-01,,,120000,2020-01-01T00:00:00Z,20
     clubs = """id,name,countryCode,currency,timezone,status,minConfidence,updatedAt
 links,The Links,GB,GBP,Europe/London,ACTIVE,0.9,2025-01-01T00:00:00Z
 """
-    for table, text in ((scl.member, members), (crm.tenant, clubs)):
+    for table, rows_ in ((scl.member, members), (crm.tenant, clubs)):
         file = tmp_path / f"{table.name}.csv"
-        file.write_text(text, encoding="utf-8")
+        file.write_text(rows_, encoding="utf-8")
         load(engine, table, file)
         assert rows(url_of(engine), table) == rows(str(tmp_path), table)
-        assert len(rows(url_of(engine), table)) == text.count("Z\n")
+        assert len(rows(url_of(engine), table)) == rows_.count("Z\n")
 
 
 def test_a_databases_own_types_come_exactly(engine: Engine) -> None:
@@ -147,14 +147,19 @@ def test_all_tables_are_of_one_moment(engine: Engine) -> None:
     """A payment that is committed while the members are being read is not seen."""
     sources.create_all(engine, [scl.tier_change, scl.payment])
     columns = ", ".join(f'null::text as "{column.name}"' for column in scl.member.columns)
-    run(engine, f'create view "Member" as select {columns} from pg_sleep(0.6)')
+    run(engine, f'create view "Member" as select {columns} from pg_advisory_xact_lock_shared(1)')
     paid = """insert into "Payment" (id, "tenantId", "memberId", kind, "amountCents", currency, status, "updatedAt")
               values ('fee', 'links', 7, 'PAYMENT', 5000, 'GBP', 'PENDING', now())"""
     service = service_of(scl.payment)
     with closing(a_connection()) as con, ThreadPoolExecutor() as meanwhile:
-        reading = meanwhile.submit(Sources({service: url_of(engine)}).snapshot, con, service)
-        time.sleep(0.3)
-        run(engine, paid)
+        with engine.connect() as gate:
+            gate.execute(text("select pg_advisory_lock(1)"))
+            reading = meanwhile.submit(Sources({service: url_of(engine)}).snapshot, con, service)
+            while not gate.scalar(text("select count(*) from pg_locks where locktype = 'advisory' and not granted")):
+                assert not reading.done()
+                time.sleep(0.01)
+            run(engine, paid)
+            gate.execute(text("select pg_advisory_unlock(1)"))
         raw = reading.result().tables["Payment"].rows
         assert con.sql(f"from {raw}").fetchall() == []
     assert len(rows(url_of(engine), scl.payment)) == 1

@@ -198,6 +198,7 @@ CREATE TABLE crm.data_quality_results (
 	is_critical BOOLEAN NOT NULL,
 	unexpected_count BIGINT NOT NULL,
 	rows BIGINT NOT NULL,
+	observed TEXT,
 	checked_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	run_id TEXT NOT NULL,
 	row_hash BIGINT,
@@ -205,12 +206,13 @@ CREATE TABLE crm.data_quality_results (
 );
 COMMENT ON TABLE crm.data_quality_results IS 'The latest result of every expectation, per tenant.';
 COMMENT ON COLUMN crm.data_quality_results.tenant_id IS 'The club.';
-COMMENT ON COLUMN crm.data_quality_results.suite IS 'The table that was checked.';
+COMMENT ON COLUMN crm.data_quality_results.suite IS 'The table that was checked; tables_agree or as_usual for what is beyond one table.';
 COMMENT ON COLUMN crm.data_quality_results.expectation IS 'The expectation, with its column.';
 COMMENT ON COLUMN crm.data_quality_results.success IS 'Whether it held.';
 COMMENT ON COLUMN crm.data_quality_results.is_critical IS 'Whether a failure keeps the tenant from being published.';
 COMMENT ON COLUMN crm.data_quality_results.unexpected_count IS 'Rows that broke it.';
-COMMENT ON COLUMN crm.data_quality_results.rows IS 'Rows it looked at.';
+COMMENT ON COLUMN crm.data_quality_results.rows IS 'Rows it looked at; days of history for as_usual.';
+COMMENT ON COLUMN crm.data_quality_results.observed IS 'What was found instead, with what was expected; null where the rows say it.';
 COMMENT ON COLUMN crm.data_quality_results.checked_at IS 'as_of of the run that checked.';
 COMMENT ON COLUMN crm.data_quality_results.run_id IS 'The run that checked.';
 COMMENT ON COLUMN crm.data_quality_results.row_hash IS 'Hash of the row, for comparing it with the lake.';

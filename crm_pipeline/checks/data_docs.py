@@ -1,0 +1,129 @@
+"""Data Docs: the results as static pages that open offline, an index and one page per suite.
+
+Expectations are rendered by Great Expectations; its own page templates load styles, scripts and fonts from elsewhere,
+so the pages around them are ours. They show counts and tenants, never a value of a row.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.checks.suites import MEANINGS, SUITES, Suite
+from crm_pipeline.checks.validation import in_gx
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+INDEX: Final = "index.html"
+MOST_SHOWN: Final = 1_000
+"""Broken expectations listed; if there are more, something is wrong with us and the first ones say it."""
+Row = dict[str, Any]
+
+
+def write_data_docs(con: DuckDBPyConnection, results: str, as_of: datetime, folder: Path) -> None:
+    """Write the pages for relation `results`, shaped as data_quality_results; a reader never sees half a page."""
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer  # noqa: PLC0415
+    from great_expectations.render.view import DefaultJinjaPageView  # noqa: PLC0415
+
+    view = DefaultJinjaPageView(custom_views_directory=str(TEMPLATES))
+    suites = [_summary(con, results, suite) for suite in SUITES]
+    shown = {"as_of": f"{as_of:%Y-%m-%d %H:%M} UTC", "suites": suites}
+    folder.mkdir(parents=True, exist_ok=True)
+    for suite, summary in zip(SUITES, suites, strict=True):
+        document = ValidationResultsPageRenderer().render(_in_gx(con, results, suite))
+        sections = [section.to_json_dict() for section in document.sections[1:]]  # the first is an overview, with links
+        page = {**shown, "suite": summary, "sections": sections, "broken": _broken(con, results, suite)}
+        _write(folder / f"{suite.name}.html", view.env.get_template("suite.html").render(page))
+    page = {**shown, "broken": _broken(con, results), "tenants": _tenants(con, results)}
+    _write(folder / INDEX, view.env.get_template(INDEX).render(page))
+
+
+def _rows(con: DuckDBPyConnection, query: str, **params: str) -> list[Row]:
+    found: list[Row] = con.sql(query, params=params or None).to_arrow_table().to_pylist()
+    return found
+
+
+def _summary(con: DuckDBPyConnection, results: str, suite: Suite) -> Row:
+    (counts,) = _rows(
+        con,
+        f"""select count(distinct tenant_id) as tenants, count(distinct tenant_id) filter (not success) as breaking
+            from {results} where suite = $suite""",
+        suite=suite.name,
+    )
+    return {**counts, "name": suite.name, "severity": severity(suite.is_critical), "expectations": len(suite.expected)}
+
+
+def _broken(con: DuckDBPyConnection, results: str, suite: Suite | None = None) -> list[Row]:
+    whose = f"and suite = '{suite.name}'" if suite else ""
+    order = "not is_critical, suite, expectation, tenant_id"
+    rows = _rows(con, f"from {results} where not success {whose} order by {order} limit {MOST_SHOWN}")
+    return [
+        {
+            **row,
+            "severity": severity(row["is_critical"]),
+            "meaning": MEANINGS.get((row["suite"], row["expectation"]), ""),
+        }
+        for row in rows
+    ]
+
+
+def _tenants(con: DuckDBPyConnection, results: str) -> list[Row]:
+    counts = ", ".join(
+        f"case when bool_or(suite = '{suite.name}')"
+        f" then count(*) filter (suite = '{suite.name}' and not success) end as {suite.name}"
+        for suite in SUITES
+    )
+    checked = "strftime(max(checked_at), '%Y-%m-%d %H:%M') as checked_at"
+    return _rows(con, f"select tenant_id, {counts}, {checked} from {results} group by tenant_id order by tenant_id")
+
+
+def _in_gx(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa: ANN401
+    """The results of all tenants as one validation, which is what Great Expectations renders."""
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult  # noqa: PLC0415
+
+    rows = _rows(
+        con,
+        f"""select expectation, count(*) as tenants, count(*) filter (not success) as breaking,
+                cast(sum(unexpected_count) as bigint) as broken
+            from {results} where suite = $suite group by expectation""",
+        suite=suite.name,
+    )
+    counted = {row["expectation"]: row for row in rows}
+    validated = [
+        ExpectationValidationResult(
+            success=not counts["breaking"],
+            expectation_config=in_gx(expected).configuration,
+            result={"observed_value": _observed(counts)},
+            exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
+        )
+        for expected in suite.expected
+        if (counts := counted.get(expected.name))
+    ]
+    return ExpectationSuiteValidationResult(
+        success=all(result.success for result in validated),
+        results=validated,
+        suite_name=suite.name,
+        statistics=dict.fromkeys(
+            ("evaluated_expectations", "successful_expectations", "unsuccessful_expectations", "success_percent"), 0
+        ),
+        meta={},
+    )
+
+
+def _observed(counts: Mapping[str, int]) -> str:
+    if not counts["breaking"]:
+        return f"holds for all {counts['tenants']} tenants"
+    return f"broken {counts['broken']} times, by {counts['breaking']} of {counts['tenants']} tenants"
+
+
+def severity(is_critical: bool) -> str:
+    """The word for what a broken expectation means."""
+    return "critical" if is_critical else "warning"
+
+
+def _write(file: Path, text: str) -> None:
+    unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)

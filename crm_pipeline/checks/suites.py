@@ -1,0 +1,144 @@
+"""What a suite of expectations is, and the four there are. Nothing here is evaluated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, Table
+
+from crm_pipeline.checks.agreement import AGREEMENTS
+from crm_pipeline.domain.measures import MEASURES
+from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.projections import duckdb_type, key_columns
+from crm_pipeline.tables.timeline import customer_timeline
+
+
+class Expected(NamedTuple):
+    """One expectation: a class of Great Expectations with its arguments."""
+
+    name: str
+    meaning: str
+    kind: str
+    arguments: Mapping[str, Any]
+
+
+class Rule(NamedTuple):
+    """SQL that holds for every sound row of a table, and its meaning in words."""
+
+    sql: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Expectations that are judged together."""
+
+    name: str
+    told_at: Table
+    """The published table whose check tells of it."""
+    is_critical: bool
+    """Whether a tenant that breaks one is not published."""
+    expected: tuple[Expected, ...]
+
+
+@dataclass(frozen=True)
+class TableSuite(Suite):
+    """The suite of one table, which looks at every row."""
+
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def frame_query(self, relation: str) -> str:
+        """What the expectations look at: the scalar columns they name, and each rule as a column of its own."""
+        looked_at = [
+            column.key
+            if duckdb_type(column) != "VARCHAR[]"
+            else f"nullif({column.key} is not null, false) as {column.key}"
+            for column in self.told_at.columns
+            if column.primary_key or _of_column(column)
+        ]
+        rules = [f"coalesce({rule.sql}, false) as {name}" for name, rule in self.rules.items()]
+        return f"select {', '.join([*looked_at, *rules])} from {relation}"
+
+
+PROFILE_RULES = {
+    "scores_in_range": Rule(
+        "engagement_score between 0 and 100 and coalesce(churn_risk_score between 0 and 100, true)",
+        "Scores lie between 0 and 100.",
+    ),
+    "risk_has_a_basis": Rule(
+        "(churn_risk_score is null) = (churn_basis = 'NO_SIGNAL')",
+        "A churn risk is empty where there is no signal, and nowhere else.",
+    ),
+    "consent_has_a_contact": Rule(
+        "messaging_contact_id is not null or not (email_opt_in or sms_opt_in or push_opt_in or whatsapp_opt_in)",
+        "Nobody without a contact in Messaging has agreed to anything.",
+    ),
+    "confidence_is_a_fraction": Rule(
+        "identity_confidence > 0 and identity_confidence <= 1",
+        "Identity confidence is above 0 and at most 1.",
+    ),
+}
+TIMELINE_RULES = {
+    "happened_by_as_of": Rule("occurred_at <= as_of()", "No event lies after the hour the run speaks of."),
+    "amount_has_a_currency": Rule(
+        "(amount_cents is null) = (currency is null)", "An amount has a currency, and a currency an amount."
+    ),
+}
+
+
+def _of_column(column: Column[Any]) -> list[Expected]:
+    """What the declaration of a column promises; rows are judged by tenant, so that one is always there."""
+    name, info = column.key, column.info
+    found: list[Expected] = []
+    if not column.nullable and name != "tenant_id":
+        found.append(Expected(f"{name} is present", f"{name} is never empty.", "NotBeNull", {"column": name}))
+    if allowed := info.get("allowed"):
+        meaning = f"{name} is one of {', '.join(allowed)}."
+        found.append(Expected(f"{name} is known", meaning, "BeInSet", {"column": name, "value_set": list(allowed)}))
+    if (least := info.get("minimum")) is not None:
+        arguments = {"column": name, "min_value": least}
+        found.append(Expected(f"{name} is at least {least}", f"{name} is {least} or more.", "BeBetween", arguments))
+    return found
+
+
+def _table_suite(table: Table, rules: Mapping[str, Rule]) -> TableSuite:
+    """What the declaration promises, in the order of the columns and the key, and the rules between columns."""
+    keys = list(key_columns(table))
+    unique = Expected(
+        f"{', '.join(keys)} is unique",
+        f"No two rows have the same {' and '.join(keys)}.",
+        "Unique",
+        {"column_list": keys},
+    )
+    between = [
+        Expected(name, rule.meaning, "BeInSet", {"column": name, "value_set": [True]}) for name, rule in rules.items()
+    ]
+    columns = [expected for column in table.columns for expected in _of_column(column)]
+    return TableSuite(table.name, table, True, (*columns, unique, *between), rules)
+
+
+def _found_nowhere(name: str, meaning: str) -> Expected:
+    """That a tenant's count of what breaks it is 0."""
+    return Expected(name, meaning, "BeInSet", {"column": name, "value_set": [0]})
+
+
+TABLE_SUITES = {
+    customer_profiles: _table_suite(customer_profiles, PROFILE_RULES),
+    customer_timeline: _table_suite(customer_timeline, TIMELINE_RULES),
+}
+TABLES_AGREE = Suite(
+    "tables_agree",
+    customer_profiles,
+    is_critical=True,
+    expected=tuple(_found_nowhere(name, agreement.meaning) for name, agreement in AGREEMENTS.items()),
+)
+AS_USUAL = Suite(
+    "as_usual",
+    customer_profiles,
+    is_critical=False,
+    expected=tuple(_found_nowhere(name, measure.meaning) for name, measure in MEASURES.items()),
+)
+SUITES: tuple[Suite, ...] = (*TABLE_SUITES.values(), TABLES_AGREE, AS_USUAL)
+MEANINGS: Mapping[tuple[str, str], str] = {
+    (suite.name, expected.name): expected.meaning for suite in SUITES for expected in suite.expected
+}

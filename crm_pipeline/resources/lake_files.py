@@ -1,0 +1,71 @@
+"""The files of a Delta table as its transaction log lists them, read once per commit.
+
+Asking deltalake costs milliseconds, and a run asks for the same tables dozens of times. What the files hold belongs
+to `lake`.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+
+STATISTICS: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
+"""Of no other column does the transaction log keep the least and the greatest value: emails and names have them too."""
+THROUGH: Final = "crm_pipeline.through"
+"""Property of a base's commit: the newest version of the log that is folded into it."""
+
+
+@dataclass(frozen=True)
+class LakeFiles:
+    """The files of one table, and the oldest and the newest version of any row in them; -1 where there is none."""
+
+    paths: tuple[str, ...] = ()
+    oldest: int = -1
+    newest: int = -1
+
+
+class _Commit(NamedTuple):
+    """The newest commit of a table; of two tables that lay at one path one after the other, either."""
+
+    path: str
+    name: str
+    inode: int
+    made_at: int
+
+
+def lake_files(path: str) -> LakeFiles:
+    """What the newest commit of the table at this path lists; nothing where there is no table."""
+    newest = _newest_commit(path)
+    return LakeFiles() if newest is None else _listed(newest)
+
+
+def folded_through(path: str) -> int | None:
+    """The version of the log that the base at this path is the state of; None where there is no base."""
+    newest = _newest_commit(path)
+    return None if newest is None else _noted(newest)
+
+
+def _newest_commit(path: str) -> _Commit | None:
+    log = Path(path) / "_delta_log"
+    name = max((file.name for file in log.glob("*.json")), default=None)
+    if name is None:
+        return None
+    made = (log / name).stat()
+    return _Commit(path, name, made.st_ino, made.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _listed(commit: _Commit) -> LakeFiles:
+    actions = DeltaTable(commit.path).get_add_actions(flatten=True)
+    if not (files := actions["path"].to_pylist()):
+        return LakeFiles()
+    oldest, newest = (actions[f"{end}._version"].to_pylist() for end in ("min", "max"))
+    return LakeFiles(tuple(f"{commit.path}/{unquote(file)}" for file in files), min(oldest), max(newest))
+
+
+@lru_cache(maxsize=256)
+def _noted(commit: _Commit) -> int:
+    return next(int(note[THROUGH]) for note in DeltaTable(commit.path).history() if THROUGH in note)

@@ -1,0 +1,167 @@
+"""The gate: whom a broken expectation stops, who is looked at again, and what people are shown of it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.assets import gate
+from crm_pipeline.assets.compared import keep_measures, tenants_to_compare
+from crm_pipeline.assets.gate import failed_tenants
+from crm_pipeline.assets.step import Step
+from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.checks.validation import Verdict
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.tables.operations import quality_measures
+from crm_pipeline.workplace import choose
+from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, dagster_of, hour, keep_in_lake, publish_alone, said
+from crm_pipeline_tests.support import AS_OF, ask, clean_environment
+
+GREETED = "'renamed' as display_name"
+NOON = hour(AS_OF)
+FAILED = """
+    select tenant_id, suite, expectation, is_critical, observed from crm.data_quality_results
+    where not success order by 1"""
+
+
+def verdict(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> Verdict:
+    return Verdict(tenant, "suite", name, success, is_critical, int(not success), 10)
+
+
+def test_who_breaks_a_critical_expectation_is_stopped_and_a_warning_stops_nobody() -> None:
+    verdicts = [verdict("bad"), verdict("odd", is_critical=False), verdict("good", success=True)]
+    assert failed_tenants(verdicts, ["bad", "odd", "good"]) == {"bad": "suite: x"}
+
+
+def test_the_reason_names_the_first_three_and_what_was_found() -> None:
+    verdicts = [verdict("bad", name=name)._replace(observed=f"{name} of 9") for name in "12345"]
+    said_of = failed_tenants(verdicts, ["bad", "good"])["bad"]
+    assert said_of == "suite: 1, 1 of 9; suite: 2, 2 of 9; suite: 3, 3 of 9 and 2 more"
+
+
+@pytest.mark.parametrize(("failing", "stopped"), [(0, 0), (1, 1), (2, 2), (3, 4), (4, 4)])
+def test_where_more_than_half_fail_all_are_stopped(failing: int, stopped: int) -> None:
+    tenants = ["a", "b", "c", "d"]
+    failed = failed_tenants([verdict(tenant) for tenant in tenants[:failing]], tenants)
+    assert len(failed) == stopped
+    assert all(failed[tenant] == "suite: x" for tenant in tenants[:failing])
+    assert {failed[tenant] for tenant in tenants[failing:] if tenant in failed} <= {"most tenants failed their checks"}
+
+
+@pytest.fixture
+def at_noon(tmp_path: Path) -> Iterator[Step]:
+    """A run's step on an empty lake."""
+    lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
+    with closing(lake.connect()) as con:
+        yield Step(con, lake, NOON, "run", None)
+
+
+def measured(this: Step, value: float, *tenants: str) -> None:
+    """The gate has measured these tenants in this run."""
+    query = "select unnest($tenants) as tenant_id, 'profiles' as measure, $value::double as value"
+    this.con.execute(f"create or replace temp table measured as {query}", {"tenants": list(tenants), "value": value})
+    keep_measures(this, tenants)
+
+
+def looked_at(this: Step, tenants: list[str], **due: list[Any]) -> list[str]:
+    this.define_as_of()
+    return tenants_to_compare(this, due, tenants)
+
+
+def test_tables_are_compared_where_something_moved_or_failed_and_once_a_day_everywhere(at_noon: Step) -> None:
+    clubs = ["failing", "moved", "new", "quiet"]
+    measured(at_noon, 10, "failing", "moved", "quiet")
+    gate._keep_verdicts(at_noon, [verdict("failing", is_critical=False), verdict("quiet", success=True)])
+    assert looked_at(at_noon, clubs, moved=[]) == ["failing", "moved", "new"]
+    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
+    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
+
+
+def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: Step) -> None:
+    def kept() -> list[tuple[Any, ...]]:
+        view = at_noon.lake.current(at_noon.con, quality_measures)
+        return at_noon.con.sql(f"select measured_on, tenant_id, value from {view} order by all").fetchall()
+
+    measured(at_noon, 10, "a", "b")
+    measured(replace(at_noon, as_of=NOON + timedelta(hours=1)), 11, "a")
+    assert kept() == [(date(2026, 3, 31), "a", 11.0), (date(2026, 3, 31), "b", 10.0)]
+    measured(replace(at_noon, as_of=NOON + timedelta(days=60)), 12, "a", "b")
+    assert len(kept()) == 4
+    measured(replace(at_noon, as_of=NOON + timedelta(days=61)), 13, "a")
+    assert kept() == [
+        (date(2026, 3, 31), "b", 10.0),
+        (date(2026, 5, 30), "a", 12.0),
+        (date(2026, 5, 30), "b", 12.0),
+        (date(2026, 5, 31), "a", 13.0),
+    ]
+
+
+def told(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
+    """What Dagster was told of each tenant in a run."""
+    with dagster_of(home) as instance:
+        events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [event.dagster_event.asset_check_evaluation_data for event in events if event.dagster_event]
+    return {(e.asset_key.path[-1], e.partition): e for e in found if e.partition}
+
+
+@contextmanager
+def usually(home: Path, tenant: str, profiles: int) -> Iterator[None]:
+    """The lake remembers ten days on which the club had so many profiles, and forgets them again."""
+    days = [NOON.date() - timedelta(days=n) for n in range(1, 11)]
+
+    def remember(query: str, known_at: datetime) -> None:
+        with clean_environment(), closing(lake_of(choose(home)).connect()) as con:
+            con.execute(f"create temp table past as {query}")
+            scope = f"measured_on < date '{NOON:%Y-%m-%d}'"
+            lake_of(choose(home)).replace(
+                con, quality_measures, "past", tenants=[tenant], known_at=known_at, scope=scope
+            )
+
+    rows = ", ".join(f"('{tenant}', date '{day}', 'profiles', {profiles}.0)" for day in days)
+    remember(f"from (values {rows}) t(tenant_id, measured_on, measure, value)", NOON)
+    yield
+    remember("from (select '' as tenant_id, current_date as measured_on, '' as measure, 0.0 as value) limit 0", NOON)
+
+
+def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mended(refreshed: Path) -> None:
+    (profiles,) = ask(refreshed, f"select count(*) from crm.customer_profiles where tenant_id = '{HEATHER}'")[0]
+    disagree = "tables_agree: lifetime_value_adds_up"
+    with usually(refreshed, HEATHER, 10 * profiles):
+        keep_in_lake(refreshed, {FYNBOS: f"{GREETED}, lifetime_value + 1 as lifetime_value", HEATHER: GREETED})
+        for _ in range(2):  # the second time nothing has moved at Heather Moor
+            result = publish_alone(refreshed)
+            assert said(result) == f"not published, last published data kept: {FYNBOS} ({disagree})"
+            assert {tenant for tenant, *_ in ask(refreshed, RENAMED)} == {HEATHER}
+            observed = f"{profiles}; usually {9 * profiles} to {11 * profiles} over 10 days"
+            assert ask(refreshed, FAILED) == [
+                (FYNBOS, "tables_agree", "lifetime_value_adds_up", True, None),
+                (HEATHER, "as_usual", "profiles", False, observed),
+            ]
+            _assert_dagster_was_told(told(refreshed, result.run_id), refreshed, observed)
+    keep_in_lake(refreshed, {FYNBOS: "lifetime_value - 1 as lifetime_value"})
+    result = publish_alone(refreshed)
+    assert result.success
+    assert [e.passed for e in told(refreshed, result.run_id).values()] == [True, True]
+    assert ask(refreshed, FAILED) == []
+
+
+RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"
+
+
+def _assert_dagster_was_told(evaluations: Mapping[tuple[str, str | None], Any], home: Path, observed: str) -> None:
+    """Of the two clubs alone, in words, with how grave it is and where the pages are."""
+    assert set(evaluations) == {("customer_profiles", FYNBOS), ("customer_profiles", HEATHER)}
+    stopped, warned = (evaluations["customer_profiles", club] for club in (FYNBOS, HEATHER))
+    assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert (warned.passed, warned.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert warned.description == "The club has about as many profiles as usual."
+    (row,) = warned.metadata["what_is_wrong"].records
+    assert row.data["observed"] == observed
+    index = Path(warned.metadata["data_docs"].value)
+    assert index == home / "data_docs" / "index.html"
+    assert observed in index.read_text(encoding="utf-8")
