@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import rows_table
+from crm_pipeline.assets.metadata import WEEKLY, rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import drop_long_gone
 from crm_pipeline.resources.lake_upkeep import AS_OF_DAYS
@@ -27,7 +27,11 @@ def drop_gone_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
     context.add_output_metadata({"tables": rows_table(rows)})
 
 
-@dg.job(description="People deleted at the source leave the lake's history.", executor_def=dg.in_process_executor)
+@dg.job(
+    description="People deleted at the source leave the lake's history.",
+    executor_def=dg.in_process_executor,
+    tags=WEEKLY.tags,
+)
 def people_retention() -> None:
     """See `drop_gone_rows`."""
     drop_gone_rows()
