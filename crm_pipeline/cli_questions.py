@@ -27,10 +27,13 @@ def explain(tenant: str, home: Path | None, *, as_json: bool, **asked: str | Non
         raise click.UsageError("give one of --email, --phone, --profile and --record")
     from crm_pipeline.explain import NothingFoundError, Question, explain  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.explain.page import print_answer  # noqa: PLC0415
+    from crm_pipeline.forget.commands import ForgetError, record_explain  # noqa: PLC0415
 
+    settings, question = settings_of(home), Question(tenant, *given[0])
     try:
-        answer = explain(settings_of(home), Question(tenant, *given[0]))
-    except NothingFoundError as error:
+        record_explain(settings, question)
+        answer = explain(settings, question)
+    except (NothingFoundError, ForgetError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

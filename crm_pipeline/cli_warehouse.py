@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection, NullPool, create_engine, make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
+from crm_pipeline.administrator import administrator_engine
 from crm_pipeline.cli_options import HOME, TENANT, settings_of
-from crm_pipeline.settings import Settings
-from crm_pipeline.workplace import embedded
+from crm_pipeline.settings import SettingError, Settings
 
 KNOWN = "select from crm.publications where tenant_id = %s limit 1"
 
@@ -21,7 +21,7 @@ KNOWN = "select from crm.publications where tenant_id = %s limit 1"
 def grant(home: Path | None, tenant: str) -> None:
     """Create a login that sees this club alone, read-only, and print its URL."""
     from crm_pipeline.assets.wiring import warehouse_of  # noqa: PLC0415  seconds that other commands need not wait
-    from crm_pipeline.resources import bi_access  # noqa: PLC0415
+    from crm_pipeline.resources import bi_access, privacy_schema  # noqa: PLC0415
 
     settings = settings_of(home)
     warehouse = warehouse_of(settings)
@@ -29,6 +29,8 @@ def grant(home: Path | None, tenant: str) -> None:
         if not administrator.exec_driver_sql(KNOWN, (tenant,)).all():
             raise click.ClickException(f"nothing is published of {tenant}")
         login = bi_access.grant(administrator, tenant, warehouse.url)
+        privacy_schema.prepare(administrator, warehouse.url)
+        privacy_schema.record(administrator, "GRANT", tenant, subject=make_url(login.url).username)
     for database in login.open_databases:
         click.echo(f"It may connect to database {database} as well: revoke connect on it from public.", err=True)
     click.echo(login.url)
@@ -57,13 +59,11 @@ def drop_tenant(home: Path | None, tenant: str) -> None:
 
 @contextmanager
 def _administrator(settings: Settings) -> Iterator[Connection]:
-    """A transaction of whoever may make roles: of the embedded server its superuser, else the one the settings name."""
-    if settings.warehouse_url and not settings.warehouse_admin_url:
-        raise click.ClickException("WAREHOUSE_ADMIN_URL is not set, and the pipeline's own role cannot make roles")
-    url = settings.warehouse_admin_url or make_url(embedded(settings).url("postgres")).set(database="crm")
-    named = {"application_name": "crm-pipeline administrator"}
+    """A transaction of whoever may make roles."""
     try:
-        with create_engine(url, poolclass=NullPool, connect_args=named).begin() as connection:
+        with administrator_engine(settings).begin() as connection:
             yield connection
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(str(error.orig).splitlines()[0]) from None

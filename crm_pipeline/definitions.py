@@ -11,6 +11,7 @@ from crm_pipeline.assets.published import published
 from crm_pipeline.assets.reconciliation import reconcile
 from crm_pipeline.assets.refresh import new_tenants, refresh
 from crm_pipeline.assets.refresh_failed import refresh_failed, refresh_left_behind
+from crm_pipeline.assets.retention import people_retention
 from crm_pipeline.assets.schedules import schedules
 from crm_pipeline.assets.scores import profile_scores
 from crm_pipeline.assets.snapshots import snapshot_assets
@@ -33,7 +34,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
             profile_scores,
             published,
         ],
-        jobs=[refresh, refresh_failed, fit_churn, reconcile, lake_upkeep, purge_history],
+        jobs=[refresh, refresh_failed, fit_churn, reconcile, lake_upkeep, people_retention, purge_history],
         schedules=schedules,
         sensors=[new_tenants, refresh_left_behind, run_failed, run_incomplete],
         resources=resources_of(settings),

@@ -5,7 +5,7 @@ Reading the environment belongs here and nowhere else; acting on a setting does 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,10 +21,12 @@ VARIABLES: dict[str, str] = {
     "WAREHOUSE_ADMIN_URL": "Its administrator, for `crm-pipeline database grant | drop-tenant` alone; never for a run",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
+    "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
 FORBIDDEN_IN_PATHS = frozenset("[]%=")
+LEAST_KEY_CHARACTERS = 32
 
 
 class SettingError(ValueError):
@@ -44,6 +46,7 @@ class Settings:
     is_replay: bool = False
     """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
     warehouse_admin_url: str | None = None
+    erasure_key: str | None = field(default=None, repr=False)
     notify: str | None = None
 
     @classmethod
@@ -66,6 +69,7 @@ class Settings:
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
+            erasure_key=_erasure_key(os.environ.get("ERASURE_KEY") or None),
             notify=notify,
         )
 
@@ -73,6 +77,12 @@ class Settings:
 def source_variable(service: Service) -> str:
     """The variable that says where a service is read from."""
     return f"{service}_SOURCE"
+
+
+def _erasure_key(value: str | None) -> str | None:
+    if value is not None and len(value) < LEAST_KEY_CHARACTERS:
+        raise SettingError(f"ERASURE_KEY has fewer than {LEAST_KEY_CHARACTERS} characters")
+    return value
 
 
 def parse_time(name: str, value: str) -> datetime:

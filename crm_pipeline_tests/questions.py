@@ -55,9 +55,9 @@ def page(document: dict[str, Any]) -> str:
     return output.getvalue()
 
 
-def command(home: Path, *arguments: str) -> Result:
+def command(home: Path, *arguments: str, **variables: str) -> Result:
     """What the command line says, in this process."""
-    with clean_environment():
+    with clean_environment(**variables):
         return CliRunner().invoke(main, [*arguments, "--home", str(home)])
 
 

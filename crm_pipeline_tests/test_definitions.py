@@ -92,6 +92,7 @@ SCHEDULES = {
     "daily_lake_upkeep": ("lake_upkeep", "30 2 * * *"),
     "nightly_reconciliation": ("reconcile", "20 3 * * *"),
     "weekly_churn_fit": ("fit_churn", "30 4 * * 0"),
+    "weekly_retention": ("people_retention", "30 1 * * 0"),
 }
 
 

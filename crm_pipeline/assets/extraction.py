@@ -16,6 +16,7 @@ from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
 from crm_pipeline.resources.lake import Changes, tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.resources.tombstones import keep_out
 from crm_pipeline.tables import crm, operations, source_tables
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
@@ -37,11 +38,15 @@ class Coverage(NamedTuple):
 
 
 class Extraction(NamedTuple):
-    """What was read, in words, what of it was appended per table, and the columns met that nobody declared."""
+    """What was read, in words, what of it was appended per table, the columns met that nobody declared.
+
+    And how many rows were kept out, because they are about somebody who was forgotten.
+    """
 
     read: str
     changes: dict[str, Changes]
     undeclared: dict[str, list[str]]
+    kept_out: int = 0
 
 
 NOTHING = Extraction("nothing", {}, {})
@@ -58,13 +63,12 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     request = _request(this, before)
     delivery = sources.snapshot(this.con, service, request)
     this.load_tenants()
-    for table in tables:
-        _read(this, table, delivery.tables[table.name])
+    kept_out = sum(_read(this, table, delivery.tables[table.name]) for table in tables)
     _believe(this, service, {table: delivery.tables[table.name] for table in tables})
     changes = {table.name: _append(this, table, delivery.tables[table.name]) for table in tables}
     _keep_coverage(this, service, _covered(this, before, request, delivery))
     undeclared = {name: list(rows.undeclared) for name, rows in delivery.tables.items() if rows.undeclared}
-    return Extraction(_words(delivery), changes, undeclared)
+    return Extraction(_words(delivery), changes, undeclared, kept_out)
 
 
 def last_coverage(this: Step, service: Service) -> Coverage | None:
@@ -96,14 +100,16 @@ def _words(delivery: Delivery) -> str:
     return f"rows that may have changed{' and every key' if has_keys else ''}"
 
 
-def _read(this: Step, table: Table, delivered: Rows) -> None:
-    """Create `incoming_` and `present_` of the table, and give back what the raw rows took."""
+def _read(this: Step, table: Table, delivered: Rows) -> int:
+    """Create `incoming_` and `present_` of the table, give back what raw rows took; return how many are kept out."""
     read_rows(this.con, table, delivered.rows, _incoming(table))
     this.con.execute(f"drop table {delivered.rows}")
     if table is crm.tenant:
         this.load_tenants(_incoming(table))
     this.con.execute(f"delete from {_incoming(table)} where not ({tenant_filter(this.tenants)})")
+    kept_out = keep_out(this.con, this.lake, table, _incoming(table), this.erasure_key)
     this.lake.current(this.con, table, tenants=this.tenants, name=f"present_{lake_name(table)}")
+    return kept_out
 
 
 def _believe(this: Step, service: Service, delivered: dict[Table, Rows]) -> None:

@@ -20,7 +20,7 @@ from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import REPORTS, identities, operations, profiles, timeline
+from crm_pipeline.tables import REPORTS, identities, operations, privacy, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 TENANT_TABLES = (
@@ -30,6 +30,7 @@ TENANT_TABLES = (
     identities.identity_reviews,
     identities.profile_events,
     identities.profile_ids,
+    privacy.forgotten_totals,
 )
 
 

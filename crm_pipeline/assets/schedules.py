@@ -14,6 +14,7 @@ from crm_pipeline.assets.history import purge_history
 from crm_pipeline.assets.metadata import DAILY, HOURLY, WEEKLY, Cadence
 from crm_pipeline.assets.reconciliation import reconcile
 from crm_pipeline.assets.refresh import range_tags, refresh
+from crm_pipeline.assets.retention import people_retention
 from crm_pipeline.assets.step import AS_OF_TAG, TENANTS
 from crm_pipeline.assets.upkeep import lake_upkeep
 
@@ -65,4 +66,13 @@ daily_lake_upkeep = _schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DA
 nightly_reconciliation = _schedule("nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh.")
 weekly_churn_fit = _schedule("weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep.")
 
-schedules = [hourly_refresh, daily_purge, daily_lake_upkeep, nightly_reconciliation, weekly_churn_fit]
+weekly_retention = _schedule("weekly_retention", people_retention, "30 1 * * 0", WEEKLY, "Sundays, before the upkeep.")
+
+schedules = [
+    hourly_refresh,
+    daily_purge,
+    daily_lake_upkeep,
+    nightly_reconciliation,
+    weekly_churn_fit,
+    weekly_retention,
+]

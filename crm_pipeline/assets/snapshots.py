@@ -55,6 +55,7 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
                 metadata={
                     **counted(found.changes, _rows(this, service)),
                     "read": found.read,
+                    "kept_out": found.kept_out,
                     "undeclared_columns": dg.MetadataValue.json(found.undeclared),
                     "quarantined": dg.MetadataValue.json(reasons),
                 },

@@ -5,7 +5,7 @@ Nothing about any one asset belongs here.
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -36,6 +36,7 @@ class Step:
     tenants: Sequence[str] | None
     believed: frozenset[str] = frozenset()
     """The `SERVICE.Table` names whose shrinking this run was told to believe."""
+    erasure_key: str | None = field(default=None, repr=False)
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
         """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
@@ -91,7 +92,15 @@ def step(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> I
     """The step of an asset, with a connection that ends with it."""
     with closing(lake.connect()) as con:
         believed = frozenset(context.run.tags.get(BELIEVE_TAG, "").split(","))
-        yield Step(con, lake, as_of_of(context, settings), context.run.run_id, tenants_of(context), believed)
+        yield Step(
+            con,
+            lake,
+            as_of_of(context, settings),
+            context.run.run_id,
+            tenants_of(context),
+            believed,
+            settings.erasure_key,
+        )
 
 
 def tenants_of(context: dg.AssetExecutionContext) -> Sequence[str] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.step import TENANTS
+from crm_pipeline.resources import privacy_schema
 from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.run_lock import hold_tenants
@@ -45,9 +46,11 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
         return warehouse_of(settings)
 
-    @dg.resource(required_resource_keys={"tenant_lock"}, description="Change logs in Delta Lake.")
-    def lake(_: dg.InitResourceContext) -> Lake:
-        return lake_of(settings)
+    @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
+    def lake(context: dg.InitResourceContext) -> Lake:
+        made = lake_of(settings)
+        privacy_schema.restore(made, context.resources.warehouse.engine())
+        return made
 
     return {
         "settings": settings,

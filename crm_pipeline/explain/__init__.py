@@ -9,6 +9,7 @@ from typing import Any
 
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
+from crm_pipeline.explain.holdings import holdings
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.person import describe
 from crm_pipeline.explain.published import NothingPublishedError, read_published
@@ -39,7 +40,11 @@ def explain(settings: Settings, question: Question) -> dict[str, Any]:
                     },
                     "club": {"name": people.club.name, "timezone": people.club.timezone},
                     "as_of": published.as_of,
-                    "people": [describe(published, people, profile_id) for profile_id in found.profile_ids],
+                    "people": [
+                        describe(published, people, profile_id)
+                        | {"held_rows": holdings(people, lake, question.tenant_id, profile_id)}
+                        for profile_id in found.profile_ids
+                    ],
                 }
             )
             return answer

@@ -1,6 +1,7 @@
 """One person as a document: every field with its origin, records, refusals, id history, numbers and events.
 
-Keys are those of the tables and stay; `words` beside a fact says it as the page does. A subject-access export reads it.
+Keys are those of the tables and stay; `words` beside a fact says it as the page does. A subject-access export adds
+`holdings`.
 """
 
 from collections.abc import Mapping, Sequence

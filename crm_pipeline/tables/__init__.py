@@ -2,7 +2,7 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables import churn, crm, identities, messaging, operations, profiles, scl, teetime, timeline
+from crm_pipeline.tables import churn, crm, identities, messaging, operations, privacy, profiles, scl, teetime, timeline
 from crm_pipeline.tables.columns import outputs, service_of, sources
 from crm_pipeline.vocabulary import Service
 
@@ -15,6 +15,7 @@ __all__ = [
     "identities",
     "messaging",
     "operations",
+    "privacy",
     "profiles",
     "scl",
     "source_tables",

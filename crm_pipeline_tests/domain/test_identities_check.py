@@ -160,8 +160,8 @@ FAULTS = {
         "insert into profile_ids from profile_ids where redirects_to is not null",
         "insert into profile_ids select * replace ('other' as tenant_id) from profile_ids where not is_live",
     ],
-    "births do not count from 0": [
-        "update profile_ids set birth_order = birth_order + 1",
+    "two ids have one place among the births": [
+        "update profile_ids set birth_order = -1 - birth_order",
         "update profile_ids set birth_order = 0",
     ],
     "an id is not made from the record it names": [

@@ -216,6 +216,20 @@ COMMENT ON COLUMN crm.data_quality_results.observed IS 'What was found instead, 
 COMMENT ON COLUMN crm.data_quality_results.checked_at IS 'as_of of the run that checked.';
 COMMENT ON COLUMN crm.data_quality_results.run_id IS 'The run that checked.';
 COMMENT ON COLUMN crm.data_quality_results.row_hash IS 'Hash of the row, for comparing it with the lake.';
+CREATE TABLE crm.forgotten_totals (
+	tenant_id TEXT NOT NULL,
+	year BIGINT NOT NULL,
+	currency TEXT NOT NULL,
+	amount_cents BIGINT NOT NULL,
+	row_hash BIGINT,
+	PRIMARY KEY (tenant_id, year, currency)
+);
+COMMENT ON TABLE crm.forgotten_totals IS 'Money of people who were forgotten, as sums without anybody''s id: add it to the timeline''s.';
+COMMENT ON COLUMN crm.forgotten_totals.tenant_id IS 'The club.';
+COMMENT ON COLUMN crm.forgotten_totals.year IS 'Calendar year in UTC.';
+COMMENT ON COLUMN crm.forgotten_totals.currency IS 'ISO 4217 code.';
+COMMENT ON COLUMN crm.forgotten_totals.amount_cents IS 'Money that came in less refunds, in hundredths of the currency''s unit.';
+COMMENT ON COLUMN crm.forgotten_totals.row_hash IS 'Hash of the row, for comparing it with the lake.';
 CREATE TABLE crm.customer_profiles (
 	tenant_id TEXT NOT NULL,
 	id UUID NOT NULL,

@@ -1,0 +1,69 @@
+"""The commands that answer a person's request to be forgotten, and the one that takes it back. Work is elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from crm_pipeline.cli_options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.settings import SettingError
+
+BY: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
+REASON = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
+
+
+@click.command()
+@TENANT
+@click.option("--profile", help="The profile with this id.")
+@click.option("--email", help="Whoever has this email address, if it is one person.")
+@click.option("--phone", help="Whoever has this phone number, if it is one person.")
+@REASON
+@click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
+@click.confirmation_option(prompt="Everything we hold about this person goes and cannot be brought back. Sure?")
+@HOME
+def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+    """Forget a person: out of every table and version, with a certificate. A killed one is finished by the next."""
+    given = [(by, value) for by in BY if (value := asked[by]) is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of --profile, --email and --phone")
+    from crm_pipeline.explain import Question  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.forget.certificate import print_certificate  # noqa: PLC0415
+    from crm_pipeline.forget.commands import ForgetError, forget  # noqa: PLC0415
+    from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
+
+    try:
+        issued = forget(settings_of(home), Question(tenant, *given[0]), reason, _say)
+    except (ForgetError, SettingError, TenantsBusyError) as error:
+        raise click.ClickException(str(error)) from None
+    except DBAPIError as error:
+        raise click.ClickException(f"not finished, run it again: {str(error.orig).splitlines()[0]}") from None
+    for certificate in issued:
+        if as_json:
+            click.echo(json.dumps(certificate, indent=2))
+        else:
+            print_certificate(console_of_stdout(), certificate)
+    if not all(certificate["is_complete"] for certificate in issued):
+        raise click.ClickException("something is left, see above")
+
+
+@click.command()
+@TENANT
+@click.option("--certificate", required=True, help="The id of the certificate whose tombstones are a mistake.")
+@REASON
+@HOME
+def unforget(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
+    """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
+    from crm_pipeline.forget.commands import ForgetError, unforget  # noqa: PLC0415
+    from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
+
+    try:
+        lifted = unforget(settings_of(home), tenant, certificate, reason, _say)
+    except (ForgetError, SettingError, TenantsBusyError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
+
+
+def _say(line: str) -> None:
+    click.echo(f"  … {line}", err=True)

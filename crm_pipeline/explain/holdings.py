@@ -1,0 +1,25 @@
+"""Every row of every service that is about one person, as the lake holds it now: what a subject-access export is for.
+
+A payment that failed or a record that was set aside makes no event and no score, and is personal data all the same.
+What is shown here is what `forget` would take out, found by the same code.
+"""
+
+from crm_pipeline.domain.forgetting import source_condition
+from crm_pipeline.explain.known import KnownPeople
+from crm_pipeline.explain.values import Row
+from crm_pipeline.forget.person import Subject, find_records
+from crm_pipeline.resources.lake import Lake, tenant_filter
+from crm_pipeline.tables.columns import service_of, sources
+
+
+def holdings(people: KnownPeople, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
+    """The rows by `SERVICE.Table`, with what was wrong with those that are set aside as `_problems`."""
+    find_records(people.con, lake, Subject(tenant_id, profile_id), tenant_filter([tenant_id]))
+    found = {}
+    for table in sources.tables.values():
+        view = lake.current(people.con, table, tenants=[tenant_id], name="held_now")
+        shown = ", ".join([*(column.key for column in table.columns), "_problems"])
+        query = f"select {shown} from {view} t where {source_condition(table)} order by _record_key"
+        if rows := people.con.sql(query).to_arrow_table().to_pylist():
+            found[f"{service_of(table)}.{table.name}"] = rows
+    return found

@@ -1,0 +1,151 @@
+"""What the commands `forget` and `unforget` do, and the line every `explain` leaves in the audit."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from crm_pipeline.administrator import administrator_engine
+from crm_pipeline.assets.wiring import lake_of, warehouse_of
+from crm_pipeline.domain.records import PROFILE
+from crm_pipeline.explain.finding import NothingFoundError, Question, find
+from crm_pipeline.explain.known import KnownPeople
+from crm_pipeline.explain.published import NothingPublishedError, read_published
+from crm_pipeline.forget.carry_out import Say, carry_out
+from crm_pipeline.forget.order import Order, pending
+from crm_pipeline.forget.person import Subject, order_to_forget
+from crm_pipeline.resources import privacy_schema
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.run_lock import hold_tenants
+from crm_pipeline.resources.tombstones import Record, tombstone, total_up
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.settings import Settings
+from crm_pipeline.tables import operations, privacy
+from crm_pipeline.vocabulary import Service
+from crm_pipeline.workplace import embedded
+
+
+class ForgetError(Exception):
+    """Nobody was forgotten; the message says why."""
+
+
+class SeveralPeopleError(ForgetError):
+    """More than one person fits."""
+
+
+def forget(settings: Settings, question: Question, reason: str | None, say: Say) -> list[dict[str, Any]]:
+    """Finish what was begun, then forget who is meant; return the certificates. Raises ForgetError."""
+    key = _key_of(settings)
+    with _alone(settings, say) as administrator:
+        lake = lake_of(settings)
+        issued = [carry_out(settings, order, key, administrator, say) for order in pending(lake)]
+        try:
+            order = _order(settings, lake, question, reason, key)
+        except (NothingFoundError, NothingPublishedError) as error:
+            if issued:
+                return issued
+            raise ForgetError(str(error)) from None
+        order.keep(lake)
+        return [*issued, carry_out(settings, order, key, administrator, say)]
+
+
+def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: str | None, say: Say) -> int:
+    """Take the tombstones of a certificate away, and have every service read whole; return how many there were."""
+    _key_of(settings)
+    with _alone(settings, say) as administrator:
+        lake, params = lake_of(settings), {"tenant": tenant_id, "certificate": certificate_id}
+        if any(order.certificate_id == certificate_id for order in pending(lake)):
+            raise ForgetError(f"{certificate_id} is not finished yet: run forget again first")
+        with administrator.begin() as connection:
+            for table in privacy_schema.KEPT:
+                connection.execute(
+                    text(f"""delete from {privacy_schema.SCHEMA}.{table.name}
+                        where tenant_id = :tenant and certificate_id = :certificate"""),
+                    params,
+                )
+        with closing(lake.connect()) as con:
+            lifted = _lift(con, lake, tenant_id, certificate_id)
+        if not lifted:
+            raise ForgetError(f"{tenant_id} has no certificate {certificate_id}")
+        with administrator.begin() as connection:
+            privacy_schema.record(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
+    return lifted
+
+
+def record_explain(settings: Settings, question: Question) -> None:
+    """Put on record that somebody is asked about, before anything is answered. Raises ForgetError where nobody may."""
+    warehouse = settings.warehouse_url or embedded(settings).url("crm")
+    if not settings.warehouse_url or settings.warehouse_admin_url:
+        with administrator_engine(settings).begin() as connection:
+            if not privacy_schema.is_prepared(connection):
+                privacy_schema.prepare(connection, warehouse_of(settings).url)
+    subject = None
+    if settings.erasure_key and question.by == "profile":
+        subject = _subject(settings.erasure_key, question.tenant_id, question.value.strip().lower())
+    try:
+        with Warehouse(warehouse).engine().begin() as connection:
+            privacy_schema.record(connection, "EXPLAIN", question.tenant_id, subject=subject)
+    except DBAPIError as error:
+        said = str(error.orig).splitlines()[0]
+        raise ForgetError(
+            f"what is asked has to be recorded, and cannot be: {said}."
+            " An administrator prepares it: any command with WAREHOUSE_ADMIN_URL set"
+        ) from None
+
+
+@contextmanager
+def _alone(settings: Settings, say: Say) -> Iterator[Engine]:
+    """The administrator, while no run works."""
+    administrator, warehouse = administrator_engine(settings), warehouse_of(settings)
+    with hold_tenants(warehouse, "forget", None, say):
+        with administrator.begin() as connection:
+            privacy_schema.prepare(connection, warehouse.url)
+        yield administrator
+
+
+def _key_of(settings: Settings) -> str:
+    if settings.erasure_key is None:
+        raise ForgetError(
+            "ERASURE_KEY is not set, and tombstones without a key could be guessed: make one"
+            " (python -c 'import secrets; print(secrets.token_urlsafe(32))'), keep it, and give it to every run"
+        )
+    return settings.erasure_key
+
+
+def _order(settings: Settings, lake: Lake, question: Question, reason: str | None, key: str) -> Order:
+    with closing(lake.connect()) as con:
+        with read_published(settings, question.tenant_id) as published:
+            people = KnownPeople.load(con, lake, question.tenant_id, published.as_of)
+            found = find(question, published, people)
+        if len(found.profile_ids) > 1:
+            raise SeveralPeopleError(
+                f"{len(found.profile_ids)} people fit; give one of these with --profile: {', '.join(found.profile_ids)}"
+            )
+        [profile_id] = found.profile_ids
+        asked = _subject(key, question.tenant_id, profile_id)
+        return order_to_forget(
+            con, lake, Subject(question.tenant_id, profile_id), at=datetime.now(UTC), asked=asked, reason=reason
+        )
+
+
+def _subject(key: str, tenant_id: str, profile_id: str) -> str:
+    return tombstone(key, Record(tenant_id, Service.CRM.value, PROFILE, profile_id))
+
+
+def _lift(con: DuckDBPyConnection, lake: Lake, tenant_id: str, certificate_id: str) -> int:
+    now, scope, lifted = datetime.now(UTC), f"certificate_id = '{certificate_id}'", 0
+    for table in privacy_schema.KEPT:
+        nothing = f"(from {lake.current(con, table, name='kept_now')} where false)"
+        changes = lake.replace(con, table, nothing, tenants=[tenant_id], known_at=now, scope=scope)
+        lifted += changes.removed if table is privacy.tombstones else 0
+    total_up(con, lake, tenant_id, now)
+    # Else a database would not be asked again for rows it has delivered already.
+    covered = operations.service_snapshots
+    nothing = f"(from {lake.current(con, covered, name='covered_now')} where false)"
+    if last := lake.latest(con, covered):
+        lake.replace(con, covered, nothing, tenants=[tenant_id, ""], known_at=last)
+    return lifted

@@ -1,0 +1,91 @@
+"""An order to forget somebody, kept beside the lake until it is carried out: what a killed one is finished from.
+
+It is the only file of ours with personal data outside lake and warehouse, readable by its owner alone, and the last
+thing to be deleted.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.tombstones import Record
+
+FOLDER = "_pending_erasures"
+
+
+class Sum(NamedTuple):
+    """What came in from somebody in one year."""
+
+    year: int
+    currency: str
+    amount_cents: int
+
+
+@dataclass
+class Order:
+    """Who is to be forgotten, by every name we have for them.
+
+    Attributes:
+        records: of people, profile ids and suppressed values: what tombstones keep out.
+        followers: rows that hang on those: payments, bookings, messages, notes.
+        values: addresses, numbers, accounts and ids nobody else has, to be looked for in files and logs.
+        removed: rows taken out so far, by place.
+    """
+
+    certificate_id: str
+    tenant_id: str
+    at: str
+    asked: str
+    reason: str | None
+    records: list[Record]
+    followers: list[Record]
+    values: list[str]
+    sums: list[Sum]
+    removed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def time(self) -> datetime:
+        """When it was given."""
+        return datetime.fromisoformat(self.at)
+
+    def note(self, lake: Lake, place: str, rows: int) -> None:
+        """Remember what was taken out of a place."""
+        self.removed[place] = self.removed.get(place, 0) + rows
+        if rows:
+            self.keep(lake)
+
+    def keep(self, lake: Lake) -> None:
+        """Write it to the disk, whole or not at all."""
+        file = _folder(lake) / f"{self.certificate_id}.json"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = file.with_suffix(".new")
+        with open(draft, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as text:
+            json.dump(asdict(self), text)
+            text.flush()
+            os.fsync(text.fileno())
+        draft.replace(file)
+
+    def discard(self, lake: Lake) -> None:
+        """Delete it and whatever a killed one left half-written."""
+        for file in _folder(lake).iterdir():
+            if file.suffix == ".new" or file.stem == self.certificate_id:
+                file.unlink()
+        _folder(lake).rmdir()
+
+
+def pending(lake: Lake) -> Iterator[Order]:
+    """Orders nobody has finished."""
+    for file in sorted(_folder(lake).glob("*.json")):
+        given = json.loads(file.read_text(encoding="utf-8"))
+        for name, kind in (("records", Record), ("followers", Record), ("sums", Sum)):
+            given[name] = [kind(*values) for values in given[name]]
+        yield Order(**given)
+
+
+def _folder(lake: Lake) -> Path:
+    return Path(lake.url) / FOLDER

@@ -1,0 +1,40 @@
+"""What stays of people who were forgotten: keyed hashes of their records' ids, and the club's money as bare sums."""
+
+from sqlalchemy import Table
+
+from crm_pipeline.tables.columns import extracted_at, integer, outputs, primary, text
+
+tombstones = Table(
+    "tombstones",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("hash", "HMAC-SHA256 of club, service, table and record id.")),
+    text("key_id", "Hash of the key, so that a run with another one is refused."),
+    text("certificate_id", "The certificate of the erasure; `unforget` takes its tombstones away."),
+    extracted_at("forgotten_at", "When the person was forgotten."),
+    comment="Records that are kept out of every extraction. Kept in the lake and in schema privacy.",
+    info={"lake_only": True, "is_given": True},
+)
+
+forgotten_sums = Table(
+    "forgotten_sums",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("certificate_id", "The certificate of the erasure.")),
+    primary(integer("year", "Calendar year in UTC.")),
+    primary(text("currency", "ISO 4217 code.")),
+    integer("amount_cents", "Money that came in less refunds."),
+    comment="The summands of forgotten_totals, so that unforget can take one back. In the lake and schema privacy.",
+    info={"lake_only": True, "is_given": True},
+)
+
+forgotten_totals = Table(
+    "forgotten_totals",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(integer("year", "Calendar year in UTC.")),
+    primary(text("currency", "ISO 4217 code.")),
+    integer("amount_cents", "Money that came in less refunds, in hundredths of the currency's unit."),
+    comment="Money of people who were forgotten, as sums without anybody's id: add it to the timeline's.",
+    info={"is_given": True},
+)

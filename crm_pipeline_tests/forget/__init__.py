@@ -1,0 +1,1 @@
+"""Tests of being forgotten: everywhere, for good, and nobody else."""

@@ -1,0 +1,181 @@
+"""Tombstones keep records and what hangs on them out of what was just read; rows taken out of a log stay out."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.forget.person import name_forgotten
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake_erasure import drop_long_gone, erase, left
+from crm_pipeline.resources.source_contract import SourceError
+from crm_pipeline.resources.tombstones import Record, keep_out, key_id, tombstone
+from crm_pipeline.tables import crm, privacy, teetime
+from crm_pipeline.tables.identities import customer_identities
+
+KEY: Final = "k" * 70
+HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
+ANNE: Final = Record("links", "TEETIME", "Player", "anne")
+TWICE: Final = (("links", "anne"), ("links", "bert"), ("mesa", "anne"))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"), tmp_path / "spill")
+
+
+@pytest.fixture
+def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
+    with closing(lake.connect()) as con:
+        yield con
+
+
+def lay(con: DuckDBPyConnection, lake: Lake, record: Record, key: str = KEY) -> None:
+    con.execute(f"""
+        create or replace temp table stones as select '{record.tenant_id}' as tenant_id,
+            '{tombstone(key, record)}' as hash, '{key_id(key)}' as key_id, 'c' as certificate_id,
+            '{HOUR.isoformat()}'::timestamptz as forgotten_at""")
+    lake.replace(con, privacy.tombstones, "stones", tenants=[record.tenant_id], known_at=HOUR)
+
+
+def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...]) -> None:
+    values = ", ".join(f"('{tenant}', '{record}')" for tenant, record in rows)
+    con.execute(f"create or replace temp table incoming as select {columns} from (values {values}) v(tenant_id, r)")
+
+
+def test_a_person_is_kept_out_at_their_club_alone(con: DuckDBPyConnection, lake: Lake) -> None:
+    lay(con, lake, ANNE)
+    read(con, "tenant_id, r as id, r as _record_key", TWICE)
+    assert keep_out(con, lake, teetime.player, "incoming", KEY) == 1
+    assert con.sql("select tenant_id, id from incoming order by all").fetchall() == [
+        ("links", "bert"),
+        ("mesa", "anne"),
+    ]
+
+
+def test_what_references_them_goes_with_them(con: DuckDBPyConnection, lake: Lake) -> None:
+    lay(con, lake, ANNE)
+    read(con, "tenant_id, 'b-' || r as id, r as player_id", TWICE)
+    assert keep_out(con, lake, teetime.booking, "incoming", KEY) == 1
+
+
+def test_a_decision_goes_with_either_of_its_records(con: DuckDBPyConnection, lake: Lake) -> None:
+    lay(con, lake, ANNE)
+    sides = "'SCL' as service_a, '7' as record_id_a, 'TEETIME' as service_b, r as record_id_b"
+    read(con, f"tenant_id, 'o-' || r as id, 'o-' || r as _record_key, {sides}", TWICE)
+    assert keep_out(con, lake, crm.identity_override, "incoming", KEY) == 1
+
+
+def test_without_tombstones_no_key_is_asked_for(con: DuckDBPyConnection, lake: Lake) -> None:
+    read(con, "tenant_id, r as id, r as _record_key", TWICE)
+    assert keep_out(con, lake, teetime.player, "incoming", None) == 0
+
+
+@pytest.mark.parametrize("key", [None, "another key " * 4])
+def test_without_their_key_nothing_is_read(con: DuckDBPyConnection, lake: Lake, key: str | None) -> None:
+    lay(con, lake, ANNE)
+    read(con, "tenant_id, r as id, r as _record_key", TWICE)
+    with pytest.raises(SourceError, match="TEETIME: people were forgotten, and ERASURE_KEY is not the key"):
+        keep_out(con, lake, teetime.player, "incoming", key)
+
+
+def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> None:
+    """Keep which profile each of these players belongs to; who is not named is taken away."""
+    rows = " union all ".join(
+        f"""select 'links' as tenant_id, 'TEETIME' as service, '{record}' as service_record_id,
+            '{profile}' as profile_id, true as is_primary, 'ANCHOR' as rule, 1.0 as confidence,
+            null as linked_to_service, null as linked_to_record_id,
+            false as email_is_shared, false as phone_is_shared"""
+        for record, profile in profiles.items()
+    )
+    con.execute(f"create or replace temp table links as {rows}")
+    lake.replace(con, customer_identities, "links", tenants=["links"], known_at=HOUR + timedelta(hours=hour))
+
+
+def links(con: DuckDBPyConnection, lake: Lake) -> dict[str, str]:
+    view = lake.current(con, customer_identities)
+    rows = con.sql(f"select service_record_id, profile_id from {view}").fetchall()
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    link(con, lake, 0, anne="a", bert="a", carl="c")
+    link(con, lake, 1, anne="a", bert="b", carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 2
+    assert (links(con, lake), left(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
+
+
+def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_one(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    link(con, lake, 0, bert="b", carl="c")
+    link(con, lake, 1, bert="a", carl="c")
+    link(con, lake, 2, carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    erase(con, lake, customer_identities)
+    assert links(con, lake) == {"carl": "c"}
+    link(con, lake, 3, carl="d")
+    assert links(con, lake) == {"carl": "d"}
+
+
+def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    for hour, profile in enumerate(("b", "a", "c")):
+        link(con, lake, hour, bert=profile, carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 1
+    assert links(con, lake) == {"bert": "c", "carl": "c"}
+
+
+def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
+    link(con, lake, 0, anne="a")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 1
+    assert links(con, lake) == {}
+    link(con, lake, 1, carl="c")
+    assert links(con, lake) == {"carl": "c"}
+
+
+def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -> None:
+    link(con, lake, 0, anne="a", carl="c")
+    link(con, lake, 1, anne="a", carl="d")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    erase(con, lake, customer_identities)
+    folder = Path(lake.path(customer_identities))
+    assert len(list(folder.glob("*.parquet"))) == 1
+    assert not any(b"anne" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert erase(con, lake, customer_identities) == 0
+
+
+def test_who_has_been_gone_for_long_leaves_the_history_and_who_came_back_does_not(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    link(con, lake, 0, anne="a", bert="b", carl="c", dora="d")
+    link(con, lake, 1, carl="c", dora="d")
+    link(con, lake, 2, bert="b", carl="c")
+    link(con, lake, 3, bert="b", carl="e")
+    assert drop_long_gone(con, lake, customer_identities, HOUR + timedelta(hours=1, minutes=30)) == 2
+    assert links(con, lake) == {"bert": "b", "carl": "e"}
+    log = lake.log(con, customer_identities)
+    assert con.sql(f"select distinct service_record_id from {log} order by 1").fetchall() == [
+        ("bert",),
+        ("carl",),
+        ("dora",),
+    ]
+
+
+def test_the_newest_version_of_a_club_stays_since_publishing_goes_by_it(con: DuckDBPyConnection, lake: Lake) -> None:
+    link(con, lake, 0, anne="a", carl="c")
+    link(con, lake, 1, carl="c")
+    newest = lake.version(customer_identities)
+    assert drop_long_gone(con, lake, customer_identities, HOUR + timedelta(days=1)) == 0
+    assert lake.version(customer_identities) == newest
