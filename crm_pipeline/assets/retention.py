@@ -1,4 +1,4 @@
-"""The weekly retention, a job that holds every tenant: who was deleted long ago leaves the lake's history.
+"""The weekly retention, a job that holds every tenant: who was deleted long ago, and old versions, leave the lake.
 
 How long is `AS_OF_DAYS`, for which past hours can be asked for. Folding what is then left is the daily upkeep's.
 """
@@ -10,28 +10,28 @@ import dagster as dg
 
 from crm_pipeline.assets.metadata import WEEKLY, rows_table
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_erasure import drop_long_gone
+from crm_pipeline.resources.lake_erasure import drop_long_past
 from crm_pipeline.resources.lake_upkeep import AS_OF_DAYS
 from crm_pipeline.tables.columns import outputs, sources
 from crm_pipeline.tables.projections import lake_name
 
 
-@dg.op(description="Rewrite every log that holds rows taken away longer ago than a past hour can be asked for.")
-def drop_gone_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+@dg.op(description="Rewrite every log without what no hour shows that can still be asked for.")
+def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """One table after the other, by the clock: an hour that is pinned is no measure of how long somebody is gone."""
     before = datetime.now(UTC) - timedelta(days=AS_OF_DAYS)
     with closing(lake.connect()) as con:
         tables = (*sources.tables.values(), *outputs.tables.values())
-        dropped = {lake_name(table): drop_long_gone(con, lake, table, before) for table in tables}
+        dropped = {lake_name(table): drop_long_past(con, lake, table, before) for table in tables}
     rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
     context.add_output_metadata({"tables": rows_table(rows)})
 
 
 @dg.job(
-    description="People deleted at the source leave the lake's history.",
+    description="People deleted at the source, and versions replaced long ago, leave the lake's history.",
     executor_def=dg.in_process_executor,
     tags=WEEKLY.tags,
 )
 def people_retention() -> None:
-    """See `drop_gone_rows`."""
-    drop_gone_rows()
+    """See `drop_past_rows`."""
+    drop_past_rows()

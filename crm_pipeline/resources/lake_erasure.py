@@ -16,6 +16,8 @@ from crm_pipeline.domain.forgetting import condition
 from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, WRITER, Lake, lake_columns, lake_key
 
 GONE = "_gone"
+WORTH_A_REWRITE = 0.1
+"""The share of a log that has to be of the past before it is rewritten for that alone."""
 
 
 def erase(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
@@ -71,29 +73,32 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     return rows
 
 
-def drop_long_gone(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
-    """Remove every version of the rows that were taken away before this time; return how many versions.
+def drop_long_past(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
+    """Remove the versions that no hour from this one on can be asked for; return how many.
 
+    Of rows taken away before it all versions, and of the others those replaced before it, where it is worth a rewrite.
     A tenant's newest version stays, whatever it says: what was published and kept is told by it.
     """
     if not DeltaTable.is_deltatable(lake.path(table)):
         return 0
     key, log = ", ".join(lake_key(table)), lake.log(con, table, name="aging_log")
-    tenant = "coalesce(tenant_id, '')"
     con.execute(
-        f"""create or replace temp table theirs as
-        with newest as (select {tenant} as tenant, max(_version) as newest from {log} group by all),
-        last as (select {key}, max(_version) as _through from {log} semi join (
-            select {key} from {log} where _deleted and _known_at < $before) using ({key}) group by all)
-        select {key}, _through from last
-        where exists (select 1 from {log} l join newest on tenant = coalesce(l.tenant_id, '')
-            where {_same_key(table, "last")} and l._version = _through and _deleted and _known_at < $before
-            and _version < newest)""",
+        f"""create or replace temp table past as
+        with versions as (
+            select {key}, _version, _deleted, _known_at,
+                lead(_known_at) over (partition by {key} order by _version) as _until,
+                max(_version) over (partition by coalesce(tenant_id, '')) as _newest from {log})
+        select {key}, _version, max(_version) filter (_deleted and _known_at < $before and _version < _newest)
+                over (partition by {key}) as _gone_at,
+            _until < $before and _version < _newest as _is_replaced
+        from versions""",
         {"before": before},
     )
     con.execute(f"""
         create or replace temp table doomed as
-        select {key}, _version from {log} join theirs using ({key}) where _version <= _through""")
+        select {key}, _version from past where coalesce(_version <= _gone_at, false) or _is_replaced and (
+            select count(*) filter (_is_replaced) >= {WORTH_A_REWRITE} * count(*) or bool_or(_version <= _gone_at)
+            from past)""")
     removed = drop_rows(con, lake, table)
     if removed:
         clear_past(lake.path(table))

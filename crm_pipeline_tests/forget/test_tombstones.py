@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_erasure import drop_long_gone, erase, left
+from crm_pipeline.resources.lake_erasure import erase, left
 from crm_pipeline.resources.source_contract import SourceError
 from crm_pipeline.resources.tombstones import Record, keep_out, key_id, tombstone
 from crm_pipeline.tables import crm, privacy, teetime
@@ -154,28 +154,3 @@ def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -
     assert len(list(folder.glob("*.parquet"))) == 1
     assert not any(b"anne" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
     assert erase(con, lake, customer_identities) == 0
-
-
-def test_who_has_been_gone_for_long_leaves_the_history_and_who_came_back_does_not(
-    con: DuckDBPyConnection, lake: Lake
-) -> None:
-    link(con, lake, 0, anne="a", bert="b", carl="c", dora="d")
-    link(con, lake, 1, carl="c", dora="d")
-    link(con, lake, 2, bert="b", carl="c")
-    link(con, lake, 3, bert="b", carl="e")
-    assert drop_long_gone(con, lake, customer_identities, HOUR + timedelta(hours=1, minutes=30)) == 2
-    assert links(con, lake) == {"bert": "b", "carl": "e"}
-    log = lake.log(con, customer_identities)
-    assert con.sql(f"select distinct service_record_id from {log} order by 1").fetchall() == [
-        ("bert",),
-        ("carl",),
-        ("dora",),
-    ]
-
-
-def test_the_newest_version_of_a_club_stays_since_publishing_goes_by_it(con: DuckDBPyConnection, lake: Lake) -> None:
-    link(con, lake, 0, anne="a", carl="c")
-    link(con, lake, 1, carl="c")
-    newest = lake.version(customer_identities)
-    assert drop_long_gone(con, lake, customer_identities, HOUR + timedelta(days=1)) == 0
-    assert lake.version(customer_identities) == newest
