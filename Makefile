@@ -57,6 +57,9 @@ bench: $(PEERS_READY)  ## speed and memory beside the peers, each in one run; ta
 	$(PEERS)/python -m benchmarks.linking
 	$(PEERS)/python -m benchmarks.extraction
 	$(PEERS)/python -m benchmarks.publishing
+	$(PEERS)/python -m benchmarks.many_tenants
+	$(PEERS)/python -m benchmarks.overhead
+	$(PEERS)/python -m benchmarks.dagster_growth
 	$(PEERS)/python -m benchmarks.scores
 	$(PEERS)/python -m benchmarks.backtest
 

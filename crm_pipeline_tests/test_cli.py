@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment, wait_for
 
@@ -134,6 +135,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_another(shared_home: Path, tmp_path: P
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.skipif(not SOAK, reason="twenty seconds of whole runs: make soak")
 def test_a_killed_run_does_not_stop_the_next_one(shared_home: Path, tmp_path: Path) -> None:
     """It held its place in the pool of a source; the next run shows progress, a table, and how to look further."""
     log = tmp_path / "run.log"

@@ -19,6 +19,7 @@ from crm_pipeline.resources.sources import Sources
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.service_databases import service_databases, write_holdable_rows
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import ask, refresh, stopped_afterwards
 from crm_pipeline_tests.world import write_world
 
@@ -104,6 +105,7 @@ def test_databases_and_folders_of_the_same_rows_publish_the_same(refreshed: Refr
 # Broken services
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 def test_a_broken_service_is_named_and_keeps_its_last_snapshot_until_it_is_mended(
     refreshed: Refreshed, services: Path
 ) -> None:

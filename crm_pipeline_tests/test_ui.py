@@ -19,6 +19,7 @@ from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
 from crm_pipeline_tests.assets.test_churn import fit
 from crm_pipeline_tests.browser import Browser, browser, installed
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, REPOSITORY, Webserver, environment, numbers, schedule_since, webserver
 
@@ -163,7 +164,15 @@ def test_the_schedules_and_the_sensors_are_on(ui: Webserver) -> None:
     shown = ui.ask(AUTOMATION, **{"in": REPOSITORY})
     schedules, sensors = shown["schedulesOrError"]["results"], shown["sensorsOrError"]["results"]
     assert {schedule["name"]: schedule["scheduleState"]["status"] for schedule in schedules} == dict.fromkeys(
-        ("hourly_refresh", "daily_purge", "daily_lake_upkeep", "nightly_reconciliation", "weekly_churn_fit"), "RUNNING"
+        (
+            "hourly_refresh",
+            "daily_purge",
+            "daily_lake_upkeep",
+            "nightly_reconciliation",
+            "weekly_retention",
+            "weekly_churn_fit",
+        ),
+        "RUNNING",
     )
     assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors} == dict.fromkeys(
         ("new_tenants", "refresh_failed", "run_failed", "run_incomplete"), "RUNNING"
@@ -197,6 +206,7 @@ def test_one_club_is_refreshed_by_hand(
     assert {partition for asset, partition, _ in run.materialised if asset in PUBLISHED} == {tenant}
 
 
+@pytest.mark.skipif(not SOAK, reason="twenty seconds of a run by the daemon: make soak")
 def test_the_whole_graph_is_refreshed_by_hand(ui: Webserver, launched: dict[str, dict[str, Any]]) -> None:
     """A backfill does what has no partitions first, for all tenants, then publishes the tenants asked for."""
     upstream, publishing = ui.runs(launched["whole graph"], 2)

@@ -30,8 +30,9 @@ from crm_pipeline_tests.sizes import measured
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import ask, clean_environment, refresh, stopped_afterwards
 
+pytestmark = pytest.mark.skipif(not SOAK, reason="half an hour of refreshes: make soak")
 SUNDAY = datetime(2026, 3, 22, 4, tzinfo=UTC)
-DAY, HOURS, MOVES_AN_HOUR = (24, 168, 8) if SOAK else (2, 1, 250)
+DAY, HOURS, MOVES_AN_HOUR = 24, 168, 8
 LAST = SUNDAY + timedelta(hours=HOURS)
 FITTED_AT = LAST + timedelta(minutes=30)
 UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -136,9 +137,8 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             life.tick(SUNDAY + timedelta(hours=passed), MOVES_AN_HOUR)
             if (passed + 1) % DAY == 0:
                 life.night(SUNDAY + timedelta(hours=passed))
-        if SOAK:
-            run(home, "fit_churn", FITTED_AT)
-            life.tick(FITTED_AT + timedelta(minutes=30), 0)
+        run(home, "fit_churn", FITTED_AT)
+        life.tick(FITTED_AT + timedelta(minutes=30), 0)
         yield life
 
 
@@ -149,10 +149,8 @@ def at_once(lived: Life, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with stopped_afterwards(folder / "home") as home:
         assert refresh(home, lived.services.folder, as_of=LAST.isoformat()).faults == []
         lived.services.deliver(folder / "services", renamed(lived.home, home))
-        last = LAST
-        if SOAK:
-            run(home, "fit_churn", FITTED_AT)
-            last = FITTED_AT + timedelta(minutes=30)
+        run(home, "fit_churn", FITTED_AT)
+        last = FITTED_AT + timedelta(minutes=30)
         assert refresh(home, folder / "services", as_of=last.isoformat()).faults == []
         yield home
 
@@ -165,7 +163,7 @@ def test_everything_happened(lived: Life) -> None:
     assert ask(lived.home, "select count(*) from crm.quarantined_records where reason = 'ORPHAN'") != [(0,)]
 
 
-@pytest.mark.parametrize("name", [name for name in STATES if SOAK or name != "churn models"])
+@pytest.mark.parametrize("name", STATES)
 def test_a_week_of_hours_ends_where_one_run_would(name: str, lived: Life, at_once: Path) -> None:
     hourly, once = published(lived.home)[name], published(at_once)[name]
     assert hourly
@@ -176,7 +174,6 @@ def test_no_query_leaves_anything_behind(lived: Life) -> None:
     assert [size["spilled files"] for size in lived.sizes] == [0] * len(lived.sizes)
 
 
-@pytest.mark.skipif(not SOAK, reason="takes a week of hours")
 def test_nothing_grows_for_ever(lived: Life) -> None:
     """What is history (changes in the lake, events of Dagster until they are purged) grows no faster than at first."""
     _, second, third, *_, before, last = lived.sizes[DAY::DAY]

@@ -68,7 +68,8 @@ def set_aside(home: Path) -> set[tuple[str, str, str, str, int]]:
     return {(club, table, column, reason, rows) for club, table, column, reason, rows in ask(home, SET_ASIDE)}
 
 
-@pytest.mark.parametrize("way", WAYS if SOAK else WAYS[:1], ids=lambda way: way.name)
+@pytest.mark.skipif(not SOAK, reason="ten times half a minute of whole runs: make soak")
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_a_club_that_goes_bad_harms_no_other_and_comes_back(way: Way, clubs: Clubs) -> None:
     home, every = clubs.home, everybody(clubs.home)
     kept, sound = {asset: contents(home, asset, BAD) for asset in ASSETS}, set_aside(home)

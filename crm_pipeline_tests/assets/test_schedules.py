@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -42,9 +42,9 @@ def location(instance: dg.DagsterInstance) -> Iterator[WorkspaceProcessContext]:
 def let_pass(location: WorkspaceProcessContext, *times: datetime) -> None:
     """Let the scheduler look at these times."""
     before: dict[str, ScheduleIterationTimes] = {}
-    for time in times:
-        with freeze_time(time):
-            assert not [e for e in launch_scheduled_runs(location, logging.getLogger("daemon"), time, before) if e]
+    for at in times:
+        with freeze_time(at):
+            assert not [e for e in launch_scheduled_runs(location, logging.getLogger("daemon"), at, before) if e]
 
 
 def runs_asked_for(location: WorkspaceProcessContext, *times: datetime) -> list[tuple[str, datetime]]:
@@ -66,16 +66,18 @@ def test_five_missed_hours_are_made_up_by_one_run_as_of_the_last_of_them(locatio
 def test_every_tick_is_as_of_itself_and_no_two_are_at_once(location: WorkspaceProcessContext) -> None:
     """In the night to Sunday, when everything runs."""
     night = datetime(2026, 4, 5, tzinfo=UTC)
-    expected = {
-        "purge_history": night + timedelta(hours=2, minutes=10),
-        "lake_upkeep": night + timedelta(hours=2, minutes=30),
-        "refresh": night + timedelta(hours=3),
-        "reconcile": night + timedelta(hours=3, minutes=20),
-        "fit_churn": night + timedelta(hours=4, minutes=30),
+    ticks = {
+        "01:30": "people_retention",
+        "02:00": "refresh",
+        "02:10": "purge_history",
+        "02:30": "lake_upkeep",
+        "03:00": "refresh",
+        "03:20": "reconcile",
+        "04:00": "refresh",
+        "04:30": "fit_churn",
     }
-    looks = [night + timedelta(hours=2, minutes=1), *expected.values()]
-    made_up_late = ("refresh", night + timedelta(hours=4))
-    assert runs_asked_for(location, *looks) == [*list(expected.items())[:4], made_up_late, ("fit_churn", looks[-1])]
+    expected = [(job, datetime.combine(night, time.fromisoformat(at), UTC)) for at, job in ticks.items()]
+    assert runs_asked_for(location, night + timedelta(hours=1, minutes=1), *(at for _, at in expected)) == expected
 
 
 @pytest.mark.parametrize(

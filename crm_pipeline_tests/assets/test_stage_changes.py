@@ -62,6 +62,7 @@ def changed(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str
     return sorted((when, *who, before[who], stage) for who, stage in after.items() if stage != before[who])
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of whole runs: make soak")
 @pytest.mark.parametrize("later", [IN_MAY, IN_AUGUST] if SOAK else [IN_AUGUST])
 def test_a_run_that_ended_in_between_leaves_no_change_twice_and_none_untold(
     later: str, refreshed: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import ask, refresh, stopped_afterwards
 from crm_pipeline_tests.test_cli import crm_pipeline
 from crm_pipeline_tests.world import write_world
@@ -63,6 +64,7 @@ def clubs(tmp_path: Path) -> Iterator[Clubs]:
         yield found
 
 
+@pytest.mark.skipif(not SOAK, reason="a minute of whole runs: make soak")
 def test_a_bad_file_and_a_bad_row_are_named_until_they_are_mended_and_again_when_they_come_back(clubs: Clubs) -> None:
     assert clubs.seen() == {}
     contacts = clubs.services / "messaging" / "Contact.csv"

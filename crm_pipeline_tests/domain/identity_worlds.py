@@ -24,8 +24,8 @@ Partition = frozenset[frozenset[tuple[str, str]]]
 
 
 def thorough(examples: int) -> settings:
-    """How many random worlds a property is tried on: a third of `examples`, or thousands with CRM_PIPELINE_SOAK=1."""
-    return settings(max_examples=5_000 if SOAK else (examples + 2) // 3, deadline=None, database=None)
+    """How many random worlds a property is tried on: a quarter of `examples`, or thousands with CRM_PIPELINE_SOAK=1."""
+    return settings(max_examples=5_000 if SOAK else (examples + 3) // 4, deadline=None, database=None)
 
 
 def _table(columns: str, rows: Iterable[tuple[Any, ...]]) -> pa.Table:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, Table, create_engine, make_url, text
 
 from crm_pipeline.domain.records import read_rows
+from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables import crm, scl, teetime
@@ -209,7 +210,10 @@ def test_a_right_to_read_is_all_it_takes_and_its_lack_is_named(engine: Engine, s
         ("postgresql://ada:hunter2@[::1/x", "TEETIME_SOURCE is no database URL"),
     ],
 )
-def test_a_server_that_cannot_be_reached_is_named_without_its_password(url: str, fault: str) -> None:
+def test_a_server_that_cannot_be_reached_is_named_without_its_password(
+    url: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_database, "PAUSES", (0.1, 0.1))
     assert refused(url).startswith(f"TEETIME: {fault}")
     assert "hunter2" not in refused(url)
 

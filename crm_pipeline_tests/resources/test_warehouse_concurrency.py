@@ -57,13 +57,15 @@ def test_tables_of_one_publication_become_visible_together(warehouse: Warehouse)
         select (select min(status) || max(status) from crm.customer_profiles where tenant_id = 't'),
             (select min(summary) || max(summary) from crm.customer_timeline where tenant_id = 't')""")
     seen = set()
+    # A new club's partition is none for a statement planned just before: see docs/warehouse.md.
+    _publish_hours(warehouse, range(1, 2))
     with ThreadPoolExecutor(1) as pool, connected(warehouse) as reader:
-        work = pool.submit(_publish_hours, warehouse, range(1, 6))
+        work = pool.submit(_publish_hours, warehouse, range(2, 6))
         while not work.done():
             seen.add(tuple(reader.execute(one_hour).one()))
         work.result()
     assert len(seen) > 1
-    assert seen <= {(None, None), *((f"{hour}{hour}", f"{hour}{hour}") for hour in range(1, 6))}
+    assert seen <= {(f"{hour}{hour}", f"{hour}{hour}") for hour in range(1, 6)}
 
 
 def _publish_hours(warehouse: Warehouse, hours: range) -> None:
