@@ -83,7 +83,8 @@ def published(
             publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
             rows = _row_counts(publisher)
         show(this, verdicts, settings.home)
-        yield from results(context, changes, rows, publisher.costs, unpublished)
+        known = {tenant for (tenant,) in this.con.sql("from known_tenants").fetchall()}
+        yield from results(context, changes, rows, publisher.costs, unpublished, known)
 
 
 def _stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:

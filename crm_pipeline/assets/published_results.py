@@ -1,6 +1,6 @@
 """What Dagster is told of a publication: an event per tenant, and which tenants were not published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 import dagster as dg
@@ -20,12 +20,14 @@ def results(
     rows: dict[tuple[str, str], int],
     costs: dict[str, Cost],
     unpublished: dict[str, str],
+    known: Set[str],
 ) -> Iterator[dg.MaterializeResult]:
     """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
 
-    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
+    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too. Closed tenants
+    are good; those the CRM no longer lists among the `known` ones are not.
     """
-    closed = [tenant for tenant in _asked(context) if tenant not in changes and tenant not in unpublished]
+    closed = [tenant for tenant in _asked(context) if tenant in known - changes.keys() - unpublished.keys()]
     one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in JUDGED:
         for tenant in [*changes, *closed]:

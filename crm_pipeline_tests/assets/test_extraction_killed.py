@@ -89,7 +89,5 @@ def logs(folder: Path) -> list[list[tuple[object, ...]]]:
     with closing(lake.connect()) as con:
         found = [con.sql(f"from {lake.log(con, table)} order by all").fetchall() for table in TABLES]
         view = lake.log(con, operations.service_snapshots)
-        return [
-            *found,
-            con.sql(f"select distinct * exclude (horizon, _row_hash, _version) from {view} order by all").fetchall(),
-        ]
+        columns = "* exclude (horizon, _row_hash, _version, _replaces)"
+        return [*found, con.sql(f"select distinct {columns} from {view} order by all").fetchall()]
