@@ -6,7 +6,7 @@ The verdicts are kept in the lake, Dagster is told each tenant's, and Data Docs 
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,21 +106,55 @@ def _keep_verdicts(this: Step, verdicts: Sequence[Verdict]) -> None:
 
 def _tell(context: dg.AssetExecutionContext, this: Step, verdicts: Sequence[Verdict], docs: Path) -> None:
     """Tell Dagster of every table and tenant judged now, and what was found before by suites that were not."""
-    tenants = sorted({verdict.tenant_id for verdict in verdicts})
-    current = this.lake.current(this.con, operations.data_quality_results, tenants=tenants, name="known_results")
-    columns = ", ".join(Verdict._fields)
-    known: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
-    for row in this.con.sql(f"select {columns} from {current} order by all").fetchall():
-        known[row[0], row[1]].append(Verdict(*row))
+    known = _kept_verdicts(this, sorted({verdict.tenant_id for verdict in verdicts}))
     judged = {(verdict.tenant_id, verdict.suite) for verdict in verdicts}
     for table in JUDGED:
-        suites = [suite.name for suite in SUITES if suite.told_at is table]
-        for tenant in sorted({tenant for tenant, suite in judged if suite in suites}):
-            found = [verdict for suite in suites for verdict in known[tenant, suite]]
-            context.log_event(_evaluation(table, tenant, found, docs))
+        for tenant in sorted({tenant for tenant, suite in judged if suite in _suites_of(table)}):
+            context.log_event(_evaluation(table, tenant, known, docs))
 
 
-def _evaluation(table: Table, tenant: str, found: Sequence[Verdict], docs: Path) -> dg.AssetCheckEvaluation:
+def step_results(context: dg.AssetExecutionContext, this: Step, home: Path) -> dict[str, dg.AssetCheckResult]:
+    """What the step has to return of each judged table's check, besides what each tenant was told.
+
+    Dagster takes it for the tenant's own in a run of one, and so it is; of several it says that they were judged.
+    """
+    if not context.has_partition_key:
+        return {
+            table.name: dg.AssetCheckResult(passed=True, check_name=CHECK, asset_key=table.name) for table in JUDGED
+        }
+    tenant = context.partition_key
+    known = _kept_verdicts(this, [tenant])
+    return {table.name: _as_result(_evaluation(table, tenant, known, home / DATA_DOCS)) for table in JUDGED}
+
+
+def _as_result(told: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=told.passed,
+        check_name=told.check_name,
+        asset_key=told.asset_key,
+        severity=told.severity,
+        description=told.description,
+        metadata=told.metadata,
+    )
+
+
+def _suites_of(table: Table) -> list[str]:
+    return [suite.name for suite in SUITES if suite.told_at is table]
+
+
+def _kept_verdicts(this: Step, tenants: Sequence[str]) -> dict[tuple[str, str], list[Verdict]]:
+    """What is known of these tenants, by tenant and suite."""
+    current = this.lake.current(this.con, operations.data_quality_results, tenants=tenants, name="known_results")
+    known: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    for row in this.con.sql(f"select {', '.join(Verdict._fields)} from {current} order by all").fetchall():
+        known[row[0], row[1]].append(Verdict(*row))
+    return known
+
+
+def _evaluation(
+    table: Table, tenant: str, known: Mapping[tuple[str, str], Sequence[Verdict]], docs: Path
+) -> dg.AssetCheckEvaluation:
+    found = [verdict for suite in _suites_of(table) for verdict in known.get((tenant, suite), ())]
     broken = [verdict for verdict in found if not verdict.success]
     metadata: dict[str, Any] = {
         "held": f"{len(found) - len(broken)} of {len(found)} expectations",

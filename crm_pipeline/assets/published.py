@@ -5,13 +5,13 @@ most tenants fail, something is wrong with us, and none is published.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.assets.gate import check, check_specs, failed_tenants, show
+from crm_pipeline.assets.gate import check, check_specs, failed_tenants, show, step_results
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lineage
 from crm_pipeline.assets.published_results import results
 from crm_pipeline.assets.staging import due_rows
@@ -83,8 +83,17 @@ def published(
             publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
             rows = _row_counts(publisher)
         show(this, verdicts, settings.home)
-        known = {tenant for (tenant,) in this.con.sql("from known_tenants").fetchall()}
-        yield from results(context, changes, rows, publisher.costs, unpublished, known)
+        changes |= {tenant: {} for tenant in _closed(context, this, {*tenants, *unpublished})}
+        checks = step_results(context, this, settings.home)
+        yield from results(context, changes, rows, publisher.costs, unpublished, checks)
+
+
+def _closed(context: dg.AssetExecutionContext, this: Step, others: Set[str]) -> list[str]:
+    """The run's partitions that are closed clubs, for which nothing moves; not those the CRM no longer lists."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return []
+    known = {tenant for (tenant,) in this.con.sql("from known_tenants").fetchall()}
+    return [tenant for tenant in context.partition_keys if tenant in known - others]
 
 
 def _stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:

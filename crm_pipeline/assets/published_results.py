@@ -1,11 +1,11 @@
 """What Dagster is told of a publication: an event per tenant, and which tenants were not published."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.assets.gate import CHECK, JUDGED
+from crm_pipeline.assets.gate import JUDGED
 from crm_pipeline.resources.dagster_history import settle_checks
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.publisher import Cost
@@ -20,18 +20,16 @@ def results(
     rows: dict[tuple[str, str], int],
     costs: dict[str, Cost],
     unpublished: dict[str, str],
-    known: Set[str],
+    checks: Mapping[str, dg.AssetCheckResult],
 ) -> Iterator[dg.MaterializeResult]:
     """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
 
-    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too. Closed tenants
-    are good; those the CRM no longer lists among the `known` ones are not.
+    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
     """
-    closed = [tenant for tenant in _asked(context) if tenant in known - changes.keys() - unpublished.keys()]
     one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in JUDGED:
-        for tenant in [*changes, *closed]:
-            moved = changes.get(tenant, {}).get(table.name)
+        for tenant, moved_tables in changes.items():
+            moved = moved_tables.get(table.name)
             metadata = _metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
             if one_by_one:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
@@ -41,7 +39,7 @@ def results(
             yield dg.MaterializeResult(
                 asset_key=table.name,
                 metadata=_metadata(None),  # of the asset as a whole, in a run without partitions
-                check_results=[dg.AssetCheckResult(check_name=CHECK, passed=True, asset_key=table.name)],
+                check_results=[checks[table.name]],
             )
     settle_checks(context.instance, context.run.run_id)
     if unpublished:
@@ -51,11 +49,6 @@ def results(
             metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
-
-
-def _asked(context: dg.AssetExecutionContext) -> list[str]:
-    """The run's partitions, closed tenants' among them; a run of the whole graph has none."""
-    return list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else []
 
 
 def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from crm_pipeline.assets.refresh import range_tags
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.assets.wiring import PARTITION, lake_of
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.settings import parse_time
 from crm_pipeline.tables.profiles import customer_profiles
@@ -68,16 +68,17 @@ def keep_in_lake(home: Path, changes: Mapping[str, str]) -> None:
             lake.replace(con, customer_profiles, "changed", tenants=[tenant], known_at=hour(AS_OF))
 
 
-def publish_alone(home: Path, *, by_partition: bool = True) -> dg.ExecuteInProcessResult:
-    """A run of the published assets for every tenant, as the UI starts it, of partitions or of the whole graph."""
+def publish_alone(home: Path, *, by_partition: bool = True, only: str | None = None) -> dg.ExecuteInProcessResult:
+    """A run of the published assets, as the UI starts it: of one partition, of all, or of the whole graph."""
     with clean_environment():
         settings = choose(home, None, AS_OF)
         with open_instance(settings) as instance:
             job = build_defs(settings).resolve_job_def("refresh")
+            every = range_tags(instance.get_dynamic_partitions(str(TENANTS.name))) if by_partition else {}
             return job.execute_in_process(
                 instance=instance,
                 raise_on_error=False,
-                tags=range_tags(instance.get_dynamic_partitions(str(TENANTS.name))) if by_partition else {},
+                tags={PARTITION: only} if only else every,
                 asset_selection=[dg.AssetKey(name) for name in ASSETS],
             )
 

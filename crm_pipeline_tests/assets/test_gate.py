@@ -143,6 +143,8 @@ def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mende
                 (HEATHER, "as_usual", "profiles", False, observed),
             ]
             _assert_dagster_was_told(told(refreshed, result.run_id), refreshed, observed)
+        alone = told(refreshed, publish_alone(refreshed, only=HEATHER).run_id)["customer_profiles", HEATHER]
+        assert (alone.passed, alone.severity) == (False, dg.AssetCheckSeverity.WARN)
     keep_in_lake(refreshed, {FYNBOS: "lifetime_value - 1 as lifetime_value"})
     result = publish_alone(refreshed)
     assert result.success
