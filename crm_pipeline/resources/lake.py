@@ -96,7 +96,8 @@ class Lake:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
         name = name or lake_name(table)
         log = self.log(con, table, name=f"{name}_log")
-        base, through = self._base(con, table, log), self.base_version(table)
+        through = self.base_version(table)
+        base = self._base(con, table, log, through)
         present = f"select * from {base} where {tenant_filter(tenants)}"
         if self.version(table) > through:
             key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
@@ -114,13 +115,14 @@ class Lake:
 
     def counts(self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None) -> str:
         """A query of tenant_id and its rows at present, of a table whose key names the tenant; reads no key."""
-        log, wanted = self.log(con, table), tenant_filter(tenants)
+        log, wanted, through = self.log(con, table), tenant_filter(tenants), self.base_version(table)
+        base = self._base(con, table, log, through)
         return f"""
             select tenant_id, cast(sum(rows) as bigint) as rows from (
-                select tenant_id, count(*) as rows from {self._base(con, table, log)} where {wanted} group by all
+                select tenant_id, count(*) as rows from {base} where {wanted} group by all
                 union all
                 select tenant_id, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
-                from {log} where _version > {self.base_version(table)} and {wanted} group by all
+                from {log} where _version > {through} and {wanted} group by all
             ) group by all"""
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
@@ -193,16 +195,15 @@ class Lake:
         """Where the table's base lies, if it has one."""
         return f"{self.path(table)}_base"
 
-    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str) -> str:
+    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str, through: int) -> str:
         """Create a view of the rows that `base_version` speaks of, one per key; return its name."""
         columns = lake_columns(table) | BOOKKEEPING
         if folded_through(self.base_path(table)) is not None:
-            rows = _scan(lake_files(self.base_path(table)), columns)
+            # Upkeep may have made a newer one since: what that one adds is read from the log.
+            rows = f"{_scan(lake_files(self.base_path(table)), columns)} and _version <= {through}"
         else:
             # A commit never holds two rows of one key.
-            rows = (
-                f"select {', '.join(columns)} from {log} where _version = {self.base_version(table)} and not _deleted"
-            )
+            rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
         con.execute(f"create or replace temp view {log}_base as {rows}")
         return f"{log}_base"
 
@@ -270,4 +271,4 @@ def _scan(files: LakeFiles, columns: dict[str, str]) -> str:
     """A query of a Delta table's files; of no rows where there is none."""
     if not files.paths:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true)"
+    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true) where true"

@@ -52,7 +52,9 @@ def _fold(con: DuckDBPyConnection, lake: Lake, table: Table) -> bool:
     path, through = lake.base_path(table), lake.version(table)
     if through <= lake.base_version(table):
         return False
-    rows = con.sql(f"from {lake.current(con, table, name='_folded')} order by {', '.join(lake_key(table))}")
+    # An append may have come since; what it says is read from the log.
+    present = lake.current(con, table, name="_folded")
+    rows = con.sql(f"from {present} where _version <= {through} order by {', '.join(lake_key(table))}")
     properties = CommitProperties(custom_metadata={THROUGH: str(through)})
     write_deltalake(
         path,
