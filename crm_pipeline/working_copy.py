@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from sqlalchemy import text
 
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
 from crm_pipeline.resources.lake import Lake, lake_key
-from crm_pipeline.resources.lake_files import STATISTICS
+from crm_pipeline.resources.lake_files import write_files
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import operations
 from crm_pipeline.tables.columns import outputs, sources
@@ -52,7 +52,7 @@ def copy_as_known(lake: Lake, copy: Lake, as_of: datetime) -> None:
                         order by _version, {", ".join(lake_key(table))}""",
                     params={"as_of": as_of},
                 )
-                write_deltalake(copy.path(table), rows.to_arrow_reader(), configuration=STATISTICS)
+                write_files(copy.path(table), rows.to_arrow_reader(), "append", schema_mode="merge")
 
 
 def _is_past(settings: Settings, *, dry_run: bool) -> bool:

@@ -16,7 +16,7 @@ from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
 from crm_pipeline.resources.lake import Changes, tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.resources.tombstones import keep_out
+from crm_pipeline.resources.tombstones import Stones, find_stones, keep_out
 from crm_pipeline.tables import crm, operations, source_tables
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
@@ -60,10 +60,10 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     _refuse_the_past(this, service)
     this.con.execute(f"set memory_limit = '{MEMORY}'")
     tables, before = source_tables(service), last_coverage(this, service)
-    request = _request(this, before)
+    request, stones = _request(this, before), find_stones(this.con, this.lake, service, this.erasure_key)
     delivery = sources.snapshot(this.con, service, request)
     this.load_tenants()
-    kept_out = sum(_read(this, table, delivery.tables[table.name]) for table in tables)
+    kept_out = sum(_read(this, table, delivery.tables[table.name], stones) for table in tables)
     _believe(this, service, {table: delivery.tables[table.name] for table in tables})
     changes = {table.name: _append(this, table, delivery.tables[table.name]) for table in tables}
     _keep_coverage(this, service, _covered(this, before, request, delivery))
@@ -100,14 +100,14 @@ def _words(delivery: Delivery) -> str:
     return f"rows that may have changed{' and every key' if has_keys else ''}"
 
 
-def _read(this: Step, table: Table, delivered: Rows) -> int:
+def _read(this: Step, table: Table, delivered: Rows, stones: Stones | None) -> int:
     """Create `incoming_` and `present_` of the table, give back what raw rows took; return how many are kept out."""
     read_rows(this.con, table, delivered.rows, _incoming(table))
     this.con.execute(f"drop table {delivered.rows}")
     if table is crm.tenant:
         this.load_tenants(_incoming(table))
     this.con.execute(f"delete from {_incoming(table)} where not ({tenant_filter(this.tenants)})")
-    kept_out = keep_out(this.con, this.lake, table, _incoming(table), this.erasure_key)
+    kept_out = keep_out(this.con, table, _incoming(table), stones) if stones else 0
     this.lake.current(this.con, table, tenants=this.tenants, name=f"present_{lake_name(table)}")
     return kept_out
 

@@ -14,10 +14,9 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import duckdb
-from deltalake import WriterProperties, write_deltalake
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake_files import STATISTICS, LakeFiles, folded_through, lake_files
+from crm_pipeline.resources.lake_files import LakeFiles, folded_through, lake_files, write_files
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_columns, lake_name
 
@@ -28,9 +27,6 @@ SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 """What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
 TARGET_FILE_BYTES = 32 * 1024 * 1024
 """A file is held in memory until it is full; compaction makes larger ones of it."""
-ROWS_IN_A_GROUP = 122_880
-"""DuckDB's own measure: what one thread reads at a time, and what a reader of few tenants can pass over."""
-WRITER = WriterProperties(max_row_group_size=ROWS_IN_A_GROUP)
 
 
 class Changes(NamedTuple):
@@ -200,7 +196,7 @@ class Lake:
         columns = lake_columns(table) | BOOKKEEPING
         if folded_through(self.base_path(table)) is not None:
             # Upkeep may have made a newer one since: what that one adds is read from the log.
-            rows = f"{_scan(lake_files(self.base_path(table)), columns)} and _version <= {through}"
+            rows = f"from ({_scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
         else:
             # A commit never holds two rows of one key.
             rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
@@ -221,15 +217,7 @@ class Lake:
                 from ({rows}) order by {key}""",
             params={"known_at": known_at, "version": self.version(table) + 1},
         ).to_arrow_reader()
-        write_deltalake(
-            self.path(table),
-            ordered,
-            mode="append",
-            schema_mode="merge",
-            target_file_size=TARGET_FILE_BYTES,
-            writer_properties=WRITER,
-            configuration=STATISTICS,
-        )
+        write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
 
 
 def _superseded(table: Table, recent: str) -> str:
@@ -271,4 +259,4 @@ def _scan(files: LakeFiles, columns: dict[str, str]) -> str:
     """A query of a Delta table's files; of no rows where there is none."""
     if not files.paths:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true) where true"
+    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true)"

@@ -8,12 +8,13 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.forgetting import condition
-from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, WRITER, Lake, lake_columns, lake_key
+from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, Lake, lake_columns, lake_key
+from crm_pipeline.resources.lake_files import write_files
 
 GONE = "_gone"
 WORTH_A_REWRITE = 0.1
@@ -62,14 +63,8 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
         select {columns}, _replaces, _deleted from (
             from kept anti join doomed using ({key}) union all by name from moved)
         order by _version, {key}""")
-    write_deltalake(
-        lake.path(table),
-        kept.to_arrow_reader(),
-        mode="overwrite",
-        schema_mode="merge",
-        target_file_size=TARGET_FILE_BYTES,
-        writer_properties=WRITER,
-    )
+    reader = kept.to_arrow_reader()
+    write_files(lake.path(table), reader, "overwrite", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
     return rows
 
 

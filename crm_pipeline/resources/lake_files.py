@@ -1,4 +1,4 @@
-"""The files of a Delta table as its transaction log lists them, read once per commit.
+"""The files of a Delta table: how they are written, and as its transaction log lists them, read once per commit.
 
 Asking deltalake costs milliseconds, and a run asks for the same tables dozens of times. What the files hold belongs
 to `lake`.
@@ -7,13 +7,16 @@ to `lake`.
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
-from deltalake import DeltaTable
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 
 STATISTICS: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
 """Of no other column does the transaction log keep the least and the greatest value: emails and names have them too."""
+WRITER: Final = WriterProperties(max_row_group_size=122_880)
+"""Row groups of DuckDB's own measure: what one thread reads at a time, and a reader of few tenants can pass over."""
 THROUGH: Final = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that is folded into it."""
 
@@ -25,6 +28,28 @@ class LakeFiles:
     paths: tuple[str, ...] = ()
     oldest: int = -1
     newest: int = -1
+
+
+def write_files(
+    path: str,
+    rows: pa.RecordBatchReader,
+    mode: Literal["append", "overwrite"],
+    *,
+    schema_mode: Literal["merge", "overwrite"],
+    target_file_size: int | None = None,
+    note: dict[str, str] | None = None,
+) -> None:
+    """Write rows to the table at this path in one commit, which has `note` among its properties."""
+    write_deltalake(
+        path,
+        rows,
+        mode=mode,
+        schema_mode=schema_mode,
+        target_file_size=target_file_size,
+        writer_properties=WRITER,
+        configuration=STATISTICS,
+        commit_properties=CommitProperties(custom_metadata=note) if note else None,
+    )
 
 
 class _Commit(NamedTuple):

@@ -8,12 +8,12 @@ import shutil
 import time
 from typing import NamedTuple
 
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake import WRITER, Lake, lake_key
-from crm_pipeline.resources.lake_files import STATISTICS, THROUGH
+from crm_pipeline.resources.lake import Lake, lake_key
+from crm_pipeline.resources.lake_files import THROUGH, WRITER, write_files
 
 AS_OF_DAYS = 35
 """How long a past hour can be read back from the very files a reader may still have listed."""
@@ -55,15 +55,6 @@ def _fold(con: DuckDBPyConnection, lake: Lake, table: Table) -> bool:
     # An append may have come since; what it says is read from the log.
     present = lake.current(con, table, name="_folded")
     rows = con.sql(f"from {present} where _version <= {through} order by {', '.join(lake_key(table))}")
-    properties = CommitProperties(custom_metadata={THROUGH: str(through)})
-    write_deltalake(
-        path,
-        rows.to_arrow_reader(),
-        mode="overwrite",
-        schema_mode="overwrite",
-        commit_properties=properties,
-        writer_properties=WRITER,
-        configuration=STATISTICS,
-    )
+    write_files(path, rows.to_arrow_reader(), "overwrite", schema_mode="overwrite", note={THROUGH: str(through)})
     DeltaTable(path).vacuum(retention_hours=BASE_HOURS, dry_run=False, enforce_retention_duration=False)
     return True

@@ -75,11 +75,12 @@ def is_prepared(connection: Connection) -> bool:
 
 def restore(lake: Lake, engine: Engine) -> None:
     """Give a lake that was lost, or is a backup's, the tombstones it lacks."""
-    with engine.connect() as connection, closing(lake.connect()) as con:
+    with engine.connect() as connection:
         if not is_prepared(connection):
             return
-        for table in KEPT:
-            found = connection.execute(text(f"select * from {SCHEMA}.{table.name}")).mappings().all()
+        kept = {t: connection.execute(text(f"select * from {SCHEMA}.{t.name}")).mappings().all() for t in KEPT}
+    with closing(lake.connect()) as con:
+        for table, found in kept.items():
             con.register("kept_rows", pa.Table.from_pylist(list(map(dict, found)), schema=arrow_schema(table)))
             current = lake.current(con, table, name="kept_now")
             missing = con.sql(f"""

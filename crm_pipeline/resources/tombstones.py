@@ -1,8 +1,7 @@
 """Tombstones: hashes of records that must not come back, keyed so that nobody without the key can try ids against them.
 
 Belongs here: making them, keeping what they stand for out of rows just read, adding up the money beside them. Whose row
-is whose is said
-in `domain/forgetting`; writing and lifting tombstones is the business of `forget`.
+is whose is said in `domain/forgetting`; writing and lifting tombstones is the business of `forget`.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from crm_pipeline.domain.forgetting import Mention, mentions, source_condition
 from crm_pipeline.resources.lake import Lake, tenant_filter
 from crm_pipeline.resources.source_contract import SourceError
 from crm_pipeline.tables import privacy
-from crm_pipeline.tables.columns import service_of
+from crm_pipeline.vocabulary import Service
 
 _BLOCK: Final = 64
 _HMAC: Final = """sha256($outer || unhex(sha256($inner
@@ -45,24 +44,38 @@ def key_id(key: str) -> str:
     return hmac.new(key.encode(), b"which key", hashlib.sha256).hexdigest()[:16]
 
 
-def keep_out(con: DuckDBPyConnection, lake: Lake, table: Table, rows: str, key: str | None) -> int:
-    """Delete from temp table `rows`, shaped as the lake keeps `table`, what is about the forgotten; return how many.
+class Stones(NamedTuple):
+    """The tombstones there are, as a relation, the tenants that have any, and the key they were made with."""
 
-    Rows of tenants in which nobody was forgotten are not looked at. Raises SourceError without the key of the
-    tombstones: nothing is read rather than somebody brought back.
+    relation: str
+    tenants: list[str]
+    key: str
+
+
+def find_stones(con: DuckDBPyConnection, lake: Lake, service: Service, key: str | None) -> Stones | None:
+    """The tombstones to keep out of a service; None where nobody was ever forgotten.
+
+    Raises SourceError without their key: nothing is read rather than somebody brought back.
     """
     stones = lake.current(con, privacy.tombstones, name="tombstones_now")
-    tenants = [t for (t,) in con.sql(f"select distinct tenant_id from {stones} order by 1").fetchall()]
+    found = con.sql(f"select distinct tenant_id, key_id from {stones}").fetchall()
+    if not found:
+        return None
+    if key is None or {made_with for _, made_with in found} != {key_id(key)}:
+        raise SourceError(f"{service}: people were forgotten, and ERASURE_KEY is not the key that was used then")
+    return Stones(stones, sorted({tenant for tenant, _ in found}), key)
+
+
+def keep_out(con: DuckDBPyConnection, table: Table, rows: str, stones: Stones) -> int:
+    """Delete from temp table `rows`, shaped as the lake keeps `table`, what is about the forgotten; return how many.
+
+    Rows of tenants in which nobody was forgotten are not looked at.
+    """
     named = list(mentions(table))
-    if not (tenants and named):
+    if not named:
         return 0
-    keys = {found for (found,) in con.sql(f"select distinct key_id from {stones}").fetchall()}
-    if key is None or keys != {key_id(key)}:
-        raise SourceError(
-            f"{service_of(table)}: people were forgotten, and ERASURE_KEY is not the key that was used then"
-        )
-    _find_forgotten(con, named, stones, rows, tenants, key)
-    condition = f"t.{tenant_filter(tenants)} and ({source_condition(table)})"
+    _find_forgotten(con, named, rows, stones)
+    condition = f"t.{tenant_filter(stones.tenants)} and ({source_condition(table)})"
     [(count,)] = con.execute(f"delete from {rows} as t where {condition}").fetchall()
     return int(count)
 
@@ -76,20 +89,18 @@ def total_up(con: DuckDBPyConnection, lake: Lake, tenant_id: str, at: datetime) 
     lake.replace(con, privacy.forgotten_totals, "totals", tenants=[tenant_id], known_at=at)
 
 
-def _find_forgotten(
-    con: DuckDBPyConnection, named: Sequence[Mention], stones: str, rows: str, tenants: Sequence[str], key: str
-) -> None:
+def _find_forgotten(con: DuckDBPyConnection, named: Sequence[Mention], rows: str, stones: Stones) -> None:
     """Temp table `forgotten` of what these rows name and a tombstone stands for."""
     candidates = " union ".join(
         f"""select distinct t.tenant_id, {service} as service, {table} as table_name, {record_id} as record_id
-        from {rows} t where t.{tenant_filter(tenants)} and {record_id} is not null"""
+        from {rows} t where t.{tenant_filter(stones.tenants)} and {record_id} is not null"""
         for service, table, record_id in named
     )
-    pad = key.encode() if len(key.encode()) <= _BLOCK else hashlib.sha256(key.encode()).digest()
-    pad = pad.ljust(_BLOCK, b"\0")
+    key = stones.key.encode()
+    pad = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
     con.execute(
         f"""create or replace temp table forgotten as
         select tenant_id, service, table_name, record_id from ({candidates})
-        where (tenant_id, {_HMAC}) in (select tenant_id, hash from {stones})""",
+        where (tenant_id, {_HMAC}) in (select tenant_id, hash from {stones.relation})""",
         {"inner": bytes(byte ^ 0x36 for byte in pad), "outer": bytes(byte ^ 0x5C for byte in pad)},
     )

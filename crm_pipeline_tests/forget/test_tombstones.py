@@ -8,13 +8,15 @@ from typing import Final
 
 import pytest
 from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
 
 from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import erase, left
 from crm_pipeline.resources.source_contract import SourceError
-from crm_pipeline.resources.tombstones import Record, keep_out, key_id, tombstone
+from crm_pipeline.resources.tombstones import Record, find_stones, keep_out, key_id, tombstone
 from crm_pipeline.tables import crm, privacy, teetime
+from crm_pipeline.tables.columns import service_of
 from crm_pipeline.tables.identities import customer_identities
 
 KEY: Final = "k" * 70
@@ -47,10 +49,15 @@ def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...
     con.execute(f"create or replace temp table incoming as select {columns} from (values {values}) v(tenant_id, r)")
 
 
+def kept_out(con: DuckDBPyConnection, lake: Lake, table: Table, key: str | None = KEY) -> int:
+    stones = find_stones(con, lake, service_of(table), key)
+    return keep_out(con, table, "incoming", stones) if stones else 0
+
+
 def test_a_person_is_kept_out_at_their_club_alone(con: DuckDBPyConnection, lake: Lake) -> None:
     lay(con, lake, ANNE)
     read(con, "tenant_id, r as id, r as _record_key", TWICE)
-    assert keep_out(con, lake, teetime.player, "incoming", KEY) == 1
+    assert kept_out(con, lake, teetime.player) == 1
     assert con.sql("select tenant_id, id from incoming order by all").fetchall() == [
         ("links", "bert"),
         ("mesa", "anne"),
@@ -60,19 +67,19 @@ def test_a_person_is_kept_out_at_their_club_alone(con: DuckDBPyConnection, lake:
 def test_what_references_them_goes_with_them(con: DuckDBPyConnection, lake: Lake) -> None:
     lay(con, lake, ANNE)
     read(con, "tenant_id, 'b-' || r as id, r as player_id", TWICE)
-    assert keep_out(con, lake, teetime.booking, "incoming", KEY) == 1
+    assert kept_out(con, lake, teetime.booking) == 1
 
 
 def test_a_decision_goes_with_either_of_its_records(con: DuckDBPyConnection, lake: Lake) -> None:
     lay(con, lake, ANNE)
     sides = "'SCL' as service_a, '7' as record_id_a, 'TEETIME' as service_b, r as record_id_b"
     read(con, f"tenant_id, 'o-' || r as id, 'o-' || r as _record_key, {sides}", TWICE)
-    assert keep_out(con, lake, crm.identity_override, "incoming", KEY) == 1
+    assert kept_out(con, lake, crm.identity_override) == 1
 
 
 def test_without_tombstones_no_key_is_asked_for(con: DuckDBPyConnection, lake: Lake) -> None:
     read(con, "tenant_id, r as id, r as _record_key", TWICE)
-    assert keep_out(con, lake, teetime.player, "incoming", None) == 0
+    assert kept_out(con, lake, teetime.player, None) == 0
 
 
 @pytest.mark.parametrize("key", [None, "another key " * 4])
@@ -80,7 +87,7 @@ def test_without_their_key_nothing_is_read(con: DuckDBPyConnection, lake: Lake, 
     lay(con, lake, ANNE)
     read(con, "tenant_id, r as id, r as _record_key", TWICE)
     with pytest.raises(SourceError, match="TEETIME: people were forgotten, and ERASURE_KEY is not the key"):
-        keep_out(con, lake, teetime.player, "incoming", key)
+        kept_out(con, lake, teetime.player, key)
 
 
 def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> None:
