@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
+from crm_pipeline.assets.failures import chosen_words, first_cause
 from crm_pipeline.assets.published import PROFILES, TIMELINE
 from crm_pipeline.assets.refresh import add_tenants, discover_tenants, neighbours, range_tags
 from crm_pipeline.assets.snapshots import FRESH
@@ -124,9 +125,7 @@ def _published_rows(result: dg.ExecuteInProcessResult) -> int:
 
 def _is_interrupt(failure: StepFailureData) -> bool:
     """Whether Ctrl-C ended the step, which Dagster counts among its failures."""
-    error = failure.error
-    while error and error.cause:
-        error = error.cause
+    error = first_cause(failure.error)
     # DuckDB has words of its own for a Ctrl-C that meets it in a query.
     return error is not None and (
         error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or "Query interrupted" in error.message
@@ -135,9 +134,7 @@ def _is_interrupt(failure: StepFailureData) -> bool:
 
 def _said_by(failure: StepFailureData) -> str:
     """What a failed step has to say: its own words where it chose them, else the error it met."""
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error
-    while error and error.cause:
-        error = error.cause
+    if words := chosen_words(failure):
+        return words
+    error = first_cause(failure.error)
     return error.message.strip().splitlines()[0] if error else "failed"

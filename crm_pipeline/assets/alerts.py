@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
+from crm_pipeline.assets.failures import chosen_words, first_cause
 from crm_pipeline.assets.published_results import UNPUBLISHED
 from crm_pipeline.assets.refresh import refresh
 from crm_pipeline.assets.step import AS_OF_TAG
@@ -117,8 +118,7 @@ def notifier(path: str) -> Callable[[Alert], Any]:
 
 
 def _said_by(failure: StepFailureData) -> str:
-    chosen = failure.user_failure_data
-    return chosen.description if chosen and chosen.description else _kind(failure.error)
+    return chosen_words(failure) or _kind(failure.error)
 
 
 def _said_of(event: dg.DagsterEvent) -> str:
@@ -129,9 +129,8 @@ def _said_of(event: dg.DagsterEvent) -> str:
 
 
 def _kind(error: SerializableErrorInfo | None) -> str:
-    while error and error.cause:
-        error = error.cause
-    return (error.cls_name if error else None) or "an error without a name"
+    cause = first_cause(error)
+    return (cause.cls_name if cause else None) or "an error without a name"
 
 
 def _unpublished(failure: StepFailureData) -> Sequence[str]:

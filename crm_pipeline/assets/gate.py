@@ -17,7 +17,7 @@ from crm_pipeline.assets.compared import compare, keep_measures, tenants_to_comp
 from crm_pipeline.assets.metadata import rows_table
 from crm_pipeline.assets.step import TENANTS, Step
 from crm_pipeline.checks.data_docs import INDEX, severity, write_data_docs
-from crm_pipeline.checks.suites import MEANINGS, SUITES, TABLE_SUITES
+from crm_pipeline.checks.suites import MEANINGS, SUITES, TABLE_SUITES, Suite
 from crm_pipeline.checks.validation import Verdict, judge_rows
 from crm_pipeline.resources.publisher import Rows
 from crm_pipeline.tables import operations, profiles, timeline
@@ -41,7 +41,7 @@ def check_specs() -> list[dg.AssetCheckSpec]:
 
 
 def _description(table: Table) -> str:
-    suites = [f"{suite.name} ({severity(suite.is_critical)})" for suite in SUITES if suite.told_at is table]
+    suites = [f"{suite.name} ({severity(suite.is_critical)})" for suite in _suites_of(table)]
     return f"Every expectation holds of {', '.join(suites)}. See docs/quality.md."
 
 
@@ -109,7 +109,8 @@ def _tell(context: dg.AssetExecutionContext, this: Step, verdicts: Sequence[Verd
     known = _kept_verdicts(this, sorted({verdict.tenant_id for verdict in verdicts}))
     judged = {(verdict.tenant_id, verdict.suite) for verdict in verdicts}
     for table in JUDGED:
-        for tenant in sorted({tenant for tenant, suite in judged if suite in _suites_of(table)}):
+        suites = {suite.name for suite in _suites_of(table)}
+        for tenant in sorted({tenant for tenant, suite in judged if suite in suites}):
             context.log_event(_evaluation(table, tenant, known, docs))
 
 
@@ -138,8 +139,8 @@ def _as_result(told: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     )
 
 
-def _suites_of(table: Table) -> list[str]:
-    return [suite.name for suite in SUITES if suite.told_at is table]
+def _suites_of(table: Table) -> list[Suite]:
+    return [suite for suite in SUITES if suite.told_at is table]
 
 
 def _kept_verdicts(this: Step, tenants: Sequence[str]) -> dict[tuple[str, str], list[Verdict]]:
@@ -154,7 +155,7 @@ def _kept_verdicts(this: Step, tenants: Sequence[str]) -> dict[tuple[str, str], 
 def _evaluation(
     table: Table, tenant: str, known: Mapping[tuple[str, str], Sequence[Verdict]], docs: Path
 ) -> dg.AssetCheckEvaluation:
-    found = [verdict for suite in _suites_of(table) for verdict in known.get((tenant, suite), ())]
+    found = [verdict for suite in _suites_of(table) for verdict in known.get((tenant, suite.name), ())]
     broken = [verdict for verdict in found if not verdict.success]
     metadata: dict[str, Any] = {
         "held": f"{len(found) - len(broken)} of {len(found)} expectations",

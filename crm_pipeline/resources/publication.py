@@ -11,7 +11,7 @@ from typing import NamedTuple
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from deltalake import DeltaTable
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table, text
 
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.loading import copy_rows, stage_changes
@@ -19,10 +19,18 @@ from crm_pipeline.resources.warehouse_schema import create_partition, holder_of,
 from crm_pipeline.tables.projections import duckdb_type, key_columns
 
 LOGGER = logging.getLogger(__name__)
+LOCK = "select pg_advisory_xact_lock(hashtextextended('publish ' || {}, 0))"
+"""Held to the end of a transaction by whoever changes a tenant's tables, whose parameter goes into the braces."""
 
 
 class PublishError(Exception):
     """A tenant that could not be published; the message names tenant and table, and nothing of it was changed."""
+
+
+def keep_publishers_out(connection: Connection, tenant_id: str) -> None:
+    """Wait until nobody publishes the tenant, half a minute at most, and let nobody until the transaction ends."""
+    connection.execute(text("set lock_timeout = '30s'"))
+    connection.execute(text(LOCK.format(":tenant")), {"tenant": tenant_id})
 
 
 class Content(NamedTuple):

@@ -18,7 +18,7 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake import Changes, tenant_filter
-from crm_pipeline.resources.publication import Content, Publication, Published, PublishError, Rows, tenant_column
+from crm_pipeline.resources.publication import LOCK, Content, Publication, Published, PublishError, Rows, tenant_column
 from crm_pipeline.resources.warehouse_schema import attach_partition
 from crm_pipeline.tables import REPORTS
 
@@ -146,7 +146,7 @@ class Publisher:
         return changes
 
     def _lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended('publish ' || $1, 0))", (tenant_id,))
+        cursor.execute(LOCK.format("$1"), (tenant_id,))
         cursor.fetchall()
 
     def _note(self, cursor: adbc.Cursor, name: str, tenant_id: str, as_of: datetime, state: Published) -> None:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Table, text
 
+from crm_pipeline.resources.publication import keep_publishers_out
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA, STATES, holder_of
 from crm_pipeline.tables import PUBLISHED
@@ -11,9 +12,7 @@ from crm_pipeline.tables.operations import publications
 def drop_rows(warehouse: Warehouse, tenant_id: str) -> int:
     """Delete the club's rows from every table, in one transaction no publication can come between; return how many."""
     with warehouse.engine().begin() as connection:
-        connection.execute(text("set lock_timeout = '30s'"))
-        lock = text("select pg_advisory_xact_lock(hashtextextended('publish ' || :tenant, 0))")
-        connection.execute(lock, {"tenant": tenant_id})
+        keep_publishers_out(connection, tenant_id)
         deleted = {
             name: connection.execute(
                 text(f"delete from {SCHEMA}.{name} where tenant_id = :tenant"), {"tenant": tenant_id}

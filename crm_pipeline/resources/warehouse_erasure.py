@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 
 from crm_pipeline.domain.forgetting import OUTPUT_CONDITIONS
+from crm_pipeline.resources.publication import keep_publishers_out
 from crm_pipeline.resources.tombstones import Record
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA, STATES, holder_of
@@ -28,9 +29,7 @@ SEGMENT_PATIENCE_SECONDS: Final = 60.0
 def delete_rows(warehouse: Warehouse, tenant_id: str, records: Sequence[Record]) -> dict[str, int]:
     """Delete what is about these records in one transaction; the tenant's next publication compares every row."""
     with warehouse.engine().begin() as connection:
-        connection.execute(text("set lock_timeout = '30s'"))
-        lock = text("select pg_advisory_xact_lock(hashtextextended('publish ' || :tenant, 0))")
-        connection.execute(lock, {"tenant": tenant_id})
+        keep_publishers_out(connection, tenant_id)
         _name_forgotten(connection, records)
         deleted = {
             table.name: connection.execute(

@@ -46,16 +46,17 @@ def materialised(home: Path, run_id: str) -> Counter[tuple[str, str | None]]:
     return Counter((m.asset_key.path[-1], m.partition) for m in found if m.asset_key.path[-1] in ASSETS)
 
 
-def evaluated(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
-    """A run's evaluations of the published assets' checks, by asset and partition: what was broken, None if nothing."""
+def evaluations(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
+    """A run's evaluations of the published assets' checks, by asset and partition; the last one counts."""
     with dagster_of(home) as instance:
         events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [event.dagster_event.asset_check_evaluation_data for event in events if event.dagster_event]
-    return {
-        (e.asset_key.path[-1], e.partition): None if e.passed else e.metadata["broken"].value
-        for e in found
-        if e.asset_key.path[-1] in ASSETS
-    }
+    return {(e.asset_key.path[-1], e.partition): e for e in found if e.asset_key.path[-1] in ASSETS}
+
+
+def evaluated(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
+    """What was broken of each, None if nothing."""
+    return {place: None if e.passed else e.metadata["broken"].value for place, e in evaluations(home, run_id).items()}
 
 
 def keep_in_lake(home: Path, changes: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from crm_pipeline.checks.validation import Verdict
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables.operations import quality_measures
 from crm_pipeline.workplace import choose
-from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, dagster_of, hour, keep_in_lake, publish_alone, said
+from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, evaluations, hour, keep_in_lake, publish_alone, said
 from crm_pipeline_tests.support import AS_OF, ask, clean_environment
 
 GREETED = "'renamed' as display_name"
@@ -103,10 +103,7 @@ def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: Step
 
 def told(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
     """What Dagster was told of each tenant in a run."""
-    with dagster_of(home) as instance:
-        events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [event.dagster_event.asset_check_evaluation_data for event in events if event.dagster_event]
-    return {(e.asset_key.path[-1], e.partition): e for e in found if e.partition}
+    return {(name, tenant): e for (name, tenant), e in evaluations(home, run_id).items() if tenant}
 
 
 @contextmanager

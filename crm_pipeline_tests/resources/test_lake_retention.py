@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import drop_long_past
 from crm_pipeline_tests.resources.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
-from crm_pipeline_tests.resources.test_lake_upkeep import STEPS, a_lake, maintain, past
+from crm_pipeline_tests.resources.test_lake_upkeep import STEPS, a_lake, live_through, past
 from crm_pipeline_tests.soak import SOAK
 
 
@@ -60,13 +60,7 @@ def test_every_hour_from_then_on_and_the_present_stay_the_same(
 ) -> None:
     with TemporaryDirectory() as folder:
         lake = a_lake(Path(folder))
-        states: list[dict[Row, int]] = []
-        for step in steps:
-            if isinstance(step, str):
-                maintain(lake)
-            else:
-                put(lake, [(*key, HOUR, rows) for key, rows in step.items()], at=HOUR + timedelta(hours=len(states)))
-                states.append(step)
+        *_, states = [], *live_through(lake, steps)
         drop(lake, since)
         assert {row[:3]: row[4] for row in kept(lake)} == (states[-1] if states else {})
         for hours, state in list(enumerate(states))[since:]:

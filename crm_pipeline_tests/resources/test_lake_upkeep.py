@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -36,6 +36,18 @@ def past(lake: Lake, hours: int) -> list[Row]:
         return con.sql(f"select tenant_id, service, table_name, rows from {view} order by all").fetchall()
 
 
+def live_through(lake: Lake, steps: Sequence[str | dict[Row, int]]) -> Iterator[list[dict[Row, int]]]:
+    """Put each state an hour after the other, with upkeep in between; after each step all states so far."""
+    states: list[dict[Row, int]] = []
+    for step in steps:
+        if isinstance(step, str):
+            maintain(lake)
+        else:
+            put(lake, [(*key, HOUR, rows) for key, rows in step.items()], at=HOUR + timedelta(hours=len(states)))
+            states.append(step)
+        yield states
+
+
 def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:
     lake = a_lake(tmp_path)
     for rows in range(6):
@@ -63,12 +75,7 @@ def test_whenever_it_happens_present_and_past_stay_the_same(steps: Sequence[str 
     with TemporaryDirectory() as folder:
         lake = a_lake(Path(folder))
         states: list[dict[Row, int]] = []
-        for step in steps:
-            if isinstance(step, str):
-                maintain(lake)
-            else:
-                put(lake, [(*key, HOUR, rows) for key, rows in step.items()], at=HOUR + timedelta(hours=len(states)))
-                states.append(step)
+        for states in live_through(lake, steps):
             assert {row[:3]: row[4] for row in kept(lake)} == (states[-1] if states else {})
         for hours, state in enumerate(states):
             assert {row[:3]: row[3] for row in past(lake, hours)} == state
