@@ -1,6 +1,7 @@
 """One embedded server for the tests of this folder, and its warehouse with nothing in it for each test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
@@ -22,6 +23,15 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
     server = EmbeddedPostgres(tmp_path_factory.mktemp("warehouse"))
     server.start()
     spare_the_disk(server)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own, which keeps its promises: fsync is on."""
+    server = EmbeddedPostgres(tmp_path / "home")
+    server.start()
     yield server
     server.stop()
 

@@ -6,11 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
@@ -30,15 +27,6 @@ print("begins", flush=True)
 publish_lake(lake, warehouse, sys.argv[3:])
 print("published", flush=True)
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server of the test's own, which keeps its promises: fsync is on."""
-    server = EmbeddedPostgres(tmp_path / "home")
-    server.start()
-    yield server
-    server.stop()
 
 
 def postmaster(server: EmbeddedPostgres) -> int:

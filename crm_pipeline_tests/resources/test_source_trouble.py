@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url
@@ -16,14 +15,6 @@ from crm_pipeline.tables import crm
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import a_connection
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path / "service")
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
