@@ -4,6 +4,7 @@ Reading the environment belongs here and nowhere else; acting on a setting does 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +22,12 @@ VARIABLES: dict[str, str] = {
     "WAREHOUSE_ADMIN_URL": "Its administrator, for `crm-pipeline database grant | drop-tenant` alone; never for a run",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
+    "CRM_PIPELINE_MEMORY": "What DuckDB may take before it spills to <home>/spill, such as 4GB; 1GB where unset",
     "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
+MEMORY = "1GB"
 FORBIDDEN_IN_PATHS = frozenset("[]%=")
 LEAST_KEY_CHARACTERS = 32
 
@@ -48,6 +51,7 @@ class Settings:
     warehouse_admin_url: str | None = None
     erasure_key: str | None = field(default=None, repr=False)
     notify: str | None = None
+    memory: str = MEMORY
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -71,6 +75,7 @@ class Settings:
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
             erasure_key=_erasure_key(os.environ.get("ERASURE_KEY") or None),
             notify=notify,
+            memory=_memory(os.environ.get("CRM_PIPELINE_MEMORY") or MEMORY),
         )
 
 
@@ -82,6 +87,12 @@ def source_variable(service: Service) -> str:
 def _erasure_key(value: str | None) -> str | None:
     if value is not None and len(value) < LEAST_KEY_CHARACTERS:
         raise SettingError(f"ERASURE_KEY has fewer than {LEAST_KEY_CHARACTERS} characters")
+    return value
+
+
+def _memory(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*(\.\d+)? ?[MG]i?B", value):
+        raise SettingError(f"CRM_PIPELINE_MEMORY: {value!r} is not an amount of memory such as 512MB or 4GB")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The quality gate of the published assets: a tenant's staged rows are judged, and who fails is not published.
+"""The quality gate of the published assets: a tenant's rows in the lake are judged, and who fails is not published.
 
 The verdicts are kept in the lake, Dagster is told each tenant's, and Data Docs show them all. What is expected is
 `checks`' business.
@@ -15,6 +15,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.compared import compare, keep_measures, tenants_to_compare
 from crm_pipeline.assets.metadata import rows_table
+from crm_pipeline.assets.staging import lake_rows
 from crm_pipeline.assets.step import TENANTS, Step
 from crm_pipeline.checks.data_docs import INDEX, severity, write_data_docs
 from crm_pipeline.checks.suites import MEANINGS, SUITES, TABLE_SUITES, Suite
@@ -88,7 +89,7 @@ def check(
 def _judge_tables(this: Step, due: dict[str, list[Rows]]) -> Iterator[Verdict]:
     for table in JUDGED:
         moved = [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
-        yield from judge_rows(this.con, TABLE_SUITES[table], f"rows_{table.name}", moved)
+        yield from judge_rows(this.con, TABLE_SUITES[table], lake_rows(table), moved)
 
 
 def _keep_verdicts(this: Step, verdicts: Sequence[Verdict]) -> None:

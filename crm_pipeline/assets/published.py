@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from crm_pipeline.assets.gate import check, check_specs, failed_tenants, show, step_results
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lineage
 from crm_pipeline.assets.published_results import results
-from crm_pipeline.assets.staging import due_rows
+from crm_pipeline.assets.staging import Due, due_rows, in_order
 from crm_pipeline.assets.step import TENANTS, Step, step
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
@@ -75,10 +75,10 @@ def published(
         tenants = [tenant.tenant_id for tenant in usable]
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
         with warehouse.publisher(this.con, as_of=this.as_of, run_id=this.run_id) as publisher:
-            due = _stage(this, publisher, tenants)
+            due = _due(this, publisher, tenants)
             verdicts = check(context, this, due, tenants, settings.home)
             unpublished |= failed_tenants(verdicts, tenants)
-            changes = _publish(publisher, due, [t for t in tenants if t not in unpublished], unpublished)
+            changes = _publish(this, publisher, due, [t for t in tenants if t not in unpublished], unpublished)
             _publish_reports(this, publisher, unpublished)
             publisher.finish([t for t in tenants if t not in unpublished], this.tenants, _snapshot_ages(this))
             rows = _row_counts(publisher)
@@ -96,24 +96,23 @@ def _closed(context: dg.AssetExecutionContext, this: Step, others: Set[str]) -> 
     return [tenant for tenant in context.partition_keys if tenant in known - others]
 
 
-def _stage(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
-    """Per tenant with something to publish its tables; those that are judged are there as `rows_<table>` too."""
+def _due(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
+    """Per tenant with something to publish its tables."""
     due = defaultdict(list)
     for table in TENANT_TABLES:
-        whole = table in (PROFILES, TIMELINE)
-        for tenant, rows in due_rows(this, publisher.published, table, tenants, whole=whole).items():
+        for tenant, rows in due_rows(this, publisher.published, table, tenants).items():
             due[tenant].append(rows)
     return dict(due)
 
 
 def _publish(
-    publisher: Publisher, due: dict[str, list[Rows]], tenants: Sequence[str], unpublished: dict[str, str]
+    this: Step, publisher: Publisher, due: Due, tenants: Sequence[str], unpublished: dict[str, str]
 ) -> dict[str, dict[str, Changes]]:
     """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
     changes = {}
-    for tenant in sorted(tenants):
+    for tenant, rows in in_order(this, due, tenants):
         try:
-            changes[tenant] = publisher.publish(tenant, due.get(tenant, []))
+            changes[tenant] = publisher.publish(tenant, rows)
         except PublishError as error:
             unpublished[tenant] = str(error).removeprefix(f"{tenant}: ")
     return changes
@@ -123,7 +122,7 @@ def _publish_reports(this: Step, publisher: Publisher, unpublished: dict[str, st
     """What was set aside, how the checks went and the churn models, for every tenant, the failed ones above all."""
     for table in REPORTS:
         due = due_rows(this, publisher.published, table, this.tenants)
-        _publish(publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
+        _publish(this, publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
 
 
 def _snapshot_ages(this: Step) -> list[SnapshotAge]:

@@ -1,41 +1,42 @@
 """What is to be published: per tenant the tables that moved since they were, staged from the lake.
 
-Rows that only changed a little are staged as the lake's log has them; whole tenants only where they are new, where the
-warehouse was published from another lake, or where somebody wants to look at every row.
+Rows that only changed a little are staged as the lake's log has them; whole tenants only where they are new, or where
+the warehouse was published from another lake.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
+from crm_pipeline.domain.tenants import in_groups
 from crm_pipeline.resources.lake import tenant_filter
 from crm_pipeline.resources.publication import Content, Published, Rows, lake_id, tenant_column
 from crm_pipeline.resources.publisher import contents
+from crm_pipeline.resources.warehouse_schema import literal
 from crm_pipeline.tables.projections import key_columns
 
 Known = Mapping[tuple[str, str], Published]
+Due = Mapping[str, Sequence[Rows]]
+MOST_STAGED = 2_000_000
+"""Rows read whole at once; tenants are taken together up to this."""
 
 
-def due_rows(
-    this: Step, known: Known, table: Table, tenants: Sequence[str] | None, *, whole: bool = False
-) -> dict[str, Rows]:
-    """The rows of each tenant that has something to publish; all of them in `rows_<table>` if `whole`."""
+def due_rows(this: Step, known: Known, table: Table, tenants: Sequence[str] | None) -> dict[str, Rows]:
+    """The rows of each tenant that has something to publish, in a view of the lake called as `lake_rows` says."""
     own = lake_id(this.lake, table)
     versions = newest_versions(this, table, tenants)
     moved = {t: v for t, v in versions.items() if _state(known, table, t) != (own, v)}
     lined_up = {t for t in moved if _state(known, table, t)[0] == own} if _has_own_log(table) else set()
     those = None if tenants is None else list(moved)
-    present = this.lake.current(this.con, table, tenants=those, name=f"lake_{table.name}")
+    present = this.lake.current(this.con, table, tenants=those, name=lake_rows(table))
     log = _stage_log(this, known, table, sorted(lined_up))
-    wanted = those if whole or those is None else [t for t in moved if t not in lined_up]
-    rows = f"rows_{table.name}"
-    this.con.execute(f"create or replace temp table {rows} as select * from {present} where {tenant_filter(wanted)}")
     found = contents(this.con, table, present) if moved else {}
     return {
         tenant: Rows(
             table=table,
-            relation=rows if whole or tenant not in lined_up else present,
+            relation=present,
             content=found.get(tenant, Content(0, 0)),
             version=version,
             lake_id=own,
@@ -43,6 +44,35 @@ def due_rows(
         )
         for tenant, version in moved.items()
     }
+
+
+def lake_rows(table: Table) -> str:
+    """What the view of a table's rows in the lake is called."""
+    return f"lake_{table.name}"
+
+
+def in_order(this: Step, due: Due, tenants: Sequence[str]) -> Iterator[tuple[str, list[Rows]]]:
+    """The tenants with what is due of them; rows that are needed whole are read for many tenants at once."""
+    whole = Counter({t: sum(rows.content.rows for rows in due.get(t, ()) if not rows.changes) for t in tenants})
+    for group in in_groups(sorted(tenants), whole, MOST_STAGED):
+        staged = {table: _stage_whole(this, table, group, due) for table in _needed_whole(due, group)}
+        for tenant in group:
+            yield (
+                tenant,
+                [rows if rows.changes else rows._replace(relation=staged[rows.table]) for rows in due.get(tenant, ())],
+            )
+
+
+def _needed_whole(due: Due, group: Sequence[str]) -> list[Table]:
+    return list(dict.fromkeys(rows.table for tenant in group for rows in due.get(tenant, ()) if not rows.changes))
+
+
+def _stage_whole(this: Step, table: Table, group: Sequence[str], due: Due) -> str:
+    """Temp table of the rows of those in the group who need all of them."""
+    those = [t for t in group if any(rows.table is table and not rows.changes for rows in due.get(t, ()))]
+    staged, mine = f"rows_{table.name}", f"{tenant_column(table)} in ({', '.join(map(literal, those))})"
+    this.con.execute(f"create or replace temp table {staged} as select * from {lake_rows(table)} where {mine}")
+    return staged
 
 
 def newest_versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[str, int]:

@@ -27,7 +27,7 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
 def lake_of(settings: Settings) -> Lake:
     """The lake the settings name."""
-    return Lake(settings.lake_url, settings.home / "spill")
+    return Lake(settings.lake_url, settings.home / "spill", memory=settings.memory)
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:

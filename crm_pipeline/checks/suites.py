@@ -1,16 +1,19 @@
 """What a suite of expectations is, and the four there are. Nothing here is evaluated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, Table
 
 from crm_pipeline.checks.agreement import AGREEMENTS
 from crm_pipeline.domain.measures import MEASURES
 from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.projections import duckdb_type, key_columns
+from crm_pipeline.tables.projections import key_columns
 from crm_pipeline.tables.timeline import customer_timeline
+
+IS_UNIQUE: Final = "is_unique"
+"""Column of the judged frame: whether no other row has the key."""
 
 
 class Expected(NamedTuple):
@@ -48,16 +51,20 @@ class TableSuite(Suite):
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def frame_query(self, relation: str) -> str:
-        """What the expectations look at: the scalar columns they name, and each rule as a column of its own."""
+        """The kinds of rows that the expectations can tell apart, per tenant, and how many `rows` are of each.
+
+        A column is reduced to what is expected of it, each rule and the key's uniqueness are columns of their own.
+        """
         looked_at = [
-            column.key
-            if duckdb_type(column) != "VARCHAR[]"
-            else f"nullif({column.key} is not null, false) as {column.key}"
+            f"{_as_judged(column, expected)} as {column.key}"
             for column in self.told_at.columns
-            if column.primary_key or _of_column(column)
+            if (expected := _of_column(column))
         ]
         rules = [f"coalesce({rule.sql}, false) as {name}" for name, rule in self.rules.items()]
-        return f"select {', '.join([*looked_at, *rules])} from {relation}"
+        key = ", ".join(key_columns(self.told_at))
+        doubled = f"({key}) not in (select ({key}) from {relation} group by all having count(*) > 1) as {IS_UNIQUE}"
+        told_apart = ", ".join([*looked_at, *rules, doubled])
+        return f"select tenant_id, {told_apart}, count(*) as rows from {relation} group by all"
 
 
 PROFILE_RULES = {
@@ -101,14 +108,24 @@ def _of_column(column: Column[Any]) -> list[Expected]:
     return found
 
 
+def _as_judged(column: Column[Any], expected: Sequence[Expected]) -> str:
+    """SQL of what the expectations look at in the column: its values, how low they go, or whether there is one."""
+    name, kinds = column.key, {each.kind for each in expected}
+    if "BeInSet" in kinds:
+        return name
+    if "BeBetween" in kinds:
+        return f"if({name} > {column.info['minimum']}, {column.info['minimum']}, {name})"
+    return f"nullif({name} is not null, false)"
+
+
 def _table_suite(table: Table, rules: Mapping[str, Rule]) -> TableSuite:
     """What the declaration promises, in the order of the columns and the key, and the rules between columns."""
     keys = list(key_columns(table))
     unique = Expected(
         f"{', '.join(keys)} is unique",
         f"No two rows have the same {' and '.join(keys)}.",
-        "Unique",
-        {"column_list": keys},
+        "BeInSet",
+        {"column": IS_UNIQUE, "value_set": [True]},
     )
     between = [
         Expected(name, rule.meaning, "BeInSet", {"column": name, "value_set": [True]}) for name, rule in rules.items()

@@ -4,6 +4,7 @@ What is wrong with the rows of a tenant's services is judged elsewhere, record b
 """
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 from zoneinfo import available_timezones
@@ -90,3 +91,17 @@ def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
         "minConfidence": 0 < tenant.min_confidence <= 1,
     }
     return [f"{column}:{QuarantineReason.INVALID_SETTING}" for column, holds in sound.items() if not holds]
+
+
+def in_groups(tenants: Sequence[str], rows: Mapping[str, int], most: int) -> Iterator[list[str]]:
+    """The tenants in their order, as many at a time as have no more than `most` rows together; at least one."""
+    group: list[str] = []
+    held = 0
+    for tenant in tenants:
+        if group and held + rows.get(tenant, 0) > most:
+            yield group
+            group, held = [], 0
+        group.append(tenant)
+        held += rows.get(tenant, 0)
+    if group:
+        yield group

@@ -7,7 +7,7 @@ and compacting logs belongs to `lake_upkeep`; what the rows mean belongs to the 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake_files import LakeFiles, folded_through, lake_files, write_files
+from crm_pipeline.settings import MEMORY
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_columns, lake_name
 
@@ -70,6 +71,8 @@ class Lake:
 
     url: str
     spill: Path
+    memory: str = field(default=MEMORY, kw_only=True)
+    """What a connection may take before it spills."""
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection that thinks in UTC and may spill to disk."""
@@ -78,7 +81,9 @@ class Lake:
         con.execute("set TimeZone = 'UTC'")
         # A folder of its own: two processes that spill into one write over each other's files.
         con.execute("set temp_directory = $folder", {"folder": str(self.spill / uuid4().hex)})
+        con.execute("set memory_limit = $memory", {"memory": self.memory})
         con.execute("set preserve_insertion_order = false")
+        con.execute("set enable_progress_bar = false")
         return con
 
     def current(
@@ -155,6 +160,12 @@ class Lake:
         Only rows that are new, differ in a hashed column or are gone get appended, in one commit. `incoming` has the
         table's lake columns, one row per key; rows of other tenants in it are an error of the caller's.
         """
+        if self.version(table) < 0:
+            # Nothing to compare with, and most of a first run's rows.
+            [(added,)] = con.sql(f"select count(*) from {incoming}").fetchall()
+            if added:
+                self._append(con, table, _all_new(table, incoming), known_at)
+            return Changes(added, 0, 0)
         self.current(con, table, tenants=tenants, name="_present")
         con.execute(f"create or replace temp table _changes as {_differences(table, incoming, scope)}")
         found = con.sql("""
@@ -162,7 +173,7 @@ class Lake:
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
         changes = Changes(*found)
         if changes.total:
-            self._append(con, table, incoming, known_at, has_removed=changes.removed > 0)
+            self._append(con, table, _changed(table, incoming, has_removed=changes.removed > 0), known_at)
         con.execute("drop table _changes")
         return changes
 
@@ -203,18 +214,12 @@ class Lake:
         con.execute(f"create or replace temp view {log}_base as {rows}")
         return f"{log}_base"
 
-    def _append(
-        self, con: duckdb.DuckDBPyConnection, table: Table, incoming: str, known_at: datetime, *, has_removed: bool
-    ) -> None:
-        columns, key, fate = ", ".join(lake_columns(table)), ", ".join(lake_key(table)), ", ".join(FATE)
-        rows = f"""select {columns}, _changes._row_hash, _hash_before as _replaces, false as _deleted
-            from ({_cast(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
-        if has_removed:
-            rows += f""" union all select {columns}, _hash_before, _hash_before, true
-                from _present join _changes using ({key}) where _changes._row_hash is null"""
+    def _append(self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime) -> None:
+        """Append the rows of a query with the table's columns, `_row_hash` and fate, sorted by key, in one commit."""
         ordered = con.sql(
-            f"""select {columns}, _row_hash, $known_at::timestamptz as _known_at, $version::bigint as _version, {fate}
-                from ({rows}) order by {key}""",
+            f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
+                    $version::bigint as _version, {", ".join(FATE)}
+                from ({rows}) order by {", ".join(lake_key(table))}""",
             params={"known_at": known_at, "version": self.version(table) + 1},
         ).to_arrow_reader()
         write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
@@ -232,12 +237,12 @@ def _superseded(table: Table, recent: str) -> str:
 
 
 def row_hash(table: Table) -> str:
-    """A SQL expression for 63 bits that change whenever a hashed column does."""
+    """A SQL expression for 60 bits that change whenever a hashed column does, the same with every version of DuckDB."""
     names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is sources else ())
     texts = [f"cast({name} as varchar)" for name in names]
     # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
     values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
-    return f"cast(md5_number_lower(concat({values})) // 2 as bigint)"
+    return f"cast('0x' || left(sha1(concat({values})), 15) as bigint)"
 
 
 def _cast(table: Table, relation: str) -> str:
@@ -253,6 +258,25 @@ def _differences(table: Table, incoming: str, scope: str) -> str:
         from (select {key}, {row_hash(table)} as _row_hash from ({_cast(table, incoming)})) as now
         full join (select {key}, _row_hash from _present where {scope}) as before using ({key})
         where now._row_hash is distinct from before._row_hash"""
+
+
+def _all_new(table: Table, incoming: str) -> str:
+    return f"""
+        select *, {row_hash(table)} as _row_hash, null::bigint as _replaces, false as _deleted
+        from ({_cast(table, incoming)})"""
+
+
+def _changed(table: Table, incoming: str, *, has_removed: bool) -> str:
+    """A query of what `_changes` names: the rows of `incoming`, and of `_present` those that are gone."""
+    columns, key = ", ".join(lake_columns(table)), ", ".join(lake_key(table))
+    rows = f"""
+        select {columns}, _changes._row_hash, _hash_before as _replaces, false as _deleted
+        from ({_cast(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
+    if not has_removed:
+        return rows
+    return f"""{rows} union all
+        select {columns}, _hash_before, _hash_before, true
+        from _present join _changes using ({key}) where _changes._row_hash is null"""
 
 
 def _scan(files: LakeFiles, columns: dict[str, str]) -> str:

@@ -72,24 +72,10 @@ def test_rows_of_tenants_that_were_not_asked_for_do_not_count(clubs: dict[str, C
     assert events_of(clubs) == []
 
 
-def test_tenants_are_judged_together_up_to_a_number_of_rows() -> None:
-    rows = {"a": 300_000, "b": 200_000, "c": 1, "giant": 2_000_000, "d": 1}
-    groups = validation._groups([*rows, "empty"], rows)
-    assert list(groups) == [["a", "b"], ["c"], ["giant"], ["d", "empty"]]
-
-
 def test_groups_do_not_change_a_verdict(clubs: dict[str, Club], monkeypatch: pytest.MonkeyPatch) -> None:
     together = events_of(clubs, "a", "b")
     monkeypatch.setattr(validation, "MOST_ROWS", 1)
     assert sorted(events_of(clubs, "a", "b"), key=repr) == sorted(together, key=repr)
-
-
-def test_an_expectation_that_cannot_be_evaluated_is_nobodys_fault(clubs: dict[str, Club]) -> None:
-    con = staged(clubs)
-    con.execute("alter table given_profiles alter predicted_value_12m type varchar")
-    con.execute("update given_profiles set predicted_value_12m = 'much'")
-    with pytest.raises(SuiteError, match="customer_profiles: predicted_value_12m is at least 0 cannot be evaluated: "):
-        judge_rows(con, TABLE_SUITES[customer_profiles], "given_profiles", ["a"])
 
 
 def test_an_expectation_nobody_looked_for_is_not_one_that_holds() -> None:

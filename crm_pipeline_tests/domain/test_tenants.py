@@ -4,7 +4,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from crm_pipeline.domain.tenants import Tenant, faulty_settings, tenants_table, usable_tenants
+from crm_pipeline.domain.tenants import Tenant, faulty_settings, in_groups, tenants_table, usable_tenants
 from crm_pipeline.tables import crm
 from crm_pipeline_tests.domain.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
@@ -94,3 +94,9 @@ def test_every_time_zone_python_knows_can_be_counted_in() -> None:
     assert con.sql("select count(timezone(timezone, timestamp '2026-01-01')) from tenants").fetchall() == [
         (len(usable),)
     ]
+
+
+def test_tenants_are_taken_together_up_to_a_number_of_rows() -> None:
+    rows = {"a": 3, "b": 2, "c": 1, "giant": 20, "d": 1}
+    assert list(in_groups([*rows, "empty"], rows, most=5)) == [["a", "b"], ["c"], ["giant"], ["d", "empty"]]
+    assert list(in_groups([], {}, most=5)) == []
