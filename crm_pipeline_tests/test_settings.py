@@ -27,6 +27,6 @@ def test_a_time_that_is_none_is_refused() -> None:
 def test_an_amount_of_memory_that_is_none_is_refused(amount: str) -> None:
     with (
         clean_environment(CRM_PIPELINE_MEMORY=amount),
-        pytest.raises(SettingError, match="CRM_PIPELINE_MEMORY: .* such as 512MB or 4GB"),
+        pytest.raises(SettingError, match=r"CRM_PIPELINE_MEMORY: .* such as 512MB or 4GB"),
     ):
         Settings.from_environment()

@@ -23,8 +23,6 @@ from crm_pipeline.vocabulary import Service
 
 SWEEP_AFTER = timedelta(hours=24)
 READ_WHOLE_AFTER = timedelta(days=7)
-MEMORY = "512MB"
-"""What DuckDB may take before it spills, however large a service is."""
 ALL_TENANTS = ""
 """Whom service_snapshots names where a run covered everything, rows of no tenant included."""
 
@@ -58,7 +56,6 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     What was covered is kept last: after a run that dies before, the next one reads again what that had read.
     """
     _refuse_the_past(this, service)
-    this.con.execute(f"set memory_limit = '{MEMORY}'")
     tables, before = source_tables(service), last_coverage(this, service)
     request, stones = _request(this, before), find_stones(this.con, this.lake, service, this.erasure_key)
     delivery = sources.snapshot(this.con, service, request)

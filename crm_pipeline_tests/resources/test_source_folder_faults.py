@@ -5,10 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import a_connection
-from crm_pipeline_tests.resources.contact_files import ADA, HEADER, SECRET, a_line, as_csv, as_jsonl, csv_of, refused
+from crm_pipeline_tests.resources.contact_files import (
+    ADA,
+    HEADER,
+    SECRET,
+    a_line,
+    as_csv,
+    as_jsonl,
+    csv_of,
+    refused,
+    snapshot,
+)
 
 CSV_FAULTS = {
     "line 3: another number of values than the header has": f"{HEADER}\n{a_line()}\n{SECRET},{SECRET}\n",
@@ -88,3 +99,11 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     assert refused("s3://bucket/x") == "MESSAGING: MESSAGING_SOURCE must be a folder or a postgresql:// URL"
     with closing(a_connection()) as con, pytest.raises(SourceError, match="SCL: SCL_SOURCE is not set"):
         Sources({Service.MESSAGING: str(tmp_path)}).snapshot(con, Service.SCL)
+
+
+def test_a_file_that_memory_is_too_little_for_is_not_called_damaged(tmp_path: Path) -> None:
+    csv_of(tmp_path, *[a_line(lastName="x" * 1_000)] * 50_000)
+    with closing(Lake(str(tmp_path / "lake"), tmp_path / "spill", memory="20MB").connect()) as con:
+        with pytest.raises(SourceError) as error:
+            snapshot(con, str(tmp_path))
+        assert str(error.value) == "MESSAGING: Contact.csv cannot be read: CRM_PIPELINE_MEMORY is too little for it"

@@ -1,10 +1,12 @@
 """A folder of snapshots: three formats, one meaning."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from crm_pipeline.resources.lake import Lake
 from crm_pipeline_tests.resources.contact_files import (
     ADA,
     BOB,
@@ -17,7 +19,9 @@ from crm_pipeline_tests.resources.contact_files import (
     as_parquet,
     contacts,
     csv_of,
+    snapshot,
 )
+from crm_pipeline_tests.soak import SOAK
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])
@@ -74,6 +78,13 @@ def test_columns_may_stand_in_any_order_and_others_are_ignored(tmp_path: Path) -
 def test_an_over_long_value_stops_its_row_and_not_the_file(tmp_path: Path) -> None:
     rows = contacts(csv_of(tmp_path, a_line(lastName="x" * 5_000_000), a_line(id="8")))
     assert [row[NAMES.index("updatedAt") + 1] for row in rows] == [["lastName:TOO_LONG"], []]
+
+
+@pytest.mark.skipif(not SOAK, reason="three seconds of reading: make soak")
+def test_a_file_may_be_larger_than_the_memory(tmp_path: Path) -> None:
+    csv_of(tmp_path, *[a_line(lastName="x" * 1_000)] * 320_000)
+    with closing(Lake(str(tmp_path / "lake"), tmp_path / "spill", memory="300MB").connect()) as con:
+        assert con.sql(f"select count(*) from {snapshot(con, str(tmp_path))}").fetchall() == [(320_000,)]
 
 
 def test_a_key_left_out_of_some_json_rows_is_null_there(tmp_path: Path) -> None:
