@@ -1,21 +1,31 @@
 """Customer identities: every record in one profile per person and club, with the evidence, kept in the lake."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import dagster as dg
 
 from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_kept
-from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
 from crm_pipeline.assets.resolution import FOUND, OVERRIDES, RECORDS, read_records, resolve_tenants
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.identities_check import violations
 from crm_pipeline.domain.people import INVALID_KEYS
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities
 
 LINKS_HOLD = "links_hold"
 SELF_AUDIT = "self_audit"
 MOST_SHOWN = 20
+
+
+class Part(NamedTuple):
+    """What came of some tenants: rows changed per table, and faults of their links."""
+
+    changes: dict[str, Changes]
+    faults: list[str]
 
 
 @dg.asset(
@@ -47,33 +57,45 @@ def customer_identities(
 ) -> dg.MaterializeResult:
     """Resolve the run's tenants anew and keep what changed."""
     with step(context, lake, settings) as this:
-        tenants = [tenant.tenant_id for tenant in this.load_everything()]
+        tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
         if half_kept := take_back_half_kept(this, tenants):
             context.log.warning("took back what a run that ended half-way left of %s", ", ".join(half_kept))
-        read_records(this)
-        this.quarantine(INVALID_KEYS, "customer_identities", tenants)
-        resolve_tenants(this, tenants)
-        changes = keep_identities(this, tenants)
-        links = this.con.sql("select rule, count(*) from found_identities group by rule order by rule").fetchall()
+        parts = [_keep_resolved(part) for part in this.in_parts(tenants, *FOUND)]
+        stored = lake.current(this.con, identities.customer_identities, tenants=tenants)
+        links = this.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall()
         return dg.MaterializeResult(
             metadata={
-                **counted(changes, sum(count for _, count in links)),
+                **counted(added_up(part.changes for part in parts), sum(count for _, count in links)),
                 "links_by_rule": dg.MetadataValue.json(dict(links)),
             },
-            check_results=[_links_hold(this, tenants), _self_audit(this, tenants)],
+            check_results=[_links_hold([fault for part in parts for fault in part.faults]), _self_audit(this, tenants)],
         )
 
 
-def _links_hold(this: Step, tenants: list[str]) -> dg.AssetCheckResult:
-    """Faults as words, tenant and record or profile id."""
-    this.con.execute(f"create or replace temp view records as {RECORDS}")
-    this.con.execute(f"create or replace temp view overrides as {OVERRIDES}")
+def _keep_resolved(part: Step) -> Part:
+    tenants = [tenant.tenant_id for tenant in part.load_everything()]
+    read_records(part)
+    part.quarantine(INVALID_KEYS, "customer_identities", tenants)
+    resolve_tenants(part, tenants)
+    return Part(keep_identities(part, tenants), _faults(part, tenants))
+
+
+def _faults(part: Step, tenants: Sequence[str]) -> list[str]:
+    """What is wrong with the stored links: words, tenant, and record or profile id."""
+    part.con.execute(f"create or replace temp view records as {RECORDS}")
+    part.con.execute(f"create or replace temp view overrides as {OVERRIDES}")
     for table in FOUND:
-        stored = this.lake.current(this.con, table, tenants=tenants, name=f"stored_{table.name}")
+        stored = part.lake.current(part.con, table, tenants=tenants, name=f"stored_{table.name}")
         # The check reads each many times, and a view of the lake would be worked out anew each time.
-        this.con.execute(f"drop view if exists {table.name}")
-        this.con.execute(f"create temp table {table.name} as from {stored}")
-    faults = [" ".join(violation) for violation in violations(this.con)]
+        part.con.execute(f"drop view if exists {table.name}")
+        part.con.execute(f"create temp table {table.name} as from {stored}")
+    faults = [" ".join(violation) for violation in violations(part.con)]
+    for table in FOUND:
+        part.con.execute(f"drop table {table.name}")
+    return faults
+
+
+def _links_hold(faults: Sequence[str]) -> dg.AssetCheckResult:
     shown = dg.MetadataValue.json(faults[:MOST_SHOWN])
     return dg.AssetCheckResult(check_name=LINKS_HOLD, passed=not faults, metadata={"faults": shown})
 

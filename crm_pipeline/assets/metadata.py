@@ -1,6 +1,6 @@
 """What the UI shows beside an asset: column schemas projected from the declarations, and counts of what changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -101,6 +101,15 @@ def counted(changes: Mapping[str, Changes], rows: int | None = None) -> dict[str
     )
     metadata: dict[str, Any] = {"changes": table, "changed_rows": sum(change.total for change in changes.values())}
     return metadata if rows is None else {**metadata, "dagster/row_count": rows}
+
+
+def added_up(parts: Iterable[Mapping[str, Changes]]) -> dict[str, Changes]:
+    """The changes of all parts of a step together, per table."""
+    total: dict[str, Changes] = {}
+    for part in parts:
+        for table, changes in part.items():
+            total[table] = Changes(*map(sum, zip(total.get(table, (0, 0, 0)), changes, strict=True)))
+    return total
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:

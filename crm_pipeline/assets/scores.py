@@ -1,17 +1,30 @@
 """Profile scores: the golden record, counts, scores, stage and status of every profile, kept in the lake."""
 
+from collections import Counter
+from typing import NamedTuple
+
 import dagster as dg
 
-from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted, rows_table
-from crm_pipeline.assets.step import step
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table
+from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.churn_model import load_models
-from crm_pipeline.domain.lifecycle import INCOMPLETE, find_stage_changes, funnel
+from crm_pipeline.domain.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
 from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import churn, identities, profiles, timeline
+
+PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
+
+
+class Part(NamedTuple):
+    """What came of some tenants: rows changed per table, rows set aside by reason, stages that changed."""
+
+    changes: dict[str, Changes]
+    reasons: dict[str, int]
+    transitions: Counter[Transition]
 
 
 @dg.asset(
@@ -22,7 +35,7 @@ from crm_pipeline.tables import churn, identities, profiles, timeline
     freshness_policy=HOURLY.freshness,
     deps=["customer_identities", "timeline_events", "churn_model"],
     description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
-    metadata=columns_metadata(profiles.customer_profiles),
+    metadata=columns_metadata(PROFILES),
     code_version="1",
 )
 def profile_scores(
@@ -30,27 +43,36 @@ def profile_scores(
 ) -> dg.MaterializeResult:
     """Score the profiles of the run's tenants, keep what changed, and put stage changes on the timeline."""
     with step(context, lake, settings) as this:
-        tenants = [tenant.tenant_id for tenant in this.load_everything()]
-        for table in (identities.customer_identities, identities.profile_ids, timeline.customer_timeline):
-            lake.current(this.con, table, tenants=tenants)
-        this.con.execute(PROFILE_TARGETS)
-        normalise_people(this.con)
-        lake.current(this.con, churn.churn_models)
-        build_profiles(this.con, load_models(this.con))
-        reasons = this.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants)
-        lake.current(this.con, profiles.customer_profiles, tenants=tenants)
-        transitions = find_stage_changes(this.con)
-        # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
-        changes = {
-            "customer_timeline": this.replace(timeline.customer_timeline, "stage_changes", tenants, INCOMPLETE),
-            "customer_profiles": this.replace(profiles.customer_profiles, "profiles", tenants),
-        }
-        stages = funnel(this.con)
+        tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
+        parts = [_keep_profiles(part) for part in this.in_parts(tenants, TIMELINE, PROFILES)]
+        stages = funnel(this.con, lake.current(this.con, PROFILES, tenants=tenants))
+        transitions = sum((part.transitions for part in parts), Counter[Transition]())
         return dg.MaterializeResult(
             metadata={
-                **counted(changes, sum(stage.profiles for stage in stages)),
+                **counted(added_up(part.changes for part in parts), sum(stage.profiles for stage in stages)),
                 "funnel": rows_table([stage._asdict() for stage in stages]),
-                "stage_changes": rows_table([transition._asdict() for transition in transitions]),
-                "quarantined": dg.MetadataValue.json(reasons),
+                "stage_changes": rows_table(
+                    [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
+                ),
+                "quarantined": dg.MetadataValue.json(dict(sum((Counter(part.reasons) for part in parts), Counter()))),
             }
         )
+
+
+def _keep_profiles(part: Step) -> Part:
+    tenants = [tenant.tenant_id for tenant in part.load_everything()]
+    for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
+        part.lake.current(part.con, table, tenants=tenants)
+    part.con.execute(PROFILE_TARGETS)
+    normalise_people(part.con)
+    part.lake.current(part.con, churn.churn_models)
+    build_profiles(part.con, load_models(part.con))
+    reasons = part.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants)
+    part.lake.current(part.con, PROFILES, tenants=tenants)
+    transitions = find_stage_changes(part.con)
+    # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
+    changes = {
+        TIMELINE.name: part.replace(TIMELINE, "stage_changes", tenants, INCOMPLETE),
+        PROFILES.name: part.replace(PROFILES, "profiles", tenants),
+    }
+    return Part(changes, reasons, transitions)

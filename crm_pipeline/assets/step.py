@@ -3,9 +3,9 @@
 Nothing about any one asset belongs here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows
-from crm_pipeline.domain.tenants import Tenant, tenants_table, usable_tenants
+from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
 from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
 from crm_pipeline.settings import Settings, parse_time
 from crm_pipeline.tables import PEOPLE, crm, operations
@@ -22,6 +22,8 @@ from crm_pipeline.tables.projections import lake_name
 
 AS_OF_TAG = "crm_pipeline/as_of"
 BELIEVE_TAG = "crm_pipeline/believe"
+ROWS_AT_ONCE = 2_000_000
+"""Rows of services; what a step makes of them takes some times the memory that they do."""
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 
 
@@ -37,6 +39,8 @@ class Step:
     believed: frozenset[str] = frozenset()
     """The `SERVICE.Table` names whose shrinking this run was told to believe."""
     erasure_key: str | None = field(default=None, repr=False)
+    versions: Mapping[Table, int] = field(default_factory=dict)
+    """Of tables that are kept in parts, the version their rows get."""
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
         """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
@@ -71,7 +75,26 @@ class Step:
 
     def replace(self, table: Table, incoming: str, tenants: Sequence[str] | None, scope: str = "true") -> Changes:
         """`Lake.replace` as of this run."""
-        return self.lake.replace(self.con, table, incoming, tenants=tenants, known_at=self.as_of, scope=scope)
+        return self.lake.replace(
+            self.con,
+            table,
+            incoming,
+            tenants=tenants,
+            known_at=self.as_of,
+            scope=scope,
+            version=self.versions.get(table),
+        )
+
+    def in_parts(self, tenants: Sequence[str], *kept: Table) -> Iterator["Step"]:
+        """This step for some tenants after others, as many at a time as memory has room for the rows of.
+
+        What all parts keep in the tables `kept` has one version; each part keeps any row of them once.
+        """
+        versions = {table: self.lake.next_version(table) for table in kept}
+        covered = self.lake.current(self.con, operations.service_snapshots)
+        query = f"select tenant_id, cast(sum(rows) as bigint) from {covered} group by tenant_id"
+        for group in in_groups(sorted(tenants), dict(self.con.sql(query).fetchall()), ROWS_AT_ONCE):
+            yield replace(self, tenants=group, versions=versions)
 
     def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None) -> dict[str, int]:
         """Make what `found_by` has set aside equal to query `faults`; return the rows by reason."""

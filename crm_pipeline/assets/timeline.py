@@ -1,13 +1,26 @@
 """Timeline events: everything the services know happened, in one stream, each event on its profile."""
 
+from collections import Counter
+from typing import NamedTuple
+
 import dagster as dg
 
-from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
-from crm_pipeline.assets.step import step
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
+from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.timeline import ORPHANS, build_timeline
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities, teetime, timeline
+
+TIMELINE = timeline.customer_timeline
+
+
+class Part(NamedTuple):
+    """What came of some tenants: rows changed per table, rows set aside by reason, events that lie in the future."""
+
+    changes: dict[str, Changes]
+    reasons: dict[str, int]
+    waiting: int
 
 
 @dg.asset(
@@ -18,7 +31,7 @@ from crm_pipeline.tables import identities, teetime, timeline
     freshness_policy=HOURLY.freshness,
     deps=["customer_identities"],
     description="Every event of every service on its profile, read once for all tenants. In the lake.",
-    metadata=columns_metadata(timeline.customer_timeline),
+    metadata=columns_metadata(TIMELINE),
     code_version="1",
 )
 def timeline_events(
@@ -26,19 +39,25 @@ def timeline_events(
 ) -> dg.MaterializeResult:
     """Build the stream of the run's tenants and keep what changed."""
     with step(context, lake, settings) as this:
-        tenants = [tenant.tenant_id for tenant in this.load_everything()]
-        for table in (identities.customer_identities, identities.profile_ids, timeline.customer_timeline):
-            lake.current(this.con, table, tenants=tenants)
-        lake.log(this.con, teetime.booking)
-        waiting = build_timeline(this.con)
-        reasons = this.quarantine(ORPHANS, "timeline_events", tenants)
-        changes = this.replace(timeline.customer_timeline, "events", tenants)
-        kinds = this.con.sql("select event_type, count(*) from events group by all order by 1").fetchall()
+        tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
+        parts = [_keep_events(part) for part in this.in_parts(tenants, TIMELINE)]
+        kept = lake.current(this.con, TIMELINE, tenants=tenants)
+        kinds = this.con.sql(f"select event_type, count(*) from {kept} group by all order by 1").fetchall()
         return dg.MaterializeResult(
             metadata={
-                **counted({"customer_timeline": changes}, sum(count for _, count in kinds)),
+                **counted(added_up(part.changes for part in parts), sum(count for _, count in kinds)),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
-                "events_in_the_future": waiting,
-                "quarantined": dg.MetadataValue.json(reasons),
+                "events_in_the_future": sum(part.waiting for part in parts),
+                "quarantined": dg.MetadataValue.json(dict(sum((Counter(part.reasons) for part in parts), Counter()))),
             }
         )
+
+
+def _keep_events(part: Step) -> Part:
+    tenants = [tenant.tenant_id for tenant in part.load_everything()]
+    for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
+        part.lake.current(part.con, table, tenants=tenants)
+    part.lake.log(part.con, teetime.booking)
+    waiting = build_timeline(part.con)
+    reasons = part.quarantine(ORPHANS, "timeline_events", tenants)
+    return Part({TIMELINE.name: part.replace(TIMELINE, "events", tenants)}, reasons, waiting)

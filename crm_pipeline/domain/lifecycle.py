@@ -4,6 +4,7 @@ Changes are found by comparing profiles with the ones kept before. Which stage a
 alone, in `facts.sql`.
 """
 
+from collections import Counter
 from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
@@ -40,11 +41,10 @@ Events are kept first, profiles after them, and a profile whose stage changed wa
 
 
 class Transition(NamedTuple):
-    """How many profiles went from one stage to another."""
+    """From one stage to another."""
 
     from_stage: str
     to_stage: str
-    profiles: int
 
 
 class StageCount(NamedTuple):
@@ -55,7 +55,7 @@ class StageCount(NamedTuple):
     at_least: int
 
 
-def find_stage_changes(con: DuckDBPyConnection) -> list[Transition]:
+def find_stage_changes(con: DuckDBPyConnection) -> Counter[Transition]:
     """Create temp table `stage_changes`: timeline rows for `profiles` in another stage than customer_profiles has.
 
     A profile's first stage is no change. Returns how often each transition happened.
@@ -64,12 +64,12 @@ def find_stage_changes(con: DuckDBPyConnection) -> list[Transition]:
     rows = con.sql("""
         select details ->> 'from_stage', details ->> 'to_stage', count(*) from stage_changes
         group by all order by all""").fetchall()
-    return [Transition(*row) for row in rows]
+    return Counter({Transition(before, after): profiles for before, after, profiles in rows})
 
 
-def funnel(con: DuckDBPyConnection) -> list[StageCount]:
+def funnel(con: DuckDBPyConnection, profiles: str) -> list[StageCount]:
     """The stages of relation `profiles`, from those every customer has passed to the deepest; CHURNED last."""
-    counts = dict(con.sql("select lifecycle_stage, count(*) from profiles group by all").fetchall())
+    counts = dict(con.sql(f"select lifecycle_stage, count(*) from {profiles} group by all").fetchall())
     deeper = [sum(counts.get(stage, 0) for stage in PATH[place:]) for place in range(len(PATH))]
     steps = [StageCount(str(stage), counts.get(stage, 0), total) for stage, total in zip(PATH, deeper, strict=True)]
     churned = counts.get(LifecycleStage.CHURNED, 0)

@@ -145,7 +145,7 @@ class Lake:
         con.execute(f"create or replace temp view {name} as {_scan(lake_files(self.path(table)), columns)}")
         return name
 
-    def replace(
+    def replace(  # noqa: PLR0913  what, of whom, since when
         self,
         con: duckdb.DuckDBPyConnection,
         table: Table,
@@ -154,32 +154,40 @@ class Lake:
         tenants: Sequence[str] | None,
         known_at: datetime,
         scope: str = "true",
+        version: int | None = None,
     ) -> Changes:
         """Make the table's rows of these tenants, within `scope`, equal to the relation `incoming`.
 
         Only rows that are new, differ in a hashed column or are gone get appended, in one commit. `incoming` has the
-        table's lake columns, one row per key; rows of other tenants in it are an error of the caller's.
+        table's lake columns, one row per key; rows of other tenants in it are an error of the caller's. Who replaces
+        some tenants after others passes the `next_version` from before the first: what is one step then has one
+        version, and reading it costs no more than if it had been one commit.
         """
-        if self.version(table) < 0:
+        version = self.next_version(table) if version is None else version
+        self.current(con, table, tenants=tenants, name="_present")
+        if not con.sql(f"select 1 from _present where {scope} limit 1").fetchall():
             # Nothing to compare with, and most of a first run's rows.
             [(added,)] = con.sql(f"select count(*) from {incoming}").fetchall()
             if added:
-                self._append(con, table, _all_new(table, incoming), known_at)
+                self._append(con, table, _all_new(table, incoming), known_at, version)
             return Changes(added, 0, 0)
-        self.current(con, table, tenants=tenants, name="_present")
         con.execute(f"create or replace temp table _changes as {_differences(table, incoming, scope)}")
         found = con.sql("""
             select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
         changes = Changes(*found)
         if changes.total:
-            self._append(con, table, _changed(table, incoming, has_removed=changes.removed > 0), known_at)
+            self._append(con, table, _changed(table, incoming, has_removed=changes.removed > 0), known_at, version)
         con.execute("drop table _changes")
         return changes
 
     def version(self, table: Table) -> int:
         """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
         return lake_files(self.path(table)).newest
+
+    def next_version(self, table: Table) -> int:
+        """The version that rows appended now have; 0 for the first."""
+        return self.version(table) + 1
 
     def base_version(self, table: Table) -> int:
         """The version of the log its base is the state of; the first where none was made, -1 without a log."""
@@ -214,13 +222,15 @@ class Lake:
         con.execute(f"create or replace temp view {log}_base as {rows}")
         return f"{log}_base"
 
-    def _append(self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime) -> None:
+    def _append(
+        self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int
+    ) -> None:
         """Append the rows of a query with the table's columns, `_row_hash` and fate, sorted by key, in one commit."""
         ordered = con.sql(
             f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
                     $version::bigint as _version, {", ".join(FATE)}
                 from ({rows}) order by {", ".join(lake_key(table))}""",
-            params={"known_at": known_at, "version": self.version(table) + 1},
+            params={"known_at": known_at, "version": version},
         ).to_arrow_reader()
         write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
 

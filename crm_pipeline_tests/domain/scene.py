@@ -3,6 +3,7 @@
 How a row is spelled belongs to `scene_rows`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -43,7 +44,7 @@ class Refreshed(NamedTuple):
 
     timeline: list[Values]
     profiles: dict[str, Values]
-    transitions: list[Transition]
+    transitions: Counter[Transition]
 
 
 @dataclass
