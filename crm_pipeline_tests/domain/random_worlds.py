@@ -5,7 +5,7 @@ resolved together. Does not belong here: resolving them (`identity_worlds.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -39,6 +39,15 @@ CONTACTS_AND_NAMES: Final = (
     _values(None, "ann", "ann", "a", "bob", "b.", "anna"),
     _values(None, "lee", "lee", "kim"),
 )
+VALUES: Final = st.tuples(AUTHS, *CONTACTS_AND_NAMES)
+PLACES: Final = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=2)
+"""Of pairs of records, counted round and round; a record with itself is no pair."""
+LEAST: Final = st.sampled_from((0.5, 0.85, 0.85, 0.9, 0.95, 0.97, 0.99, 0.995, 1.0))
+BLOCKED: Final = st.frozensets(
+    st.sampled_from((("EMAIL", "e1@x.example"), ("PHONE", "+2"), ("EMAIL", "nobody@x.example"))), max_size=1
+)
+KIND: Final = st.integers(0, 3)
+STAYS: Final = st.sampled_from((True, True, False))
 
 
 def people(
@@ -55,20 +64,26 @@ def people(
 
 def _said(draw: st.DrawFn, someone: tuple[Person, ...]) -> World:
     """These records, with what operators said about them and how sure the tenant wants to be."""
-    pair = st.tuples(st.sampled_from(someone), st.sampled_from(someone)).map(frozenset)
-    some = st.frozensets(pair.filter(lambda p: len(p) == 2), max_size=2)
-    pairs: st.SearchStrategy[frozenset[Any]] = some if len(someone) > 1 else st.just(frozenset())
-    always, never = draw(pairs), draw(pairs)
-    least = draw(st.sampled_from((0.5, 0.85, 0.85, 0.9, 0.95, 0.97, 0.99, 0.995, 1.0)))
-    blocked = st.sampled_from((("EMAIL", "e1@x.example"), ("PHONE", "+2"), ("EMAIL", "nobody@x.example")))
-    return World(someone, least, draw(st.frozensets(blocked, max_size=1)), always, never)
+    always, never = (
+        frozenset(
+            frozenset((someone[one % len(someone)], someone[other % len(someone)]))
+            for one, other in draw(PLACES)
+            if someone and (one - other) % len(someone)
+        )
+        for _ in range(2)
+    )
+    return World(someone, draw(LEAST), draw(BLOCKED), always, never)
 
 
 @st.composite
-def worlds(draw: st.DrawFn, most: int = 9) -> World:
+def _world(draw: st.DrawFn, kinds: Sequence[st.SearchStrategy[tuple[Person, ...]]]) -> World:
+    return _said(draw, draw(kinds[draw(KIND)]))
+
+
+def worlds(most: int = 9) -> st.SearchStrategy[World]:
     """A random tenant; some have values so crowded that they are shared, in some only operators contradict."""
-    kinds = {"usual": people(most), "crowd": people(most + 4, ("SCL", "TEETIME")), "calm": people(4, calm=True)}
-    return _said(draw, draw(kinds[draw(st.sampled_from(("usual", "usual", "crowd", "calm")))]))
+    usual, crowd, calm = people(most), people(most + 4, ("SCL", "TEETIME")), people(4, calm=True)
+    return _world((usual, usual, crowd, calm))
 
 
 def tenants(count: int) -> st.SearchStrategy[Tenants]:
@@ -76,18 +91,20 @@ def tenants(count: int) -> st.SearchStrategy[Tenants]:
     return st.lists(worlds(), min_size=count, max_size=count).map(_named)
 
 
+LASTING: Final = people(7)
+
+
 @st.composite
 def histories(draw: st.DrawFn, *, may_vanish: bool) -> Sequence[Tenants]:
     """`FEW` tenants at a few moments: the records of each stay the same, or come and go, all else changes."""
-    keys = [[person[:2] for person in draw(people(7))] for _ in range(FEW)]
+    keys = [[person[:2] for person in draw(LASTING)] for _ in range(FEW)]
     moments = draw(st.integers(2, 4))
     return [_named([_moment(draw, of_one, may_vanish) for of_one in keys]) for _ in range(moments)]
 
 
 def _moment(draw: st.DrawFn, keys: list[tuple[str, str]], may_vanish: bool) -> World:
-    stays = [not may_vanish or draw(st.sampled_from((True, True, False))) for _ in keys]
-    values = st.tuples(AUTHS, *CONTACTS_AND_NAMES)
-    return _said(draw, tuple(Person(*key, *draw(values)) for key, stay in zip(keys, stays, strict=True) if stay))
+    kept = [key for key in keys if not may_vanish or draw(STAYS)]
+    return _said(draw, tuple(Person(*key, *draw(VALUES)) for key in kept))
 
 
 def _named(found: Sequence[World]) -> Tenants:
