@@ -4,7 +4,7 @@ Belongs here: what tests by example and on random worlds share. Does not belong 
 (`random_worlds.py`).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -153,3 +153,26 @@ def obeyed(w: World) -> World:
         return len(ids) < 2 and pair not in w.never
 
     return w._replace(always=frozenset(filter(may_be_granted, w.always)))
+
+
+def renamed_world(some: World, names: Mapping[Person, int]) -> World:
+    """The same world, with these numbers for record ids."""
+    new = {person: person._replace(record_id=str(name)) for person, name in names.items()}
+    always, never = (frozenset(frozenset(new[p] for p in pair) for pair in said) for said in (some.always, some.never))
+    return some._replace(people=tuple(new.values()), always=always, never=never)
+
+
+def anonymous(found: Resolution, names: dict[tuple[str, str], tuple[str, str]]) -> tuple[object, ...]:
+    """The profiles under these names, each with the confidences of its links, and how often each kind is asked.
+
+    Of equal links and pairs the first by name is taken, so which they are is a matter of names, and with it whether the
+    first names on its two sides differ.
+    """
+    confidences: defaultdict[str, list[float]] = defaultdict(list)
+    for row in found.customer_identities.to_pylist():
+        confidences[row["profile_id"]].append(row["confidence"])
+    kept = {
+        (frozenset(names[record] for record in records), *sorted(confidences[profile]))
+        for profile, records in profiles(found).items()
+    }
+    return kept, Counter(row["kind"] for row in open_reviews(found) if row["kind"] != "NAMES_DIFFER")

@@ -107,11 +107,7 @@ FAULTS = {
         "insert into suppressed values ('club', 'EMAIL', 'ann@x.example')",
         *(
             LINK + f"rule = '{rule}' where service = 'TEETIME'"
-            for rule in ("ALWAYS", "AUTH_USER_ID", "PHONE", "KINSHIP")
-        ),
-        *(
-            LINK + f"rule = '{rule}' where service = 'TEETIME'"
-            for rule in ("EMAIL_AND_PHONE", "DUPLICATE_REGISTRATION")
+            for rule in ("ALWAYS", "AUTH_USER_ID", "PHONE", "KINSHIP", "EMAIL_AND_PHONE", "DUPLICATE_REGISTRATION")
         ),
         *(LINK + f"rule = '{rule}' where service_record_id = '2'" for rule in ("EMAIL", "PHONE", "EMAIL_AND_PHONE")),
         "insert into records select 'club', 'SCL', unnest(['7', '8']), null, 'ann@x.example', null, null, null",

@@ -1,6 +1,5 @@
 """The invariants of identity resolution, each row of the specification's table as one test on random graphs."""
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import combinations, pairwise
@@ -18,6 +17,7 @@ from crm_pipeline_tests.domain.identity_consents import ANSWERS, Answers, consen
 from crm_pipeline_tests.domain.identity_worlds import (
     CON,
     about,
+    anonymous,
     assert_same,
     history,
     inputs,
@@ -26,11 +26,12 @@ from crm_pipeline_tests.domain.identity_worlds import (
     part,
     partition,
     profiles,
+    renamed_world,
     run,
     together,
     world,
 )
-from crm_pipeline_tests.domain.naive_identities import Person, World, cannot_link
+from crm_pipeline_tests.domain.naive_identities import Person, cannot_link
 from crm_pipeline_tests.domain.random_worlds import HALF, MANY, Tenants, histories, tenants, thorough
 
 SEED = st.integers(0, 9_999)
@@ -89,34 +90,12 @@ def test_renaming_record_ids_consistently_changes_nothing_but_names(everybody: T
         tenant: dict(zip(some.people, chance.sample(range(100), len(some.people)), strict=True))
         for tenant, some in everybody.items()
     }
-    straight, renamed = run(everybody), run({tenant: _renamed(everybody[tenant], new[tenant]) for tenant in new})
+    straight, renamed = run(everybody), run({tenant: renamed_world(everybody[tenant], new[tenant]) for tenant in new})
     for tenant, names in new.items():
         with about(tenant, everybody[tenant], names):
             same = {person[:2]: person[:2] for person in names}
             back = {(person.service, str(name)): person[:2] for person, name in names.items()}
-            assert _anonymous(part(renamed, tenant), back) == _anonymous(part(straight, tenant), same)
-
-
-def _renamed(some: World, names: dict[Person, int]) -> World:
-    new = {person: person._replace(record_id=str(name)) for person, name in names.items()}
-    always, never = (frozenset(frozenset(new[p] for p in pair) for pair in said) for said in (some.always, some.never))
-    return some._replace(people=tuple(new.values()), always=always, never=never)
-
-
-def _anonymous(found: Resolution, names: dict[tuple[str, str], tuple[str, str]]) -> tuple[object, ...]:
-    """The profiles under these names, each with the confidences of its links, and how often each kind is asked.
-
-    Of equal links and pairs the first by name is taken, so which they are is a matter of names, and with it whether the
-    first names on its two sides differ.
-    """
-    confidences: defaultdict[str, list[float]] = defaultdict(list)
-    for row in found.customer_identities.to_pylist():
-        confidences[row["profile_id"]].append(row["confidence"])
-    kept = {
-        (frozenset(names[record] for record in records), *sorted(confidences[profile]))
-        for profile, records in profiles(found).items()
-    }
-    return kept, Counter(row["kind"] for row in open_reviews(found) if row["kind"] != "NAMES_DIFFER")
+            assert anonymous(part(renamed, tenant), back) == anonymous(part(straight, tenant), same)
 
 
 @thorough
