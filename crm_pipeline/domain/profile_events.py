@@ -28,7 +28,8 @@ _SPLITS_SQL: Final = """
     select distinct tenant_id, p.profile_id, $event::varchar as event_type, s.other_profile_id,
         $before::varchar || s.anchor || $after::varchar as reason
     from previous_identities p join separated s using (tenant_id, service, service_record_id)
-    where p.profile_id <> s.other_profile_id"""
+    where p.profile_id <> s.other_profile_id
+    order by all"""
 _REASONS: Final = {
     ProfileEventType.CREATED: ("", " is the first record of a person no profile stood for"),
     ProfileEventType.MERGED: ("the record it stands for, ", ", belongs to the other profile now, which is older"),

@@ -23,8 +23,9 @@ from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.tables.identities import kept_identities, profile_ids
 from crm_pipeline_tests.assets.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
 from crm_pipeline_tests.assets.hours import State, keep_hour, stored
-from crm_pipeline_tests.domain.identity_worlds import T, world, worlds
+from crm_pipeline_tests.domain.identity_worlds import T, world
 from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.domain.random_worlds import worlds
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import ask, refresh
 

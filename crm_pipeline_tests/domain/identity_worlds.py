@@ -1,31 +1,29 @@
-"""Small worlds for the tests of identity: making the tables, resolving them, and reading what came out."""
+"""Small worlds for the tests of identity: making the tables, resolving them, and reading what came out.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+Belongs here: what tests by example and on random worlds share. Does not belong here: how a random world comes about
+(`random_worlds.py`).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-from hypothesis import settings
-from hypothesis import strategies as st
+import pyarrow.compute as pc
 
 from crm_pipeline.domain.identities import Inputs, Resolution, resolve
 from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline_tests.domain.naive_identities import Person, World
-from crm_pipeline_tests.soak import SOAK
 
 CON: Final = duckdb.connect()
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 T: Final = "club"
 Partition = frozenset[frozenset[tuple[str, str]]]
-
-
-def thorough(examples: int) -> settings:
-    """How many random worlds a property is tried on: a quarter of `examples`, or thousands with CRM_PIPELINE_SOAK=1."""
-    return settings(max_examples=5_000 if SOAK else (examples + 3) // 4, deadline=None, database=None)
 
 
 def _table(columns: str, rows: Iterable[tuple[Any, ...]]) -> pa.Table:
@@ -72,11 +70,11 @@ def run(worlds: World | Mapping[str, World], before: Resolution | None = None, h
     return resolve(CON, replace(given, as_of=AS_OF + timedelta(hours=hour), run_id=f"run-{hour}"))
 
 
-def history(*moments: World | Iterable[Person]) -> list[Resolution]:
-    """Each world resolved an hour after the one before, knowing what was known."""
+def history(*moments: World | Mapping[str, World] | Iterable[Person]) -> list[Resolution]:
+    """Each moment resolved an hour after the one before, knowing what was known."""
     found: list[Resolution] = []
     for hour, moment in enumerate(moments):
-        now = moment if isinstance(moment, World) else world(*moment)
+        now = moment if isinstance(moment, World | Mapping) else world(*moment)
         found.append(run(now, found[-1] if found else None, hour))
     return found
 
@@ -88,17 +86,44 @@ def world(*people: Person, min_confidence: float = 0.85, **said: Iterable[Any]) 
     return World(people, min_confidence, suppressed, always, never)
 
 
-def partition(resolution: Resolution, tenant: str = T) -> Partition:
-    """Who is with whom, by service and record id."""
-    return frozenset(profiles(resolution, tenant).values())
+def together(*people: Person) -> frozenset[tuple[str, str]]:
+    """Some people as `profiles` and `partition` name them."""
+    return frozenset(person[:2] for person in people)
 
 
-def profiles(resolution: Resolution, tenant: str = T) -> dict[str, frozenset[tuple[str, str]]]:
+def part(found: Resolution, *tenants: str) -> Resolution:
+    """What was found about some tenants."""
+    wanted, tables = pa.array(tenants, pa.string()), (getattr(found, table.name) for table in fields(Resolution))
+    return Resolution(*(rows.filter(pc.is_in(rows["tenant_id"], value_set=wanted)) for rows in tables))
+
+
+@contextmanager
+def about(tenant: str, *its: object) -> Iterator[None]:
+    """Where something about one tenant of many fails, says which one, and its worlds."""
+    try:
+        yield
+    except AssertionError as wrong:
+        wrong.add_note("\n".join((f"Of {tenant}:", *map(str, its))))
+        raise
+
+
+def assert_same(one: Resolution, other: Resolution, tenants: Mapping[str, World]) -> None:
+    """The same was found about these tenants, in each of the tables."""
+    for tenant, some in tenants.items():
+        with about(tenant, some):
+            assert part(one, tenant) == part(other, tenant)
+
+
+def partition(resolution: Resolution) -> Partition:
+    """Who is with whom in a tenant, by service and record id."""
+    return frozenset(profiles(resolution).values())
+
+
+def profiles(resolution: Resolution) -> dict[str, frozenset[tuple[str, str]]]:
     """The records of each profile."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in resolution.customer_identities.to_pylist():
-        if row["tenant_id"] == tenant:
-            found[row["profile_id"]].add((row["service"], row["service_record_id"]))
+        found[row["profile_id"]].add((row["service"], row["service_record_id"]))
     return {profile: frozenset(records) for profile, records in found.items()}
 
 
@@ -120,63 +145,6 @@ def events(resolution: Resolution) -> list[tuple[str, str, str | None]]:
     return sorted(((r["event_type"], r["profile_id"], r["other_profile_id"]) for r in rows), key=str)
 
 
-def _values(*values: str | None) -> st.SearchStrategy[str | None]:
-    return st.sampled_from(values)
-
-
-def people(
-    most: int = 9, services: tuple[str, ...] = ("SCL", "TEETIME", "MESSAGING", "CRM"), *, calm: bool = False
-) -> st.SearchStrategy[Any]:
-    """Random records that share a lot: few values, names and initials, ids that are numbers and texts.
-
-    Calm ones do not contradict each other: one of each service, and no auth_user_ids.
-    """
-    ids = st.sampled_from(("1", "2", "3", "10", "11", "007", "7", "x", "y-2", "y-10", "12345678901234567890123"))
-    person = st.builds(
-        Person,
-        st.sampled_from(services),
-        ids,
-        _values(None) if calm else _values(None, None, "a", "b", "c"),
-        _values(None, "e1@x.example", "e1@x.example", "e2@x.example", "e3@x.example"),
-        _values(None, "+1", "+1", "+2", "+3"),
-        _values(None, "ann", "ann", "a", "bob", "b.", "anna"),
-        _values(None, "lee", "lee", "kim"),
-    )
-    return st.lists(person, min_size=1, max_size=most, unique_by=lambda p: p[: 1 if calm else 2]).map(tuple)
-
-
-@st.composite
-def worlds(draw: st.DrawFn, most: int = 9) -> World:
-    """A random tenant; some have values so crowded that they are shared, in some only operators contradict."""
-    kinds = {"usual": people(most), "crowd": people(most + 4, ("SCL", "TEETIME")), "calm": people(4, calm=True)}
-    someone = draw(kinds[draw(st.sampled_from(("usual", "usual", "crowd", "calm")))])
-    pair = st.tuples(st.sampled_from(someone), st.sampled_from(someone)).map(frozenset)
-    pairs = st.frozensets(pair.filter(lambda p: len(p) == 2), max_size=2) if len(someone) > 1 else st.just(frozenset())
-    always, never = draw(pairs), draw(pairs)
-    blocked = st.sampled_from((("EMAIL", "e1@x.example"), ("PHONE", "+2"), ("EMAIL", "nobody@x.example")))
-    return World(
-        someone,
-        draw(st.sampled_from((0.5, 0.85, 0.85, 0.9, 0.95, 0.97, 0.99, 0.995, 1.0))),
-        draw(st.frozensets(blocked, max_size=1)),
-        always,
-        never,
-    )
-
-
-@st.composite
-def histories(draw: st.DrawFn, *, may_vanish: bool) -> Sequence[World]:
-    """A few worlds of the same records, whose values change, and which may come and go."""
-    keys = [person[:2] for person in draw(people(7))]
-    moments = []
-    for _ in range(draw(st.integers(2, 4))):
-        values = draw(st.lists(people(1), min_size=len(keys), max_size=len(keys)))
-        now = [Person(*key, *one[2:]) for key, (one,) in zip(keys, values, strict=True)]
-        stays = st.lists(st.sampled_from((True, True, False)), min_size=len(now), max_size=len(now))
-        kept = draw(stays) if may_vanish else [True] * len(now)
-        moments.append(world(*(person for person, stay in zip(now, kept, strict=True) if stay)))
-    return moments
-
-
 def obeyed(w: World) -> World:
     """The world without the ALWAYS pairs that nothing may grant."""
 
@@ -185,3 +153,26 @@ def obeyed(w: World) -> World:
         return len(ids) < 2 and pair not in w.never
 
     return w._replace(always=frozenset(filter(may_be_granted, w.always)))
+
+
+def renamed_world(some: World, names: Mapping[Person, int]) -> World:
+    """The same world, with these numbers for record ids."""
+    new = {person: person._replace(record_id=str(name)) for person, name in names.items()}
+    always, never = (frozenset(frozenset(new[p] for p in pair) for pair in said) for said in (some.always, some.never))
+    return some._replace(people=tuple(new.values()), always=always, never=never)
+
+
+def anonymous(found: Resolution, names: dict[tuple[str, str], tuple[str, str]]) -> tuple[object, ...]:
+    """The profiles under these names, each with the confidences of its links, and how often each kind is asked.
+
+    Of equal links and pairs the first by name is taken, so which they are is a matter of names, and with it whether the
+    first names on its two sides differ.
+    """
+    confidences: defaultdict[str, list[float]] = defaultdict(list)
+    for row in found.customer_identities.to_pylist():
+        confidences[row["profile_id"]].append(row["confidence"])
+    kept = {
+        (frozenset(names[record] for record in records), *sorted(confidences[profile]))
+        for profile, records in profiles(found).items()
+    }
+    return kept, Counter(row["kind"] for row in open_reviews(found) if row["kind"] != "NAMES_DIFFER")

@@ -3,12 +3,8 @@
 import pytest
 
 from crm_pipeline.domain.contests import names_agree
-from crm_pipeline_tests.domain.identity_worlds import open_reviews, partition, run, world
+from crm_pipeline_tests.domain.identity_worlds import open_reviews, partition, run, together, world
 from crm_pipeline_tests.domain.naive_identities import Person, World
-
-
-def together(*people: Person) -> frozenset[tuple[str, str]]:
-    return frozenset(person[:2] for person in people)
 
 
 def asked(some: World) -> list[tuple[str, str, str]]:

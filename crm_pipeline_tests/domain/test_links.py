@@ -7,8 +7,10 @@ import networkx as nx
 import pytest
 from hypothesis import given
 
-from crm_pipeline_tests.domain.identity_worlds import obeyed, open_reviews, run, thorough, world, worlds
+from crm_pipeline.domain.identities import Resolution
+from crm_pipeline_tests.domain.identity_worlds import about, obeyed, open_reviews, part, run, world
 from crm_pipeline_tests.domain.naive_identities import Person, World, confidence, links
+from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, tenants, thorough
 
 
 def linked(some: World) -> dict[str, tuple[str, str | None]]:
@@ -60,11 +62,17 @@ def test_a_refused_pair_is_no_link_even_when_both_end_in_one_profile() -> None:
     assert {row["kind"] for row in open_reviews(run(world(one, two, tee, contact, lead)))} == {"AMBIGUOUS"}
 
 
-@thorough(60)
-@given(worlds())
-def test_every_profile_is_a_spanning_tree_of_highest_confidence(some: World) -> None:
-    some, by_key = obeyed(some), {person[:2]: person for person in some.people}
-    found = run(some)
+@thorough
+@given(tenants(MANY))
+def test_every_profile_is_a_spanning_tree_of_highest_confidence(everybody: Tenants) -> None:
+    found = run(everybody)
+    for tenant, some in everybody.items():
+        with about(tenant, some):
+            _assert_best_tree(part(found, tenant), obeyed(some))
+
+
+def _assert_best_tree(found: Resolution, some: World) -> None:
+    by_key = {person[:2]: person for person in some.people}
     rows: list[dict[str, Any]] = found.customer_identities.to_pylist()
     refused = any(row["kind"] in ("AMBIGUOUS", "CONFLICT") for row in open_reviews(found)) or some.never
     tree = nx.Graph()

@@ -1,8 +1,10 @@
-"""The life of profile ids: births, merges, splits, moves, retirement and return, by example and on random histories."""
+"""The life of profile ids: births, merges, splits, moves, retirement and return, by example and on random histories.
+
+Their invariants are in `test_identity_invariants.py`.
+"""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from itertools import pairwise
+from dataclasses import replace
 from uuid import uuid5
 
 from hypothesis import given
@@ -11,19 +13,17 @@ from crm_pipeline.domain.identities import Resolution
 from crm_pipeline.domain.profile_ids import NAMESPACE
 from crm_pipeline_tests.domain.identity_worlds import (
     T,
+    about,
     events,
-    histories,
     history,
     id_of,
-    open_reviews,
+    part,
     partition,
-    profiles,
     run,
-    thorough,
     world,
-    worlds,
 )
-from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.domain.naive_identities import Person
+from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, histories, tenants, thorough
 
 ANN, ANNS = Person("SCL", "1", email="ann@x.example"), Person("TEETIME", "p", email="ann@x.example")
 CONTACT, LEAD = Person("MESSAGING", "c", email="mel@x.example"), Person("CRM", "l", email="mel@x.example")
@@ -138,73 +138,41 @@ def test_an_id_that_redirects_keeps_its_anchor_and_follows_its_target() -> None:
     assert (id_of(back, ANN), id_of(back, CONTACT)) == (minted(ANN), minted(CONTACT))
 
 
+def test_the_order_in_which_former_links_are_read_does_not_change_the_order_of_events() -> None:
+    members = [Person("SCL", str(i), f"a{i}") for i in range(6)]
+    players = [Person("TEETIME", str(i), f"a{i}") for i in range(6)]
+    known = run(world(*members, *players))
+    backwards = replace(known, customer_identities=known.customer_identities[::-1])
+    apart = world(*members, *(player._replace(auth_user_id=None) for player in players))
+    assert run(apart, backwards, hour=1) == run(apart, known, hour=1)
+
+
 # --- on random histories ----------------------------------------------------------------------------------------------
 
 
-def assert_sound(found: Resolution) -> None:
-    """Live ids and clusters are one-to-one, and redirects end at a live id."""
-    rows = found.profile_ids.to_pylist()
-    live = {row["profile_id"] for row in rows if row["is_live"]}
-    assert live == profiles(found).keys()
-    assert len({row["profile_id"] for row in rows}) == len(rows)
-    assert [row["birth_order"] for row in rows] == list(range(len(rows)))
-    assert all(row["redirects_to"] in live and not row["is_live"] for row in rows if row["redirects_to"])
+@thorough
+@given(tenants(MANY))
+def test_records_that_all_vanish_and_return_have_their_ids_back(everybody: Tenants) -> None:
+    first, gone, back = history(everybody, dict.fromkeys(everybody, world()), everybody)
+    for tenant, some in everybody.items():
+        with about(tenant, some):
+            assert part(back, tenant).customer_identities == part(first, tenant).customer_identities
+            assert part(back, tenant).profile_ids == part(first, tenant).profile_ids
+    assert not any(gone.profile_ids["is_live"].to_pylist())
 
 
-@thorough(60)
+@thorough
 @given(histories(may_vanish=True))
-def test_live_ids_and_clusters_are_one_to_one_and_unchanged_clusters_keep_their_ids(moments: Sequence[World]) -> None:
+def test_every_transition_is_an_event(moments: Sequence[Tenants]) -> None:
     found = history(*moments)
-    for resolution in found:
-        assert_sound(resolution)
-    for before, after in pairwise(found):
-        now = profiles(after)
-        unchanged = {profile: records for profile, records in profiles(before).items() if records in now.values()}
-        assert unchanged.items() <= now.items()
-        assert {row["profile_id"] for row in before.profile_ids.to_pylist()} <= set(
-            after.profile_ids["profile_id"].to_pylist()
-        )
+    for tenant in moments[0]:
+        with about(tenant, *(moment[tenant] for moment in moments)):
+            _assert_told([part(resolution, tenant) for resolution in found])
 
 
-@thorough(60)
-@given(histories(may_vanish=True))
-def test_running_again_on_the_same_input_writes_nothing(moments: Sequence[World]) -> None:
-    found = history(*moments, moments[-1])
-    *_, before, after = found
-    assert len(after.profile_events) == 0
-    for table in fields(Resolution):
-        if table.name != "profile_events":
-            assert getattr(after, table.name).equals(getattr(before, table.name))
-
-
-@thorough(60)
-@given(histories(may_vanish=False))
-def test_a_partition_that_comes_back_has_its_ids_links_and_questions_back(moments: Sequence[World]) -> None:
-    first, *rest = moments
-    found = history(first, *rest, first)
-    assert found[-1].customer_identities == found[0].customer_identities
-    asked = [{row["review_id"] for row in open_reviews(resolution)} for resolution in (found[0], found[-1])]
-    assert asked[0] == asked[1]
-    seen: dict[frozenset[frozenset[tuple[str, str]]], dict[str, frozenset[tuple[str, str]]]] = {}
-    for resolution in found:
-        assert seen.setdefault(partition(resolution), profiles(resolution)) == profiles(resolution)
-
-
-@thorough(60)
-@given(worlds(), worlds())
-def test_records_that_all_vanish_and_return_have_their_ids_back(some: World, other: World) -> None:
-    found = history(some, world(), some)
-    assert found[2].customer_identities == found[0].customer_identities
-    assert not any(row["is_live"] for row in found[1].profile_ids.to_pylist())
-    assert_sound(run(other, found[2], hour=3))
-
-
-@thorough(60)
-@given(histories(may_vanish=True))
-def test_every_transition_is_an_event(moments: Sequence[World]) -> None:
-    found = history(*moments)
+def _assert_told(life: Sequence[Resolution]) -> None:
     state: dict[str, tuple[bool, str | None]] = {}
-    for resolution in found:
+    for resolution in life:
         rows = resolution.profile_ids.to_pylist()
         after = {row["profile_id"]: (row["is_live"], row["redirects_to"]) for row in rows}
         told = {(profile, kind) for kind, profile, _ in events(resolution) if kind != "SPLIT"}
