@@ -7,15 +7,19 @@ they can go away by themselves. A faulty row is set aside whole; nothing here dr
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from duckdb import DuckDBPyConnection
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.record_values import Fault, is_time, unless_implausible, value_faults, value_of
 from crm_pipeline.tables.columns import SHORT, service_of
 from crm_pipeline.tables.projections import lake_name, source_table_named
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
+_SAME = """
+    rivals on rivals.tenant_id is not distinct from typed.tenant_id
+        and rivals.{key} is not distinct from typed.{key}"""
 LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
 """What CRM rows reference: judged once profile ids are known, not here."""
@@ -29,41 +33,55 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
     Of rows with one key the best and latest counts. The others are duplicates, each with the time (microseconds since
     1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better ones lie in the future.
     """
-    types = {row[0]: str(row[1]) for row in con.sql(f"describe {raw}").fetchall()}
+    types = {row[0]: str(row[1]) for row in con.execute(f"describe {raw}").fetchall()}
     delivered = ", ".join(
         f'"{c.name}" as "{c.key}$raw", nullif(cast("{c.name}" as varchar), \'\') as "{c.key}$text"'
         for c in table.columns
     )
-    values = ", ".join(f"{value_of(column, types[column.name])} as {column.key}" for column in table.columns)
-    problems = ", ".join(fault.problem() for column in table.columns for fault in value_faults(column))
-    content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
-    recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
-    times = "".join(f", {unless_implausible(column)} as {column.key}" for column in table.columns if is_time(column))
+    values = {column.key: value_of(column, types[column.name]) for column in table.columns}
     (key,) = table.primary_key.columns
     con.execute(f"""
+        create or replace temp table rivals as
+        select {values["tenant_id"]} as tenant_id, {values[key.key]} as {key.key}
+        from (select {delivered} from {raw}) group by all having count(*) > 1 or {key.key} is null""")
+    problems = ", ".join(fault.problem() for column in table.columns for fault in value_faults(column))
+    content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
+    con.execute(f"""
+        create or replace temp view typed as
+        select {", ".join(f"{value} as {name}" for name, value in values.items())},
+            list_filter([{problems}], lambda problem: problem is not null) as _problems,
+            concat_ws(chr(31), {content}) as _content
+        from (select {delivered} from {raw})
+        left join (select tenant_id as _tenant, timezone as _timezone from tenants) on _tenant = "tenant_id$text"
+        """)
+    times = "".join(f", {unless_implausible(column)} as {column.key}" for column in table.columns if is_time(column))
+    replaced = f"coalesce(tenant_id, '') as tenant_id{times}"
+    con.execute(f"""
         create or replace temp table {name} as
-        with delivered as (select {delivered} from {raw}),
-        typed as (
-            select {values}, list_filter([{problems}], lambda problem: problem is not null) as _problems,
-                md5(concat_ws(chr(31), {content})) as _content
-            from delivered left join (select tenant_id as _tenant, timezone as _timezone from tenants)
-                on _tenant = "tenant_id$text"),
-        ranked as (
-            select *, row_number() over best_first as _rank,
-                min(epoch_us(greatest({recorded}))) over (best_first rows between unbounded preceding and 1 preceding)
-                    as _since
-            from typed window best_first as (
-                partition by tenant_id, {key.key}, case when {key.key} is null then _content end
-                order by len(_problems), updated_at desc nulls last, _content))
-        select * exclude (_content, _rank, _since) replace (
-                coalesce(tenant_id, '') as tenant_id{times},
+        select * exclude (_content) replace ({replaced}), cast({key.key} as varchar) as _record_key
+        from typed anti join {_SAME.format(key=key.key)}""")
+    con.execute(f"insert into {name} {_ranked(table, key, replaced)}")
+
+
+def _ranked(table: Table, key: Column[Any], replaced: str) -> str:
+    """A query of the rows that have rivals for their key, or no key, as `read_rows` keeps them."""
+    recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
+    return f"""
+        select * exclude (_content, _rank, _since) replace ({replaced},
                 case when {key.key} is not null and _rank > 1
                      then list_append(_problems, concat('{key.name}:{Reason.DUPLICATE_KEY}:', _since))
                      else _problems end as _problems),
             case when {key.key} is null then 'no id ' || _content || ' ' || _rank
                  when _rank > 1 then {key.key} || ' duplicate ' || _rank || ' ' || _content
                  else cast({key.key} as varchar) end as _record_key
-        from ranked""")
+        from (
+            select *, row_number() over best_first as _rank,
+                min(epoch_us(greatest({recorded}))) over (best_first rows between unbounded preceding and 1 preceding)
+                    as _since
+            from (select * replace (md5(_content) as _content) from typed semi join {_SAME.format(key=key.key)})
+            window best_first as (
+                partition by tenant_id, {key.key}, case when {key.key} is null then _content end
+                order by len(_problems), updated_at desc nulls last, _content))"""
 
 
 def judge_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: datetime) -> None:
