@@ -1,7 +1,7 @@
 """The command line: `crm-pipeline run | ui | status | sample | database`. Options here, work elsewhere.
 
-The commands that answer a question, `explain` and `what-if`, are in `cli_questions`, `forget` and `unforget` in
-`cli_privacy`, those of the warehouse's administrator in `cli_warehouse`.
+The commands that answer a question, `explain` and `what-if`, are in `cli_questions`, `forget`, `unforget` and
+`retention` in `cli_privacy`, those of the warehouse's administrator in `cli_warehouse`.
 """
 
 import os
@@ -19,7 +19,7 @@ from crm_pipeline.cli_options import HOME, SOURCES
 from crm_pipeline.cli_options import console_of_stdout as _console
 from crm_pipeline.cli_options import settings_of as _settings
 from crm_pipeline.cli_options import time_of as _time
-from crm_pipeline.cli_privacy import forget, unforget
+from crm_pipeline.cli_privacy import forget, retention, unforget
 from crm_pipeline.cli_questions import explain, what_if
 from crm_pipeline.cli_warehouse import drop_tenant, grant
 from crm_pipeline.settings import Settings
@@ -38,6 +38,7 @@ main.add_command(explain)
 main.add_command(what_if)
 main.add_command(forget)
 main.add_command(unforget)
+main.add_command(retention)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""The commands that answer a person's request to be forgotten, and the one that takes it back. Work is elsewhere."""
+"""The commands by which people are forgotten: who asks, and who no longer comes; and the one that takes it back."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
         raise click.UsageError("give one of --profile, --email and --phone")
     from crm_pipeline.explain import Question  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.forget.certificate import print_certificate  # noqa: PLC0415
-    from crm_pipeline.forget.commands import ForgetError, forget  # noqa: PLC0415
+    from crm_pipeline.privacy_requests import ForgetError, forget  # noqa: PLC0415
     from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
@@ -55,7 +55,7 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
 @HOME
 def unforget(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
-    from crm_pipeline.forget.commands import ForgetError, unforget  # noqa: PLC0415
+    from crm_pipeline.privacy_requests import ForgetError, unforget  # noqa: PLC0415
     from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
@@ -63,6 +63,29 @@ def unforget(tenant: str, certificate: str, reason: str | None, home: Path | Non
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
+
+
+@click.command()
+@TENANT
+@click.option(
+    "--casual-golfers-months", "months", type=click.IntRange(1, 600), help="Remove them after so many months."
+)
+@click.option("--forever", is_flag=True, help="Keep them, as is usual.")
+@REASON
+@HOME
+def retention(tenant: str, months: int | None, reason: str | None, home: Path | None, *, forever: bool) -> None:
+    """Set how long casual golfers who no longer come are kept; the weekly job removes them as `forget` does."""
+    if forever == (months is not None):
+        raise click.UsageError("give one of --casual-golfers-months and --forever")
+    from crm_pipeline.privacy_requests import ForgetError, keep_casual_golfers  # noqa: PLC0415
+
+    try:
+        keep_casual_golfers(settings_of(home), tenant, months, reason)
+    except (ForgetError, SettingError) as error:
+        raise click.ClickException(str(error)) from None
+    except DBAPIError as error:
+        raise click.ClickException(str(error.orig).splitlines()[0]) from None
+    click.echo(f"inactive casual golfers of {tenant} are kept {f'for {months} months' if months else 'for ever'}")
 
 
 def _say(line: str) -> None:

@@ -27,7 +27,7 @@ def explain(tenant: str, home: Path | None, *, as_json: bool, **asked: str | Non
         raise click.UsageError("give one of --email, --phone, --profile and --record")
     from crm_pipeline.explain import NothingFoundError, Question, explain  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.explain.page import print_answer  # noqa: PLC0415
-    from crm_pipeline.forget.commands import ForgetError, record_explain  # noqa: PLC0415
+    from crm_pipeline.privacy_requests import ForgetError, record_explain  # noqa: PLC0415
 
     settings, question = settings_of(home), Question(tenant, *given[0])
     try:

@@ -8,8 +8,8 @@ import click
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.administrator import administrator_engine
 from crm_pipeline.cli_options import HOME, TENANT, settings_of
+from crm_pipeline.resources.administrator import administrator_engine
 from crm_pipeline.settings import SettingError, Settings
 
 KNOWN = "select from crm.publications where tenant_id = %s limit 1"

@@ -11,7 +11,6 @@ from crm_pipeline.assets.published import published
 from crm_pipeline.assets.reconciliation import reconcile
 from crm_pipeline.assets.refresh import new_tenants, refresh
 from crm_pipeline.assets.refresh_failed import refresh_failed, refresh_left_behind
-from crm_pipeline.assets.retention import people_retention
 from crm_pipeline.assets.schedules import schedules
 from crm_pipeline.assets.scores import profile_scores
 from crm_pipeline.assets.snapshots import snapshot_assets
@@ -19,6 +18,7 @@ from crm_pipeline.assets.tenants import tenants
 from crm_pipeline.assets.timeline import timeline_events
 from crm_pipeline.assets.upkeep import lake_upkeep
 from crm_pipeline.assets.wiring import resources_of
+from crm_pipeline.forget.retention_job import people_retention, weekly_retention
 from crm_pipeline.settings import Settings
 
 
@@ -35,7 +35,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
             published,
         ],
         jobs=[refresh, refresh_failed, fit_churn, reconcile, lake_upkeep, people_retention, purge_history],
-        schedules=schedules,
+        schedules=[*schedules, weekly_retention],
         sensors=[new_tenants, refresh_left_behind, run_failed, run_incomplete],
         resources=resources_of(settings),
         executor=dg.in_process_executor,

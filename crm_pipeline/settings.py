@@ -19,7 +19,7 @@ VARIABLES: dict[str, str] = {
     "CRM_SOURCE": "Where the CRM is read from",
     "LAKE_URL": "Folder of the lake; <home>/lake where unset",
     "WAREHOUSE_URL": "PostgreSQL that gets the schema crm; the embedded server where unset",
-    "WAREHOUSE_ADMIN_URL": "Its administrator, for `crm-pipeline database grant | drop-tenant` alone; never for a run",
+    "WAREHOUSE_ADMIN_URL": "Its administrator: for `database`, `forget`, `retention` and its job, never for a refresh",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
     "CRM_PIPELINE_MEMORY": "What DuckDB may take before it spills to <home>/spill, such as 4GB; 1GB where unset",

@@ -9,9 +9,9 @@ import pytest
 from crm_pipeline.tables.dictionary import FILE, data_dictionary
 
 PACKAGE = Path(__file__).parents[1] / "crm_pipeline"
-LAYERS = ("vocabulary", "settings", "tables", "domain", "resources", "checks", "assets", "definitions")
+LAYERS = ("vocabulary", "settings", "tables", "domain", "resources", "checks", "assets", "forget", "definitions")
 COMMANDS = ("cli", "cli_options", "cli_privacy", "cli_questions")
-ABOVE = (*COMMANDS, "administrator", "explain", "forget", "what_if", "refresh_run", "workplace", "working_copy")
+ABOVE = (*COMMANDS, "privacy_requests", "explain", "what_if", "refresh_run", "workplace", "working_copy")
 """Each layer may import those before it; these stand above them all."""
 IMPURE = {"dagster", "deltalake", "adbc_driver_postgresql", "psycopg2", "time", "os", "socket", "subprocess"}
 """What no module of the domain may import: orchestration, any database but the DuckDB it is given, clock, machine."""

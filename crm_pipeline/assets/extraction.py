@@ -1,10 +1,10 @@
 """One extraction of one service: what has to be read, whether it is believed, and what of it is new in the lake.
 
-Every row once a week, every key once a day, and in between what may have changed; a folder always whole. The asset
-that tells Dagster of it is in `snapshots`.
+Every row once a week and where a golfer came again whom retention removed, every key once a day, and in between what
+may have changed; a folder always whole. The asset that tells Dagster of it is in `snapshots`.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import dagster as dg
@@ -16,13 +16,14 @@ from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
 from crm_pipeline.resources.lake import Changes, tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.resources.tombstones import Stones, find_stones, keep_out
+from crm_pipeline.resources.tombstones import Stones, end_tombstones, find_stones, keep_out, returned_since, total_up
 from crm_pipeline.tables import crm, operations, source_tables
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
 
 SWEEP_AFTER = timedelta(hours=24)
 READ_WHOLE_AFTER = timedelta(days=7)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 ALL_TENANTS = ""
 """Whom service_snapshots names where a run covered everything, rows of no tenant included."""
 
@@ -57,12 +58,17 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     """
     _refuse_the_past(this, service)
     tables, before = source_tables(service), last_coverage(this, service)
-    request, stones = _request(this, before), find_stones(this.con, this.lake, service, this.erasure_key)
+    again = returned_since(this.con, this.lake, this.tenants, before.read_whole_at if before else LONG_AGO)
+    request = Request(this.tenants) if again else _request(this, before)
+    stones = find_stones(this.con, this.lake, service, this.erasure_key)
     delivery = sources.snapshot(this.con, service, request)
     this.load_tenants()
     kept_out = sum(_read(this, table, delivery.tables[table.name], stones) for table in tables)
     _believe(this, service, {table: delivery.tables[table.name] for table in tables})
     changes = {table.name: _append(this, table, delivery.tables[table.name]) for table in tables}
+    total_up(this.con, this.lake, again, this.as_of)
+    if stones and stones.has_golfers:
+        end_tombstones(this.con, this.lake, this.as_of)
     _keep_coverage(this, service, _covered(this, before, request, delivery))
     undeclared = {name: list(rows.undeclared) for name, rows in delivery.tables.items() if rows.undeclared}
     return Extraction(_words(delivery), changes, undeclared, kept_out)

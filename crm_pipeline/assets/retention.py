@@ -1,6 +1,7 @@
-"""The weekly retention, a job that holds every tenant: who was deleted long ago, and old versions, leave the lake.
+"""What no hour shows that can still be asked for leaves the lake: who was deleted long ago, and old versions.
 
-How long is `AS_OF_DAYS`, for which past hours can be asked for. Folding what is then left is the daily upkeep's.
+It is one part of the weekly retention; the job is in `forget/retention_job`. How long is `AS_OF_DAYS`, for which past
+hours can be asked for. Folding what is then left is the daily upkeep's.
 """
 
 from contextlib import closing
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import WEEKLY, rows_table
+from crm_pipeline.assets.metadata import rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import drop_long_past
 from crm_pipeline.resources.lake_upkeep import AS_OF_DAYS
@@ -25,13 +26,3 @@ def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
         dropped = {lake_name(table): drop_long_past(con, lake, table, before) for table in tables}
     rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
     context.add_output_metadata({"tables": rows_table(rows)})
-
-
-@dg.job(
-    description="People deleted at the source, and versions replaced long ago, leave the lake's history.",
-    executor_def=dg.in_process_executor,
-    tags=WEEKLY.tags,
-)
-def people_retention() -> None:
-    """See `drop_past_rows`."""
-    drop_past_rows()

@@ -14,14 +14,13 @@ from crm_pipeline.assets.history import purge_history
 from crm_pipeline.assets.metadata import DAILY, HOURLY, WEEKLY, Cadence
 from crm_pipeline.assets.reconciliation import reconcile
 from crm_pipeline.assets.refresh import range_tags, refresh
-from crm_pipeline.assets.retention import people_retention
 from crm_pipeline.assets.step import AS_OF_TAG, TENANTS
 from crm_pipeline.assets.upkeep import lake_upkeep
 
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
 
-def _schedule(
+def schedule(
     name: str,
     job: Job,
     cron_schedule: str,
@@ -60,13 +59,11 @@ def _hour_beyond(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | No
     return next((hour for hour in hours if hour > as_of), None)
 
 
-hourly_refresh = _schedule("hourly_refresh", refresh, "0 * * * *", HOURLY, "One run for all tenants.", range_tags)
-daily_purge = _schedule("daily_purge", purge_history, "10 2 * * *", DAILY, "Every night, between two refreshes.")
-daily_lake_upkeep = _schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DAILY, "After the purge.")
-nightly_reconciliation = _schedule("nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh.")
-weekly_churn_fit = _schedule("weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep.")
-
-weekly_retention = _schedule("weekly_retention", people_retention, "30 1 * * 0", WEEKLY, "Sundays, before the upkeep.")
+hourly_refresh = schedule("hourly_refresh", refresh, "0 * * * *", HOURLY, "One run for all tenants.", range_tags)
+daily_purge = schedule("daily_purge", purge_history, "10 2 * * *", DAILY, "Every night, between two refreshes.")
+daily_lake_upkeep = schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DAILY, "After the purge.")
+nightly_reconciliation = schedule("nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh.")
+weekly_churn_fit = schedule("weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep.")
 
 schedules = [
     hourly_refresh,
@@ -74,5 +71,4 @@ schedules = [
     daily_lake_upkeep,
     nightly_reconciliation,
     weekly_churn_fit,
-    weekly_retention,
 ]

@@ -19,6 +19,19 @@ from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline.vocabulary import Service
 
+FIELDS_WITH_SOURCE: Final = (
+    "auth_user_id",
+    "email",
+    "phone_number",
+    "first_name",
+    "last_name",
+    "handicap",
+    "home_club_id",
+    "membership_tier",
+    "membership_status",
+)
+"""What a profile's field_sources name a record for."""
+
 
 class Mention(NamedTuple):
     """Where a row names a record: SQL of its service, its table and its id."""
@@ -75,8 +88,13 @@ _OF_PEOPLE: Final = f"f.tenant_id = t.tenant_id and f.table_name in ({_PEOPLE_TA
 _IN_LIST: Final = f"""exists (select 1 from forgotten f where {_OF_PEOPLE} and strpos(
     replace(cast(t.witness as varchar), ' ', ''),
     concat('"service":"', f.service, '","record_id":"', replace(f.record_id, ' ', ''), '"')) > 0)"""
-_ORIGIN: Final = f"""exists (select 1 from forgotten f where {_OF_PEOPLE} and strpos(
-    cast(t.field_sources as varchar), concat('"', f.service, ':', f.record_id, '"')) > 0)"""
+# Asked field by field, since of very many forgotten each would be looked for in every profile.
+_ORIGIN: Final = " or ".join(
+    f"""(t.tenant_id, t.field_sources ->> '{field}') in (
+        select f.tenant_id, concat(f.service, ':', f.record_id) from forgotten f
+        where f.table_name in ({_PEOPLE_TABLES}))"""
+    for field in FIELDS_WITH_SOURCE
+)
 
 OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
     customer_profiles: _any(_is_profile("t.id"), _ORIGIN),

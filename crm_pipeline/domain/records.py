@@ -18,8 +18,8 @@ from crm_pipeline.tables.projections import lake_name, source_table_named
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
 _SAME = """
-    rivals on rivals.tenant_id is not distinct from typed.tenant_id
-        and rivals.{key} is not distinct from typed.{key}"""
+    _rivals on _rivals.tenant_id is not distinct from _typed.tenant_id
+        and _rivals.{key} is not distinct from _typed.{key}"""
 LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
 """What CRM rows reference: judged once profile ids are known, not here."""
@@ -41,13 +41,13 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
     values = {column.key: value_of(column, types[column.name]) for column in table.columns}
     (key,) = table.primary_key.columns
     con.execute(f"""
-        create or replace temp table rivals as
+        create or replace temp table _rivals as
         select {values["tenant_id"]} as tenant_id, {values[key.key]} as {key.key}
         from (select {delivered} from {raw}) group by all having count(*) > 1 or {key.key} is null""")
     problems = ", ".join(fault.problem() for column in table.columns for fault in value_faults(column))
     content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
     con.execute(f"""
-        create or replace temp view typed as
+        create or replace temp view _typed as
         select {", ".join(f"{value} as {name}" for name, value in values.items())},
             list_filter([{problems}], lambda problem: problem is not null) as _problems,
             concat_ws(chr(31), {content}) as _content
@@ -59,7 +59,7 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
     con.execute(f"""
         create or replace temp table {name} as
         select * exclude (_content) replace ({replaced}), cast({key.key} as varchar) as _record_key
-        from typed anti join {_SAME.format(key=key.key)}""")
+        from _typed anti join {_SAME.format(key=key.key)}""")
     con.execute(f"insert into {name} {_ranked(table, key, replaced)}")
 
 
@@ -78,7 +78,7 @@ def _ranked(table: Table, key: Column[Any], replaced: str) -> str:
             select *, row_number() over best_first as _rank,
                 min(epoch_us(greatest({recorded}))) over (best_first rows between unbounded preceding and 1 preceding)
                     as _since
-            from (select * replace (md5(_content) as _content) from typed semi join {_SAME.format(key=key.key)})
+            from (select * replace (md5(_content) as _content) from _typed semi join {_SAME.format(key=key.key)})
             window best_first as (
                 partition by tenant_id, {key.key}, case when {key.key} is null then _content end
                 order by len(_problems), updated_at desc nulls last, _content))"""

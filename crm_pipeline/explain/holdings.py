@@ -14,7 +14,7 @@ from crm_pipeline.tables.columns import service_of, sources
 
 def holdings(people: KnownPeople, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
     """The rows by `SERVICE.Table`, with what was wrong with those that are set aside as `_problems`."""
-    find_records(people.con, lake, Subject(tenant_id, profile_id), tenant_filter([tenant_id]))
+    find_records(people.con, lake, [Subject(tenant_id, profile_id)], tenant_filter([tenant_id]))
     found = {}
     for table in sources.tables.values():
         view = lake.current(people.con, table, tenants=[tenant_id], name="held_now")

@@ -7,6 +7,7 @@ then the tombstones keep the person from coming back, and whatever is left is st
 import re
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,23 @@ from crm_pipeline.forget import traces
 from crm_pipeline.forget.certificate import certificate
 from crm_pipeline.forget.order import Order
 from crm_pipeline.forget.person import name_forgotten
+from crm_pipeline.forget.traces import Needles
 from crm_pipeline.resources import lake_erasure, privacy_schema, warehouse_erasure
 from crm_pipeline.resources.dagster_storage import dagster_url
+from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.tombstones import key_id, tombstone, total_up
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import privacy
 from crm_pipeline.tables.columns import outputs, sources
 from crm_pipeline.tables.projections import arrow_schema, lake_name
-from crm_pipeline.workplace import embedded
 
 Say = Callable[[str], None]
 DAGSTER = "Dagster's storage: "
 
 
-def carry_out(settings: Settings, order: Order, key: str, administrator: Engine, say: Say) -> dict[str, Any]:
-    """Do all of it; return the certificate, which is in the audit by then. Every tenant must be held."""
+def carry_out(settings: Settings, order: Order, key: str, administrator: Engine, say: Say) -> list[dict[str, Any]]:
+    """Do all of it; return a certificate for each club, in the audit by then. Every tenant must be held."""
     lake = lake_of(settings)
     say("tombstones")
     _copy_stones(order, key, administrator)
@@ -49,10 +51,18 @@ def carry_out(settings: Settings, order: Order, key: str, administrator: Engine,
         say("write-ahead log")
         warehouse_erasure.drop_wal(_embedded_engine(settings, "postgres"), _data(settings))
     say("checks")
-    issued = certificate(order, key, _left(settings, lake, order))
+    left = _left(settings, lake, order)
+    issued = [certificate(order, tenant_id, key, left) for tenant_id in order.tenants]
     with administrator.begin() as connection:
-        given = {"reason": order.reason, "certificate": issued, "subject": issued["subject"]}
-        privacy_schema.record(connection, "FORGET", order.tenant_id, **given)
+        for each in issued:
+            privacy_schema.record(
+                connection,
+                "FORGET",
+                each["tenant_id"],
+                subject=order.asked,
+                reason=order.reason,
+                certificate=each,
+            )
     say("order")
     order.discard(lake)
     return issued
@@ -60,65 +70,67 @@ def carry_out(settings: Settings, order: Order, key: str, administrator: Engine,
 
 def stone_rows(order: Order, key: str) -> dict[str, list[dict[str, Any]]]:
     """The rows an order adds to the tables that stay, by table name."""
-    of_order = {"tenant_id": order.tenant_id, "certificate_id": order.certificate_id}
-    stone = of_order | {"key_id": key_id(key), "forgotten_at": order.time}
-    return {
-        privacy.tombstones.name: [stone | {"hash": tombstone(key, record)} for record in order.records],
-        privacy.forgotten_sums.name: [of_order | each._asdict() for each in order.sums],
-    }
+    stones, sums = [], []
+    for certificate_id, person in order.numbered():
+        theirs = {"tenant_id": person.tenant_id, "certificate_id": certificate_id}
+        stone = theirs | {"key_id": key_id(key), "forgotten_at": datetime.fromisoformat(person.seen_until)}
+        stones += [stone | {"hash": tombstone(key, record)} for record in person.records]
+        sums += [theirs | each._asdict() for each in person.sums]
+    return {privacy.tombstones.name: stones, privacy.forgotten_sums.name: sums}
 
 
 def _copy_stones(order: Order, key: str, administrator: Engine) -> None:
     rows = stone_rows(order, key)
     with administrator.begin() as connection:
         for table in privacy_schema.KEPT:
-            names = [column.name for column in table.columns]
+            names, key_names = [column.name for column in table.columns], ", ".join(c.name for c in table.primary_key)
             if rows[table.name]:
+                # Whoever came again after retention, and goes once more, has tombstones that ended.
                 connection.execute(
                     text(f"""insert into {privacy_schema.SCHEMA}.{table.name} ({", ".join(names)})
-                        values ({", ".join(f":{name}" for name in names)}) on conflict do nothing"""),
+                        values ({", ".join(f":{name}" for name in names)})
+                        on conflict ({key_names}) do update set
+                        {", ".join(f"{name} = excluded.{name}" for name in names)}"""),
                     rows[table.name],
                 )
 
 
 def _lay_stones(con: DuckDBPyConnection, lake: Lake, order: Order, key: str) -> None:
-    rows, scope = stone_rows(order, key), f"certificate_id = '{order.certificate_id}'"
+    rows = stone_rows(order, key)
     for table in privacy_schema.KEPT:
-        con.register("stones", pa.Table.from_pylist(rows[table.name], schema=arrow_schema(table)))
-        lake.replace(con, table, "stones", tenants=[order.tenant_id], known_at=order.time, scope=scope)
-        con.unregister("stones")
-    total_up(con, lake, order.tenant_id, order.time)
+        privacy_schema.keep(con, lake, table, pa.Table.from_pylist(rows[table.name], schema=arrow_schema(table)))
+    total_up(con, lake, order.tenants, order.time)
 
 
 def _clear_lake(settings: Settings, lake: Lake, order: Order, say: Say) -> None:
     with closing(lake.connect()) as con:
-        step = Step(con, lake, order.time, order.certificate_id, [order.tenant_id])
-        take_back_half_kept(step, [order.tenant_id])
+        step = Step(con, lake, order.time, order.certificate_id, order.tenants)
+        take_back_half_kept(step, order.tenants)
         name_forgotten(con, [*order.records, *order.followers])
         for table in (*sources.tables.values(), *outputs.tables.values()):
             say(f"lake: {lake_name(table)}")
             order.note(lake, f"lake: {lake_name(table)}", lake_erasure.erase(con, lake, table))
         # The newest versions of the club's rows may be gone; what is told half-kept by them must not be.
-        take_back_half_kept(step, [order.tenant_id])
+        take_back_half_kept(step, order.tenants)
     order.note(lake, "files of killed processes", traces.clear_leftovers(settings.home))
 
 
 def _clear_warehouse(settings: Settings, order: Order, lake: Lake, administrator: Engine, say: Say) -> None:
     warehouse = warehouse_of(settings)
     say("warehouse: rows")
-    deleted = warehouse_erasure.delete_rows(warehouse, order.tenant_id, [*order.records, *order.followers])
+    deleted = warehouse_erasure.delete_rows(warehouse, order.tenants, [*order.records, *order.followers])
     for table, rows in deleted.items():
         order.note(lake, f"warehouse: crm.{table}", rows)
     say("warehouse: files")
-    warehouse_erasure.rewrite_tables(warehouse, order.tenant_id)
+    warehouse_erasure.rewrite_tables(warehouse, order.tenants)
     warehouse_erasure.rewrite_statistics(administrator)
 
 
 def _clear_reports(settings: Settings, order: Order, lake: Lake, say: Say) -> None:
     """Dagster's storage and whatever else lies in the home folder: nothing of theirs should be there, so we look."""
     say("Dagster's storage")
-    engine, pattern = create_engine(dagster_url(settings), poolclass=NullPool), _pattern(order)
-    found = warehouse_erasure.find_mentions(engine, pattern)
+    engine = create_engine(dagster_url(settings), poolclass=NullPool)
+    pattern, found = _mentions(engine, order)
     for (table, _), rows in found.items():
         order.note(lake, f"{DAGSTER}{table}", rows)
     warehouse_erasure.blank_mentions(engine, list(found), pattern)
@@ -132,10 +144,13 @@ def _clear_reports(settings: Settings, order: Order, lake: Lake, say: Say) -> No
     order.note(lake, "reports and logs under the home folder", files)
 
 
-def _pattern(order: Order) -> str:
-    """Their values, and records as checks name them: club, service and id."""
+def _mentions(engine: Engine, order: Order) -> tuple[str, dict[tuple[str, str], int]]:
+    """A pattern of what stands in Dagster's storage: their values, and records as checks name them; and where."""
     named = [f"{r.tenant_id} {r.service} {r.record_id}" for r in order.records]
-    return "(" + "|".join(re.escape(each) for each in [*order.values, *named]) + ")(?![0-9A-Za-z_-])"
+    wanted = Needles(each.lower().encode() for each in [*order.values, *named])
+    standing = set().union(*map(wanted.standing_in, warehouse_erasure.texts(engine)))
+    pattern = "(" + "|".join(sorted(re.escape(each.decode()) for each in standing)) + ")(?![0-9A-Za-z_-])"
+    return pattern, warehouse_erasure.find_mentions(engine, pattern) if standing else {}
 
 
 def _left(settings: Settings, lake: Lake, order: Order) -> dict[str, int]:
@@ -145,10 +160,10 @@ def _left(settings: Settings, lake: Lake, order: Order) -> dict[str, int]:
         name_forgotten(con, records)
         tables = (*sources.tables.values(), *outputs.tables.values())
         left = {f"lake: {lake_name(table)}": lake_erasure.left(con, lake, table) for table in tables}
-    published = warehouse_erasure.rows_left(warehouse_of(settings), order.tenant_id, records)
+    published = warehouse_erasure.rows_left(warehouse_of(settings), order.tenants, records)
     left |= {f"warehouse: crm.{table}": rows for table, rows in published.items()}
     engine = create_engine(dagster_url(settings), poolclass=NullPool)
-    left[f"{DAGSTER}every table"] = sum(warehouse_erasure.find_mentions(engine, _pattern(order)).values())
+    left[f"{DAGSTER}every table"] = sum(_mentions(engine, order)[1].values())
     logs = [file for file in traces.all_files(Path(lake.url)) if "_delta_log" in file.parts]
     left["lake: transaction logs, files"] = len(list(traces.files_holding(logs, wanted)))
     left["reports and logs under the home folder"] = len(list(traces.files_holding(_reports(settings), wanted)))
@@ -169,5 +184,5 @@ def _data(settings: Settings) -> Path:
 
 
 def _embedded_engine(settings: Settings, database: str) -> Engine:
-    url = make_url(embedded(settings).url("postgres")).set(database=database)
+    url = make_url(started(settings.home).url("postgres")).set(database=database)
     return create_engine(url, poolclass=NullPool)

@@ -19,16 +19,17 @@ OUT_OF_REACH: Final = (
 )
 
 
-def certificate(order: Order, key: str, left: Mapping[str, int]) -> dict[str, Any]:
-    """The certificate as plain JSON values."""
+def certificate(order: Order, tenant_id: str, key: str, left: Mapping[str, int]) -> dict[str, Any]:
+    """One club's certificate as plain JSON values; rows are counted over all clubs of the order."""
     places = sorted(order.removed.keys() | left.keys())
-    hashes = sorted({(r.service, r.table_name, tombstone(key, r)) for r in order.records})
+    hashes = sorted({(r.service, r.table_name, tombstone(key, r)) for r in order.records if r.tenant_id == tenant_id})
     return {
         "certificate_id": order.certificate_id,
-        "tenant_id": order.tenant_id,
+        "tenant_id": tenant_id,
         "forgotten_at": order.at,
         "reason": order.reason,
         "subject": order.asked,
+        "people": sum(person.tenant_id == tenant_id for person in order.people),
         "records": [{"service": service, "table": table, "hash": hashed} for service, table, hashed in hashes],
         "places": [
             {"place": place, "removed": order.removed.get(place, 0), "left": left.get(place, 0)} for place in places

@@ -1,4 +1,4 @@
-"""An order to forget somebody, kept beside the lake until it is carried out: what a killed one is finished from.
+"""An order to forget people, kept beside the lake until it is carried out: what a killed one is finished from.
 
 It is the only file of ours with personal data outside lake and warehouse, readable by its owner alone, and the last
 thing to be deleted.
@@ -26,32 +26,60 @@ class Sum(NamedTuple):
     amount_cents: int
 
 
+class Person(NamedTuple):
+    """One of those to be forgotten.
+
+    Attributes:
+        seen_until: up to when their services had been read when it was decided.
+        records: of people, profile ids and suppressed values: what tombstones keep out.
+        sums: what came in from them.
+    """
+
+    tenant_id: str
+    seen_until: str
+    records: list[Record]
+    sums: list[Sum]
+
+
 @dataclass
 class Order:
     """Who is to be forgotten, by every name we have for them.
 
     Attributes:
-        records: of people, profile ids and suppressed values: what tombstones keep out.
-        followers: rows that hang on those: payments, bookings, messages, notes.
+        asked: keyed hash of the one who was asked for; None where retention found them.
+        followers: rows that hang on their records: payments, bookings, messages, notes.
         values: addresses, numbers, accounts and ids nobody else has, to be looked for in files and logs.
         removed: rows taken out so far, by place.
     """
 
     certificate_id: str
-    tenant_id: str
     at: str
-    asked: str
+    asked: str | None
     reason: str | None
-    records: list[Record]
+    people: list[Person]
     followers: list[Record]
     values: list[str]
-    sums: list[Sum]
     removed: dict[str, int] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
         """When it was given."""
         return datetime.fromisoformat(self.at)
+
+    @property
+    def tenants(self) -> list[str]:
+        """The clubs they are of."""
+        return sorted({person.tenant_id for person in self.people})
+
+    @property
+    def records(self) -> list[Record]:
+        """Those of all of them."""
+        return [record for person in self.people for record in person.records]
+
+    def numbered(self) -> Iterator[tuple[str, Person]]:
+        """Each with the certificate id of their tombstones: of retention's, one each can end by itself."""
+        for number, person in enumerate(self.people):
+            yield (self.certificate_id if self.asked else f"{self.certificate_id}-{number}"), person
 
     def note(self, lake: Lake, place: str, rows: int) -> None:
         """Remember what was taken out of a place."""
@@ -82,8 +110,11 @@ def pending(lake: Lake) -> Iterator[Order]:
     """Orders nobody has finished."""
     for file in sorted(_folder(lake).glob("*.json")):
         given = json.loads(file.read_text(encoding="utf-8"))
-        for name, kind in (("records", Record), ("followers", Record), ("sums", Sum)):
-            given[name] = [kind(*values) for values in given[name]]
+        given["followers"] = [Record(*values) for values in given["followers"]]
+        given["people"] = [
+            Person(tenant_id, seen_until, [Record(*values) for values in records], [Sum(*values) for values in sums])
+            for tenant_id, seen_until, records, sums in given["people"]
+        ]
         yield Order(**given)
 
 

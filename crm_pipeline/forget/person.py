@@ -1,44 +1,41 @@
-"""Everything that is one person's, found in the lake: records, ids, what hangs on them, values nobody else has.
+"""What of the lake's records is some people's: of people, ids that lead to them, suppressed values nobody else has.
 
-Finding whom a question means is `explain`'s business, taking rows out is `carry_out`'s.
+Finding whom a question means is `explain`'s business, who has been away for too long is `domain/inactive`'s, what hangs
+on their records is `belongings`'.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, Final, NamedTuple
-from uuid import uuid4
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.forgetting import source_condition
 from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.forget.order import Order, Sum
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.tombstones import Record
-from crm_pipeline.tables import PEOPLE, crm, identities, timeline
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables import PEOPLE, crm, identities
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
 
-LEAST_TELLING: Final = 6
-"""Shorter values stand in many places that have nothing to do with anybody."""
-_DIGITS: Final = "nullif(right(regexp_replace({}, '[^0-9]', '', 'g'), 9), '')"
+DIGITS: Final = "nullif(right(regexp_replace({}, '[^0-9]', '', 'g'), 9), '')"
 _IDS: Final = """
     create or replace temp table own_ids as
-    select profile_id from {ids} where tenant_id = $tenant and (profile_id = $profile or redirects_to = $profile)"""
+    select tenant_id, owner, profile_id from {ids} join subjects using (tenant_id)
+    where profile_id = owner or redirects_to = owner"""
 # A record deleted at its service belongs to whom it belonged to last.
 _RECORDS: Final = """
     create or replace temp table own_records as
-    select service, service_record_id as record_id from (
-        from {links} where tenant_id = $tenant
-        qualify row_number() over (partition by service, service_record_id order by _version desc) = 1)
-    where profile_id in (select profile_id from own_ids)"""
+    select tenant_id, owner, service, record_id from (
+        select tenant_id, service, service_record_id as record_id, profile_id from {links}
+        where tenant_id in (select tenant_id from subjects)
+        qualify row_number() over (partition by tenant_id, service, service_record_id order by _version desc) = 1)
+    join own_ids using (tenant_id, profile_id)"""
 _RETIRED: Final = """
-    insert into own_ids select profile_id from {ids}
-    where tenant_id = $tenant and not is_live and redirects_to is null and (
-        (minted_service, minted_record_id) in (from own_records)
-        or (anchor_service, anchor_record_id) in (from own_records))"""
+    insert into own_ids
+    select i.tenant_id, min(owner), profile_id from {ids} i join own_records r on r.tenant_id = i.tenant_id
+        and ((r.service = minted_service and r.record_id = minted_record_id)
+            or (r.service = anchor_service and r.record_id = anchor_record_id))
+    where not is_live and redirects_to is null group by all"""
 _CARRIED: Final = """
     create or replace temp view carried as
     unpivot (
@@ -48,7 +45,27 @@ _CARRIED: Final = """
             record_id as id
         from ({versions}))
     on email, phone_number, auth_user_id, id into name kind value value"""
-_COMPARABLE: Final = f"case kind when 'phone_number' then {_DIGITS.format('value')} else lower(value) end"
+_COMPARABLE: Final = f"case kind when 'phone_number' then {DIGITS.format('value')} else lower(value) end"
+# A record that was never sound is in no profile: it is theirs by their account, or by a value and the whole name.
+_SET_ASIDE: Final = """
+    insert into own_records
+    with own as (select c.*, owner from carriers c join own_records using (tenant_id, service, record_id))
+    select c.tenant_id, min(own.owner), c.service, c.record_id
+    from carriers c join own on own.tenant_id = c.tenant_id and own.kind = c.kind and own.comparable = c.comparable
+    where c.kind <> 'id'
+        and (c.kind = 'auth_user_id' or (c.first_name = own.first_name and c.last_name = own.last_name))
+        and (c.tenant_id, c.service, c.record_id) not in (
+            select tenant_id, service, service_record_id from links_ever)
+    group by all"""
+_VALUE: Final = f"case s.kind when 'PHONE' then {DIGITS.format('s.value')} else lower(trim(s.value)) end"
+_SUPPRESSED: Final = f"""
+    select s.tenant_id, min(owner), s.id
+    from {{listed}} s join carriers c on c.tenant_id = s.tenant_id and c.comparable = {_VALUE}
+    join own_records o on o.tenant_id = c.tenant_id and o.service = c.service and o.record_id = c.record_id
+    where {_VALUE} not in (
+        select comparable from carriers anti join own_records using (tenant_id, service, record_id)
+        where comparable is not null)
+    group by all order by all"""
 
 
 class Subject(NamedTuple):
@@ -58,50 +75,41 @@ class Subject(NamedTuple):
     profile_id: str
 
 
-def find_records(con: DuckDBPyConnection, lake: Lake, subject: Subject, among: str = "true") -> list[Record]:
-    """Relation `forgotten` and a list of what is theirs: records, profile ids, suppressed values nobody else has.
+def find_records(
+    con: DuckDBPyConnection, lake: Lake, subjects: Sequence[Subject], among: str = "true"
+) -> dict[Subject, list[Record]]:
+    """Relation `forgotten` and what is whose: records, profile ids, suppressed values nobody else has.
 
     Whose a value is, is judged `among` these records of people, all of them by default.
     """
-    tenant_id, params = subject.tenant_id, {"tenant": subject.tenant_id, "profile": subject.profile_id}
-    ids = lake.current(con, identities.profile_ids, tenants=[tenant_id], name="ids_now")
+    tenants = sorted({subject.tenant_id for subject in subjects})
+    _register(con, "subjects", ("tenant_id", "owner"), subjects)
+    ids = lake.current(con, identities.profile_ids, tenants=tenants, name="ids_now")
     links = lake.log(con, identities.customer_identities, name="links_ever")
-    con.execute(_IDS.format(ids=ids), params)
-    con.execute(_RECORDS.format(links=links), {"tenant": tenant_id})
-    con.execute(_RETIRED.format(ids=ids), {"tenant": tenant_id})
-    _find_carried(con, lake, tenant_id, among)
-    records = _records(con, lake, tenant_id)
-    name_forgotten(con, records)
-    return records
+    con.execute(_IDS.format(ids=ids))
+    con.execute(_RECORDS.format(links=links))
+    con.execute(_RETIRED.format(ids=ids))
+    _find_carried(con, lake, among)
+    found: dict[Subject, list[Record]] = {subject: [] for subject in subjects}
+    for owner, record in _records(con, lake, tenants):
+        found[owner].append(record)
+    name_forgotten(con, [record for records in found.values() for record in records])
+    return found
 
 
-def order_to_forget(
-    con: DuckDBPyConnection, lake: Lake, subject: Subject, *, at: datetime, asked: str, reason: str | None
-) -> Order:
-    """The order for somebody at a club whose people `KnownPeople` has loaded on this connection."""
-    tenant_id, records = subject.tenant_id, find_records(con, lake, subject)
-    return Order(
-        certificate_id=uuid4().hex,
-        tenant_id=tenant_id,
-        at=at.isoformat(),
-        asked=asked,
-        reason=reason,
-        records=records,
-        followers=list(_followers(con, lake, tenant_id)),
-        values=_telling(con),
-        sums=_sums(con, lake, tenant_id),
-    )
-
-
-def name_forgotten(con: DuckDBPyConnection, records: Iterable[Record]) -> None:
+def name_forgotten(con: DuckDBPyConnection, records: Sequence[Record]) -> None:
     """Relation `forgotten`, which every condition of `domain/forgetting` is about."""
-    columns = list(zip(*records, strict=True)) or [()] * len(Record._fields)
-    con.register("forgotten_rows", pa.table([pa.array(c, pa.string()) for c in columns], names=Record._fields))
-    con.execute("create or replace temp table forgotten as from forgotten_rows")
-    con.unregister("forgotten_rows")
+    _register(con, "forgotten", Record._fields, records)
 
 
-def _find_carried(con: DuckDBPyConnection, lake: Lake, tenant_id: str, among: str) -> None:
+def _register(con: DuckDBPyConnection, name: str, fields: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    columns = list(zip(*rows, strict=True)) or [()] * len(fields)
+    con.register(f"{name}_rows", pa.table([pa.array(c, pa.string()) for c in columns], names=fields))
+    con.execute(f"create or replace temp table {name} as from {name}_rows")
+    con.unregister(f"{name}_rows")
+
+
+def _find_carried(con: DuckDBPyConnection, lake: Lake, among: str) -> None:
     """View `carried` of every value of every version of every person; then add to own_records what was set aside."""
     versions = " union all ".join(
         f"""select tenant_id, '{service}' as service, coalesce(cast(id as varchar), _record_key) as record_id,
@@ -113,81 +121,17 @@ def _find_carried(con: DuckDBPyConnection, lake: Lake, tenant_id: str, among: st
     con.execute(
         f"create or replace temp table carriers as select *, {_COMPARABLE} as comparable from carried where {among}"
     )
-    # A record that was never sound is in no profile: it is theirs by their account, or by a value and the whole name.
-    con.execute(
-        """insert into own_records
-        with linked as (select distinct service, service_record_id as record_id from links_ever
-                        where tenant_id = $tenant),
-        own as (from carriers where tenant_id = $tenant and (service, record_id) in (from own_records))
-        select distinct c.service, c.record_id from carriers c join own using (kind, comparable)
-        where c.tenant_id = $tenant and (c.service, c.record_id) not in (from linked) and kind <> 'id'
-            and (kind = 'auth_user_id' or (c.first_name = own.first_name and c.last_name = own.last_name))""",
-        {"tenant": tenant_id},
-    )
+    con.execute(_SET_ASIDE)
 
 
-def _records(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> list[Record]:
-    """Records of people, profile ids, and suppressed values that are nobody else's."""
-    people = con.sql("select distinct service, record_id from own_records order by all").fetchall()
-    ids = con.sql("select distinct profile_id from own_ids order by 1").fetchall()
-    return [
-        *(Record(tenant_id, service, PEOPLE[Service(service)].name, record_id) for service, record_id in people),
-        *(Record(tenant_id, Service.CRM.value, PROFILE, profile_id) for (profile_id,) in ids),
-        *(
-            Record(tenant_id, Service.CRM.value, crm.suppressed_identifier.name, id_)
-            for (id_,) in _suppressed(con, lake, tenant_id)
-        ),
-    ]
-
-
-def _suppressed(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> list[tuple[str]]:
-    value = f"case s.kind when 'PHONE' then {_DIGITS.format('s.value')} else lower(trim(s.value)) end"
-    listed = lake.current(con, crm.suppressed_identifier, tenants=[tenant_id], name="listed_now")
-    found: list[tuple[str]] = con.sql(
-        f"""with own as (from carriers where tenant_id = $tenant and (service, record_id) in (from own_records))
-        select id from {listed} s where s.tenant_id = $tenant
-            and {value} in (select comparable from own) and {value} not in (
-                select comparable from carriers c where c.comparable is not null
-                and not (c.tenant_id = $tenant and (c.service, c.record_id) in (from own_records)))""",
-        params={"tenant": tenant_id},
-    ).fetchall()
-    return found
-
-
-def _followers(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> Iterable[Record]:
-    """Rows of any version that reference the person's records or ids."""
-    people = {*PEOPLE.values(), crm.suppressed_identifier}
-    for table in sources.tables.values():
-        if table in people or (condition := source_condition(table)) == "false":
-            continue
-        log = lake.log(con, table, name="followers_log")
-        rows = con.sql(f"""
-            select distinct coalesce(cast(id as varchar), _record_key) from {log} t where {condition} order by 1""")
-        for (record_id,) in rows.fetchall():
-            yield Record(tenant_id, service_of(table).value, table.name, record_id)
-
-
-def _telling(con: DuckDBPyConnection) -> list[str]:
-    """Values of theirs that stand in nobody else's, in every spelling we have; profile ids are nobody else's."""
-    own = "(c.tenant_id, c.service, c.record_id) in (select tenant_id, service, record_id from forgotten)"
-    found = con.sql(f"""
-        with own as (
-            select kind, value, comparable from carriers c where {own}
-            union select 'email', email, lower(email) from people c where {own}
-            union select 'phone_number', unnest([phone_number, ltrim(phone_number, '+')]),
-                {_DIGITS.format("phone_number")} from people c where {own}),
-        others as (select distinct lower(value) as value, comparable from carriers c where not {own})
-        select distinct unnest([value, lower(value)]) from own
-        where length(value) >= {LEAST_TELLING} and not (kind = 'id' and regexp_full_match(value, '[0-9]*'))
-            and comparable not in (select comparable from others where comparable is not null)
-            and not exists (select 1 from others where strpos(others.value, lower(own.value)) > 0)
-        union select profile_id from own_ids order by 1""").fetchall()
-    return [value for (value,) in found]
-
-
-def _sums(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> list[Sum]:
-    events = lake.current(con, timeline.customer_timeline, tenants=[tenant_id], name="events_now")
-    rows: list[Any] = con.sql(f"""
-        select year(occurred_at), currency, cast(sum(amount_cents) as bigint) from {events}
-        where profile_id in (from own_ids) and amount_cents is not null group by all order by all""").fetchall()
-    return [Sum(*row) for row in rows]
+def _records(con: DuckDBPyConnection, lake: Lake, tenants: Sequence[str]) -> Iterable[tuple[Subject, Record]]:
+    """Records of people, profile ids, and suppressed values that are nobody else's, each with whose it is."""
+    people = con.sql("select distinct tenant_id, owner, service, record_id from own_records order by all")
+    for tenant_id, owner, service, record_id in people.fetchall():
+        yield Subject(tenant_id, owner), Record(tenant_id, service, PEOPLE[Service(service)].name, record_id)
+    for tenant_id, owner, profile_id in con.sql("select distinct * from own_ids order by all").fetchall():
+        yield Subject(tenant_id, owner), Record(tenant_id, Service.CRM.value, PROFILE, profile_id)
+    listed = lake.current(con, crm.suppressed_identifier, tenants=tenants, name="listed_now")
+    for tenant_id, owner, id_ in con.sql(_SUPPRESSED.format(listed=listed)).fetchall():
+        suppressed = Record(tenant_id, Service.CRM.value, crm.suppressed_identifier.name, id_)
+        yield Subject(tenant_id, owner), suppressed

@@ -2,14 +2,56 @@
 
 import mmap
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
-FORGOTTEN = b"[forgotten]"
+import numpy as np
+
+FORGOTTEN: Final = b"[forgotten]"
+_CHUNK: Final = 1 << 20
+_WINDOW: Final = 6
+_MASK: Final = np.uint64((1 << 8 * _WINDOW) - 1)
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT: Final = np.uint64(44)
 
 
-def needles(values: Iterable[str]) -> list[bytes]:
+class Needles:
+    """Values of six bytes and more, looked for all at once: as many as there are golfers, in every file there is."""
+
+    def __init__(self, wanted: Iterable[bytes]) -> None:
+        self._wanted = set(wanted)
+        self._lengths: dict[bytes, set[int]] = defaultdict(set)
+        for each in self._wanted:
+            self._lengths[each[:_WINDOW]].add(len(each))
+        self._longest = max(map(len, self._wanted), default=0)
+        self._starts = np.array([int.from_bytes(start, "little") for start in self._lengths], np.uint64)
+        self._is_start = np.zeros(1 << (64 - int(_SHIFT)), bool)
+        self._is_start[self._starts * _ODD >> _SHIFT] = True
+
+    def standing_in(self, content: bytes | mmap.mmap) -> set[bytes]:
+        """Those that stand anywhere in it."""
+        found: set[bytes] = set()
+        for begin in range(0, len(content), _CHUNK):
+            # Room for the last to begin here, and for reading eight bytes where it does.
+            part = content[begin : begin + _CHUNK + self._longest] + bytes(2)
+            for place in self._places(part):
+                lengths = self._lengths[part[place : place + _WINDOW]]
+                found.update(self._wanted.intersection(part[place : place + length] for length in lengths))
+        return found
+
+    def _places(self, part: bytes) -> list[int]:
+        if len(part) < 8 or not self._wanted:  # noqa: PLR2004  nothing is that short
+            return []
+        starts = np.ndarray((len(part) - 7,), "<u8", part, strides=(1,)) & _MASK
+        maybe = np.flatnonzero(self._is_start[starts * _ODD >> _SHIFT])
+        places: list[int] = maybe[np.isin(starts[maybe], self._starts)].tolist()
+        return places
+
+
+def needles(values: Iterable[str]) -> Needles:
     """The values as a file can hold them: a UUID is 16 bytes in PostgreSQL's own."""
     found = []
     for value in values:
@@ -18,19 +60,19 @@ def needles(values: Iterable[str]) -> list[bytes]:
             found.append(UUID(value).bytes)
         except ValueError:
             continue
-    return found
+    return Needles(found)
 
 
-def files_holding(files: Iterable[Path], wanted: Sequence[bytes]) -> Iterator[Path]:
-    """Those of the files in which any of these bytes stand."""
+def files_holding(files: Iterable[Path], wanted: Needles) -> Iterator[tuple[Path, set[bytes]]]:
+    """Those of the files in which any of these stand, and which."""
     for file in files:
         try:
             with file.open("rb") as opened:
                 if file.stat().st_size == 0:
                     continue
                 with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                    if any(content.find(each) >= 0 for each in wanted):
-                        yield file
+                    if standing := wanted.standing_in(content):
+                        yield file, standing
         except FileNotFoundError:  # a server deletes its files when it likes
             continue
 
@@ -46,12 +88,12 @@ def all_files(folder: Path, *, but: Sequence[Path] = ()) -> Iterator[Path]:
             yield entry
 
 
-def blank(files: Iterable[Path], wanted: Sequence[bytes]) -> int:
+def blank(files: Iterable[Path], wanted: Needles) -> int:
     """Overwrite the values in these files in place, since whoever writes them has them open; return how many files."""
     count = 0
-    for file in files_holding(files, wanted):
+    for file, standing in files_holding(files, wanted):
         content = file.read_bytes()
-        for each in wanted:
+        for each in sorted(standing, key=len, reverse=True):
             content = content.replace(each, FORGOTTEN)
         with file.open("r+b") as opened:
             opened.write(content)

@@ -5,7 +5,7 @@ long as it takes. What is about whom is said in `domain/forgetting`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,47 +22,49 @@ TABLES: Final = tuple(table for table in PUBLISHED if table in OUTPUT_CONDITIONS
 _TEXT_COLUMNS: Final = """
     select table_name, column_name from information_schema.columns
     where table_schema = 'public' and data_type in ('text', 'character varying') order by 1, 2"""
+_ROWS_AT_ONCE: Final = 2_000
 _MOST_SEGMENTS: Final = 1_000
 SEGMENT_PATIENCE_SECONDS: Final = 60.0
 
 
-def delete_rows(warehouse: Warehouse, tenant_id: str, records: Sequence[Record]) -> dict[str, int]:
-    """Delete what is about these records in one transaction; the tenant's next publication compares every row."""
+def delete_rows(warehouse: Warehouse, tenants: Sequence[str], records: Sequence[Record]) -> dict[str, int]:
+    """Delete what is about these records in one transaction; the tenants' next publication compares every row."""
     with warehouse.engine().begin() as connection:
-        keep_publishers_out(connection, tenant_id)
+        for tenant_id in tenants:
+            keep_publishers_out(connection, tenant_id)
         _name_forgotten(connection, records)
         deleted = {
             table.name: connection.execute(
-                text(
-                    f"delete from {SCHEMA}.{table.name} t where t.tenant_id = :tenant and ({OUTPUT_CONDITIONS[table]})"
-                ),
-                {"tenant": tenant_id},
+                text(f"""delete from {SCHEMA}.{table.name} t
+                    where t.tenant_id = any(:tenants) and ({OUTPUT_CONDITIONS[table]})"""),
+                {"tenants": list(tenants)},
             ).rowcount
             for table in TABLES
         }
-        connection.execute(text(f"delete from {SCHEMA}.{STATES} where tenant_id = :tenant"), {"tenant": tenant_id})
+        connection.execute(
+            text(f"delete from {SCHEMA}.{STATES} where tenant_id = any(:tenants)"), {"tenants": list(tenants)}
+        )
     return deleted
 
 
-def rows_left(warehouse: Warehouse, tenant_id: str, records: Sequence[Record]) -> dict[str, int]:
+def rows_left(warehouse: Warehouse, tenants: Sequence[str], records: Sequence[Record]) -> dict[str, int]:
     """How many rows about these records each table still has."""
     with warehouse.engine().begin() as connection:
         _name_forgotten(connection, records)
         return {
             table.name: connection.execute(
                 text(f"""select count(*) from {SCHEMA}.{table.name} t
-                    where t.tenant_id = :tenant and ({OUTPUT_CONDITIONS[table]})"""),
-                {"tenant": tenant_id},
+                    where t.tenant_id = any(:tenants) and ({OUTPUT_CONDITIONS[table]})"""),
+                {"tenants": list(tenants)},
             ).scalar_one()
             for table in TABLES
         }
 
 
-def rewrite_tables(warehouse: Warehouse, tenant_id: str) -> None:
+def rewrite_tables(warehouse: Warehouse, tenants: Sequence[str]) -> None:
     """Write the tables' files anew, and the statistics of what is left."""
     with _at_once(warehouse.engine()) as connection:
-        for table in TABLES:
-            holder = holder_of(table, tenant_id)
+        for holder in sorted({holder_of(table, tenant_id) for table in TABLES for tenant_id in tenants}):
             if connection.execute(text("select to_regclass(:name)"), {"name": holder}).scalar():
                 connection.execute(text(f"vacuum (full, analyze) {holder}"))
 
@@ -71,6 +73,15 @@ def rewrite_statistics(administrator: Engine) -> None:
     """Write the planner's statistics anew, which quote frequent values and the bounds of the others."""
     with _at_once(administrator) as connection:
         connection.execute(text("vacuum (full) pg_catalog.pg_statistic"))
+
+
+def texts(engine: Engine) -> Iterator[bytes]:
+    """All text of schema public, which is Dagster's, in lower case and in blocks."""
+    with engine.connect().execution_options(yield_per=_ROWS_AT_ONCE) as connection:
+        columns = [(table, column) for table, column in connection.execute(text(_TEXT_COLUMNS))]
+        for table, column in columns:
+            for rows in connection.execute(text(f'select lower("{column}") from "{table}"')).scalars().partitions():
+                yield "\n".join(filter(None, rows)).encode()
 
 
 def find_mentions(engine: Engine, pattern: str) -> dict[tuple[str, str], int]:
@@ -140,8 +151,9 @@ def _name_forgotten(connection: Connection, records: Sequence[Record]) -> None:
     """Never analyzed: the planner's statistics would quote it, and the write-ahead log these."""
     columns = ", ".join(f"{name} text" for name in Record._fields)
     connection.execute(text(f"create temp table forgotten ({columns}) on commit drop"))
-    values = ", ".join(f":{name}" for name in Record._fields)
-    connection.execute(text(f"insert into forgotten values ({values})"), [record._asdict() for record in records])
+    values = ", ".join(f"cast(:{name} as text[])" for name in Record._fields)
+    lists = {name: [getattr(record, name) for record in records] for name in Record._fields}
+    connection.execute(text(f"insert into forgotten select * from unnest({values})"), lists)
 
 
 def _at_once(engine: Engine) -> Connection:

@@ -10,9 +10,23 @@ tombstones = Table(
     primary(text("tenant_id", "The club.")),
     primary(text("hash", "HMAC-SHA256 of club, service, table and record id.")),
     text("key_id", "Hash of the key, so that a run with another one is refused."),
-    text("certificate_id", "The certificate of the erasure; `unforget` takes its tombstones away."),
-    extracted_at("forgotten_at", "When the person was forgotten."),
+    text(
+        "certificate_id",
+        "The certificate of the erasure; `unforget` takes its tombstones away."
+        " Where retention removed several people, the number of each stands behind a dash.",
+    ),
+    extracted_at("forgotten_at", "When the person was forgotten; of retention's, how far their club was known then."),
     comment="Records that are kept out of every extraction. Kept in the lake and in schema privacy.",
+    info={"lake_only": True, "is_given": True},
+)
+
+returned_golfers = Table(
+    "returned_golfers",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("certificate_id", "What the tombstones that ended say.")),
+    extracted_at("returned_at", "as_of of the run that read of something they did since."),
+    comment="Golfers whom retention removed and who came again: their tombstones keep nothing out any more.",
     info={"lake_only": True, "is_given": True},
 )
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Table, text
 from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.source_contract import Request, SourceError
+from crm_pipeline.resources.tombstones import end_tombstones
 from crm_pipeline.tables import scl
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move
@@ -135,6 +136,18 @@ def test_deleted_rows_show_once_a_day_and_every_row_is_read_once_a_week(history:
     assert swept.changes["Member"] == (0, 0, 1)
     reads = [history.run(hours=24).read for _ in range(6)]
     assert reads == ["rows that may have changed and every key"] * 5 + ["every row"]
+
+
+def test_where_a_removed_golfer_came_again_every_row_is_read_once(history: History) -> None:
+    history.play([("insert", "links", 0), ("insert", "mesa", 0)])
+    history.run()
+    history.run("links")
+    with closing(history.lake.connect()) as con:
+        con.execute("create temp table come_again as select 'links' as tenant_id, 'c-0' as certificate_id")
+        end_tombstones(con, history.lake, history.now)
+    assert history.run("mesa").read == "rows that may have changed"
+    assert [history.run("links").read for _ in range(2)] == ["every row", "rows that may have changed"]
+    assert [history.run().read for _ in range(2)] == ["every row", "rows that may have changed"]
 
 
 def test_a_run_over_one_club_reads_that_club_and_covers_no_other(history: History) -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from crm_pipeline.domain.forgetting import FIELDS_WITH_SOURCE
 from crm_pipeline.tables import PEOPLE, crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.scene import ANN, AS_OF, Scene, Values, ago
@@ -60,6 +61,7 @@ def test_the_best_record_wins_every_field(contests: dict[str, tuple[Values, Valu
     assert {field: profile[field] for field in CONTESTED} == said
     sources = json.loads(profile["field_sources"])
     assert {sources[field] for field in CONTESTED} == {CONTESTS[contest][1]}
+    assert set(sources) == set(FIELDS_WITH_SOURCE)
 
 
 def test_each_field_may_come_from_another_record() -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.explain import Question
-from crm_pipeline.forget.commands import forget
+from crm_pipeline.privacy_requests import forget
 from crm_pipeline.resources.lake_upkeep import keep_up
 from crm_pipeline.tables import PUBLISHED, operations, privacy
 from crm_pipeline.tables.columns import outputs, sources

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from crm_pipeline.explain import Question
-from crm_pipeline.forget.commands import forget
+from crm_pipeline.privacy_requests import forget
 from crm_pipeline.workplace import choose
 
 

@@ -1,32 +1,36 @@
-"""What the commands `forget` and `unforget` do, and the line every `explain` leaves in the audit."""
+"""What the commands `forget`, `unforget` and `retention` do, and the line every `explain` leaves in the audit."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.administrator import administrator_engine
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
 from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.published import NothingPublishedError, read_published
+from crm_pipeline.forget.belongings import order_to_forget
 from crm_pipeline.forget.carry_out import Say, carry_out
 from crm_pipeline.forget.order import Order, pending
-from crm_pipeline.forget.person import Subject, order_to_forget
+from crm_pipeline.forget.person import Subject
 from crm_pipeline.resources import privacy_schema
+from crm_pipeline.resources.administrator import administrator_engine
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.run_lock import hold_tenants
 from crm_pipeline.resources.tombstones import Record, tombstone, total_up
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import operations, privacy
+from crm_pipeline.tables import crm, operations, privacy
 from crm_pipeline.vocabulary import Service
 from crm_pipeline.workplace import embedded
+
+_OF_ALL: Final = "split_part(certificate_id, '-', 1)"
+"""The certificate of all whom retention removed at once; each has a number behind it."""
 
 
 class ForgetError(Exception):
@@ -42,7 +46,7 @@ def forget(settings: Settings, question: Question, reason: str | None, say: Say)
     key = _key_of(settings)
     with _alone(settings, say) as administrator:
         lake = lake_of(settings)
-        issued = [carry_out(settings, order, key, administrator, say) for order in pending(lake)]
+        issued = [each for order in pending(lake) for each in carry_out(settings, order, key, administrator, say)]
         try:
             order = _order(settings, lake, question, reason, key)
         except (NothingFoundError, NothingPublishedError) as error:
@@ -50,7 +54,7 @@ def forget(settings: Settings, question: Question, reason: str | None, say: Say)
                 return issued
             raise ForgetError(str(error)) from None
         order.keep(lake)
-        return [*issued, carry_out(settings, order, key, administrator, say)]
+        return [*issued, *carry_out(settings, order, key, administrator, say)]
 
 
 def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: str | None, say: Say) -> int:
@@ -58,13 +62,13 @@ def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: st
     _key_of(settings)
     with _alone(settings, say) as administrator:
         lake, params = lake_of(settings), {"tenant": tenant_id, "certificate": certificate_id}
-        if any(order.certificate_id == certificate_id for order in pending(lake)):
+        if any(order.certificate_id == certificate_id.partition("-")[0] for order in pending(lake)):
             raise ForgetError(f"{certificate_id} is not finished yet: run forget again first")
         with administrator.begin() as connection:
             for table in privacy_schema.KEPT:
                 connection.execute(
                     text(f"""delete from {privacy_schema.SCHEMA}.{table.name}
-                        where tenant_id = :tenant and certificate_id = :certificate"""),
+                        where tenant_id = :tenant and :certificate in (certificate_id, {_OF_ALL})"""),
                     params,
                 )
         with closing(lake.connect()) as con:
@@ -74,6 +78,21 @@ def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: st
         with administrator.begin() as connection:
             privacy_schema.record(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
     return lifted
+
+
+def keep_casual_golfers(settings: Settings, tenant_id: str, months: int | None, reason: str | None) -> None:
+    """Set for how many months inactive casual golfers of a club are kept; None is for ever. Raises ForgetError."""
+    _key_of(settings)
+    administrator, warehouse, lake = administrator_engine(settings), warehouse_of(settings), lake_of(settings)
+    with closing(lake.connect()) as con:
+        clubs = con.sql(f"select tenant_id from {lake.current(con, crm.tenant)} where tenant_id <> ''").fetchall()
+    if (tenant_id,) not in clubs:
+        raise ForgetError(f"no such tenant: {tenant_id}; known are {', '.join(sorted(club for (club,) in clubs))}")
+    with administrator.begin() as connection:
+        privacy_schema.prepare(connection, warehouse.url)
+        privacy_schema.set_months_kept(connection, tenant_id, months)
+        kept = f"casual golfers: {f'{months} months' if months else 'for ever'}"
+        privacy_schema.record(connection, "RETENTION", tenant_id, subject=kept, reason=reason)
 
 
 def record_explain(settings: Settings, question: Question) -> None:
@@ -126,10 +145,9 @@ def _order(settings: Settings, lake: Lake, question: Question, reason: str | Non
                 f"{len(found.profile_ids)} people fit; give one of these with --profile: {', '.join(found.profile_ids)}"
             )
         [profile_id] = found.profile_ids
-        asked = _subject(key, question.tenant_id, profile_id)
-        return order_to_forget(
-            con, lake, Subject(question.tenant_id, profile_id), at=datetime.now(UTC), asked=asked, reason=reason
-        )
+        asked, at = _subject(key, question.tenant_id, profile_id), datetime.now(UTC)
+        who = {Subject(question.tenant_id, profile_id): at}
+        return order_to_forget(con, lake, who, at=at, asked=asked, reason=reason)
 
 
 def _subject(key: str, tenant_id: str, profile_id: str) -> str:
@@ -137,12 +155,12 @@ def _subject(key: str, tenant_id: str, profile_id: str) -> str:
 
 
 def _lift(con: DuckDBPyConnection, lake: Lake, tenant_id: str, certificate_id: str) -> int:
-    now, scope, lifted = datetime.now(UTC), f"certificate_id = '{certificate_id}'", 0
+    now, scope, lifted = datetime.now(UTC), f"'{certificate_id}' in (certificate_id, {_OF_ALL})", 0
     for table in privacy_schema.KEPT:
         nothing = f"(from {lake.current(con, table, name='kept_now')} where false)"
         changes = lake.replace(con, table, nothing, tenants=[tenant_id], known_at=now, scope=scope)
         lifted += changes.removed if table is privacy.tombstones else 0
-    total_up(con, lake, tenant_id, now)
+    total_up(con, lake, [tenant_id], now)
     # Else a database would not be asked again for rows it has delivered already.
     covered = operations.service_snapshots
     nothing = f"(from {lake.current(con, covered, name='covered_now')} where false)"

@@ -1,0 +1,92 @@
+"""Removing casual golfers who no longer come, where a club has said for how long they are kept: the weekly job's part.
+
+Who is one is said in `domain/inactive`; whatever `forget` does is done for all of them in one go.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.assets.step import Step
+from crm_pipeline.domain.inactive import ACTIVITY, find_inactive
+from crm_pipeline.domain.people import normalise_people
+from crm_pipeline.forget.belongings import order_to_forget
+from crm_pipeline.forget.carry_out import Say, carry_out
+from crm_pipeline.forget.order import Order, pending
+from crm_pipeline.forget.person import Subject, find_records
+from crm_pipeline.resources import privacy_schema
+from crm_pipeline.resources.administrator import administrator_engine
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.tables import PEOPLE, operations, scl
+from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
+from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.vocabulary import Service
+
+REASON = "retention"
+# Of a service that could not be read for a while nobody is judged by what it had not told yet.
+_KEPT_FOR = f"""
+    create or replace temp table kept_for as
+    select tenant_id, casual_golfers_months, min(extracted_at) as seen_until
+    from asked_for join {operations.service_snapshots.name} using (tenant_id)
+    group by all having count(*) = {len(Service)}"""
+
+
+def remove_inactive(
+    settings: Settings, lake: Lake, warehouse: Warehouse, months: Mapping[str, int], say: Say
+) -> dict[str, int]:
+    """Finish what was begun, then remove who is due; return how many of each club. Every tenant must be held.
+
+    Raises SettingError where this process may not do what `forget` does.
+    """
+    administrator, key = administrator_engine(settings), settings.erasure_key
+    if key is None:
+        raise SettingError("ERASURE_KEY is not set")
+    with administrator.begin() as connection:
+        privacy_schema.prepare(connection, warehouse.url)
+    orders = list(pending(lake))
+    for order in orders:
+        carry_out(settings, order, key, administrator, say)
+    if due := _order(lake, months):
+        due.keep(lake)
+        carry_out(settings, due, key, administrator, say)
+        orders.append(due)
+    people = [person.tenant_id for order in orders for person in order.people]
+    return {tenant: people.count(tenant) for tenant in sorted(set(people))}
+
+
+def _order(lake: Lake, months: Mapping[str, int]) -> Order | None:
+    at = datetime.now(UTC)
+    with closing(lake.connect()) as con:
+        subjects = _find(con, Step(con, lake, at, REASON, sorted(months)), months)
+        if not subjects:
+            return None
+        # Whoever is a member in a record that was set aside is one.
+        found = find_records(con, lake, subjects)
+        seen = dict(con.sql("select tenant_id, seen_until from kept_for").fetchall())
+        due = {
+            subject: seen[subject.tenant_id]
+            for subject, records in found.items()
+            if not any(record.table_name == scl.member.name for record in records)
+        }
+        return order_to_forget(con, lake, due, at=at, asked=None, reason=REASON) if due else None
+
+
+def _find(con: DuckDBPyConnection, step: Step, months: Mapping[str, int]) -> list[Subject]:
+    step.load_tenants()
+    step.load_rows([*PEOPLE.values(), scl.payment, *ACTIVITY])
+    step.define_as_of()
+    normalise_people(con)
+    concluded = (customer_profiles, customer_timeline, customer_identities, profile_ids, identity_reviews)
+    for table in (*concluded, operations.service_snapshots):
+        step.lake.current(con, table, tenants=step.tenants)
+    step.lake.log(con, customer_identities, name="links_ever")
+    asked_for = pa.table({"tenant_id": list(months), "casual_golfers_months": list(months.values())})
+    con.register("asked_for", asked_for)
+    con.execute(_KEPT_FOR)
+    return [Subject(*found) for found in find_inactive(con)]
