@@ -42,8 +42,9 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
     (key,) = table.primary_key.columns
     con.execute(f"""
         create or replace temp table _rivals as
-        select {values["tenant_id"]} as tenant_id, {values[key.key]} as {key.key}
-        from (select {delivered} from {raw}) group by all having count(*) > 1 or {key.key} is null""")
+        from (select {values["tenant_id"]} as tenant_id, {values[key.key]} as {key.key}
+              from (select {delivered} from {raw}))
+        select tenant_id, {key.key} group by all having count(*) > 1 or {key.key} is null""")
     problems = ", ".join(fault.problem() for column in table.columns for fault in value_faults(column))
     content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
     con.execute(f"""
