@@ -35,6 +35,7 @@ FAULTS = {
     "magic bytes": "it is no Parquet file",
     "too small to be a Parquet file": "it is no Parquet file",
     "Could not convert Timestamp": "a time is out of range",
+    "Out of Memory": "CRM_PIPELINE_MEMORY is too little for it",
 }
 """Words DuckDB complains with, and ours for them; its own would quote data."""
 DAMAGED = "it is damaged, or may not be read"
@@ -89,8 +90,8 @@ def _scan(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -
             columns = _csv_header(file)
             types = ", ".join(f"'{name}': 'VARCHAR'" for name in _told_apart(declared, columns))
             scan = f"""read_csv({path}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
-                nullstr = '', strict_mode = true, max_line_size = {LONGEST_LINE}, hive_partitioning = false,
-                columns = {{{types}}})"""
+                nullstr = '', strict_mode = true, max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE},
+                hive_partitioning = false, columns = {{{types}}})"""
             return scan, columns
 
 
