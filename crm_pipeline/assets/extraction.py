@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
-from crm_pipeline.resources.lake import Changes, tenant_filter
+from crm_pipeline.resources.lake import UNCHANGED, Changes, tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.resources.tombstones import Stones, end_tombstones, find_stones, keep_out, returned_since, total_up
@@ -63,9 +63,10 @@ def extract(this: Step, sources: Sources, service: Service) -> Extraction:
     stones = find_stones(this.con, this.lake, service, this.erasure_key)
     delivery = sources.snapshot(this.con, service, request)
     this.load_tenants()
-    kept_out = sum(_read(this, table, delivery.tables[table.name], stones) for table in tables)
-    _believe(this, service, {table: delivery.tables[table.name] for table in tables})
-    changes = {table.name: _append(this, table, delivery.tables[table.name]) for table in tables}
+    told = {t: rows for t in tables if _tells(this, rows := delivery.tables[t.name])}
+    kept_out = sum(_read(this, table, rows, stones) for table, rows in told.items())
+    _believe(this, service, told)
+    changes = {t.name: _append(this, t, told[t]) if t in told else UNCHANGED for t in tables}
     total_up(this.con, this.lake, again, this.as_of)
     if stones and stones.has_golfers:
         end_tombstones(this.con, this.lake, this.as_of)
@@ -78,12 +79,12 @@ def last_coverage(this: Step, service: Service) -> Coverage | None:
     """What earlier runs saw of the service for all of this run's tenants; None where one was never covered."""
     current = this.lake.current(this.con, operations.service_snapshots)
     of_service = f"from {current} where service = '{service}'"
-    covered = {tenant for (tenant,) in this.con.sql(f"select tenant_id {of_service}").fetchall()}
+    covered = {tenant for (tenant,) in this.con.execute(f"select tenant_id {of_service}").fetchall()}
     # A tenant that is new was covered by the runs over all.
     wanted = {ALL_TENANTS} if this.tenants is None else {t if t in covered else ALL_TENANTS for t in this.tenants}
     if not wanted or not wanted <= covered:
         return None
-    [(read_whole_at, swept_at, origin, horizon, is_one)] = this.con.sql(f"""
+    [(read_whole_at, swept_at, origin, horizon, is_one)] = this.con.execute(f"""
         select min(read_whole_at), min(swept_at), min(origin), min(horizon),
             count(distinct origin) = 1 and count(origin) = count(*)
         {of_service} and {tenant_filter(sorted(wanted))}""").fetchall()
@@ -94,6 +95,14 @@ def _request(this: Step, before: Coverage | None) -> Request:
     if before is None or this.as_of - before.read_whole_at >= READ_WHOLE_AFTER:
         return Request(this.tenants)
     return Request(this.tenants, before.horizon, is_sweep=this.as_of - before.swept_at >= SWEEP_AFTER)
+
+
+def _tells(this: Step, delivered: Rows) -> bool:
+    """Whether anything can follow from what was delivered of a table; in most hours most have nothing new.
+
+    The last row without a key, once deleted, shows when the keys are swept, as any other does.
+    """
+    return delivered.is_whole or bool(delivered.keys or this.con.execute(f"from {delivered.rows} limit 1").fetchall())
 
 
 def _words(delivery: Delivery) -> str:
@@ -145,11 +154,11 @@ def _covered(this: Step, before: Coverage | None, request: Request, delivery: De
 def _keep_coverage(this: Step, service: Service, covered: Coverage) -> None:
     """Note for each of the run's tenants, and for all where it was all, what was seen and how many rows there are."""
     counts = " union all ".join(
-        f"({this.lake.counts(this.con, table, tenants=this.tenants)})" for table in source_tables(service)
+        f"({this.lake.counts(table, tenants=this.tenants)})" for table in source_tables(service)
     )
     tenants = this.tenants
     if tenants is None:
-        known = this.con.sql("select distinct tenant_id from known_tenants").fetchall()
+        known = this.con.execute("select distinct tenant_id from known_tenants").fetchall()
         tenants = [ALL_TENANTS, *(tenant for (tenant,) in known)]
     origin, xid = covered.horizon or (None, None)
     this.con.execute(

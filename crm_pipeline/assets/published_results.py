@@ -7,7 +7,7 @@ import dagster as dg
 
 from crm_pipeline.assets.gate import JUDGED
 from crm_pipeline.resources.dagster_history import settle_checks
-from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.lake import UNCHANGED, Changes
 from crm_pipeline.resources.publisher import Cost
 
 UNPUBLISHED = "unpublished"
@@ -52,7 +52,7 @@ def results(
 
 
 def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:
-    added, changed, removed = changes or Changes(0, 0, 0)
+    added, changed, removed = changes or UNCHANGED
     counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
     if rows is not None:
         counts["dagster/row_count"] = rows

@@ -78,7 +78,7 @@ def quarantine(this: Step, service: Service, found_by: str) -> dict[str, int]:
 
 def _rows(this: Step, service: Service) -> int:
     view = this.lake.current(this.con, operations.service_snapshots, tenants=this.tenants)
-    rows = this.con.sql(f"select cast(coalesce(sum(rows), 0) as bigint) from {view} where service = '{service}'")
+    rows = this.con.execute(f"select cast(coalesce(sum(rows), 0) as bigint) from {view} where service = '{service}'")
     return int(rows.fetchall()[0][0])
 
 

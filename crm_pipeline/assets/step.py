@@ -106,7 +106,7 @@ class Step:
                 service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
             from ({faults}) as faults where {tenant_filter(tenants)}""")
         self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}'")
-        counts = self.con.sql("select reason, count(*) from set_aside group by reason order by reason").fetchall()
+        counts = self.con.execute("select reason, count(*) from set_aside group by reason order by reason").fetchall()
         return dict(counts)
 
 

@@ -18,7 +18,7 @@ def shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> li
     """Names of the tables with fewer than half as many rows in the relation given as in `present_<lake name>`."""
     shrunken = []
     for table, relation in counted.items():
-        before, now = con.sql(
+        before, now = con.execute(
             f"select (select count(*) from present_{lake_name(table)}), (select count(*) from {relation})"
         ).fetchall()[0]
         if before >= LEAST_ROWS and now < before / 2:
@@ -37,7 +37,7 @@ def spoken_of(con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole:
     (key,) = table.primary_key.columns
     conditions = [f"{key.key} in (select {key.key} from {incoming})"]
     # Not said where it is needless: a lone `in` is a join that reads next to nothing, an `or` looks at every row.
-    if con.sql(f"from present_{lake_name(table)} where {key.key} is null limit 1").fetchall():
+    if con.execute(f"from present_{lake_name(table)} where {key.key} is null limit 1").fetchall():
         conditions.append(f"{key.key} is null")
     if keys is not None:
         there = f"""select try_cast("{key.name}" as {duckdb_type(key)}) from {keys} where "{key.name}" is not null"""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
@@ -36,13 +36,13 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
     CLOSED tenants are in neither: they keep their last tables. Faults are `column:REASON`, per tenant id. Of rows with
     one id the best counts; the others are set aside as duplicates and are no fault of the tenant's.
     """
-    rows = con.sql(f"""
+    rows = con.execute(f"""
         select tenant_id, name, country_code, currency, timezone, status,
             coalesce(min_confidence, {DEFAULT_MIN_CONFIDENCE}) as min_confidence, _problems
         from {present} where tenant_id <> '' and _record_key = tenant_id order by tenant_id""").fetchall()
     usable: list[Tenant] = []
     faulty: dict[str, list[str]] = {}
-    time_zones = _known_time_zones() & {row[0] for row in con.sql("select name from pg_timezone_names()").fetchall()}
+    time_zones = {row[0] for row in con.execute("select name from pg_timezone_names()").fetchall()}
     for *values, problems in rows:
         tenant = Tenant(*values)
         if faults := problems or _faults(tenant, time_zones):
@@ -78,8 +78,13 @@ def faulty_settings(con: DuckDBPyConnection, faulty: dict[str, list[str]]) -> st
 
 
 @cache
-def _known_time_zones() -> set[str]:
-    return available_timezones()  # which reads some six hundred files
+def _has_time_zone(name: str) -> bool:
+    """Whether Python has a time zone; to list them all it would read some six hundred files."""
+    try:
+        ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        return False
+    return True
 
 
 def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
@@ -87,7 +92,7 @@ def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
         "id": is_usable_id(tenant.tenant_id),
         "countryCode": tenant.country_code in SUPPORTED_REGIONS,
         "currency": bool(tenant.currency and re.fullmatch("[A-Z]{3}", tenant.currency)),
-        "timezone": tenant.timezone in time_zones,
+        "timezone": tenant.timezone in time_zones and _has_time_zone(tenant.timezone),
         "minConfidence": 0 < tenant.min_confidence <= 1,
     }
     return [f"{column}:{QuarantineReason.INVALID_SETTING}" for column, holds in sound.items() if not holds]

@@ -43,6 +43,9 @@ class Changes(NamedTuple):
         return sum(self)
 
 
+UNCHANGED = Changes(0, 0, 0)
+
+
 def lake_columns(table: Table) -> dict[str, str]:
     """Names and DuckDB types of what a log holds, bookkeeping apart."""
     declared = {column.key: duckdb_type(column) for column in table.columns}
@@ -95,45 +98,40 @@ class Lake:
         name: str | None = None,
     ) -> str:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
-        name = name or lake_name(table)
-        log = self.log(con, table, name=f"{name}_log")
-        through = self.base_version(table)
-        base = self._base(con, table, log, through)
-        present = f"select * from {base} where {tenant_filter(tenants)}"
+        name, through, wanted = name or lake_name(table), self.base_version(table), tenant_filter(tenants)
+        present = f"select * from ({self._base(table, through)}) where {wanted}"
         if self.version(table) > through:
             key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
-            con.execute(f"""
-                create or replace temp view {name}_recent as
-                select * from {log} where _version > {through} and {tenant_filter(tenants)}""")
             present = f"""
-                select * from ({present}) anti join {_superseded(table, f"{name}_recent")}
+                with recent as not materialized (
+                    select * from ({self._versions(table)}) where _version > {through} and {wanted})
+                select * from ({present}) anti join {_superseded(table, "recent")}
                 union all
                 select * exclude ({fate}) from (
-                    from {name}_recent qualify row_number() over (partition by {key} order by _version desc) = 1
+                    from recent qualify row_number() over (partition by {key} order by _version desc) = 1
                 ) where not _deleted"""
         con.execute(f"create or replace temp view {name} as {present}")
         return name
 
-    def counts(self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None) -> str:
+    def counts(self, table: Table, *, tenants: Sequence[str] | None = None) -> str:
         """A query of tenant_id and its rows at present, of a table whose key names the tenant; reads no key."""
-        log, wanted, through = self.log(con, table), tenant_filter(tenants), self.base_version(table)
-        base = self._base(con, table, log, through)
+        wanted, through = tenant_filter(tenants), self.base_version(table)
         return f"""
             select tenant_id, cast(sum(rows) as bigint) as rows from (
-                select tenant_id, count(*) as rows from {base} where {wanted} group by all
+                select tenant_id, count(*) as rows from ({self._base(table, through)}) where {wanted} group by all
                 union all
                 select tenant_id, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
-                from {log} where _version > {through} and {wanted} group by all
+                from ({self._versions(table)}) where _version > {through} and {wanted} group by all
             ) group by all"""
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
         """Create a view of the rows as they were known at an hour, as `name` (default: the table's lake name)."""
         name = name or lake_name(table)
-        log, key = self.log(con, table, name=f"{name}_log"), ", ".join(lake_key(table))
+        key = ", ".join(lake_key(table))
         con.execute(f"""
             create or replace temp view {name} as
             select * exclude ({", ".join(FATE)}) from (
-                from {log} where _known_at <= '{as_of.isoformat()}'::timestamptz
+                from ({self._versions(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
                 qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
         return name
@@ -141,8 +139,7 @@ class Lake:
     def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, name: str | None = None) -> str:
         """Create a view of every version of every row, as `name` (default: the lake name and `_log`)."""
         name = name or f"{lake_name(table)}_log"
-        columns = lake_columns(table) | BOOKKEEPING | FATE
-        con.execute(f"create or replace temp view {name} as {_scan(lake_files(self.path(table)), columns)}")
+        con.execute(f"create or replace temp view {name} as {self._versions(table)}")
         return name
 
     def replace(  # noqa: PLR0913  what, of whom, since when
@@ -172,7 +169,7 @@ class Lake:
                 self._append(con, table, _all_new(table, incoming), known_at, version)
             return Changes(added, 0, 0)
         con.execute(f"create or replace temp table _changes as {_differences(table, incoming, scope)}")
-        found = con.sql("""
+        found = con.execute("""
             select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
         changes = Changes(*found)
@@ -198,7 +195,9 @@ class Lake:
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
     ) -> datetime | None:
         """The newest hour the table speaks of, for these tenants."""
-        rows = con.sql(f"select max(_known_at) from {self.log(con, table)} where {tenant_filter(tenants)}").fetchall()
+        rows = con.execute(
+            f"select max(_known_at) from ({self._versions(table)}) where {tenant_filter(tenants)}"
+        ).fetchall()
         newest: datetime | None = rows[0][0]
         return newest
 
@@ -210,17 +209,18 @@ class Lake:
         """Where the table's base lies, if it has one."""
         return f"{self.path(table)}_base"
 
-    def _base(self, con: duckdb.DuckDBPyConnection, table: Table, log: str, through: int) -> str:
-        """Create a view of the rows that `base_version` speaks of, one per key; return its name."""
+    def _versions(self, table: Table) -> str:
+        """A query of every version of every row."""
+        return _scan(lake_files(self.path(table)), lake_columns(table) | BOOKKEEPING | FATE)
+
+    def _base(self, table: Table, through: int) -> str:
+        """A query of the rows that `base_version` speaks of, one per key."""
         columns = lake_columns(table) | BOOKKEEPING
         if folded_through(self.base_path(table)) is not None:
             # Upkeep may have made a newer one since: what that one adds is read from the log.
-            rows = f"from ({_scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
-        else:
-            # A commit never holds two rows of one key.
-            rows = f"select {', '.join(columns)} from {log} where _version = {through} and not _deleted"
-        con.execute(f"create or replace temp view {log}_base as {rows}")
-        return f"{log}_base"
+            return f"from ({_scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
+        # A commit never holds two rows of one key.
+        return f"select {', '.join(columns)} from ({self._versions(table)}) where _version = {through} and not _deleted"
 
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int

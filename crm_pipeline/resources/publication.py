@@ -13,7 +13,7 @@ import duckdb
 from deltalake import DeltaTable
 from sqlalchemy import Connection, Table, text
 
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake import UNCHANGED, Changes, Lake
 from crm_pipeline.resources.loading import copy_rows, stage_changes
 from crm_pipeline.resources.warehouse_schema import create_partition, holder_of, index_partition, literal
 from crm_pipeline.tables.projections import duckdb_type, key_columns
@@ -76,7 +76,7 @@ class Publication:
         target = holder_of(self.part.table, self.tenant_id)
         if self._is_new(target):
             return self._load(target)
-        changes = Changes(0, 0, 0)
+        changes = UNCHANGED
         if self.part.changes and self.published:
             self._pick_changes(self.part.changes, self.published.version)
             changes, content = self._apply(target, self.published.content)
@@ -149,7 +149,7 @@ class Publication:
             select count(*) filter (not _is_gone), coalesce(sum(_row_hash) filter (not _is_gone), 0),
                 count(*) filter (_is_gone) from _to_publish""").fetchall()[0]
         if not written + gone:
-            return Changes(0, 0, 0), before
+            return UNCHANGED, before
         staged = stage_changes(self.cursor, self.con, table, "_to_publish")
         matches = " and ".join(f"t.{key} = s.{key}" for key in key_columns(table))
         self.cursor.execute(f"""

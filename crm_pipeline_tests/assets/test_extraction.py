@@ -218,6 +218,18 @@ def test_rows_without_a_key_come_every_time(history: History) -> None:
     assert problems(history) == {"found": []}
 
 
+def test_a_row_without_a_key_that_was_deleted_goes_with_the_daily_sweep(history: History) -> None:
+    change(
+        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
+    )
+    history.play([("insert", "links", 0)])
+    change(history, 'update "Payment" set id = null')
+    history.run()
+    change(history, 'delete from "Payment"')
+    history.run(hours=25)
+    assert problems(history) == {}
+
+
 def change(history: History, *statements: str) -> None:
     for statement in statements:
         history.session.execute(text(statement))
