@@ -22,7 +22,7 @@ from rich.table import Table as RichTable
 from sqlalchemy import Table, create_engine, make_url, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, binary
-from crm_pipeline.resources.lake import row_hash
+from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.resources.publication import Rows
 from crm_pipeline.resources.publisher import Publisher, contents
 from crm_pipeline.resources.warehouse import Warehouse

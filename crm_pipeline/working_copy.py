@@ -16,8 +16,9 @@ from deltalake import DeltaTable
 from sqlalchemy import text
 
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
-from crm_pipeline.resources.lake import Lake, lake_key
+from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_files import write_files
+from crm_pipeline.resources.lake_rows import lake_key
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import operations
 from crm_pipeline.tables.columns import outputs, sources

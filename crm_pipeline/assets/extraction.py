@@ -13,7 +13,8 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
-from crm_pipeline.resources.lake import UNCHANGED, Changes, tenant_filter
+from crm_pipeline.resources.lake import UNCHANGED, Changes
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.resources.tombstones import Stones, end_tombstones, find_stones, keep_out, returned_since, total_up

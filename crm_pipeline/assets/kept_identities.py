@@ -10,7 +10,8 @@ from typing import Final
 
 from crm_pipeline.assets.resolution import FOUND
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake import Changes, lake_key, tenant_filter
+from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.lake_rows import lake_key, tenant_filter
 from crm_pipeline.tables.identities import kept_identities, profile_events, profile_ids
 from crm_pipeline.tables.projections import lake_name
 

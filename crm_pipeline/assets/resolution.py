@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.identities import Inputs, resolve
 from crm_pipeline.domain.people import normalise_people, normalise_suppressed
-from crm_pipeline.resources.lake import tenant_filter
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.tables import identities
 
 RECORDS: Final = """

@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake import row_hash, tenant_filter
+from crm_pipeline.resources.lake_rows import row_hash, tenant_filter
 from crm_pipeline.tables import PEOPLE, crm
 from crm_pipeline.tables.identities import customer_identities, profile_events
 

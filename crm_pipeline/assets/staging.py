@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.tenants import in_groups
-from crm_pipeline.resources.lake import tenant_filter
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.publication import Content, Published, Rows, lake_id, tenant_column
 from crm_pipeline.resources.publisher import contents
 from crm_pipeline.resources.warehouse_schema import literal

@@ -14,7 +14,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows
 from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
-from crm_pipeline.resources.lake import Changes, Lake, tenant_filter
+from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time
 from crm_pipeline.tables import PEOPLE, crm, operations
 from crm_pipeline.tables.columns import sources

@@ -3,10 +3,10 @@
 A log holds every version of every row, each with the run that made it known, so the newest version per key is the
 present and any past hour can be read back. Beside a log may lie its base: the rows of one of its versions folded
 together, derived from the log and replaceable, so that reading the present costs about one plain scan. Making bases
-and compacting logs belongs to `lake_upkeep`; what the rows mean belongs to the domain.
+and compacting logs belongs to `lake_upkeep`, what a row is to `lake_rows`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,16 +16,22 @@ from uuid import uuid4
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake_files import LakeFiles, folded_through, lake_files, write_files
+from crm_pipeline.resources.lake_files import folded_through, lake_files, write_files
+from crm_pipeline.resources.lake_rows import (
+    BOOKKEEPING,
+    FATE,
+    all_new,
+    changed_rows,
+    differences,
+    lake_columns,
+    lake_key,
+    scan,
+    superseded,
+    tenant_filter,
+)
 from crm_pipeline.settings import MEMORY
-from crm_pipeline.tables.columns import sources
-from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_columns, lake_name
+from crm_pipeline.tables.projections import lake_name
 
-BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT"}
-FATE = {"_replaces": "BIGINT", "_deleted": "BOOLEAN"}
-"""What the log knows besides: the hash of the row that this one took the place of, null for a new one, and an end."""
-SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
-"""What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
 TARGET_FILE_BYTES = 32 * 1024 * 1024
 """A file is held in memory until it is full; compaction makes larger ones of it."""
 
@@ -44,28 +50,6 @@ class Changes(NamedTuple):
 
 
 UNCHANGED = Changes(0, 0, 0)
-
-
-def lake_columns(table: Table) -> dict[str, str]:
-    """Names and DuckDB types of what a log holds, bookkeeping apart."""
-    declared = {column.key: duckdb_type(column) for column in table.columns}
-    return declared | SOURCE_COLUMNS if table.metadata is sources else declared
-
-
-def lake_key(table: Table) -> tuple[str, ...]:
-    """The key of a row in the lake; a tenant's source rows never share one with another tenant's."""
-    return ("tenant_id", "_record_key") if table.metadata is sources else key_columns(table)
-
-
-def _quoted(values: Iterable[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
-def tenant_filter(tenants: Sequence[str] | None) -> str:
-    """A SQL condition that holds for the rows of these tenants; None means every row, those of no tenant included."""
-    if tenants is None:
-        return "true"
-    return f"tenant_id in ({_quoted(tenants)})" if tenants else "false"
 
 
 @dataclass(frozen=True)
@@ -105,7 +89,7 @@ class Lake:
             present = f"""
                 with recent as not materialized (
                     select * from ({self._versions(table)}) where _version > {through} and {wanted})
-                select * from ({present}) anti join {_superseded(table, "recent")}
+                select * from ({present}) anti join {superseded(table, "recent")}
                 union all
                 select * exclude ({fate}) from (
                     from recent qualify row_number() over (partition by {key} order by _version desc) = 1
@@ -166,15 +150,15 @@ class Lake:
             # Nothing to compare with, and most of a first run's rows.
             [(added,)] = con.sql(f"select count(*) from {incoming}").fetchall()
             if added:
-                self._append(con, table, _all_new(table, incoming), known_at, version)
+                self._append(con, table, all_new(table, incoming), known_at, version)
             return Changes(added, 0, 0)
-        con.execute(f"create or replace temp table _changes as {_differences(table, incoming, scope)}")
+        con.execute(f"create or replace temp table _changes as {differences(table, incoming, scope)}")
         found = con.execute("""
             select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
         changes = Changes(*found)
         if changes.total:
-            self._append(con, table, _changed(table, incoming, has_removed=changes.removed > 0), known_at, version)
+            self._append(con, table, changed_rows(table, incoming, has_removed=changes.removed > 0), known_at, version)
         con.execute("drop table _changes")
         return changes
 
@@ -211,14 +195,14 @@ class Lake:
 
     def _versions(self, table: Table) -> str:
         """A query of every version of every row."""
-        return _scan(lake_files(self.path(table)), lake_columns(table) | BOOKKEEPING | FATE)
+        return scan(lake_files(self.path(table)), lake_columns(table) | BOOKKEEPING | FATE)
 
     def _base(self, table: Table, through: int) -> str:
         """A query of the rows that `base_version` speaks of, one per key."""
         columns = lake_columns(table) | BOOKKEEPING
         if folded_through(self.base_path(table)) is not None:
             # Upkeep may have made a newer one since: what that one adds is read from the log.
-            return f"from ({_scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
+            return f"from ({scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
         # A commit never holds two rows of one key.
         return f"select {', '.join(columns)} from ({self._versions(table)}) where _version = {through} and not _deleted"
 
@@ -233,64 +217,3 @@ class Lake:
             params={"known_at": known_at, "version": version},
         ).to_arrow_reader()
         write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
-
-
-def _superseded(table: Table, recent: str) -> str:
-    """What the base's rows are anti joined with: the hashes of those that later ones took the place of.
-
-    One number is found sooner than a key of several texts. But a row that passes from one tenant to another does not
-    know what it replaces, where its key lets it pass.
-    """
-    if "tenant_id" not in lake_key(table):
-        return f"{recent} using ({', '.join(lake_key(table))})"
-    return f"(select _replaces as _row_hash from {recent}) using (_row_hash)"
-
-
-def row_hash(table: Table) -> str:
-    """A SQL expression for 60 bits that change whenever a hashed column does, the same with every version of DuckDB."""
-    names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is sources else ())
-    texts = [f"cast({name} as varchar)" for name in names]
-    # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
-    values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
-    return f"cast('0x' || left(sha1(concat({values})), 15) as bigint)"
-
-
-def _cast(table: Table, relation: str) -> str:
-    columns = ", ".join(f"cast({column} as {kind}) as {column}" for column, kind in lake_columns(table).items())
-    return f"select {columns} from {relation}"
-
-
-def _differences(table: Table, incoming: str, scope: str) -> str:
-    """A query of the keys whose row is another one in `incoming` than at present, with both hashes."""
-    key = ", ".join(lake_key(table))
-    return f"""
-        select {key}, now._row_hash, before._row_hash as _hash_before
-        from (select {key}, {row_hash(table)} as _row_hash from ({_cast(table, incoming)})) as now
-        full join (select {key}, _row_hash from _present where {scope}) as before using ({key})
-        where now._row_hash is distinct from before._row_hash"""
-
-
-def _all_new(table: Table, incoming: str) -> str:
-    return f"""
-        select *, {row_hash(table)} as _row_hash, null::bigint as _replaces, false as _deleted
-        from ({_cast(table, incoming)})"""
-
-
-def _changed(table: Table, incoming: str, *, has_removed: bool) -> str:
-    """A query of what `_changes` names: the rows of `incoming`, and of `_present` those that are gone."""
-    columns, key = ", ".join(lake_columns(table)), ", ".join(lake_key(table))
-    rows = f"""
-        select {columns}, _changes._row_hash, _hash_before as _replaces, false as _deleted
-        from ({_cast(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
-    if not has_removed:
-        return rows
-    return f"""{rows} union all
-        select {columns}, _hash_before, _hash_before, true
-        from _present join _changes using ({key}) where _changes._row_hash is null"""
-
-
-def _scan(files: LakeFiles, columns: dict[str, str]) -> str:
-    """A query of a Delta table's files; of no rows where there is none."""
-    if not files.paths:
-        return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    return f"select {', '.join(columns)} from read_parquet([{_quoted(files.paths)}], union_by_name = true)"

@@ -13,8 +13,9 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.forgetting import condition
-from crm_pipeline.resources.lake import BOOKKEEPING, TARGET_FILE_BYTES, Lake, lake_columns, lake_key
+from crm_pipeline.resources.lake import TARGET_FILE_BYTES, Lake
 from crm_pipeline.resources.lake_files import write_files
+from crm_pipeline.resources.lake_rows import BOOKKEEPING, lake_columns, lake_key
 
 GONE = "_gone"
 WORTH_A_REWRITE = 0.1

@@ -12,8 +12,9 @@ from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake import Lake, lake_key
+from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_files import THROUGH, WRITER, write_files
+from crm_pipeline.resources.lake_rows import lake_key
 
 AS_OF_DAYS = 35
 """How long a past hour can be read back from the very files a reader may still have listed."""

@@ -16,7 +16,8 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.engine import make_url
 
-from crm_pipeline.resources.lake import Lake, lake_key
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake_rows import lake_key
 from crm_pipeline.resources.tombstones import total_up
 from crm_pipeline.resources.warehouse_schema import SCHEMA as CRM
 from crm_pipeline.tables.privacy import forgotten_sums, tombstones

@@ -17,7 +17,8 @@ import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake import Changes, tenant_filter
+from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.publication import LOCK, Content, Publication, Published, PublishError, Rows, tenant_column
 from crm_pipeline.resources.warehouse_schema import attach_partition
 from crm_pipeline.tables import REPORTS

@@ -16,7 +16,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.forgetting import Mention, mentions, source_condition
 from crm_pipeline.domain.inactive import OF_GOLFERS, comes_again
-from crm_pipeline.resources.lake import Lake, tenant_filter
+from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import SourceError
 from crm_pipeline.tables import privacy
 from crm_pipeline.vocabulary import Service

@@ -13,7 +13,8 @@ import pyarrow as pa
 from sqlalchemy import BigInteger, Boolean, Connection, DateTime, Double, String, Table, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from crm_pipeline.resources.lake import Changes, row_hash
+from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.resources.publication import Content, Rows
 from crm_pipeline.resources.publisher import contents
 from crm_pipeline.resources.warehouse import Warehouse
