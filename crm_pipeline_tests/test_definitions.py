@@ -9,10 +9,12 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.definitions import defs
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment
 
 PROJECT = Path(__file__).parents[1]
+SLOW = pytest.mark.skipif(not SOAK, reason="each loads everything once more: make soak")
 CLONED = {"pyproject.toml", "workspace.yaml", "dagster.yaml", "crm_pipeline"}
 
 
@@ -166,8 +168,8 @@ def test_importing_the_definitions_makes_nothing_and_warns_of_nothing(tmp_path: 
     ("command", "said"),
     [
         ("check defs", ["All definitions loaded successfully"]),
-        ("list defs", [*GRAPH, *SCHEDULES, "new_tenants", "run_failed"]),
-        ("launch --job refresh_failed", ["nothing failed", "RUN_SUCCESS"]),
+        pytest.param("list defs", [*GRAPH, *SCHEDULES, "new_tenants", "run_failed"], marks=SLOW),
+        pytest.param("launch --job refresh_failed", ["nothing failed", "RUN_SUCCESS"], marks=SLOW),
     ],
 )
 def test_dg_works_in_a_fresh_clone(command: str, said: list[str], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from crm_pipeline.tables.churn import churn_backtests, churn_models
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import CLUBS
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, clean_environment, refresh
 
 NEXT_DAY, NEXT_WEEK = "2026-04-01T12:00:00Z", "2026-04-07T12:00:00Z"
@@ -115,6 +116,7 @@ def test_every_version_stays_and_a_fit_made_again_is_the_same(fitted: Path) -> N
     assert set(first) < set(both)
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute of clubs made up and refreshed: make soak")
 def test_made_up_golfers_who_lapse_are_foretold_better_than_by_either_rival(own_home: Path, tmp_path: Path) -> None:
     """`python -m benchmarks.backtest` asks the same of forty clubs."""
     until = datetime.fromisoformat(AS_OF)

@@ -19,7 +19,7 @@ from crm_pipeline_tests.assets.histories import TABLES
 from crm_pipeline_tests.service_databases import new_database
 from crm_pipeline_tests.soak import SOAK
 
-KILLS = 20 if SOAK else 2
+KILLS = 20 if SOAK else 1
 HOURS = ("2026-03-31T12:00:00+00:00", "2026-04-01T13:00:00+00:00")
 ROWS = 40_000
 FIRST = f"""
