@@ -32,6 +32,7 @@ class Observed:
     steps: dict[str, float] = field(default_factory=dict)
     peak_mb: float = 0.0
     rows: int = 0
+    complaints: list[str] = field(default_factory=list)
 
     @property
     def start_up(self) -> float:
@@ -60,7 +61,7 @@ def run(home: Path, sources: Mapping[str, str], as_of: str, tenants: Sequence[st
         words = said.read()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"a run failed:\n{words[-2000:]}")
+        sys.exit(f"a run failed:\n{words[-2000:]}\n{''.join(found.complaints[-20:])}")
     found.peak_mb = usage.ru_maxrss / 1024
     found.rows = int(match[1].replace(",", "")) if (match := _ROWS.search(words)) else 0
     return found
@@ -75,6 +76,8 @@ def _listen(lines: IO[str], found: Observed, began: float) -> None:
             found.before_first_step = found.before_first_step or time.perf_counter() - began
             if step[3]:
                 found.steps[step[2]] = float(step[3])
+        elif not loaded:
+            found.complaints.append(line)
 
 
 def prepared(home: Path) -> Path:

@@ -32,7 +32,8 @@ _CHANGES: Final = {
     "Player": _PERSON + "handicap = case fate when 3 then handicap + 0.1 else handicap end",
     "Contact": _PERSON + """"emailOptIn" = "emailOptIn" <> (fate = 3)""",
     "Lead": _PERSON + "origin = case fate when 3 then 'website' else origin end",
-    "Booking": """status = case status when 'BOOKED' then 'PLAYED' else status end, "priceCents" = "priceCents" + 100""",
+    "Booking": "status = case status when 'BOOKED' then 'PLAYED' else status end, "
+    '"priceCents" = "priceCents" + 100',
     "MessageEvent": "kind = case kind when 'SENT' then 'OPENED' else 'CLICKED' end",
     "Payment": """status = 'SETTLED', "amountCents" = "amountCents" + 100""",
     "TierChange": """"toTier" = 'Full' """,
