@@ -50,7 +50,7 @@ format: $(READY)  ## let ruff mend what it can
 docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
 	$(BIN)/python -m crm_pipeline.tables.dictionary
 
-# make bench PEOPLE=1000000 measures the largest size as well, make bench ONLY="whole phones" those alone, and
+# make bench PEOPLE=1000000 measures the largest size, make bench ONLY="whole phones" those alone, and
 # make bench ONLY= makes the table from what is there.
 bench: $(PEERS_READY)  ## speed and memory beside peers and limits as docs/performance.md; half an hour on two cores
 	$(PEERS)/python -m benchmarks $(if $(PEOPLE),--people $(PEOPLE)) $(if $(filter undefined,$(origin ONLY)),,--only $(ONLY))

@@ -2,7 +2,7 @@
 
 Ours is all of `resolve`, cold: conflicts, links, ids, events and reviews. Splink's is deterministic linking by the same
 exact rules and connected components alone, twice: with the records' keys as its ids, which is what a service hands over
-and what can be joined back, and with whole numbers made beforehand. GoldenMatch goes its exact path on the same keys; what
+and what can be joined back, and with whole numbers made beforehand. GoldenMatch goes its exact path on these keys; what
 a team would write first is pandas and networkx. Each runs in new processes, in turns; the best of each counts. Loading
 the records is apart; so is writing what we found to the lake, which the peers have no part in.
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,8 @@ from crm_pipeline.tables.projections import key_columns
 from crm_pipeline.tables.timeline import customer_timeline
 
 SIZES: Final = (20, 100_000, 2_000_000)
+ASKED_FROM: Final = 2_000_000
+"""Rows. Below, a publication costs more than its rows do."""
 SHARE_CHANGED: Final = 0.005
 TO_SQL_ROWS: Final = 10_000
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -221,14 +223,16 @@ def report(meter: Meter, rows: int, written: int, to_sql: float) -> bool:
     first, copy, truncate, diff = (
         meter.measured[name] for name in ("first load", "psql COPY", "TRUNCATE + COPY", "thin diff")
     )
-    all_rows, changed = (rows, "rows"), (rows, "rows, 0.5 % changed")
+    all_rows, changed = ("loading", rows, "rows"), ("loading 0.5 %", rows, "rows")
     kept = [
-        Row("loading", *all_rows, first[0], "pandas to_sql, timeline alone", to_sql, AT_LEAST, 20),
-        Row("loading", *all_rows, first[0], "psql COPY", copy[0], AT_MOST, 1.5),
-        Row("loading", *changed, diff[0], "loading all", first[0], AT_MOST, 0.1),
-        Row("loading", *changed, diff[0], "TRUNCATE + COPY", truncate[0], AT_MOST, 0.1),
-        Row("loading, WAL", *changed, diff[1], "TRUNCATE + COPY", truncate[1], AT_MOST, 0.2, unit="MB"),
+        Row(*all_rows, first[0], "pandas to_sql, timeline alone", to_sql, AT_LEAST, 20),
+        Row(*all_rows, first[0], "psql COPY", copy[0], AT_MOST, 1.5),
+        Row(*changed, diff[0], "loading all", first[0], AT_MOST, 0.1),
+        Row(*changed, diff[0], "TRUNCATE + COPY", truncate[0], AT_MOST, 0.1),
+        Row("loading 0.5 %, WAL", *changed[1:], diff[1], "TRUNCATE + COPY", truncate[1], AT_MOST, 0.2, unit="MB"),
     ]
+    if rows < ASKED_FROM:
+        kept = [replace(row, required=None) for row in kept]
     return keep("publishing", kept, rows)
 
 
