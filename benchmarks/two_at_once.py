@@ -20,13 +20,15 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import NullPool, create_engine
 
 from benchmarks.observed import prepared, run
-from benchmarks.results import PLACE, Row, keep
+from benchmarks.results import AT_LEAST, PLACE, Row, keep
 from benchmarks.services import HOURS, Size, change, databases, sample_of
 from benchmarks.whole import EVENTS_PER_PERSON, TENANTS
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse_schema import SCHEMA
 from crm_pipeline.tables import PUBLISHED, operations
 
+ASKED_FROM: Final = 100_000
+"""People. Below, starting twice costs more than half the work."""
 SHARE_CHANGED: Final = 0.01
 ONE, TWO, PODS = "one run over all", "two at once, one folder", "two at once, a folder each"
 COMPARED: Final = [t for t in PUBLISHED if t not in (operations.publications, operations.data_quality_results)]
@@ -42,7 +44,7 @@ class Way(NamedTuple):
 
 
 def main() -> None:
-    """Measure, compare, keep and print; exits with 1 where two are not faster than one."""
+    """Measure, compare, keep and print; exits with 1 where two are to be faster than one, and are not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=10_000)
     parser.add_argument("--tenants", type=int, default=TENANTS)
@@ -121,8 +123,10 @@ def published(way: Way) -> dict[str, tuple[Any, ...]]:
 
 def compared(what: str, people: int, taken: Mapping[str, float]) -> list[Row]:
     """Two beside one, which they are to beat."""
+    required = 1 if people >= ASKED_FROM else None
     return [
-        Row(f"{what}: {name}", people, "people", taken[name], ONE, taken[ONE], required=1.0) for name in (TWO, PODS)
+        Row(f"{what}: {name}", people, "people", taken[name], ONE, taken[ONE], AT_LEAST, required)
+        for name in (TWO, PODS)
     ]
 
 
