@@ -10,6 +10,7 @@ Needs the peers: run it by `make bench`. Which stage of ours takes what is told 
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -68,8 +69,9 @@ def main() -> None:
         print(
             f"{name}: {speed:.2f} times our time, {processor:.2f} times our processor time; our peak {1 / memory:.0%}"
         )
-    keep(__spec__.name, list(_rows(len(records), ours, best)), given.records)
+    is_met = keep(__spec__.name, list(_rows(len(records), ours, best)), given.records)
     print(f"writing to the lake, apart: {ours['written']:.1f} s for {ours['rows']:,} rows; {ours['asked']:,} reviews")
+    sys.exit(not is_met)
 
 
 def _rows(records: int, ours: dict[str, Any], best: dict[str, dict[str, Any]]) -> Iterator[Row]:

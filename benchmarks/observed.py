@@ -12,8 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
+from benchmarks.apart import peak_mb
 from crm_pipeline.resources.embedded_postgres import started
 
 PROGRAM: Final = Path(sys.executable).parent / "crm-pipeline"
@@ -30,6 +31,8 @@ class Observed:
     before_first_step: float = 0.0
     imports_later: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
+    """The most memory there was by the end of each step; what a step needs shows where it rises."""
     peak_mb: float = 0.0
     rows: int = 0
     complaints: list[str] = field(default_factory=list)
@@ -54,7 +57,9 @@ def run(home: Path, sources: Mapping[str, str], as_of: str, tenants: Sequence[st
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.PIPE, text=True)  # noqa: S603
         assert process.stderr  # noqa: S101
-        _listen(process.stderr, found, began)
+        for line in process.stderr:
+            if step := _listen(line, found, began):
+                found.peaks[step] = peak_mb(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         found.seconds = time.perf_counter() - began
         said.seek(0)
@@ -67,17 +72,18 @@ def run(home: Path, sources: Mapping[str, str], as_of: str, tenants: Sequence[st
     return found
 
 
-def _listen(lines: IO[str], found: Observed, began: float) -> None:
-    """Read what the process says of its steps and imports until it ends."""
-    for line in lines:
-        if (loaded := _IMPORT.match(line)) and found.before_first_step:
-            found.imports_later += int(loaded[1]) / 1e6
-        elif step := _STEP.match(line):
-            found.before_first_step = found.before_first_step or time.perf_counter() - began
-            if step[3]:
-                found.steps[step[2]] = float(step[3])
-        elif not loaded:
-            found.complaints.append(line)
+def _listen(line: str, found: Observed, began: float) -> str | None:
+    """Take in what the process says of its steps and imports; returns the step that has just ended, if one has."""
+    if (loaded := _IMPORT.match(line)) and found.before_first_step:
+        found.imports_later += int(loaded[1]) / 1e6
+    elif step := _STEP.match(line):
+        found.before_first_step = found.before_first_step or time.perf_counter() - began
+        if step[3]:
+            found.steps[step[2]] = float(step[3])
+            return step[2]
+    elif not loaded:
+        found.complaints.append(line)
+    return None
 
 
 def prepared(home: Path) -> Path:

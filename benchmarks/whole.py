@@ -79,7 +79,7 @@ def report(size: Size, rows: int, hours: dict[str, Observed], limits: dict[str, 
 def steps_of(size: Size, hours: dict[str, Observed]) -> list[Row]:
     """The seconds of every step, printed and not kept."""
     return [
-        Row(f"{name}: {step}", size.people, "people", seconds)
+        Row(f"{name}: {step}", size.people, "people", seconds, peak_mb=hour.peaks[step])
         for name, hour in hours.items()
         for step, seconds in hour.steps.items()
     ]

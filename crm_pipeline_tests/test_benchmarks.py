@@ -1,7 +1,5 @@
 """What benchmarks conclude from what they measured; that they measure is seen by running them."""
 
-from io import StringIO
-
 import pytest
 
 from benchmarks.observed import Observed, _listen
@@ -28,16 +26,16 @@ def test_a_peer_is_beaten_and_a_limit_is_kept(
 
 
 def test_start_up_is_all_before_the_first_step_and_every_import_after_it() -> None:
-    said = StringIO(
-        "import time:   9000000 |    9000000 | before_any_step\n"
-        "  … crm_snapshot\n"
-        "import time:   1500000 |    2000000 | late\n"
-        "import time:    500000 |     500000 |   late.part\n"
-        "  ✓ crm_snapshot (3.5 s)\n"
-        "    a warning\n"
+    said = (
+        "import time:   9000000 |    9000000 | before_any_step\n",
+        "  … crm_snapshot\n",
+        "import time:   1500000 |    2000000 | late\n",
+        "import time:    500000 |     500000 |   late.part\n",
+        "  ✓ crm_snapshot (3.5 s)\n",
+        "    a warning\n",
     )
     found = Observed()
-    _listen(said, found, began=0.0)
+    assert [step for line in said if (step := _listen(line, found, began=0.0))] == ["crm_snapshot"]
     assert found.imports_later == 2.0
     assert found.steps == {"crm_snapshot": 3.5}
     assert found.complaints == ["    a warning\n"]
