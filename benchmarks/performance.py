@@ -5,7 +5,7 @@ Belongs here: showing. Does not belong here: measuring, and what is asked for (e
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from benchmarks.whole import ASKED_FROM, CHANGED, FIRST, PER_RECORD, QUIET
 
 DOCS: Final = Path("docs").absolute()
 MOST_GROWTH: Final = 1.3
+RUNS: Final = (FIRST, QUIET, CHANGED)
+PARTS: Final = ("extraction, first", "scores", "loading", "loading 0.5 %")
 HEAD: Final = """# Performance
 
 Measured {days} on {cores} cores of {model}, {memory:.0f} GB of memory, by `make bench`; each figure beside a peer's or
@@ -34,7 +36,9 @@ is apart: all before the first step, and imports after it.
 ## Growth
 
 ![seconds of whole runs by people](performance-runs.svg)
+![memory of whole runs by people](performance-memory.svg)
 ![seconds of identity resolution by records](performance-identities.svg)
+![seconds of single parts by people or rows](performance-parts.svg)
 """
 
 _Lines = Mapping[str, Sequence[tuple[int, float]]]
@@ -55,8 +59,12 @@ def write() -> list[Row]:
         table="\n".join(lines),
     )
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
-    plot("performance-runs.svg", "people", runs_by_size(rows))
-    plot("performance-identities.svg", "records", identities_by_size(rows))
+    memory = by_size((row.stage, row.size, row.peak_mb) for row in rows if row.stage in RUNS)
+    parts = by_size((row.stage, row.size, row.ours) for row in rows if row.stage in PARTS)
+    plot("performance-runs.svg", "people", "seconds", runs_by_size(rows))
+    plot("performance-memory.svg", "people", "MB", memory)
+    plot("performance-identities.svg", "records", "seconds", identities_by_size(rows))
+    plot("performance-parts.svg", "people or rows", "seconds", parts)
     return rows
 
 
@@ -71,34 +79,35 @@ def growth(rows: Sequence[Row]) -> Iterator[Row]:
         )
 
 
+def by_size(points: Iterable[tuple[str, int, float | None]]) -> _Lines:
+    """Lines of points without what is missing or said twice, smaller sizes first."""
+    lines = defaultdict(set)
+    for name, size, value in points:
+        if value is not None:
+            lines[name].add((size, value))
+    return {name: sorted(found) for name, found in lines.items()}
+
+
 def runs_by_size(rows: Sequence[Row]) -> _Lines:
     """Whole runs, and the limits of the first."""
-    lines = defaultdict(list)
-    for row in rows:
-        if row.stage in (FIRST, QUIET, CHANGED):
-            lines[row.stage].append((row.size, row.ours))
-        if row.stage == FIRST and row.theirs:
-            lines[row.peer].append((row.size, row.theirs))
-    return lines
+    ours = [(row.stage, row.size, row.ours) for row in rows if row.stage in RUNS]
+    return by_size([*ours, *((row.peer, row.size, row.theirs) for row in rows if row.stage == FIRST)])
 
 
 def identities_by_size(rows: Sequence[Row]) -> _Lines:
     """Ours and every peer's."""
-    lines = defaultdict(set)
-    for row in rows:
-        if row.stage == "identities" and row.theirs:
-            lines["ours"].add((row.size, row.ours))
-            lines[row.peer].add((row.size, row.theirs))
-    return {name: sorted(points) for name, points in lines.items()}
+    raced = [row for row in rows if row.stage == "identities"]
+    ours = [("ours", row.size, row.ours) for row in raced]
+    return by_size([*ours, *((row.peer, row.size, row.theirs) for row in raced)])
 
 
-def plot(name: str, of: str, lines: _Lines) -> None:
-    """Seconds by size, both in powers of ten."""
+def plot(name: str, of: str, unit: str, lines: _Lines) -> None:
+    """A cost by size, both in powers of ten."""
     figure = Figure(figsize=(6, 4), layout="tight")
     axes = figure.subplots()
     for label, points in lines.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=label)
-    axes.set(xlabel=of, ylabel="seconds", xscale="log", yscale="log")
+    axes.set(xlabel=of, ylabel=unit, xscale="log", yscale="log")
     axes.grid(visible=True, linewidth=0.3)
     if lines:
         axes.legend()

@@ -18,7 +18,7 @@ PLACE: Final = Path("data/local/bench").absolute()
 """Where samples, results and work in progress are; git ignores it, and the embedded servers are too large for /tmp."""
 AT_LEAST: Final = "≥"
 AT_MOST: Final = "≤"
-COLUMNS: Final = ("stage", "size", "ours", "peer or limit", "theirs", "ratio", "required", "", "peak MB")
+COLUMNS: Final = ("stage", "size", "ours", "peer or limit", "theirs", "ratio", "required", "verdict", "peak MB")
 
 
 @dataclass(frozen=True)
