@@ -50,18 +50,10 @@ format: $(READY)  ## let ruff mend what it can
 docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
 	$(BIN)/python -m crm_pipeline.tables.dictionary
 
-bench: $(PEERS_READY)  ## speed and memory beside the peers, each in one run; takes an hour on two cores
-	$(PEERS)/python -m benchmarks.phones
-	$(PEERS)/python -m benchmarks.churn
-	$(PEERS)/python -m benchmarks.identities
-	$(PEERS)/python -m benchmarks.linking
-	$(PEERS)/python -m benchmarks.extraction
-	$(PEERS)/python -m benchmarks.publishing
-	$(PEERS)/python -m benchmarks.many_tenants
-	$(PEERS)/python -m benchmarks.overhead
-	$(PEERS)/python -m benchmarks.dagster_growth
-	$(PEERS)/python -m benchmarks.scores
-	$(PEERS)/python -m benchmarks.backtest
+# make bench PEOPLE=1000000 measures the largest size, make bench ONLY="whole phones" those alone, and
+# make bench ONLY= makes the table from what is there.
+bench: $(PEERS_READY)  ## speed and memory beside peers and limits as docs/performance.md; half an hour on two cores
+	$(PEERS)/python -m benchmarks $(if $(PEOPLE),--people $(PEOPLE)) $(if $(filter undefined,$(origin ONLY)),,--only $(ONLY))
 
 lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \

@@ -30,7 +30,7 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_mb() -> float:
-    """The most memory this process held at once since `forget_peak`, in MB; Linux only."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+def peak_mb(process: int | str = "self") -> float:
+    """The most memory this or that process held at once, since `forget_peak`, in MB; Linux only."""
+    [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024

@@ -1,8 +1,8 @@
 """What an extraction costs: the first one of a large service, and an hourly one with 0.1 % of its rows changed.
 
 `python -m benchmarks.extraction [--rows N ...]` fills MessageEvent in an embedded PostgreSQL, extracts it twice, each
-time in a process of its own, and prints seconds, peak memory and what was appended; beside them a plain COPY of the
-table to nowhere by psql, which is what the server alone needs to hand the rows over.
+time in a process of its own, and prints seconds and peak memory; beside the first a plain COPY of the table to nowhere
+by psql, which is what the server alone needs to hand the rows over.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from benchmarks.apart import measured, tell
+from benchmarks.results import AT_MOST, Row, keep
 from crm_pipeline.assets.extraction import extract
 from crm_pipeline.assets.snapshots import quarantine
 from crm_pipeline.assets.step import Step
@@ -54,27 +56,33 @@ def main() -> None:
     if arguments.child:
         _extract(*arguments.child)
         return
-    print(f"{'rows':>10} {'':<24} {'seconds':>8} {'of first':>9} {'peak MB':>8}   appended")
     for rows in arguments.rows:
-        _measure(rows)
+        keep(__spec__.name, _measure(rows), rows)
 
 
-def _measure(rows: int) -> None:
+def _measure(rows: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedPostgres(Path(folder) / "server")
         server.start()
         try:
             engine = _fill(server, rows)
             copied = _copy_to_nowhere(engine)
-            first = _report(rows, "first, every row", _child(engine, folder, 0))
-            print(f"{rows:>10,} {'psql COPY to nowhere':<24} {copied:>8.2f} {copied / first:>9.3f}")
-            _report(rows, "hour, nothing changed", _child(engine, folder, 1), first)
+            runs = {"first": _child(engine, folder, 0), "nothing changed": _child(engine, folder, 1)}
             with engine.connect() as connection:
                 connection.execute(text(CHANGE))
-            _report(rows, "hour, 0.1 % changed", _child(engine, folder, 2), first)
-            _report(rows, "day, every key swept", _child(engine, folder, 26), first)
+            runs["0.1 % changed"] = _child(engine, folder, 2)
+            runs["every key swept"] = _child(engine, folder, 26)
         finally:
             server.stop()
+    first = runs["first"][0]
+    against = {"first": ("psql COPY to nowhere", copied)}
+    return [
+        Row(
+            *(f"extraction, {what}", rows, "rows", seconds, *against.get(what, ("the first", first)), AT_MOST),
+            peak_mb=peak,
+        )
+        for what, (seconds, peak) in runs.items()
+    ]
 
 
 def _fill(server: EmbeddedPostgres, rows: int) -> Engine:
@@ -108,21 +116,15 @@ def _copy_to_nowhere(engine: Engine) -> float:
     return time.perf_counter() - began
 
 
-def _child(engine: Engine, folder: str, hours: int) -> list[str]:
+def _child(engine: Engine, folder: str, hours: int) -> tuple[float, float]:
+    """Seconds and peak memory."""
     url = engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "benchmarks.extraction", "--child", url, folder, str(hours)]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()  # noqa: S603
-
-
-def _report(rows: int, what: str, measured: list[str], first: float | None = None) -> float:
-    seconds, peak, appended = float(measured[0]), int(measured[1]), int(measured[2])
-    share = f"{seconds / first:>9.3f}" if first else f"{'1':>9}"
-    print(f"{rows:>10,} {what:<24} {seconds:>8.2f} {share} {peak:>8,}   {appended:,}", flush=True)
-    return seconds
+    found = measured(__spec__.name, "--child", url, folder, str(hours))
+    return found["seconds"], found["peak"]
 
 
 def _extract(url: str, folder: str, hours: str) -> None:
-    """In the child: one extraction with its quarantine; print seconds, peak memory and rows appended."""
+    """In the child: one extraction with its quarantine; tells seconds and peak memory."""
     import pandas as pd  # noqa: F401, PLC0415  which pyarrow loads when it is first asked for anything: start-up, not work
 
     lake = Lake(f"{folder}/lake", Path(folder) / "spill")
@@ -131,13 +133,12 @@ def _extract(url: str, folder: str, hours: str) -> None:
         if hours == "0":
             extract(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
         began = time.perf_counter()
-        found = extract(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
+        extract(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
         set_aside = quarantine(step, Service.MESSAGING, "messaging_snapshot")
     seconds = time.perf_counter() - began
     if set_aside:
         sys.exit(f"the rows should all be sound: {set_aside}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(seconds, peak, sum(changes.total for changes in found.changes.values()))
+    tell(seconds=seconds, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import Table, create_engine, make_url, text
 
+from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, binary
 from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.resources.publication import Rows
@@ -32,6 +33,8 @@ from crm_pipeline.tables.projections import key_columns
 from crm_pipeline.tables.timeline import customer_timeline
 
 SIZES: Final = (20, 100_000, 2_000_000)
+ASKED_FROM: Final = 2_000_000
+"""Rows. Below, a publication costs more than its rows do."""
 SHARE_CHANGED: Final = 0.005
 TO_SQL_ROWS: Final = 10_000
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -172,11 +175,12 @@ def make_peer(warehouse: Warehouse, tenants: list[str]) -> None:
 
 
 def to_sql_seconds(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, rows: int) -> float:
-    """Seconds that pandas' to_sql would take for the timeline's rows, from a part of them."""
+    """Seconds that pandas' to_sql would take for the timeline's rows into the same table, from a part of them."""
     frame = con.sql(f"select * exclude _row_hash from first_customer_timeline limit {TO_SQL_ROWS}").df()
     engine = create_engine(warehouse.url)
+    psql(warehouse, "truncate peer.customer_timeline")
     start = time.perf_counter()
-    frame.to_sql("timeline_to_sql", engine, schema="peer", index=False)
+    frame.to_sql("customer_timeline", engine, schema="peer", index=False, if_exists="append")
     return (time.perf_counter() - start) * rows / TO_SQL_ROWS
 
 
@@ -210,30 +214,31 @@ def _sums(warehouse: Warehouse, table: Table) -> int:
     return int(_execute(warehouse, f"select sum(row_hash) from crm.{table.name}"))
 
 
-def report(meter: Meter, rows: int, written: int, to_sql: float) -> None:
-    """Print what was measured and how it compares to what is asked for."""
+def report(meter: Meter, rows: int, written: int, to_sql: float) -> bool:
+    """Print what was measured, keep how it compares to what is asked for; whether all of that is met."""
     shown = RichTable("work", "seconds", "rows/s", "MB of WAL", title=f"{rows:,} rows, {written:,} changed")
     for name, (seconds, wal) in meter.measured.items():
         moved = written if name == "thin diff" else rows
         shown.add_row(name, f"{seconds:.2f}", f"{moved / seconds:,.0f}", f"{wal:.1f}")
-    shown.add_row("to_sql (timeline, extrapolated)", f"{to_sql:.0f}", "", "")
+    Console().print(shown)
     first, copy, truncate, diff = (
         meter.measured[name] for name in ("first load", "psql COPY", "TRUNCATE + COPY", "thin diff")
     )
-    asked: list[tuple[str, float, float]] = [
-        ("thin diff / first load, seconds", diff[0] / first[0], 1 / 10),
-        ("thin diff / TRUNCATE + COPY, seconds", diff[0] / truncate[0], 1 / 10),
-        ("thin diff / TRUNCATE + COPY, WAL", diff[1] / truncate[1], 1 / 5),
-        ("first load / psql COPY, seconds", first[0] / copy[0], 1.5),
+    all_rows, changed = ("loading", rows, "rows"), ("loading 0.5 %", rows, "rows")
+    kept = [
+        Row(*all_rows, first[0], "pandas to_sql, timeline alone", to_sql, AT_LEAST, 20),
+        Row(*all_rows, first[0], "psql COPY", copy[0], AT_MOST, 1.5),
+        Row(*changed, diff[0], "loading all", first[0], AT_MOST, 0.1),
+        Row(*changed, diff[0], "TRUNCATE + COPY", truncate[0], AT_MOST, 0.1),
+        Row("loading 0.5 %, WAL", *changed[1:], diff[1], "TRUNCATE + COPY", truncate[1], AT_MOST, 0.2, unit="MB"),
     ]
-    ratios = RichTable("ratio", "measured", "at most")
-    for name, ratio, most in asked:
-        ratios.add_row(name, f"{ratio:.3f}", f"{most:.2f}{'' if ratio <= most else '  MISSED'}")
-    Console().print(shown, ratios)
+    if rows < ASKED_FROM:
+        kept = [replace(row, required=None) for row in kept]
+    return keep("publishing", kept, rows)
 
 
-def main(sizes: tuple[int, int, int] = SIZES) -> None:
-    """Measure and print."""
+def main(sizes: tuple[int, int, int] = SIZES) -> bool:
+    """Measure and print; whether all that is asked for is met."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     with tempfile.TemporaryDirectory() as folder:
@@ -250,10 +255,11 @@ def main(sizes: tuple[int, int, int] = SIZES) -> None:
             meter = Meter(warehouse)
             tenants = [f"club-{n:04}" for n in range(sizes[0])]
             written = measure(meter, con, Path(folder), tenants)
-            report(meter, sizes[1] + sizes[2], written, to_sql_seconds(con, warehouse, sizes[2]))
+            return report(meter, sizes[1] + sizes[2], written, to_sql_seconds(con, warehouse, sizes[2]))
         finally:
             server.stop()
 
 
 if __name__ == "__main__":
-    main(tuple(int(size) for size in sys.argv[1:4]) if len(sys.argv) > 1 else SIZES)  # type: ignore[arg-type]
+    sizes = tuple(int(size) for size in sys.argv[1:4]) if len(sys.argv) > 1 else SIZES
+    sys.exit(not main(sizes))  # type: ignore[arg-type]
