@@ -84,6 +84,11 @@ def source_variable(service: Service) -> str:
     return f"{service}_SOURCE"
 
 
+def source_pool(service: Service) -> str:
+    """The pool of Dagster's that says how many may read a service at once."""
+    return f"{service.lower()}_source"
+
+
 def _erasure_key(value: str | None) -> str | None:
     if value is not None and len(value) < LEAST_KEY_CHARACTERS:
         raise SettingError(f"ERASURE_KEY has fewer than {LEAST_KEY_CHARACTERS} characters")

@@ -9,9 +9,10 @@ import socket
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, started
-from crm_pipeline.settings import Settings, source_variable
+from crm_pipeline.settings import Settings, source_pool, source_variable
 from crm_pipeline.vocabulary import Service
 
 DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
@@ -40,8 +41,22 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     instance = dg.DagsterInstance.get()
     # It would make a connection for each of hundreds of statements, which is a fifth of a small run's time.
     instance.optimize_for_webserver(statement_timeout=600_000, pool_recycle=3600, max_overflow=20)
+    make_pools(instance)
     _fail_abandoned_runs(instance)
     return instance
+
+
+def make_pools(instance: dg.DagsterInstance) -> None:
+    """Make the pools of the services: Dagster would with the first run, and of two at once one would fail."""
+    events = instance.event_log_storage
+    wanted = set(map(source_pool, Service))
+    for pool in wanted - events.get_concurrency_keys():
+        try:
+            events.initialize_concurrency_limit_to_default(pool)
+        except DBAPIError:
+            # Somebody else was quicker.
+            if pool not in events.get_concurrency_keys():
+                raise
 
 
 def embedded(settings: Settings) -> EmbeddedPostgres:

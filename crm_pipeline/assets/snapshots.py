@@ -13,7 +13,7 @@ from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.records import faulty_rows
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import Settings, source_pool
 from crm_pipeline.tables import operations, source_tables
 from crm_pipeline.vocabulary import Service
 
@@ -36,7 +36,7 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec(FRESH, asset=key, description="The service was read and believed in this run.")],
         metadata=columns_metadata(*source_tables(service)),
         code_version="1",
-        pool=f"{service.lower()}_source",
+        pool=source_pool(service),
     )
     def snapshot(
         context: dg.AssetExecutionContext,
