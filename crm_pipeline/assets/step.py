@@ -23,7 +23,7 @@ from crm_pipeline.tables.projections import lake_name
 
 AS_OF_TAG = "crm_pipeline/as_of"
 BELIEVE_TAG = "crm_pipeline/believe"
-ROWS_AT_ONCE = 2_000_000
+ROWS_AT_ONCE = 1_000_000
 """Rows of services; what a step makes of them takes some times the memory that they do."""
 TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
 
