@@ -110,7 +110,7 @@ def test_before_the_first_run_status_says_so(shared_home: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
 
 
-@pytest.mark.parametrize("words", ["… crm_snapshot", "… published"])
+@pytest.mark.parametrize("words", ["… crm_snapshot", "… published"] if SOAK else ["… published"])
 def test_ctrl_c_ends_a_run_and_leaves_nothing_half_published(words: str, shared_home: Path, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     with running(shared_home, log) as process:
@@ -204,6 +204,7 @@ def test_database_psql_is_a_session_on_the_schema(sample_home: Path) -> None:
     assert done.stdout.split()[-1] == str(len(TENANTS))
 
 
+@pytest.mark.skipif(not SOAK, reason="a whole run of clubs made up: make soak")
 def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with stopped_afterwards(home):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from crm_pipeline.cli import main
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.assets.runs import contents
+from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh, stopped_afterwards
 
 FIRST, PAST, LAST = "2026-03-31T12:00:00Z", "2026-04-02T09:00:00Z", "2026-04-02T10:00:00Z"
@@ -83,6 +84,7 @@ def test_the_live_tables_are_never_rewound(club: Club) -> None:
     assert published(club.home) == club.last
 
 
+@pytest.mark.skipif(not SOAK, reason="another whole run: make soak")
 def test_the_command_line_needs_no_services_for_it(club: Club, own_home: Path) -> None:
     command = ["run", "--as-of", PAST, "--home", str(own_home), "--tenant", "heather-moor"]
     with clean_environment(LAKE_URL=str(club.home / "lake")):

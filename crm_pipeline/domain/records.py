@@ -61,7 +61,8 @@ def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> Non
         create or replace temp table {name} as
         select * exclude (_content) replace ({replaced}), cast({key.key} as varchar) as _record_key
         from _typed anti join {_SAME.format(key=key.key)}""")
-    con.execute(f"insert into {name} {_ranked(table, key, replaced)}")
+    if con.execute("from _rivals limit 1").fetchall():
+        con.execute(f"insert into {name} {_ranked(table, key, replaced)}")
 
 
 def _ranked(table: Table, key: Column[Any], replaced: str) -> str:

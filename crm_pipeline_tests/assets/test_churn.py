@@ -101,6 +101,7 @@ def test_the_next_refresh_applies_the_fit_and_one_of_an_earlier_hour_does_not(fi
     assert refresh(fitted).published_rows == 0
 
 
+@pytest.mark.skipif(not SOAK, reason="a fit and a run more: make soak")
 def test_a_fit_of_a_later_hour_changes_nothing_yet(refreshed: Path) -> None:
     fit(refreshed, NEXT_DAY)
     assert refresh(refreshed).published_rows == 0

@@ -15,7 +15,7 @@ from crm_pipeline_tests.soak import SOAK
 
 MANY, HALF, FEW = 40, 20, 12
 """Tenants in an example, which has about forty graphs: each tenant one, or two, or a history of two to four."""
-GRAPHS: Final = 5_000 if SOAK else 160
+GRAPHS: Final = 5_000 if SOAK else 80
 
 Tenants = Mapping[str, World]
 
