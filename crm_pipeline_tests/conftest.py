@@ -14,6 +14,14 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+LONGEST = ("test_ui.py", "test_cli.py", "test_replay.py", "test_forget.py", "test_sources_end_to_end.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that in the end nobody waits for one of them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The sample clubs, refreshed once. For reading only: a test that refreshes again takes `own_home`."""

@@ -216,6 +216,7 @@ def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tm
         assert not EmbeddedPostgres(home).is_running()
 
 
+@pytest.mark.skipif(not SOAK, reason="one more process; test_published_tenants has a dry run: make soak")
 def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, own_home: Path) -> None:
     done = run(own_home, clubs, "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -107,6 +107,7 @@ def test_a_fit_of_a_later_hour_changes_nothing_yet(refreshed: Path) -> None:
     assert refresh(refreshed).published_rows == 0
 
 
+@pytest.mark.skipif(not SOAK, reason="three fits: make soak")
 def test_every_version_stays_and_a_fit_made_again_is_the_same(fitted: Path) -> None:
     first = kept(fitted, "select * exclude (_version) from {table}")
     again = fit(fitted)
