@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crm_pipeline.vocabulary import Service
 
+MEMORY = "1GB"
 VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
     "TEETIME_SOURCE": "Where TeeTime is read from",
@@ -22,12 +23,11 @@ VARIABLES: dict[str, str] = {
     "WAREHOUSE_ADMIN_URL": "Its administrator: for `database`, `forget`, `retention` and its job, never for a refresh",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
-    "CRM_PIPELINE_MEMORY": "What DuckDB may take before it spills to <home>/spill, such as 4GB; 1GB where unset",
+    "CRM_PIPELINE_MEMORY": f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {MEMORY} where unset",
     "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
-MEMORY = "1GB"
 FORBIDDEN_IN_PATHS = frozenset("[]%=")
 LEAST_KEY_CHARACTERS = 32
 

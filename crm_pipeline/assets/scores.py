@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table, set_aside
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.churn_model import load_models
 from crm_pipeline.domain.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
@@ -54,7 +54,7 @@ def profile_scores(
                 "stage_changes": rows_table(
                     [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
                 ),
-                "quarantined": dg.MetadataValue.json(dict(sum((Counter(part.reasons) for part in parts), Counter()))),
+                "quarantined": set_aside(part.reasons for part in parts),
             }
         )
 

@@ -4,7 +4,7 @@ Rows that only changed a little are staged as the lake's log has them; whole ten
 the warehouse was published from another lake.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Table
@@ -55,7 +55,7 @@ def in_order(this: Step, due: Due, tenants: Sequence[str]) -> Iterator[tuple[str
     """The tenants with what is due of them; rows that are needed whole are read for many tenants at once."""
     whole = Counter({t: sum(rows.content.rows for rows in due.get(t, ()) if not rows.changes) for t in tenants})
     for group in in_groups(sorted(tenants), whole, MOST_STAGED):
-        staged = {table: _stage_whole(this, table, group, due) for table in _needed_whole(due, group)}
+        staged = _stage_whole(this, due, group)
         for tenant in group:
             yield (
                 tenant,
@@ -63,16 +63,18 @@ def in_order(this: Step, due: Due, tenants: Sequence[str]) -> Iterator[tuple[str
             )
 
 
-def _needed_whole(due: Due, group: Sequence[str]) -> list[Table]:
-    return list(dict.fromkeys(rows.table for tenant in group for rows in due.get(tenant, ()) if not rows.changes))
-
-
-def _stage_whole(this: Step, table: Table, group: Sequence[str], due: Due) -> str:
-    """Temp table of the rows of those in the group who need all of them."""
-    those = [t for t in group if any(rows.table is table and not rows.changes for rows in due.get(t, ()))]
-    staged, mine = f"rows_{table.name}", f"{tenant_column(table)} in ({', '.join(map(literal, those))})"
-    this.con.execute(f"create or replace temp table {staged} as select * from {lake_rows(table)} where {mine}")
-    return staged
+def _stage_whole(this: Step, due: Due, group: Sequence[str]) -> dict[Table, str]:
+    """Per table of which somebody in the group needs every row, a temp table of theirs."""
+    needed: dict[Table, list[str]] = defaultdict(list)
+    for tenant in group:
+        for rows in due.get(tenant, ()):
+            if not rows.changes:
+                needed[rows.table].append(tenant)
+    for table, tenants in needed.items():
+        mine = f"{tenant_column(table)} in ({', '.join(map(literal, tenants))})"
+        query = f"select * from {lake_rows(table)} where {mine}"
+        this.con.execute(f"create or replace temp table rows_{table.name} as {query}")
+    return {table: f"rows_{table.name}" for table in needed}
 
 
 def newest_versions(this: Step, table: Table, tenants: Sequence[str] | None) -> dict[str, int]:

@@ -1,11 +1,10 @@
 """Timeline events: everything the services know happened, in one stream, each event on its profile."""
 
-from collections import Counter
 from typing import NamedTuple
 
 import dagster as dg
 
-from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, set_aside
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.domain.timeline import ORPHANS, build_timeline
 from crm_pipeline.resources.lake import Changes, Lake
@@ -48,7 +47,7 @@ def timeline_events(
                 **counted(added_up(part.changes for part in parts), sum(count for _, count in kinds)),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
                 "events_in_the_future": sum(part.waiting for part in parts),
-                "quarantined": dg.MetadataValue.json(dict(sum((Counter(part.reasons) for part in parts), Counter()))),
+                "quarantined": set_aside(part.reasons for part in parts),
             }
         )
 

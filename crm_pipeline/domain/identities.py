@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crm_pipeline.domain.clusters import find_clusters
 from crm_pipeline.domain.decisions import read_decisions
@@ -25,6 +24,7 @@ from crm_pipeline.domain.pairs import CONFIDENCE, RULES, matching_pairs
 from crm_pipeline.domain.profile_events import Run, profile_events
 from crm_pipeline.domain.profile_ids import ProfileIds, assign_profile_ids, profile_ids_rows
 from crm_pipeline.domain.reviews import Findings, identity_reviews
+from crm_pipeline.domain.tenants import in_groups
 from crm_pipeline.tables import identities
 from crm_pipeline.tables.projections import arrow_schema
 
@@ -111,10 +111,10 @@ def resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
 def _tenant_groups(inputs: Inputs) -> list[pa.Table]:
     """The tenants in order, cut between two wherever there are enough records for a group."""
     tenants, counted = inputs.tenants.sort_by("tenant_id"), as_text(inputs.records, "tenant_id").value_counts()
-    place = pc.index_in(as_text(tenants, "tenant_id"), counted.field("values"))
-    group = np.cumsum(counted.field("counts").take(place).fill_null(0)) // _RECORDS_IN_A_GROUP
-    starts = [*np.flatnonzero(np.diff(group, prepend=-1)), len(tenants)]
-    return [tenants.slice(start, end - start) for start, end in pairwise(starts)] or [tenants]
+    records = dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True))
+    groups = in_groups(as_text(tenants, "tenant_id").to_pylist(), records, _RECORDS_IN_A_GROUP)
+    places = accumulate(map(len, groups), initial=0)
+    return [tenants.slice(start, end - start) for start, end in pairwise(places)] or [tenants]
 
 
 def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:

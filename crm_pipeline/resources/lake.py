@@ -146,9 +146,9 @@ class Lake:
         """
         version = self.next_version(table) if version is None else version
         self.current(con, table, tenants=tenants, name="_present")
-        if not con.sql(f"select 1 from _present where {scope} limit 1").fetchall():
+        if not con.execute(f"select 1 from _present where {scope} limit 1").fetchall():
             # Nothing to compare with, and most of a first run's rows.
-            [(added,)] = con.sql(f"select count(*) from {incoming}").fetchall()
+            [(added,)] = con.execute(f"select count(*) from {incoming}").fetchall()
             if added:
                 self._append(con, table, all_new(table, incoming), known_at, version)
             return Changes(added, 0, 0)
