@@ -1,24 +1,31 @@
 """Customer identities: every record in one profile per person and club, with the evidence, kept in the lake."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import dagster as dg
+from sqlalchemy import Table
 
+from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_kept
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
-from crm_pipeline.assets.resolution import FOUND, OVERRIDES, RECORDS, read_records, resolve_tenants
+from crm_pipeline.assets.resolution import EVERYBODYS, FOUND, OVERRIDES, RECORDS, read_records, resolve_tenants
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
+from crm_pipeline.assets.touched import find_stirred_records
 from crm_pipeline.domain.identities_check import violations
-from crm_pipeline.domain.people import INVALID_KEYS
+from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
+from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import identities
+from crm_pipeline.tables import PEOPLE, crm, identities
 
 LINKS_HOLD = "links_hold"
 SELF_AUDIT = "self_audit"
 MOST_SHOWN = 20
+DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
+"""What operators said; a word of theirs can concern anybody."""
 
 
 class Part(NamedTuple):
@@ -55,12 +62,12 @@ class Part(NamedTuple):
 def customer_identities(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Resolve the run's tenants anew and keep what changed."""
+    """Resolve the run's tenants, of each all records or those a change concerns, and keep what changed."""
     with step(context, lake, settings) as this:
         tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
         if half_kept := take_back_half_kept(this, tenants):
             context.log.warning("took back what a run that ended half-way left of %s", ", ".join(half_kept))
-        parts = [_keep_resolved(part) for part in this.in_parts(tenants, *FOUND)]
+        parts = keep_resolved(this, tenants)
         stored = lake.current(this.con, identities.customer_identities, tenants=tenants)
         links = this.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall()
         return dg.MaterializeResult(
@@ -72,15 +79,53 @@ def customer_identities(
         )
 
 
-def _keep_resolved(part: Step) -> Part:
-    tenants = [tenant.tenant_id for tenant in part.load_everything()]
+def keep_resolved(this: Step, tenants: Sequence[str]) -> list[Part]:
+    """Make the identities of these loaded tenants what their records now say, and note from what."""
+    inputs = find_inputs(
+        this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=(crm.tenant, *DECISIONS)
+    )
+    parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identities.record_keys)]
+    if inputs.in_part:
+        parts += _keep_reached(replace(this, tenants=inputs.in_part, only_touched=True))
+    inputs.note(this)
+    return parts
+
+
+def _keep_all(part: Step) -> Part:
+    part.load_everything()
     read_records(part)
-    part.quarantine(INVALID_KEYS, "customer_identities", tenants)
-    resolve_tenants(part, tenants)
-    return Part(keep_identities(part, tenants), _faults(part, tenants))
+    return _keep(part, EVERYBODYS)
 
 
-def _faults(part: Step, tenants: Sequence[str]) -> list[str]:
+def _keep_reached(part: Step) -> Iterator[Part]:
+    """What comes of those whom changed records concern; nothing where none changed."""
+    find_stirred_records(part)
+    if part.con.sql("from stirred limit 1").fetchall():
+        part.load_tenants()
+        part.con.execute("create or replace temp table needed_records as from stirred")
+        part.load_rows((*PEOPLE.values(), *DECISIONS))
+        normalise_people(part.con)
+        for table in (identities.record_keys, identities.customer_identities, identities.profile_ids):
+            part.lake.current(part.con, table, tenants=part.tenants)
+        find_reached(part.con)
+        part.load_rows(tuple(PEOPLE.values()))
+        read_records(part)
+        yield _keep(part, IS_REACHED)
+
+
+def _keep(part: Step, theirs: Mapping[Table, str]) -> Part:
+    """Resolve the records that were read and keep what is `theirs`; by which keys comes last, being known after all."""
+    tenants = part.tenants or ()
+    of_records = theirs[identities.customer_identities]
+    part.quarantine(INVALID_KEYS, "customer_identities", tenants, of_records)
+    resolve_tenants(part, tenants, theirs)
+    changes = keep_identities(part, tenants, theirs)
+    faults = _faults(part, tenants, theirs)
+    part.replace(identities.record_keys, f"({RECORD_KEYS})", tenants, of_records)
+    return Part(changes, faults)
+
+
+def _faults(part: Step, tenants: Sequence[str], theirs: Mapping[Table, str]) -> list[str]:
     """What is wrong with the stored links: words, tenant, and record or profile id."""
     part.con.execute(f"create or replace temp view records as {RECORDS}")
     part.con.execute(f"create or replace temp view overrides as {OVERRIDES}")
@@ -88,7 +133,7 @@ def _faults(part: Step, tenants: Sequence[str]) -> list[str]:
         stored = part.lake.current(part.con, table, tenants=tenants, name=f"stored_{table.name}")
         # The check reads each many times, and a view of the lake would be worked out anew each time.
         part.con.execute(f"drop view if exists {table.name}")
-        part.con.execute(f"create temp table {table.name} as from {stored}")
+        part.con.execute(f"create temp table {table.name} as from {stored} where {theirs[table]}")
     faults = [" ".join(violation) for violation in violations(part.con)]
     for table in FOUND:
         part.con.execute(f"drop table {table.name}")

@@ -5,10 +5,12 @@ an id would be born twice, or change without a word. So the lake keeps how far e
 kept, and before anything else a run takes back whatever goes beyond that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from crm_pipeline.assets.resolution import FOUND
+from sqlalchemy import Table
+
+from crm_pipeline.assets.resolution import EVERYBODYS, FOUND
 from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.lake_rows import lake_key, tenant_filter
@@ -25,11 +27,11 @@ _HALF_KEPT: Final = f"""
     order by tenant_id"""
 
 
-def keep_identities(this: Step, tenants: Sequence[str]) -> dict[str, Changes]:
-    """Make the tables equal to the relations of `FOUND`, the events added to those of former runs."""
+def keep_identities(this: Step, tenants: Sequence[str], theirs: Mapping[Table, str] = EVERYBODYS) -> dict[str, Changes]:
+    """Make the tables, as far as they are `theirs`, equal to the relations of `FOUND`; former events stay."""
     changes = {}
     for table, relation in FOUND.items():
-        scope = f"event_id in (select event_id from {relation})" if table is profile_events else "true"
+        scope = f"event_id in (select event_id from {relation})" if table is profile_events else theirs[table]
         changes[table.name] = this.replace(table, relation, tenants, scope)
     _note_whole(this, tenants)
     return changes

@@ -4,7 +4,7 @@ Belongs here: what everybody shares who resolves tenants of the lake. Does not b
 (`kept_identities.py`), the asset (`identities.py`), and who is whom (`domain/identities.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -37,6 +37,8 @@ FOUND: Final = {
     identities.profile_ids: "found_ids",
 }
 """The relation each table of identities is found in; of the events only those of this run."""
+EVERYBODYS: Final = dict.fromkeys(FOUND, "true")
+"""The conditions of whom all is known."""
 
 
 def read_records(this: Step) -> None:
@@ -45,15 +47,19 @@ def read_records(this: Step) -> None:
     normalise_suppressed(this.con)
 
 
-def resolve_tenants(this: Step, tenants: Sequence[str]) -> None:
-    """Resolve tenants whose records were read, after what the lake knows of them; create the relations of `FOUND`."""
+def resolve_tenants(this: Step, tenants: Sequence[str], theirs: Mapping[Table, str] = EVERYBODYS) -> None:
+    """Resolve tenants whose records were read, after what the lake knows of them; create the relations of `FOUND`.
+
+    `theirs` are the conditions for what is known of those records, where they are not all that the tenants have.
+    """
 
     def found(query: str) -> pa.Table:
         return this.con.sql(f"from ({query}) where {tenant_filter(tenants)}").to_arrow_table()
 
     def before(table: Table) -> pa.Table:
         columns = ", ".join(column.key for column in table.columns)
-        return found(f"select {columns} from {this.lake.current(this.con, table, tenants=tenants)}")
+        known = this.lake.current(this.con, table, tenants=tenants, name=f"known_{table.name}")
+        return found(f"select {columns} from {known} where {theirs[table]}")
 
     inputs = Inputs(
         records=found(RECORDS),

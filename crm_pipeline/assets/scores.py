@@ -1,12 +1,15 @@
 """Profile scores: the golden record, counts, scores, stage and status of every profile, kept in the lake."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import dagster as dg
 
+from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table, set_aside
 from crm_pipeline.assets.step import Step, step
+from crm_pipeline.assets.touched import DECISIVE, TOUCHING, touched_part
 from crm_pipeline.domain.churn_model import load_models
 from crm_pipeline.domain.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
 from crm_pipeline.domain.people import normalise_people
@@ -14,7 +17,7 @@ from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import churn, identities, profiles, timeline
+from crm_pipeline.tables import PEOPLE, churn, crm, identities, profiles, scl, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
@@ -41,10 +44,10 @@ class Part(NamedTuple):
 def profile_scores(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Score the profiles of the run's tenants, keep what changed, and put stage changes on the timeline."""
+    """Score the profiles of the run's tenants, of each all or whom the hour touched, and tell stage changes."""
     with step(context, lake, settings) as this:
         tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        parts = [_keep_profiles(part) for part in this.in_parts(tenants, TIMELINE, PROFILES)]
+        parts = keep_scores(this, tenants)
         stages = funnel(this.con, lake.current(this.con, PROFILES, tenants=tenants))
         transitions = sum((part.transitions for part in parts), Counter[Transition]())
         return dg.MaterializeResult(
@@ -59,20 +62,49 @@ def profile_scores(
         )
 
 
+def keep_scores(this: Step, tenants: Sequence[str]) -> list[Part]:
+    """Make the profiles of these loaded tenants what timelines, records and models now say, and note from what."""
+    decisive = (*DECISIVE, churn.churn_models)
+    inputs = find_inputs(this, "profile_scores", (*TOUCHING, TIMELINE), tenants, decisive=decisive)
+    parts = [_keep_profiles(part) for part in this.in_parts(inputs.whole, TIMELINE, PROFILES)]
+    if inputs.in_part:
+        parts.append(_keep_touched_profiles(this, inputs.in_part))
+    inputs.note(this)
+    return parts
+
+
 def _keep_profiles(part: Step) -> Part:
     tenants = [tenant.tenant_id for tenant in part.load_everything()]
     for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
         part.lake.current(part.con, table, tenants=tenants)
     part.con.execute(PROFILE_TARGETS)
+    return _score(part, tenants)
+
+
+def _keep_touched_profiles(this: Step, tenants: list[str]) -> Part:
+    part = touched_part(this, tenants, by_events=True)
+    part.load_tenants()
+    part.load_rows((*PEOPLE.values(), scl.payment, crm.profile_tag))
+    for table, of_them in ((identities.customer_identities, "touched_profiles"), (TIMELINE, "counted_profiles")):
+        everybodys = part.lake.current(part.con, table, tenants=tenants, name=f"everybodys_{table.name}")
+        part.con.execute(f"drop view {table.name}")
+        part.con.execute(f"""
+            create temp table {table.name} as from {everybodys} semi join {of_them} using (tenant_id, profile_id)""")
+    return _score(part, tenants, "touched_profiles")
+
+
+def _score(part: Step, tenants: Sequence[str], profiles: str | None = None) -> Part:
+    """Score all profiles of the tenants, or those whose ids relation `profiles` has."""
     normalise_people(part.con)
     part.lake.current(part.con, churn.churn_models)
     build_profiles(part.con, load_models(part.con))
-    reasons = part.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants)
+    theirs = f"in (select profile_id from {profiles})" if profiles else "is not null"
+    reasons = part.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants, f"service_record_id {theirs}")
     part.lake.current(part.con, PROFILES, tenants=tenants)
     transitions = find_stage_changes(part.con)
     # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
     changes = {
         TIMELINE.name: part.replace(TIMELINE, "stage_changes", tenants, INCOMPLETE),
-        PROFILES.name: part.replace(PROFILES, "profiles", tenants),
+        PROFILES.name: part.replace(PROFILES, "profiles", tenants, f"id {theirs}"),
     }
     return Part(changes, reasons, transitions)

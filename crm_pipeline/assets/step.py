@@ -14,6 +14,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows
 from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
+from crm_pipeline.domain.touched import only_needed
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time
@@ -42,6 +43,8 @@ class Step:
     erasure_key: str | None = field(default=None, repr=False)
     versions: Mapping[Table, int] = field(default_factory=dict)
     """Of tables that are kept in parts, the version their rows get."""
+    only_touched: bool = False
+    """Whether source tables are read only as far as `touched` profiles need them."""
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
         """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
@@ -61,6 +64,8 @@ class Step:
         """Create the sound and judged views of these source tables; `load_tenants` comes first."""
         for table in tables:
             present = self.lake.current(self.con, table, tenants=self.tenants, name=f"present_{lake_name(table)}")
+            if self.only_touched:
+                present = only_needed(self.con, table, present)
             judge_rows(self.con, table, present, self.as_of)
 
     def load_everything(self) -> list[Tenant]:
@@ -97,8 +102,10 @@ class Step:
         for group in in_groups(sorted(tenants), dict(self.con.sql(query).fetchall()), ROWS_AT_ONCE):
             yield replace(self, tenants=group, versions=versions)
 
-    def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None) -> dict[str, int]:
-        """Make what `found_by` has set aside equal to query `faults`; return the rows by reason."""
+    def quarantine(
+        self, faults: str, found_by: str, tenants: Sequence[str] | None, scope: str = "true"
+    ) -> dict[str, int]:
+        """Make what `found_by` has set aside, within `scope`, equal to query `faults`; return the rows by reason."""
         seen = f"'{self.as_of.isoformat()}'::timestamptz"
         self.con.execute(f"""
             create or replace temp table set_aside as
@@ -106,7 +113,7 @@ class Step:
                 case when tenant_id in (from known_tenants) then tenant_id end as tenant_id, service, table_name,
                 service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
             from ({faults}) as faults where {tenant_filter(tenants)}""")
-        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}'")
+        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}' and {scope}")
         counts = self.con.execute("select reason, count(*) from set_aside group by reason order by reason").fetchall()
         return dict(counts)
 

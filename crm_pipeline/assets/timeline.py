@@ -1,12 +1,17 @@
 """Timeline events: everything the services know happened, in one stream, each event on its profile."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import dagster as dg
 
+from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, set_aside
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.domain.timeline import ORPHANS, build_timeline
+from crm_pipeline.assets.touched import DECISIVE, TOUCHING, touched_part
+from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
+from crm_pipeline.domain.touched import IS_TOUCHED, OF_SOMEBODY
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities, teetime, timeline
@@ -36,10 +41,10 @@ class Part(NamedTuple):
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Build the stream of the run's tenants and keep what changed."""
+    """Build the stream of the run's tenants, of each whole or of whom the hour touched, and keep what changed."""
     with step(context, lake, settings) as this:
         tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        parts = [_keep_events(part) for part in this.in_parts(tenants, TIMELINE)]
+        parts = keep_timeline(this, tenants)
         kept = lake.current(this.con, TIMELINE, tenants=tenants)
         kinds = this.con.sql(f"select event_type, count(*) from {kept} group by all order by 1").fetchall()
         return dg.MaterializeResult(
@@ -52,6 +57,16 @@ def timeline_events(
         )
 
 
+def keep_timeline(this: Step, tenants: Sequence[str]) -> list[Part]:
+    """Make the timelines of these loaded tenants what the services now say, and note from what."""
+    inputs = find_inputs(this, "timeline_events", TOUCHING, tenants, decisive=DECISIVE)
+    parts = [_keep_events(part) for part in this.in_parts(inputs.whole, TIMELINE)]
+    if inputs.in_part:
+        parts.append(_keep_touched_events(this, inputs.in_part))
+    inputs.note(this)
+    return parts
+
+
 def _keep_events(part: Step) -> Part:
     tenants = [tenant.tenant_id for tenant in part.load_everything()]
     for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
@@ -60,3 +75,19 @@ def _keep_events(part: Step) -> Part:
     waiting = build_timeline(part.con)
     reasons = part.quarantine(ORPHANS, "timeline_events", tenants)
     return Part({TIMELINE.name: part.replace(TIMELINE, "events", tenants)}, reasons, waiting)
+
+
+def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
+    part = touched_part(this, tenants)
+    part.load_tenants()
+    part.load_rows(OF_SOMEBODY)
+    part.lake.current(part.con, TIMELINE, tenants=tenants)
+    part.lake.log(part.con, teetime.booking)
+    waiting = build_timeline(part.con)
+    # Of somebody else are what settlers of a booking did besides, and the stages others went through.
+    part.con.execute(f"delete from events where not {IS_TOUCHED}")
+    changes = part.replace(TIMELINE, "events", tenants, IS_TOUCHED)
+    # Whether a row's profile is there is seen at the row and at the profile; these are few, and all looked at.
+    replace(part, only_touched=False).load_rows(OF_PROFILES)
+    reasons = part.quarantine(ORPHANS, "timeline_events", tenants)
+    return Part({TIMELINE.name: changes}, reasons, waiting)

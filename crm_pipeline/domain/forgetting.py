@@ -13,8 +13,14 @@ from sqlalchemy import Table
 from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.tables import PEOPLE, crm
 from crm_pipeline.tables.columns import service_of, sources
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
-from crm_pipeline.tables.operations import quarantined_records
+from crm_pipeline.tables.identities import (
+    customer_identities,
+    identity_reviews,
+    profile_events,
+    profile_ids,
+    record_keys,
+)
+from crm_pipeline.tables.operations import quarantined_records, worked_inputs
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline.vocabulary import Service
@@ -121,7 +127,10 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
         _is_record("t.minted_service", "t.minted_record_id"),
         _is_record("t.anchor_service", "t.anchor_record_id"),
     ),
+    record_keys: _is_record("t.service", "t.service_record_id"),
     quarantined_records: _is_forgotten(Mention("t.service", "t.table_name", "t.service_record_id")),
+    # What was computed from rows that go is computed anew.
+    worked_inputs: "t.tenant_id in (select tenant_id from forgotten)",
 }
 """The condition for each table of ours that speaks of people; the others hold counts, times and parameters."""
 

@@ -24,6 +24,11 @@ STAGE_CHANGES = """
     create or replace temp view stage_changes as
     select * from customer_timeline where event_type = 'STAGE_CHANGED'"""
 
+OF_PROFILES = tuple(
+    table for table in sources.tables.values() if any(c.info.get("references") == PROFILE for c in table.columns)
+)
+"""The tables of the CRM whose rows name a profile."""
+
 ORPHANS = " union all ".join(
     f"""select tenant_id, '{service_of(table)}' as service, '{table.name}' as table_name, id as service_record_id,
         id as _subject, '{column.name}' as column_name, '{QuarantineReason.ORPHAN}' as reason,
@@ -31,7 +36,7 @@ ORPHANS = " union all ".join(
     from {lake_name(table)} where tenant_id in (select tenant_id from tenants) and not exists (
         select 1 from profile_targets p
         where p.tenant_id = {lake_name(table)}.tenant_id and p.profile_id = {lake_name(table)}.{column.key})"""
-    for table in sources.tables.values()
+    for table in OF_PROFILES
     for column in table.columns
     if column.info.get("references") == PROFILE
 )

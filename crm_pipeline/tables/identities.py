@@ -82,3 +82,16 @@ kept_identities = Table(
     comment="How far each table of identities goes that was kept whole. Kept in the lake only.",
     info={"lake_only": True},
 )
+
+record_keys = Table(
+    "record_keys",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("service", "Service of the record.", allowed=Service)),
+    primary(text("service_record_id", "Id of the record in its service.")),
+    integer("auth_user_id_key", "Hash of the club and the auth_user_id; null for none.", nullable=True),
+    integer("email_key", "Hash of the club and the normalised email; null for none.", nullable=True),
+    integer("phone_number_key", "Hash of the club and the normalised phone number; null for none.", nullable=True),
+    comment="What records were last compared by: who else a changed record concerns. Kept in the lake only.",
+    info={"lake_only": True},
+)

@@ -2,7 +2,18 @@
 
 from sqlalchemy import Column, Double, Table
 
-from crm_pipeline.tables.columns import extracted_at, flag, integer, outputs, planned_on, primary, run_id, stamp, text
+from crm_pipeline.tables.columns import (
+    extracted_at,
+    flag,
+    integer,
+    json,
+    outputs,
+    planned_on,
+    primary,
+    run_id,
+    stamp,
+    text,
+)
 from crm_pipeline.vocabulary import QuarantineReason, Service
 
 quarantined_records = Table(
@@ -74,4 +85,16 @@ service_snapshots = Table(
     integer("horizon", "Every transaction below this id was then seen; null for a folder.", nullable=True),
     comment="The last believed extraction of every service, and what it covered. Kept in the lake only.",
     info={"lake_only": True, "is_given": True},
+)
+
+worked_inputs = Table(
+    "worked_inputs",
+    outputs,
+    primary(text("tenant_id", "The club.")),
+    primary(text("asset", "The asset that was computed.")),
+    extracted_at("worked_at", "The as_of it was computed as of."),
+    json("versions", "Of every table it read, the newest version in the lake then."),
+    text("code", "Hash of the code that computed it."),
+    comment="What assets were last computed from, so that an hour computes what changed. Kept in the lake only.",
+    info={"lake_only": True},
 )

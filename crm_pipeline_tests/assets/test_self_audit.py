@@ -132,7 +132,8 @@ def test_a_run_tells_which_club_is_not_stored_as_it_was_resolved(
         return ForgetfulLake(lake.url, lake.spill)
 
     monkeypatch.setattr(wiring, "lake_of", forgetful)
-    refresh(refreshed, as_of="2026-03-31T13:00:00Z")
+    # On another day, when everybody is resolved anew.
+    refresh(refreshed, as_of="2026-04-01T13:00:00Z")
     results = checked(refreshed)
     assert results["self_audit"][0] is False
     assert list(results["self_audit"][1]) == [SAGUARO]

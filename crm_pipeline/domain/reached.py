@@ -1,0 +1,99 @@
+"""Whom a changed record concerns: every record, profile id and question that resolving it anew can change.
+
+Identity never goes beyond what hangs together: records by the keys they have or had, by the profile they were in and by
+what an operator decided about them, ids by their redirects and anchors. So what is reached from the changed records,
+resolved by itself, has what resolving everybody would give it. Here: what is reached, as numbers of nodes of a graph.
+Not here: how identities are resolved (`identities`), and what rows changed (`touched`).
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
+
+_KINDS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}
+
+
+def _key(kind: str, value: str) -> str:
+    """A number for a value as evidence in its club; the lake keeps it, so no version of DuckDB may change it."""
+    return f"cast(md5_number_lower(concat_ws('|', tenant_id, {kind}, {value})) // 2 as bigint)"
+
+
+def _record(service: str, record_id: str) -> str:
+    return f"hash('record', tenant_id, {service}, {record_id})"
+
+
+def _profile(profile_id: str) -> str:
+    return f"hash('profile', tenant_id, {profile_id})"
+
+
+_KEYS: Final = ", ".join(
+    f"case when {column} is not null then {_key(repr(kind), column)} end as {column}_key"
+    for kind, column in _KINDS.items()
+)
+RECORD_KEYS: Final = f"select tenant_id, service, record_id as service_record_id, {_KEYS} from people"
+"""A query of record_keys rows from relation `people`."""
+
+_OF_RECORD: Final = _record("service", "service_record_id")
+_TIES: Final = " union all ".join(
+    [
+        *(
+            f"select {_OF_RECORD} as one, hash('key', {column}_key) as other from {keys} where {column}_key is not null"
+            for keys in ("record_keys", f"({RECORD_KEYS})")
+            for column in _KINDS.values()
+        ),
+        f"select {_OF_RECORD}, {_profile('profile_id')} from customer_identities",
+        f"select {_profile('profile_id')}, {_profile('redirects_to')} from profile_ids where redirects_to is not null",
+        *(
+            f"""select {_profile("profile_id")}, {_record(f"{which}_service", f"{which}_record_id")} from profile_ids
+                where not is_live or (minted_service, minted_record_id) <> (anchor_service, anchor_record_id)"""
+            for which in ("minted", "anchor")
+        ),
+        f"""select {_record("service_a", "record_id_a")}, {_record("service_b", "record_id_b")}
+            from crm_identity_override""",
+    ]
+)
+# Births are counted on from the youngest id.
+_BEGINNING: Final = f"""
+    select {_record("service", "record_id")} as node from stirred
+    union select {_profile("arg_max(profile_id, birth_order)")} from profile_ids group by tenant_id"""
+_NEXT: Final = """
+    create or replace temp table frontier as
+    from (
+        select other as node from ties semi join frontier on one = node union
+        select one from ties semi join frontier on other = node)
+    anti join reached using (node)"""
+_REACHED: Final = "in (select node from reached)"
+
+IS_REACHED: Final = MappingProxyType(
+    {
+        customer_identities: f"{_OF_RECORD} {_REACHED}",
+        profile_ids: f"{_profile('profile_id')} {_REACHED}",
+        profile_events: f"{_profile('profile_id')} {_REACHED}",
+        identity_reviews: f"""(
+            {_record("service_a", "record_id_a")} {_REACHED} or {_record("service_b", "record_id_b")} {_REACHED}
+            or hash('key', {_key("(witness ->> 'kind')", "(witness ->> 'value')")}) {_REACHED})""",
+    }
+)
+"""Per table of identities the condition that a row is reached."""
+
+
+def find_reached(con: DuckDBPyConnection) -> None:
+    """Create temp tables `reached` (node) and `needed_records` (tenant_id, service, record_id): those to be resolved.
+
+    Reads `stirred`, the records that changed; `people` as those now are; record_keys, customer_identities and
+    profile_ids as they were left last; crm_identity_override.
+    """
+    con.execute(f"create or replace temp table ties as {_TIES}")
+    con.execute(f"create or replace temp table frontier as {_BEGINNING}")
+    con.execute("create or replace temp table reached as from frontier")
+    while con.sql("from frontier limit 1").fetchall():
+        con.execute(_NEXT)
+        con.execute("insert into reached from frontier")
+    con.execute(f"""
+        create or replace temp table needed_records as
+        select tenant_id, service, service_record_id as record_id from customer_identities
+        where {IS_REACHED[customer_identities]} union from stirred""")
+    con.execute("drop table ties")

@@ -1,0 +1,36 @@
+"""What an hour touches: bringing tenants up to date by it leaves nothing that computing them whole would change."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.resources.lake import UNCHANGED
+from crm_pipeline_tests.assets.incremental import ALL_MOVES, Hours
+from crm_pipeline_tests.moving_services import delivered
+from crm_pipeline_tests.soak import SOAK
+
+MORNING = datetime(2026, 3, 24, 8, tzinfo=UTC)
+HOURS = 12 if SOAK else 4
+MOVES_AN_HOUR = 40
+
+
+@pytest.mark.parametrize("days", range(20 if SOAK else 1))
+def test_hours_in_part_end_where_everything_anew_would(tmp_path: Path, days: int) -> None:
+    at = MORNING + timedelta(days=days)
+    hours = Hours(tmp_path, delivered(tmp_path / "services", tenants=3, people=240, events=5_000, until=at))
+    hours.refresh(at)
+    for hour in range(1, HOURS + 1):
+        at += timedelta(hours=1)
+        hours.services.hour(at, ALL_MOVES, MOVES_AN_HOUR)
+        hours.refresh(at)
+        if SOAK or hour == HOURS:
+            anew = hours.computed_anew(at, tmp_path / f"copy {hour}")
+            changed = {
+                (stage, table): changes
+                for stage, parts in anew.items()
+                for part in parts
+                for table, changes in part.items()
+                if changes != UNCHANGED
+            }
+            assert changed == {}, f"after hour {hour}"
