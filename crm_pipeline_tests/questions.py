@@ -15,7 +15,8 @@ from crm_pipeline.explain.page import print_answer
 from crm_pipeline.vocabulary import TenantStatus
 from crm_pipeline.what_if import Effect, what_would_change
 from crm_pipeline.workplace import choose
-from crm_pipeline_tests.support import ask, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import ask, clean_environment, refresh
 from crm_pipeline_tests.world import cast
 from crm_pipeline_tests.world_rows import (
     CLUBS,
@@ -86,7 +87,7 @@ class Changed(NamedTuple):
 
 
 @contextmanager
-def changed_world(folder: Path) -> Iterator[Changed]:
+def changed_world(blank: Path, folder: Path) -> Iterator[Changed]:
     """The cast, and two days later.
 
     By then Fynbos Links asks for 0.99, staff of Heather Moor have joined Isla and Ruth, Walter's contact was deleted
@@ -98,7 +99,7 @@ def changed_world(folder: Path) -> Iterator[Changed]:
     clubs = [fynbos.but(minConfidence=0.99), heather, saguaro.but(status=TenantStatus.CLOSED.value)]
     write_rows(folder / "before", [*map(tenant, CLUBS), *rows])
     write_rows(folder / "after", [*clubs, *left, override(ISLA, RUTH, "ALWAYS", "The same person")])
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         refresh(home, folder / "before")
         forward, before = effect(home, FYNBOS.slug, 0.99), _published(home)
         assert refresh(home, folder / "after", as_of="2026-04-02T12:00:00Z").faults == []

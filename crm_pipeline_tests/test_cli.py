@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment, wait_for
@@ -28,10 +29,9 @@ def clubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shared_home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home that the tests of this module go on with, one after the other."""
-    with stopped_afterwards(tmp_path_factory.mktemp("cli") / "home") as home:
-        EmbeddedPostgres(home).start()
+    with copied(blank, tmp_path_factory.mktemp("cli") / "home") as home:
         yield home
 
 
@@ -161,12 +161,11 @@ def assert_a_table_with_nothing_cut(said: str) -> None:
         assert len(numbers) == len(["records", "profiles", "a link", "a stage", "reviews", "events", "bad rows"])
 
 
-def test_a_failed_service_is_named_while_the_others_go_on(shared_home: Path, tmp_path: Path) -> None:
+def test_a_failed_service_is_named_while_the_others_go_on(refreshed: Path, tmp_path: Path) -> None:
     """Its last snapshot serves, so that nothing changes either."""
     for service in ("crm", "messaging", "teetime"):
         (tmp_path / service).symlink_to(SAMPLE / service)
-    assert run(shared_home).returncode == 0
-    done = run(shared_home, tmp_path)
+    done = run(refreshed, tmp_path)
     assert done.returncode == 1
     assert "failed SCL" in done.stdout
     assert "✓ published" in done.stderr
@@ -217,10 +216,11 @@ def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tm
 
 
 @pytest.mark.skipif(not SOAK, reason="one more process; test_published_tenants has a dry run: make soak")
-def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, own_home: Path) -> None:
-    done = run(own_home, clubs, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "links by rule" in done.stdout
-    assert "rows changed" not in done.stdout
-    assert not (own_home / "lake").exists()
-    assert ask(own_home, "select count(*) from crm.publications") == [(0,)]
+def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, tmp_path: Path) -> None:
+    with stopped_afterwards(tmp_path / "home") as home:
+        done = run(home, clubs, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "links by rule" in done.stdout
+        assert "rows changed" not in done.stdout
+        assert not (home / "lake").exists()
+        assert ask(home, "select count(*) from crm.publications") == [(0,)]

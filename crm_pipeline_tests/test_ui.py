@@ -4,7 +4,6 @@ One refresh, one server for the whole module. The schedule's clock is set back b
 that its daemon finds an hour it has missed.
 """
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +18,10 @@ from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
 from crm_pipeline_tests.assets.test_churn import fit
 from crm_pipeline_tests.browser import Browser, browser, installed
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
-from crm_pipeline_tests.webserver import BIN, REPOSITORY, Webserver, environment, numbers, schedule_since, webserver
+from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment
+from crm_pipeline_tests.webserver import REPOSITORY, Webserver, numbers, schedule_since, webserver
 
 SNAPSHOTS = ["crm_snapshot", "messaging_snapshot", "scl_snapshot", "teetime_snapshot", "tenants"]
 PUBLISHED = ["customer_profiles", "customer_timeline"]
@@ -56,12 +56,9 @@ AUTOMATION = """query ($in: RepositorySelector!) {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The sample clubs, refreshed by the command line."""
-    with stopped_afterwards(tmp_path_factory.mktemp("ui") / "home") as home:
-        command = [str(BIN / "crm-pipeline"), "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=90, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    with copied(first_run, tmp_path_factory.mktemp("ui") / "home") as home:
         yield home
 
 
