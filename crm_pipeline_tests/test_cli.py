@@ -1,4 +1,7 @@
-"""The command line as its users meet it: the console script in a process of its own."""
+"""The command line as its users meet it: the console script in a process of its own.
+
+Help and mistakes, which are many and start nothing, are asked for in this process, and once each as users do.
+"""
 
 import signal
 import subprocess
@@ -7,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from sqlalchemy import NullPool, create_engine, text
 
+from crm_pipeline.cli import main
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, stopped_afterwards
+from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment, wait_for
 
 TENANTS = ("fynbos-links", "heather-moor", "saguaro-ridge")
@@ -43,6 +48,12 @@ def crm_pipeline(*arguments: str, home: Path | None = None, **variables: str) ->
     )
 
 
+def here(*arguments: str) -> Result:
+    """What a command says in this process."""
+    with clean_environment():
+        return CliRunner().invoke(main, arguments, prog_name="crm-pipeline")
+
+
 def run(home: Path, sources: Path = SAMPLE, *options: str) -> subprocess.CompletedProcess[str]:
     """`crm-pipeline run` as of the sample's hour."""
     return crm_pipeline("run", "--sources", str(sources), "--as-of", AS_OF, *options, home=home)
@@ -71,9 +82,15 @@ def after(log: Path, words: str) -> None:
     ["", "run", "ui", "status", "explain", "what-if", "sample", "database", "database url", "database stop"],
 )
 def test_help_tells_what_a_command_does(command: str) -> None:
-    done = crm_pipeline(*command.split(), "--help")
-    assert done.returncode == 0
-    assert "Usage: crm-pipeline" in done.stdout
+    done = here(*command.split(), "--help")
+    assert done.exit_code == 0
+    assert f"Usage: {' '.join(['crm-pipeline', *command.split()])} [OPTIONS]" in done.stdout
+
+
+def test_the_console_script_gives_help() -> None:
+    done = crm_pipeline("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: crm-pipeline [OPTIONS]" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -89,25 +106,26 @@ def test_help_tells_what_a_command_does(command: str) -> None:
     ],
 )
 def test_a_mistake_is_named_in_one_line(arguments: list[str], named: str) -> None:
-    assert_one_clear_line(crm_pipeline(*arguments), named)
+    done = here(*arguments)
+    assert_one_clear_line(done.exit_code, done.stderr, named)
 
 
-def assert_one_clear_line(done: subprocess.CompletedProcess[str], named: str) -> None:
+def assert_one_clear_line(exit_code: int, said: str, named: str) -> None:
     """The command failed, and its last word, on a line of its own, names the mistake."""
-    assert done.returncode in {1, 2}
-    assert named in done.stderr.splitlines()[-1]
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in done.stderr
+    assert exit_code in {1, 2}
+    assert named in said.splitlines()[-1]
+    assert said.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in said
 
 
 def test_a_tenant_nobody_knows_is_named_beside_the_known_ones(shared_home: Path) -> None:
     done = run(shared_home, SAMPLE, "--tenant", "heather-moor", "--tenant", "atlantis")
-    assert_one_clear_line(done, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
+    assert_one_clear_line(done.returncode, done.stderr, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
 
 
 def test_before_the_first_run_status_says_so(shared_home: Path) -> None:
-    done = crm_pipeline("status", home=shared_home)
-    assert (done.returncode, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
+    done = here("status", "--home", str(shared_home))
+    assert (done.exit_code, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
 
 
 @pytest.mark.parametrize("words", ["… crm_snapshot", "… published"] if SOAK else ["… published"])
