@@ -1,13 +1,14 @@
 """Fixtures every test may use."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from crm_pipeline_tests.homes import copied, made_once, make_blank
-from crm_pipeline_tests.questions import Changed, changed_world, command
+from crm_pipeline_tests.questions import Changed, change_world, changed_world, command
 from crm_pipeline_tests.support import AS_OF, SAMPLE
 
 # A machine that is busy with something else is no fault of the code's.
@@ -58,7 +59,8 @@ def refreshed(first_run: Path, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def changed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
     """The cast before and after staff, a service and a club changed their minds. For reading only."""
-    with changed_world(blank, tmp_path_factory.mktemp("changed")) as world:
+    made = made_once(tmp_path_factory, "changed", partial(change_world, blank))
+    with changed_world(made, tmp_path_factory.mktemp("changed") / "home") as world:
         yield world
 
 

@@ -119,8 +119,9 @@ def assert_one_clear_line(exit_code: int, said: str, named: str) -> None:
 
 
 def test_a_tenant_nobody_knows_is_named_beside_the_known_ones(shared_home: Path) -> None:
-    done = run(shared_home, SAMPLE, "--tenant", "heather-moor", "--tenant", "atlantis")
-    assert_one_clear_line(done.returncode, done.stderr, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
+    asked = ("--tenant", "heather-moor", "--tenant", "atlantis")
+    done = here("run", "--sources", str(SAMPLE), "--as-of", AS_OF, "--home", str(shared_home), *asked)
+    assert_one_clear_line(done.exit_code, done.stderr, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
 
 
 def test_before_the_first_run_status_says_so(shared_home: Path) -> None:
