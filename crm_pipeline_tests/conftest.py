@@ -1,13 +1,15 @@
 """Fixtures every test may use."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from crm_pipeline_tests.questions import Changed, changed_world
-from crm_pipeline_tests.support import refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied, made_once, make_blank
+from crm_pipeline_tests.questions import Changed, change_world, changed_world, command
+from crm_pipeline_tests.support import AS_OF, SAMPLE
 
 # A machine that is busy with something else is no fault of the code's.
 settings.register_profile("unhurried", deadline=None)
@@ -23,23 +25,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The sample clubs, refreshed once. For reading only: a test that refreshes again takes `own_home`."""
-    with stopped_afterwards(tmp_path_factory.mktemp("sample") / "home") as home:
-        outcome = refresh(home)
-        assert outcome.faults == []
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home before its first run, its server stopped: to be copied, not used."""
+    return made_once(tmp_path_factory, "blank", make_blank)
+
+
+@pytest.fixture(scope="session")
+def first_run(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample refreshed once by the command line, the server stopped: to be copied, not used."""
+
+    def make(home: Path) -> None:
+        with copied(blank, home):
+            done = command(home, "run", "--sources", str(SAMPLE), "--as-of", AS_OF)
+            assert done.exit_code == 0, done.output
+
+    return made_once(tmp_path_factory, "first", make)
+
+
+@pytest.fixture(scope="session")
+def sample_home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sample clubs, refreshed once. For reading only: a test that refreshes again takes `refreshed`."""
+    with copied(first_run, tmp_path_factory.mktemp("sample") / "home") as home:
+        yield home
+
+
+@pytest.fixture
+def refreshed(first_run: Path, tmp_path: Path) -> Iterator[Path]:
+    """A home of the test's own in which the sample has been refreshed once; its server runs."""
+    with copied(first_run, tmp_path / "refreshed") as home:
         yield home
 
 
 @pytest.fixture(scope="session")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
+def changed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changed]:
     """The cast before and after staff, a service and a club changed their minds. For reading only."""
-    with changed_world(tmp_path_factory.mktemp("changed")) as world:
+    made = made_once(tmp_path_factory, "changed", partial(change_world, blank))
+    with changed_world(made, tmp_path_factory.mktemp("changed") / "home") as world:
         yield world
 
 
 @pytest.fixture
-def own_home(tmp_path: Path) -> Iterator[Path]:
+def own_home(blank: Path, tmp_path: Path) -> Iterator[Path]:
     """A home of the test's own, with nothing in it."""
-    with stopped_afterwards(tmp_path / "home") as home:
+    with copied(blank, tmp_path / "home") as home:
         yield home

@@ -1,5 +1,6 @@
 """What tests of `explain` and `what-if` share: questions asked in this process, and a world that changed."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -15,7 +16,8 @@ from crm_pipeline.explain.page import print_answer
 from crm_pipeline.vocabulary import TenantStatus
 from crm_pipeline.what_if import Effect, what_would_change
 from crm_pipeline.workplace import choose
-from crm_pipeline_tests.support import ask, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import ask, clean_environment, refresh
 from crm_pipeline_tests.world import cast
 from crm_pipeline_tests.world_rows import (
     CLUBS,
@@ -33,6 +35,7 @@ ISLA = player("isla-sedgeley", HEATHER, "Isla Sedgeley")
 RUTH = contact("ruth-ashdown", HEATHER, "Ruth Ashdown")
 WALTER = contact("walter-holbrook", HEATHER, "Walter Holbrook")
 FLAGS = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+TOLD = "told.pickle"
 By = Literal["email", "phone", "profile", "record"]
 
 
@@ -85,9 +88,8 @@ class Changed(NamedTuple):
     after: State
 
 
-@contextmanager
-def changed_world(folder: Path) -> Iterator[Changed]:
-    """The cast, and two days later.
+def change_world(blank: Path, folder: Path) -> None:
+    """Make the home and the rest of `Changed` in a folder: the cast, and two days later.
 
     By then Fynbos Links asks for 0.99, staff of Heather Moor have joined Isla and Ruth, Walter's contact was deleted
     there, and Saguaro Ridge is closed.
@@ -96,13 +98,22 @@ def changed_world(folder: Path) -> Iterator[Changed]:
     left = [row for row in rows if WALTER.id not in row.values.values()]
     fynbos, heather, saguaro = map(tenant, CLUBS)
     clubs = [fynbos.but(minConfidence=0.99), heather, saguaro.but(status=TenantStatus.CLOSED.value)]
+    folder.mkdir()
     write_rows(folder / "before", [*map(tenant, CLUBS), *rows])
     write_rows(folder / "after", [*clubs, *left, override(ISLA, RUTH, "ALWAYS", "The same person")])
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         refresh(home, folder / "before")
         forward, before = effect(home, FYNBOS.slug, 0.99), _published(home)
         assert refresh(home, folder / "after", as_of="2026-04-02T12:00:00Z").faults == []
-        yield Changed(home, forward, effect(home, FYNBOS.slug, 0.85), before, _published(home))
+        told = (forward, effect(home, FYNBOS.slug, 0.85), before, _published(home))
+    (folder / TOLD).write_bytes(pickle.dumps(told))
+
+
+@contextmanager
+def changed_world(made: Path, home: Path) -> Iterator[Changed]:
+    """What was made, in a home of one's own."""
+    with copied(made / "home", home):
+        yield Changed(home, *pickle.loads((made / TOLD).read_bytes()))  # noqa: S301  our own
 
 
 def _published(home: Path) -> State:

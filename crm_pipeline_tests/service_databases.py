@@ -48,6 +48,7 @@ def service_databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
     """One database per service, with the rows of `folders`: the settings that point at them."""
     server = EmbeddedPostgres(home)
     server.start()
+    spare_the_disk(server)
     settings = {}
     for service in Service:
         engine = new_database(server, f"service_{service.lower()}")

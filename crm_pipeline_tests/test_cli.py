@@ -1,4 +1,7 @@
-"""The command line as its users meet it: the console script in a process of its own."""
+"""The command line as its users meet it: the console script in a process of its own.
+
+Help and mistakes, which are many and start nothing, are asked for in this process, and once each as users do.
+"""
 
 import signal
 import subprocess
@@ -7,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from sqlalchemy import NullPool, create_engine, text
 
+from crm_pipeline.cli import main
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, stopped_afterwards
+from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment, stopped_afterwards
 from crm_pipeline_tests.webserver import BIN, environment, wait_for
 
 TENANTS = ("fynbos-links", "heather-moor", "saguaro-ridge")
@@ -28,10 +34,9 @@ def clubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shared_home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home that the tests of this module go on with, one after the other."""
-    with stopped_afterwards(tmp_path_factory.mktemp("cli") / "home") as home:
-        EmbeddedPostgres(home).start()
+    with copied(blank, tmp_path_factory.mktemp("cli") / "home") as home:
         yield home
 
 
@@ -41,6 +46,12 @@ def crm_pipeline(*arguments: str, home: Path | None = None, **variables: str) ->
     return subprocess.run(
         command, env=environment(**variables), capture_output=True, text=True, timeout=SECONDS, check=False
     )
+
+
+def here(*arguments: str) -> Result:
+    """What a command says in this process."""
+    with clean_environment():
+        return CliRunner().invoke(main, arguments, prog_name="crm-pipeline")
 
 
 def run(home: Path, sources: Path = SAMPLE, *options: str) -> subprocess.CompletedProcess[str]:
@@ -71,9 +82,15 @@ def after(log: Path, words: str) -> None:
     ["", "run", "ui", "status", "explain", "what-if", "sample", "database", "database url", "database stop"],
 )
 def test_help_tells_what_a_command_does(command: str) -> None:
-    done = crm_pipeline(*command.split(), "--help")
-    assert done.returncode == 0
-    assert "Usage: crm-pipeline" in done.stdout
+    done = here(*command.split(), "--help")
+    assert done.exit_code == 0
+    assert f"Usage: {' '.join(['crm-pipeline', *command.split()])} [OPTIONS]" in done.stdout
+
+
+def test_the_console_script_gives_help() -> None:
+    done = crm_pipeline("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: crm-pipeline [OPTIONS]" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -89,25 +106,27 @@ def test_help_tells_what_a_command_does(command: str) -> None:
     ],
 )
 def test_a_mistake_is_named_in_one_line(arguments: list[str], named: str) -> None:
-    assert_one_clear_line(crm_pipeline(*arguments), named)
+    done = here(*arguments)
+    assert_one_clear_line(done.exit_code, done.stderr, named)
 
 
-def assert_one_clear_line(done: subprocess.CompletedProcess[str], named: str) -> None:
+def assert_one_clear_line(exit_code: int, said: str, named: str) -> None:
     """The command failed, and its last word, on a line of its own, names the mistake."""
-    assert done.returncode in {1, 2}
-    assert named in done.stderr.splitlines()[-1]
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in done.stderr
+    assert exit_code in {1, 2}
+    assert named in said.splitlines()[-1]
+    assert said.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in said
 
 
 def test_a_tenant_nobody_knows_is_named_beside_the_known_ones(shared_home: Path) -> None:
-    done = run(shared_home, SAMPLE, "--tenant", "heather-moor", "--tenant", "atlantis")
-    assert_one_clear_line(done, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
+    asked = ("--tenant", "heather-moor", "--tenant", "atlantis")
+    done = here("run", "--sources", str(SAMPLE), "--as-of", AS_OF, "--home", str(shared_home), *asked)
+    assert_one_clear_line(done.exit_code, done.stderr, f"no such tenant: atlantis; known are {', '.join(TENANTS)}")
 
 
 def test_before_the_first_run_status_says_so(shared_home: Path) -> None:
-    done = crm_pipeline("status", home=shared_home)
-    assert (done.returncode, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
+    done = here("status", "--home", str(shared_home))
+    assert (done.exit_code, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
 
 
 @pytest.mark.parametrize("words", ["… crm_snapshot", "… published"] if SOAK else ["… published"])
@@ -161,12 +180,11 @@ def assert_a_table_with_nothing_cut(said: str) -> None:
         assert len(numbers) == len(["records", "profiles", "a link", "a stage", "reviews", "events", "bad rows"])
 
 
-def test_a_failed_service_is_named_while_the_others_go_on(shared_home: Path, tmp_path: Path) -> None:
+def test_a_failed_service_is_named_while_the_others_go_on(refreshed: Path, tmp_path: Path) -> None:
     """Its last snapshot serves, so that nothing changes either."""
     for service in ("crm", "messaging", "teetime"):
         (tmp_path / service).symlink_to(SAMPLE / service)
-    assert run(shared_home).returncode == 0
-    done = run(shared_home, tmp_path)
+    done = run(refreshed, tmp_path)
     assert done.returncode == 1
     assert "failed SCL" in done.stdout
     assert "✓ published" in done.stderr
@@ -217,10 +235,11 @@ def test_synthetic_clubs_can_be_refreshed_and_the_server_stopped(clubs: Path, tm
 
 
 @pytest.mark.skipif(not SOAK, reason="one more process; test_published_tenants has a dry run: make soak")
-def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, own_home: Path) -> None:
-    done = run(own_home, clubs, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "links by rule" in done.stdout
-    assert "rows changed" not in done.stdout
-    assert not (own_home / "lake").exists()
-    assert ask(own_home, "select count(*) from crm.publications") == [(0,)]
+def test_a_dry_run_needs_no_home_before_it_and_keeps_nothing(clubs: Path, tmp_path: Path) -> None:
+    with stopped_afterwards(tmp_path / "home") as home:
+        done = run(home, clubs, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "links by rule" in done.stdout
+        assert "rows changed" not in done.stdout
+        assert not (home / "lake").exists()
+        assert ask(home, "select count(*) from crm.publications") == [(0,)]

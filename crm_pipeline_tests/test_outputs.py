@@ -52,17 +52,16 @@ def test_money_on_the_timeline_is_the_profiles_lifetime_value(sample_home: Path)
 
 
 @pytest.mark.skipif(not SOAK, reason="a second whole run; test_stage_changes has it in small: make soak")
-def test_months_later_ids_stay_and_stages_that_changed_are_events(own_home: Path) -> None:
+def test_months_later_ids_stay_and_stages_that_changed_are_events(refreshed: Path) -> None:
     ids = "select tenant_id, id from crm.customer_profiles order by 1, 2"
-    refresh(own_home)
-    before = ask(own_home, ids)
-    stages = ask(own_home, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")
-    outcome = refresh(own_home, as_of="2026-09-30T12:00:00Z")
+    before = ask(refreshed, ids)
+    stages = ask(refreshed, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")
+    outcome = refresh(refreshed, as_of="2026-09-30T12:00:00Z")
     assert outcome.faults == []
-    assert ask(own_home, ids) == before
-    changed = set(ask(own_home, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")) - set(stages)
+    assert ask(refreshed, ids) == before
+    changed = set(ask(refreshed, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")) - set(stages)
     events = ask(
-        own_home,
+        refreshed,
         """select tenant_id, profile_id, details ->> 'to_stage' from crm.customer_timeline
         where event_type = 'STAGE_CHANGED' and occurred_at = '2026-09-30T12:00:00Z'""",
     )

@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from crm_pipeline.cli import main
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.assets.runs import contents
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh
 
-FIRST, PAST, LAST = "2026-03-31T12:00:00Z", "2026-04-02T09:00:00Z", "2026-04-02T10:00:00Z"
+PAST, LAST = "2026-04-02T09:00:00Z", "2026-04-02T10:00:00Z"
 Published = dict[str, list[dict[str, Any]]]
 
 
@@ -42,11 +43,10 @@ def change(services: Path, file: str, pattern: str, new: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
+def club(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
     folder = tmp_path_factory.mktemp("replay")
     services = Path(shutil.copytree(SAMPLE, folder / "services"))
-    with stopped_afterwards(folder / "home") as home:
-        assert refresh(home, services, as_of=FIRST).faults == []
+    with copied(first_run, folder / "home") as home:
         for file, pattern, new in (
             ("scl/Member.csv", r"^1002,.*\n", ""),  # gone
             ("scl/Member.csv", r"^(1003,.*),(ACTIVE|LAPSED|RESIGNED|OVERDUE),", r"\1,SUSPENDED,"),

@@ -18,9 +18,10 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import Sources
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.service_databases import service_databases, write_holdable_rows
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import ask, refresh, stopped_afterwards
+from crm_pipeline_tests.support import ask, refresh
 from crm_pipeline_tests.world import write_world
 
 OF_THE_RUN = ("run_id", "published_at", "quarantine_id")
@@ -40,11 +41,11 @@ class Refreshed:
 
 
 @pytest.fixture(scope="module")
-def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
+def refreshed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
     """Refreshed once from folders; a test may go on from whatever state it finds the home in."""
     folder = tmp_path_factory.mktemp("folders")
     write_holdable_rows(folder / "services")
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         assert refresh(home, folder / "services").faults == []
         yield Refreshed(home, folder / "services", published(home))
 

@@ -24,11 +24,12 @@ import pytest
 from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.workplace import choose, open_instance
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.moves import MOVES
 from crm_pipeline_tests.moving_services import MovingServices, delivered
 from crm_pipeline_tests.sizes import measured
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import ask, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.support import ask, clean_environment, refresh
 
 pytestmark = pytest.mark.skipif(not SOAK, reason="half an hour of refreshes: make soak")
 SUNDAY = datetime(2026, 3, 22, 4, tzinfo=UTC)
@@ -127,11 +128,11 @@ def renamed(old: Path, new: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def lived(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """A home after a week, its fit, and an hour in which nothing more happens but that the fit is applied."""
     folder = tmp_path_factory.mktemp("week")
     services = delivered(folder / "services", tenants=2, people=80, events=1200, until=SUNDAY - timedelta(hours=1))
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         life = Life(home, services)
         for passed in range(HOURS + 1):
             life.tick(SUNDAY + timedelta(hours=passed), MOVES_AN_HOUR)
@@ -143,10 +144,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
 
 
 @pytest.fixture(scope="module")
-def at_once(lived: Life, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def at_once(lived: Life, blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A fresh home that meets the final data alone; what staff wrote about profiles is about the same people there."""
     folder = tmp_path_factory.mktemp("once")
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         assert refresh(home, lived.services.folder, as_of=LAST.isoformat()).faults == []
         lived.services.deliver(folder / "services", renamed(lived.home, home))
         run(home, "fit_churn", FITTED_AT)

@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.sample.office import first_profile_id
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, contents, mend
-from crm_pipeline_tests.support import SAMPLE, refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import SAMPLE, refresh
 
 NOON, ONE, TWO = (f"2026-03-31T{hour}:00:00Z" for hour in (12, 13, 14))
 SHARED_KEYS = (
@@ -54,7 +54,6 @@ def ids(home: Path) -> Tables:
 
 def untouched(first_run: Path, folder: Path, as_of: str) -> Tables:
     """What is published at that hour where nothing happened: ages, and what lies just ahead, move by themselves."""
-    with stopped_afterwards(Path(shutil.copytree(first_run, folder / "untouched"))) as home:
-        EmbeddedPostgres(home).start()
+    with copied(first_run, folder / "untouched") as home:
         assert refresh(home, as_of=as_of).faults == []
         return present(home)

@@ -1,9 +1,10 @@
 """The weekly fit on the sample clubs: what it keeps and shows, and that the refresh applies it and never fits."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
@@ -18,11 +19,19 @@ from crm_pipeline.tables.churn import churn_backtests, churn_models
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import CLUBS
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, clean_environment, refresh
 
 NEXT_DAY, NEXT_WEEK = "2026-04-01T12:00:00Z", "2026-04-07T12:00:00Z"
 SCORES = "select tenant_id, id, churn_risk_score, predicted_value_12m from {table} where churn_basis = 'TRANSACTIONAL'"
+
+
+class Fitted(NamedTuple):
+    """A home whose models are fitted, and each asset's metadata of that."""
+
+    home: Path
+    shown: dict[str, Any]
 
 
 def fit(home: Path, as_of: str = AS_OF) -> dict[str, Any]:
@@ -49,34 +58,36 @@ def kept(home: Path, query: str, table: Any = churn_models) -> list[tuple[Any, .
         return con.sql(query.format(table=lake.current(con, table)) + " order by all").fetchall()
 
 
-@pytest.fixture
-def fitted(refreshed: Path) -> Path:
-    fit(refreshed)
-    return refreshed
+@pytest.fixture(scope="module")
+def fitted(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+    """Fitted once."""
+    with copied(first_run, tmp_path_factory.mktemp("fitted") / "home") as home:
+        yield Fitted(home, fit(home))
 
 
-def test_a_refresh_never_fits(refreshed: Path) -> None:
-    assert kept(refreshed, "from {table}") == []
+def test_a_refresh_never_fits(sample_home: Path) -> None:
+    assert kept(sample_home, "from {table}") == []
     with clean_environment():
-        job = build_defs(choose(refreshed)).resolve_job_def("refresh")
+        job = build_defs(choose(sample_home)).resolve_job_def("refresh")
     assert not {"churn_model", "churn_backtest"} & {key.path[-1] for key in job.asset_layer.executable_asset_keys}
 
 
-def test_every_club_and_the_pool_have_a_model_and_a_verdict(fitted: Path) -> None:
-    assert kept(fitted, "select tenant_id, fitted_at::varchar from {table}") == [
+def test_every_club_and_the_pool_have_a_model_and_a_verdict(fitted: Fitted) -> None:
+    home = fitted.home
+    assert kept(home, "select tenant_id, fitted_at::varchar from {table}") == [
         (tenant, "2026-03-31 12:00:00+00") for tenant in (POOL, *CLUBS)
     ]
     verdicts = kept(
-        fitted, "select tenant_id, horizon_days, golfers > 0, brier between 0 and 1 from {table}", churn_backtests
+        home, "select tenant_id, horizon_days, golfers > 0, brier between 0 and 1 from {table}", churn_backtests
     )
     assert set(verdicts) >= {(POOL, 90, True, True), (POOL, 365, True, True)}
-    (_, r, visitors), *clubs = kept(fitted, "select tenant_id, r, visitors from {table}")
+    (_, r, visitors), *clubs = kept(home, "select tenant_id, r, visitors from {table}")
     assert visitors == sum(of_club for *_, of_club in clubs) > 0
     assert r != PRIOR.r
 
 
-def test_the_ui_shows_parameters_measures_and_a_plot(refreshed: Path) -> None:
-    shown = fit(refreshed)
+def test_the_ui_shows_parameters_measures_and_a_plot(fitted: Fitted) -> None:
+    shown = fitted.shown
     assert set(shown) == {"churn_model", "churn_backtest"}
     parameters = [record.data for record in shown["churn_model"]["parameters"].records]
     assert {row["club"] for row in parameters} == {"all clubs", *CLUBS}
@@ -92,13 +103,14 @@ def test_the_ui_shows_parameters_measures_and_a_plot(refreshed: Path) -> None:
     assert all(shown[name]["dagster/row_count"].value > 0 for name in shown)
 
 
-def test_the_next_refresh_applies_the_fit_and_one_of_an_earlier_hour_does_not(fitted: Path) -> None:
-    before = kept(fitted, SCORES, customer_profiles)
-    assert refresh(fitted).faults == []
-    applied = kept(fitted, SCORES, customer_profiles)
+def test_the_next_refresh_applies_the_fit_and_one_of_an_earlier_hour_does_not(fitted: Fitted) -> None:
+    home = fitted.home
+    before = kept(home, SCORES, customer_profiles)
+    assert refresh(home).faults == []
+    applied = kept(home, SCORES, customer_profiles)
     assert {row[:2] for row in applied} == {row[:2] for row in before}
     assert applied != before
-    assert refresh(fitted).published_rows == 0
+    assert refresh(home).published_rows == 0
 
 
 @pytest.mark.skipif(not SOAK, reason="a fit and a run more: make soak")
@@ -108,12 +120,13 @@ def test_a_fit_of_a_later_hour_changes_nothing_yet(refreshed: Path) -> None:
 
 
 @pytest.mark.skipif(not SOAK, reason="three fits: make soak")
-def test_every_version_stays_and_a_fit_made_again_is_the_same(fitted: Path) -> None:
-    first = kept(fitted, "select * exclude (_version) from {table}")
-    again = fit(fitted)
+def test_every_version_stays_and_a_fit_made_again_is_the_same(refreshed: Path) -> None:
+    fit(refreshed)
+    first = kept(refreshed, "select * exclude (_version) from {table}")
+    again = fit(refreshed)
     assert [shown["changed_rows"].value for shown in again.values()] == [0, 0]
-    fit(fitted, NEXT_WEEK)
-    both = kept(fitted, "select * exclude (_version) from {table}")
+    fit(refreshed, NEXT_WEEK)
+    both = kept(refreshed, "select * exclude (_version) from {table}")
     assert len(both) == 2 * len(first)
     assert set(first) < set(both)
 

@@ -16,12 +16,12 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables import operations
 from crm_pipeline.tables.columns import sources
 from crm_pipeline_tests.assets.histories import TABLES
-from crm_pipeline_tests.service_databases import new_database
+from crm_pipeline_tests.service_databases import new_database, spare_the_disk
 from crm_pipeline_tests.soak import SOAK
 
 KILLS = 20 if SOAK else 1
 HOURS = ("2026-03-31T12:00:00+00:00", "2026-04-01T13:00:00+00:00")
-ROWS = 40_000
+ROWS = 40_000 if SOAK else 10_000
 FIRST = f"""
     insert into "Member" (id, "tenantId", email, "membershipStatus", "joinedAt", "createdAt", "updatedAt")
         select i, 'links', 'm' || i || '@example.com', 'ACTIVE', now(), now(), now() from generate_series(1, {ROWS}) i;
@@ -41,6 +41,7 @@ A_DAY_LATER = """
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
     server.start()
+    spare_the_disk(server)
     engine = new_database(server, "scl").execution_options(isolation_level="AUTOCOMMIT")
     sources.create_all(engine, TABLES)
     with engine.connect() as connection:

@@ -16,7 +16,6 @@ from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.workplace import choose
@@ -40,8 +39,9 @@ from crm_pipeline_tests.assets.changed_identities import (
 )
 from crm_pipeline_tests.assets.hours import State, stored
 from crm_pipeline_tests.assets.runs import hour
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh
 
 NEXT_WEEK, WEEK_AFTER = "2026-04-07T13:00:00Z", "2026-04-14T14:00:00Z"
 
@@ -72,8 +72,7 @@ def three_hours(home: Path, services: Path, second: str, third: str) -> Hours:
 def one_day(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hours]:
     """Three hours of one day, and of one local day of every club."""
     folder = tmp_path_factory.mktemp("one-day")
-    with stopped_afterwards(Path(shutil.copytree(first_run, folder / "home"))) as home:
-        EmbeddedPostgres(home).start()
+    with copied(first_run, folder / "home") as home:
         services = Path(shutil.copytree(SAMPLE, folder / "services"))
         yield three_hours(home, services, ONE, TWO)
 

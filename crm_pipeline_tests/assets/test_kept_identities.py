@@ -94,36 +94,46 @@ def test_the_commits_of_an_hour(tmp_path: Path) -> None:
     assert COMMITS[-2:] == ("profile_ids", "kept_identities"), "whoever has ids has the rest"
 
 
+@pytest.fixture(scope="module")
+def never(tmp_path_factory: pytest.TempPathFactory) -> State:
+    """What is stored where the second of three hours never was."""
+    return after(tmp_path_factory.mktemp("never"), [({T: BEFORE}, None), None, ({T: AFTER}, None)])
+
+
+def test_a_run_that_did_not_end_leaves_a_trace(tmp_path: Path, never: State) -> None:
+    assert never != after(tmp_path, [({T: BEFORE}, None), ({T: CRASHED}, None), ({T: AFTER}, None)])
+
+
 @pytest.mark.parametrize("last", range(1, WHOLE))
-def test_a_run_that_ended_after_a_commit_might_as_well_never_have_been(tmp_path: Path, last: int) -> None:
-    never = after(tmp_path / "never", [({T: BEFORE}, None), None, ({T: AFTER}, None)])
-    assert after(tmp_path / "ended", [({T: BEFORE}, None), ({T: CRASHED}, last), ({T: AFTER}, None)]) == never
-    assert never != after(tmp_path / "both", [({T: BEFORE}, None), ({T: CRASHED}, None), ({T: AFTER}, None)])
+def test_one_that_ended_after_a_commit_might_as_well_never_have_been(tmp_path: Path, last: int, never: State) -> None:
+    assert after(tmp_path, [({T: BEFORE}, None), ({T: CRASHED}, last), ({T: AFTER}, None)]) == never
+
+
+@pytest.fixture(scope="module")
+def last_hour_alone(tmp_path_factory: pytest.TempPathFactory) -> State:
+    return after(tmp_path_factory.mktemp("alone"), [None, ({T: AFTER}, None)])
 
 
 @pytest.mark.parametrize("last", range(1, WHOLE - 1))
-def test_so_might_a_clubs_very_first_run(tmp_path: Path, last: int) -> None:
-    never = after(tmp_path / "never", [None, ({T: AFTER}, None)])
-    assert after(tmp_path / "ended", [({T: BEFORE}, last), ({T: AFTER}, None)]) == never
+def test_so_might_a_clubs_very_first_run(tmp_path: Path, last: int, last_hour_alone: State) -> None:
+    assert after(tmp_path, [({T: BEFORE}, last), ({T: AFTER}, None)]) == last_hour_alone
 
 
-def test_a_first_run_that_kept_everything_counts_though_nobody_noted_it(tmp_path: Path) -> None:
+def test_a_first_run_that_kept_everything_counts_though_nobody_noted_it(tmp_path: Path, never: State) -> None:
     both = after(tmp_path / "both", [({T: BEFORE}, None), ({T: AFTER}, None)])
     assert after(tmp_path / "ended", [({T: BEFORE}, WHOLE - 1), ({T: AFTER}, None)]) == both
-    never = after(tmp_path / "never", [({T: BEFORE}, None), None, ({T: AFTER}, None)])
     twice = [({T: BEFORE}, WHOLE - 1), ({T: CRASHED}, WHOLE - 1), ({T: AFTER}, None)]
     assert after(tmp_path / "twice", twice) == never
 
 
-def test_a_process_killed_between_two_commits(tmp_path: Path) -> None:
-    expected = after(tmp_path / "never", [({T: BEFORE}, None), None, ({T: AFTER}, None)])
-    lake = lake_in(tmp_path / "killed")
+def test_a_process_killed_between_two_commits(tmp_path: Path, never: State) -> None:
+    lake = lake_in(tmp_path)
     keep_hour(lake, {T: BEFORE}, 0)
     command = [sys.executable, "-m", __name__, lake.url, str(lake.spill)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert stored(lake)["profile_events"] != stored(lake_in(tmp_path / "never"))["profile_events"]
+    assert stored(lake)["profile_events"] != never["profile_events"]
     assert keep_hour(lake, {T: AFTER}, 2) == [T]
-    assert stored(lake) == expected
+    assert stored(lake) == never
 
 
 def test_only_the_clubs_of_the_run_that_ended_are_restored(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from crm_pipeline.assets.alerts import Alert, run_failed, run_incomplete
 from crm_pipeline.assets.refresh_failed import refresh_left_behind, tenants_without_a_service, unpublished_tenants
 from crm_pipeline.assets.wiring import warehouse_of
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.settings import Settings
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
-from crm_pipeline_tests.support import SAMPLE, clean_environment, refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import SAMPLE, clean_environment, refresh
 
 NOTIFIER = f"{__name__}:remember"
 TOLD: list[Alert] = []
@@ -36,9 +36,7 @@ def refuse(alert: Alert) -> None:
 @pytest.fixture(scope="module")
 def home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The sample, refreshed once without trouble."""
-    folder = tmp_path_factory.mktemp("left") / "home"
-    with stopped_afterwards(Path(shutil.copytree(first_run, folder))) as home:
-        EmbeddedPostgres(home).start()
+    with copied(first_run, tmp_path_factory.mktemp("left") / "home") as home:
         yield home
 
 

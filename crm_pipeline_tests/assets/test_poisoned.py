@@ -9,12 +9,12 @@ import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.sample import generate
 from crm_pipeline_tests.assets.poisons import WAYS, Clubs, Way
 from crm_pipeline_tests.assets.runs import ASSETS, contents, dagster_of, hour
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, ask, refresh, stopped_afterwards
+from crm_pipeline_tests.support import AS_OF, ask, refresh
 
 BAD = "copper-downs"
 AN_HOUR_LATER, TWO_HOURS_LATER = "2026-03-31T13:00:00Z", "2026-03-31T14:00:00Z"
@@ -24,11 +24,11 @@ SET_ASIDE = """
 
 
 @pytest.fixture(scope="module")
-def first_hour(tmp_path_factory: pytest.TempPathFactory) -> Clubs:
+def first_hour(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Clubs:
     """Twenty clubs refreshed once, and then somebody new at each; the server stopped: to be copied, not used."""
     folder = tmp_path_factory.mktemp("twenty")
     generate(tenants=20, people=160, events=1500, seed=4, out=folder / "services", until=hour(AS_OF))
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         assert refresh(home, folder / "services").faults == []
         clubs = everybody(home)
     with (folder / "services" / "crm" / "Lead.csv").open("a", encoding="utf-8") as file:
@@ -40,8 +40,7 @@ def first_hour(tmp_path_factory: pytest.TempPathFactory) -> Clubs:
 def clubs(first_hour: Clubs, tmp_path: Path) -> Iterator[Clubs]:
     """A copy of the test's own."""
     services = Path(shutil.copytree(first_hour.services, tmp_path / "services"))
-    with stopped_afterwards(Path(shutil.copytree(first_hour.home, tmp_path / "home"))) as home:
-        EmbeddedPostgres(home).start()
+    with copied(first_hour.home, tmp_path / "home") as home:
         yield Clubs(services, home, BAD)
 
 

@@ -22,7 +22,8 @@ from crm_pipeline_tests.bad_input.delivery import write
 from crm_pipeline_tests.bad_input.number_rows import NUMBER_ROWS
 from crm_pipeline_tests.bad_input.text_rows import FOUND_LATER, TEXT_ROWS
 from crm_pipeline_tests.bad_input.time_rows import TIME_ROWS
-from crm_pipeline_tests.support import AS_OF, ask, refresh, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import AS_OF, ask, refresh
 
 WELL_KNOWN = [Case("member", scl.member, {"id": 1}), Case("ada", teetime.player)]
 """Whom the payments and bookings of the corpus are of."""
@@ -48,11 +49,11 @@ class Refreshed:
 
 
 @pytest.fixture(scope="module")
-def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
+def refreshed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
     """The whole corpus, refreshed once."""
     folder = tmp_path_factory.mktemp("odd")
     services = write(folder / "services", rows())
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         outcome = refresh(home, services)
         yield Refreshed(home, outcome, sound_rows(home), Counter(ask(home, QUARANTINED)))
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import ask, refresh, stopped_afterwards
+from crm_pipeline_tests.support import ask, refresh
 from crm_pipeline_tests.test_cli import crm_pipeline
 from crm_pipeline_tests.world import write_world
 
@@ -55,10 +56,10 @@ class Clubs:
 
 
 @pytest.fixture
-def clubs(tmp_path: Path) -> Iterator[Clubs]:
+def clubs(blank: Path, tmp_path: Path) -> Iterator[Clubs]:
     """Refreshed at 12:00, with nothing odd but what the world has of its own."""
     write_world(tmp_path / "services")
-    with stopped_afterwards(tmp_path / "home") as home:
+    with copied(blank, tmp_path / "home") as home:
         found = Clubs(tmp_path / "services", home)
         assert found.refresh(12) == []
         yield found

@@ -59,7 +59,7 @@ class Scene(Rows):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.con.execute("set TimeZone = 'UTC'")
+        self.con.execute("set TimeZone = 'UTC'; set threads = 1")  # for a few rows a second one is but waited for
 
     def timeline(self) -> list[Values]:
         """The events, by id."""

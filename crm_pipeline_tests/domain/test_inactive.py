@@ -156,14 +156,15 @@ def test_a_club_that_said_nothing_keeps_everybody(scene: Scene) -> None:
         ({"booked_at": ago(-20), "status": "CANCELLED"}, False),
     ],
 )
-@pytest.mark.parametrize("certificate", ["c-0", "c"])
 def test_who_books_again_comes_again_unless_they_asked_to_be_forgotten(
-    scene: Scene, values: Values, again: bool, certificate: str
+    scene: Scene, values: Values, again: bool
 ) -> None:
     scene.add(teetime.booking, tee_time_at=ago(-30), **values)
     inactive(scene)
-    scene.con.execute(f"""
-        create temp table forgotten as select '{CLUB}' as tenant_id, 'TEETIME' as service, 'Player' as table_name,
-            '{ANN}' as record_id, '{certificate}' as certificate_id, as_of() as forgotten_at""")
-    found = scene.con.sql(comes_again(teetime.booking, "present_teetime_booking") or "").fetchall()
-    assert found == ([(CLUB, "c-0")] if again and certificate == "c-0" else [])
+    for certificate, found in {"c-0": [(CLUB, "c-0")] if again else [], "c": []}.items():
+        scene.con.execute(f"""
+            create or replace temp table forgotten as select '{CLUB}' as tenant_id, 'TEETIME' as service,
+                'Player' as table_name, '{ANN}' as record_id, '{certificate}' as certificate_id,
+                as_of() as forgotten_at""")
+        comes = scene.con.sql(comes_again(teetime.booking, "present_teetime_booking") or "").fetchall()
+        assert comes == found

@@ -12,6 +12,7 @@ from crm_pipeline.tables import source_tables, teetime
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import AS_OF, LINKS, MESA, a_connection, a_row, read
+from crm_pipeline_tests.soak import SOAK
 
 INJECTIONS: Final = ("'", "'; drop table tenants; --", '"', "%", "\\", "a duplicate 2", "no id 1", ":", "{}", "\x1f")
 
@@ -43,7 +44,7 @@ ANYTHING = st.none() | ODD | st.text(st.characters(exclude_categories=["Cs"]), m
 TABLES = tuple(table for service in Service for table in source_tables(service))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200 if SOAK else 30, deadline=None)
 @given(st.data(), st.sampled_from(TABLES))
 def test_whatever_is_delivered_every_row_comes_out_exactly_once(data: st.DataObject, table: Table) -> None:
     names = [column.name for column in table.columns]

@@ -16,9 +16,10 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline_tests.forget.homes import failed_checks, forgotten, kept, money, published, upkeep, without
 from crm_pipeline_tests.forget.zephyrine import CLUB, EMAIL, KEY, MEMBER, NAMESAKE, PIETER, WORDS, traces, write_clubs
+from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.questions import command
 from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import ask, refresh, stopped_afterwards
+from crm_pipeline_tests.support import ask, refresh
 
 FIRST, SECOND, THIRD = "2026-03-31T12:00:00Z", "2026-04-02T12:00:00Z", "2026-04-03T12:00:00Z"
 PLACES = (
@@ -59,10 +60,10 @@ class Club:
 
 
 @pytest.fixture(scope="module")
-def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
+def club(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club]:
     folder = tmp_path_factory.mktemp("forget")
     services = folder / "services"
-    with stopped_afterwards(folder / "home") as home:
+    with copied(blank, folder / "home") as home:
         write_clubs(services, is_later=False)
         assert refresh(home, services, as_of=FIRST).faults == []
         upkeep(home)
@@ -114,17 +115,16 @@ def test_nobody_else_is_touched(club: Club) -> None:
     assert club.after == (without(published_before, hers(club)), without(kept_before, hers(club)))
 
 
-def test_nothing_is_left_and_nothing_comes_back(club: Club, tmp_path: Path) -> None:
+def test_nothing_is_left_and_nothing_comes_back(club: Club, own_home: Path) -> None:
     assert traces(club.home) == {}
     outcome = refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY)
     assert (outcome.faults, failed_checks(club.home)) == ([], set())
     assert traces(club.home) == {}
     assert money(club.home) == club.before[2]
-    with stopped_afterwards(tmp_path / "past") as past:
-        lake = str(club.home / "lake")
-        assert refresh(past, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).faults == []
-        assert ask(past, "select count(*) > 20 from crm.customer_profiles") == [(True,)]
-        assert traces(past) == {}
+    lake = str(club.home / "lake")
+    assert refresh(own_home, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).faults == []
+    assert ask(own_home, "select count(*) > 20 from crm.customer_profiles") == [(True,)]
+    assert traces(own_home) == {}
 
 
 def test_a_lake_and_a_warehouse_made_anew_do_not_bring_her_back(club: Club) -> None:

@@ -10,7 +10,7 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import STATES
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline_tests.service_databases import spare_the_disk
+from crm_pipeline_tests.homes import copied
 
 PARTITIONS = """
     select oid::regclass::text from pg_class where relispartition and relkind = 'r'
@@ -18,30 +18,22 @@ PARTITIONS = """
 
 
 @pytest.fixture(scope="session")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def shared_server(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A running server."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("warehouse"))
-    server.start()
-    spare_the_disk(server)
-    yield server
-    server.stop()
+    with copied(blank, tmp_path_factory.mktemp("warehouse") / "home") as home:
+        yield EmbeddedPostgres(home)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server of the test's own, which keeps its promises: fsync is on."""
-    server = EmbeddedPostgres(tmp_path / "home")
-    server.start()
-    yield server
-    server.stop()
+def server(own_home: Path) -> EmbeddedPostgres:
+    """A server of the test's own, to be killed: what is written outlives it, though not the machine."""
+    return EmbeddedPostgres(own_home)
 
 
 @pytest.fixture(scope="session")
 def prepared(shared_server: EmbeddedPostgres) -> Warehouse:
     """A warehouse with the schema."""
-    warehouse = Warehouse(shared_server.url("crm"))
-    warehouse.prepare()
-    return warehouse
+    return Warehouse(shared_server.url("crm"))
 
 
 @pytest.fixture(scope="session")

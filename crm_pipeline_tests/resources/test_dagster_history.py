@@ -15,7 +15,8 @@ from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.resources.dagster_history import purge
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.workplace import choose, open_instance
-from crm_pipeline_tests.support import clean_environment, stopped_afterwards
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.support import clean_environment
 
 KEY = dg.AssetKey("customer_profiles")
 CHECK = next(spec for spec in check_specs() if spec.asset_key == KEY)
@@ -45,8 +46,8 @@ def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with stopped_afterwards(tmp_path_factory.mktemp("history") / "home") as home:
+def home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with copied(blank, tmp_path_factory.mktemp("history") / "home") as home:
         yield home
 
 

@@ -50,8 +50,7 @@ def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], s
 def test_whenever_anybody_is_killed_one_more_run_makes_the_tables_equal_the_lake(
     server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    lake, warehouse = a_lake(tmp_path), Warehouse(server.url("crm"))
-    warehouse.prepare()
+    lake = a_lake(tmp_path)
     through = 0
     for kill in range(KILLS):
         tenants = ["ash", "birch", *(f"new {n}" for n in range(kill // 2, kill + 1))]

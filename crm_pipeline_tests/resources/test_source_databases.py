@@ -19,7 +19,7 @@ from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables import crm, scl, teetime
 from crm_pipeline.tables.columns import service_of, sources
 from crm_pipeline_tests.domain.delivered import a_connection
-from crm_pipeline_tests.service_databases import load
+from crm_pipeline_tests.service_databases import load, spare_the_disk
 
 _numbers = count(1)
 BOOKING = """
@@ -38,6 +38,7 @@ BOOKING = """
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("services"))
     server.start()
+    spare_the_disk(server)
     yield server
     server.stop()
 
