@@ -19,8 +19,8 @@ from crm_pipeline.resources.lake_rows import row_hash, tenant_filter
 from crm_pipeline.tables import PEOPLE, crm
 from crm_pipeline.tables.identities import customer_identities, profile_events
 
-MOST_RECORDS: Final = 20_000
-MOST_TENANTS: Final = 20
+MOST_RECORDS: Final = 10_000
+MOST_TENANTS: Final = 10
 
 
 class Audit(NamedTuple):
