@@ -71,7 +71,7 @@ def find_inputs(
     _find_noted(this, asset, tenants, list(versions))
     for table in decisive:
         theirs = f"l.tenant_id in (noted.tenant_id, '{POOL}') and l._version > noted.{lake_name(table)}"
-        log = this.lake.log(this.con, table)
+        log = this.lake.log(this.con, table, name="decisive_log")
         this.con.execute(f"delete from noted where exists (select 1 from {log} l where {theirs})")
     _leave_out_much_changed(this, [table for table in reads if table.metadata is sources])
     in_part = {tenant for (tenant,) in this.con.sql("select tenant_id from noted").fetchall()} & set(tenants)
@@ -89,7 +89,8 @@ def _find_noted(this: Step, asset: str, tenants: Sequence[str], names: Sequence[
 def _leave_out_much_changed(this: Step, tables: Sequence[Table]) -> None:
     counts = []
     for table in tables:
-        log, name = this.lake.log(this.con, table), lake_name(table)
+        name = lake_name(table)
+        log = this.lake.log(this.con, table, name=f"read_{name}")
         [(least,)] = this.con.sql(f"select min({name}) from noted").fetchall()
         if least is not None and least < this.lake.version(table):
             news = f"from {log} join noted using (tenant_id) where _version > {least} and _version > {name}"

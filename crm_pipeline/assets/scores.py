@@ -22,6 +22,17 @@ from crm_pipeline.tables import PEOPLE, churn, crm, identities, profiles, scl, t
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
 
+TOUCHED_IDENTITIES = """
+    from everybodys_customer_identities semi join touched_profiles using (tenant_id, profile_id)"""
+# Nearly all of a timeline is the details, which tell something of referrals only.
+COUNTED_EVENTS = " union all ".join(
+    f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, {details} as details
+    from everybodys_customer_timeline semi join counted_profiles using (tenant_id, profile_id)
+    where event_type {which} 'REFERRAL'"""
+    for which, details in (("<>", "cast(null as varchar)"), ("=", "details"))
+)
+
+
 class Part(NamedTuple):
     """What came of some tenants: rows changed per table, rows set aside by reason, stages that changed."""
 
@@ -85,11 +96,10 @@ def _keep_touched_profiles(this: Step, tenants: list[str]) -> Part:
     part = touched_part(this, tenants, by_events=True)
     part.load_tenants()
     part.load_rows((*PEOPLE.values(), scl.payment, crm.profile_tag))
-    for table, of_them in ((identities.customer_identities, "touched_profiles"), (TIMELINE, "counted_profiles")):
-        everybodys = part.lake.current(part.con, table, tenants=tenants, name=f"everybodys_{table.name}")
+    for table, rows in ((identities.customer_identities, TOUCHED_IDENTITIES), (TIMELINE, COUNTED_EVENTS)):
+        part.lake.current(part.con, table, tenants=tenants, name=f"everybodys_{table.name}")
         part.con.execute(f"drop view {table.name}")
-        part.con.execute(f"""
-            create temp table {table.name} as from {everybodys} semi join {of_them} using (tenant_id, profile_id)""")
+        part.con.execute(f"create temp table {table.name} as {rows}")
     return _score(part, tenants, "touched_profiles")
 
 

@@ -9,7 +9,7 @@ each table read, `changed_<lake name>` has what rows changed since then say and 
 `present_<lake name>` all rows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
@@ -62,7 +62,7 @@ REFERRED: Final = """
     create or replace temp table counted_profiles as
     from touched_profiles union
     select tenant_id, details ->> 'referred_profile_id' from customer_timeline
-    semi join touched_profiles using (tenant_id, profile_id) where event_type = 'REFERRAL'"""
+    where event_type = 'REFERRAL' and profile_id in (select profile_id from touched_profiles)"""
 
 NEEDED: Final = """
     create or replace temp table needed_records as
@@ -90,8 +90,10 @@ def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table]) -> None:
     """
     (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
     since = f"'{least.isoformat()}'::timestamptz"
-    stirred = " union ".join(_stirred(table, since) for table in tables)
-    con.execute(f"create or replace temp table stirred as {stirred}")
+    con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
+    for table in tables:
+        for whose in _stirred(con, table, since):
+            con.execute(f"insert into stirred {whose}")
 
 
 def find_touched(con: DuckDBPyConnection) -> None:
@@ -149,34 +151,31 @@ def _whose(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column.info.get("references")]
 
 
-def _stirred(table: Table, since: str) -> str:
-    """A query of whose rows of the table changed, or reached a time; of a profile the service is empty.
+def _stirred(con: DuckDBPyConnection, table: Table, since: str) -> Iterator[str]:
+    """Queries of whose rows of the table changed, or reached a time; of a profile the service is empty.
 
-    With a row that does go its duplicates, which may count where it does not, and do not where it does.
+    What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
+    and so are the duplicates of such a row, which may count where it does not.
     """
     (own, *_), name = _whose(table), lake_name(table)
-    (key,) = table.primary_key.columns
     service = "" if own.info.get("references") == PROFILE else service_of(table)
-    # One by one: each then passes over the files and parts of files in which no time is so late, which are nearly all.
-    reached = " union ".join(
-        f"select p.tenant_id, p.{key.key} from present_{name} p join noted using (tenant_id) where p.{when} > {since}"
-        f" and p.{when} > worked_at {until}"
-        for when, until in _times(table).items()
+    whose = f"select distinct tenant_id, '{service}', cast({own.key} as varchar) from"
+    yield f"{whose} changed_{name}"
+    times = [column for column in table.columns if duckdb_type(column) == "TIMESTAMPTZ"]
+    # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
+    for column in times:
+        if not column.info.get("recorded"):
+            come = (
+                f"{column.key} > {since} and {column.key} > worked_at and {column.key} <= as_of() + interval 5 minutes"
+            )
+            yield f"{whose} present_{name} join noted using (tenant_id) where {come}"
+    (key,) = table.primary_key.columns
+    ahead = " union ".join(
+        f"""select tenant_id, {key.key} from present_{name} join noted using (tenant_id)
+            where {column.key} > {since} and {column.key} > worked_at and _version <= {name}"""
+        for column in times
+        if column.info.get("recorded")
     )
-    return f"""
-        select tenant_id, '{service}' as service, cast({own.key} as varchar) as record_id from changed_{name}
-        union
-        select tenant_id, '{service}', cast({own.key} as varchar)
-        from present_{name} semi join ({reached}) using (tenant_id, {key.key})"""
-
-
-def _times(table: Table) -> dict[str, str]:
-    """The columns with times that can be after a run, and up to when a row is then another one to the next.
-
-    What was recorded is judged by the hour up to a day ahead; what was planned is of no matter until minutes before.
-    """
-    return {
-        column.key: "" if column.info.get("recorded") else f"and {column.key} <= as_of() + interval 5 minutes"
-        for column in table.columns
-        if duckdb_type(column) == "TIMESTAMPTZ"
-    }
+    con.execute(f"create or replace temp table ahead as {ahead}")
+    if con.sql("from ahead limit 1").fetchall():
+        yield f"{whose} present_{name} semi join ahead using (tenant_id, {key.key})"

@@ -71,6 +71,8 @@ class Lake:
         con.execute("set memory_limit = $memory", {"memory": self.memory})
         con.execute("set preserve_insertion_order = false")
         con.execute("set enable_progress_bar = false")
+        # A step asks for the same files dozens of times, and none of them ever changes.
+        con.execute("set parquet_metadata_cache = true")
         return con
 
     def current(

@@ -1,6 +1,5 @@
 """Who is brought up to date by what changed, and who is computed whole."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ ZONES = ("Europe/London", "Asia/Tokyo", "America/Los_Angeles")
 
 
 @pytest.fixture
-def hours(tmp_path: Path) -> Iterator[Hours]:
+def hours(tmp_path: Path) -> Hours:
     """Three clubs on three continents, computed in the afternoon of the first."""
     services = delivered(tmp_path / "services", tenants=3, people=60, events=1_200, until=AFTERNOON)
     for tenant, zone in zip(services.tables["Tenant"], ZONES, strict=True):
