@@ -123,14 +123,15 @@ def _has_own_log(table: Table) -> bool:
 def _stage_log(this: Step, table: Table, states: Mapping[str, Published]) -> Moved:
     """Stage what changed of these tenants since each was published, as `log_of` and `changes_of` say."""
     since = min((state.version for state in states.values()), default=0)
-    this.con.execute(
-        "create or replace temp table states as select unnest($tenants) as tenant_id, unnest($versions) as published_at",
-        {"tenants": list(states), "versions": [state.version for state in states.values()]},
+    query = (
+        "create or replace temp table states as select unnest($tenants) as tenant_id, unnest($versions) as published"
     )
+    versions = [state.version for state in states.values()]
+    this.con.execute(query, {"tenants": list(states), "versions": versions})
     this.con.execute(f"""
         create or replace temp table {log_of(table)} as
         select log.* from {this.lake.log(this.con, table)} log join states using (tenant_id)
-        where {bool(states)} and _version > {since} and _version > published_at""")
+        where {bool(states)} and _version > {since} and _version > published""")
     this.con.execute(f"""
         create or replace temp table {changes_of(table)} as
         select *, _deleted as _is_gone from {log_of(table)}
