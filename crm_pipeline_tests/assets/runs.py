@@ -61,7 +61,7 @@ def evaluated(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
 
 
 def keep_in_lake(home: Path, changes: Mapping[str, str], table: Table = customer_profiles) -> None:
-    """Change every row of some tenants' in the lake, profiles by default: per tenant a SQL list of `* replace (...)`."""
+    """Change every row of some tenants in the lake, profiles by default: per tenant a SQL list of `* replace (...)`."""
     with clean_environment(), closing(lake_of(choose(home)).connect()) as con:
         lake = lake_of(choose(home))
         for tenant, values in changes.items():

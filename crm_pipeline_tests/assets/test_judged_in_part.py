@@ -1,4 +1,4 @@
-"""Hours in which little moved: what changed is judged, what it breaks is counted in all rows, and the rest is spared."""
+"""Hours in which little moved: what changed is judged, what it breaks is counted among all, the rest is spared."""
 
 from pathlib import Path
 from typing import Any
