@@ -14,7 +14,7 @@ from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import judge_rows
 from crm_pipeline.domain import records
 from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.tables import PEOPLE, identities, profiles, scl, timeline
+from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
 
@@ -59,15 +59,20 @@ def broken_in_part(this: Step, due: Due, tenants: Sequence[str]) -> set[str]:
 
 
 def _find_moved(part: Step) -> None:
-    """Create temp tables `moved_records`, as of midnight, and `moved_profiles`, as of the last publication.
+    """Create temp tables `moved_records`, since the last whole judgement, and `moved_profiles`, since the publication.
 
-    Whoever a changed row was about before has moved as well.
+    Whoever a changed row was about before has moved as well. A result that came out as before keeps its older hour.
     """
     of_tenants = tenant_filter(part.tenants)
+    kept = part.lake.current(part.con, operations.data_quality_results, tenants=part.tenants, name="kept_results")
+    part.con.execute(f"""
+        create or replace temp table judged_whole as
+        select tenant_id, max(checked_at) as judged_at from {kept} group by tenant_id""")
     changed = [
         f"""select tenant_id, '{service}' as service, cast({column} as varchar) as service_record_id
-            from {part.lake.log(part.con, table)}
-            where {of_tenants} and _known_at >= '{part.as_of:%Y-%m-%d}T00:00:00Z'::timestamptz"""
+            from {part.lake.log(part.con, table)} join judged_whole using (tenant_id)
+            where _known_at >= '{part.as_of:%Y-%m-%d}T00:00:00Z'::timestamptz
+                and (_known_at > judged_at or _known_at = as_of())"""
         for table, (service, column) in RECORD_OF.items()
     ]
     part.con.execute(f"create or replace temp table moved_records as select distinct * from ({_union(changed)})")
