@@ -24,8 +24,8 @@ from sqlalchemy import Table, create_engine, make_url, text
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, binary
 from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.resources.publication import Rows
-from crm_pipeline.resources.publisher import Publisher, contents
+from crm_pipeline.resources.publication import Rows, contents
+from crm_pipeline.resources.publisher import Publisher
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import holder_of
 from crm_pipeline.tables.profiles import customer_profiles

@@ -3,13 +3,13 @@
 Belongs here: who is compared, on which rows, and what is remembered of it. What is expected is `checks`' business.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.agreement import find_disagreements
 from crm_pipeline.checks.over_time import find_unusual
-from crm_pipeline.checks.suites import AS_USUAL, TABLES_AGREE
+from crm_pipeline.checks.suites import AS_USUAL, MEANINGS, TABLES_AGREE
 from crm_pipeline.checks.validation import Verdict, judge_findings
 from crm_pipeline.domain.measures import DAYS_KEPT
 from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
@@ -22,15 +22,15 @@ GIVEN = {
 }
 
 
-def tenants_to_compare(this: Step, due: Collection[str], tenants: Sequence[str]) -> list[str]:
-    """Whoever moved, whoever last failed, and once a day everybody: a club can also be too quiet."""
+def judged_today(this: Step, tenants: Sequence[str]) -> dict[str, bool]:
+    """Who of the tenants was judged whole today, by the suites as they are; whether all that is kept of it held."""
     kept = this.lake.current(this.con, operations.data_quality_results, tenants=tenants, name="kept_results")
     measures = this.lake.current(this.con, operations.quality_measures, tenants=tenants, name="kept_measures")
-    settled = this.con.sql(f"""
-        select tenant_id from {measures} where measured_on = cast(as_of() as date)
-        except select tenant_id from {kept} where not success""").fetchall()
-    quiet = {tenant for (tenant,) in settled} - set(due)
-    return [tenant for tenant in tenants if tenant not in quiet]
+    found = this.con.sql(f"""
+        select tenant_id, bool_and(success), list((suite, expectation)) from {kept}
+        semi join (from {measures} where measured_on = cast(as_of() as date)) using (tenant_id)
+        group by tenant_id""").fetchall()
+    return {tenant: held for tenant, held, names in found if sorted(names) == sorted(MEANINGS)}
 
 
 def compare(this: Step, tenants: Sequence[str]) -> list[Verdict]:
@@ -40,14 +40,17 @@ def compare(this: Step, tenants: Sequence[str]) -> list[Verdict]:
     replace(this, tenants=tenants).load_rows([*PEOPLE.values(), scl.payment])
     for name, table in GIVEN.items():
         this.lake.current(this.con, table, tenants=tenants, name=name)
+    disagreements = judge_agreements(this, tenants)
+    find_unusual(this.con)
+    return [*disagreements, *judge_findings(this.con, AS_USUAL, "unusual")]
+
+
+def judge_agreements(this: Step, tenants: Sequence[str]) -> list[Verdict]:
+    """Judge what is given of these tenants, in relations called as `GIVEN` and the services' rows are."""
     query = "create or replace temp table judged_tenants as select unnest($tenants) as tenant_id"
     this.con.execute(query, {"tenants": list(tenants)})
     find_disagreements(this.con)
-    find_unusual(this.con)
-    return [
-        *judge_findings(this.con, TABLES_AGREE, "disagreements"),
-        *judge_findings(this.con, AS_USUAL, "unusual"),
-    ]
+    return judge_findings(this.con, TABLES_AGREE, "disagreements")
 
 
 def keep_measures(this: Step, tenants: Sequence[str]) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.assets.compared import compare, keep_measures, tenants_to_compare
+from crm_pipeline.assets.compared import compare, judged_today, keep_measures
+from crm_pipeline.assets.judged_in_part import broken_in_part, little_moved
 from crm_pipeline.assets.metadata import rows_table
-from crm_pipeline.assets.staging import lake_rows
+from crm_pipeline.assets.staging import Due, lake_rows
 from crm_pipeline.assets.step import TENANTS, Step
 from crm_pipeline.checks.data_docs import INDEX, severity, write_data_docs
 from crm_pipeline.checks.suites import MEANINGS, SUITES, TABLE_SUITES, Suite
 from crm_pipeline.checks.validation import Verdict, judge_rows
-from crm_pipeline.resources.publisher import Rows
 from crm_pipeline.tables import operations, profiles, timeline
 
 CHECK = "expectations_hold"
@@ -71,24 +71,35 @@ def show(this: Step, verdicts: Sequence[Verdict], home: Path) -> None:
         write_data_docs(this.con, "shown_results", this.as_of, home / DATA_DOCS)
 
 
-def check(
-    context: dg.AssetExecutionContext, this: Step, due: dict[str, list[Rows]], tenants: Sequence[str], home: Path
-) -> list[Verdict]:
-    """Judge what moved of these tenants, keep the verdicts and tell of them; what did not move keeps its own."""
+def check(context: dg.AssetExecutionContext, this: Step, due: Due, tenants: Sequence[str], home: Path) -> list[Verdict]:
+    """Judge what moved of these tenants, keep the verdicts and tell of them; what did not move keeps its own.
+
+    Where little moved of a tenant and nothing is wrong with that, it keeps its own too.
+    """
     this.define_as_of()
-    compared = tenants_to_compare(this, due, tenants)
-    verdicts = [*_judge_tables(this, due), *compare(this, compared)]
+    judged = judged_today(this, tenants)
+    whole = _tenants_to_judge(this, due, tenants, judged)
+    verdicts = [*_judge_tables(this, due, whole, judged), *compare(this, whole)]
     if verdicts:
         _keep_verdicts(this, verdicts)
         _tell(context, this, verdicts, home / DATA_DOCS)
     # Last, because who was measured today is not looked at again.
-    keep_measures(this, compared)
+    keep_measures(this, whole)
     return verdicts
 
 
-def _judge_tables(this: Step, due: dict[str, list[Rows]]) -> Iterator[Verdict]:
+def _tenants_to_judge(this: Step, due: Due, tenants: Sequence[str], judged: Mapping[str, bool]) -> list[str]:
+    """Whose rows are all judged: who last failed, who moved much or to something wrong, and once a day everybody."""
+    held = [tenant for tenant in tenants if judged.get(tenant)]
+    little = little_moved(due, held)
+    spared = set(little) - broken_in_part(this, due, little) | set(held) - set(due)
+    return [tenant for tenant in tenants if tenant not in spared]
+
+
+def _judge_tables(this: Step, due: Due, tenants: Sequence[str], judged: Mapping[str, bool]) -> Iterator[Verdict]:
+    """Judge the tables of these tenants that moved, and those of whom was not judged today."""
     for table in JUDGED:
-        moved = [tenant for tenant in due if any(rows.table is table for rows in due[tenant])]
+        moved = [t for t in tenants if t not in judged or any(rows.table is table for rows in due.get(t, ()))]
         yield from judge_rows(this.con, TABLE_SUITES[table], lake_rows(table), moved)
 
 

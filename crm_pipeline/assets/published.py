@@ -109,12 +109,14 @@ def _publish(
     this: Step, publisher: Publisher, due: Due, tenants: Sequence[str], unpublished: dict[str, str]
 ) -> dict[str, dict[str, Changes]]:
     """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
-    changes = {}
-    for tenant, rows in in_order(this, due, tenants):
-        try:
-            changes[tenant] = publisher.publish(tenant, rows)
-        except PublishError as error:
-            unpublished[tenant] = str(error).removeprefix(f"{tenant}: ")
+    changes: dict[str, dict[str, Changes]] = {tenant: {} for tenant in tenants if tenant not in due}
+    for group in in_order(this, due, [tenant for tenant in tenants if tenant in due]):
+        publisher.send_ahead(group)
+        for tenant, rows in group.items():
+            try:
+                changes[tenant] = publisher.publish(tenant, rows)
+            except PublishError as error:
+                unpublished[tenant] = str(error).removeprefix(f"{tenant}: ")
     return changes
 
 

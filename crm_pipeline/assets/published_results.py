@@ -34,7 +34,7 @@ def results(
             if one_by_one:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
-                context.add_asset_metadata(metadata, asset_key=table.name, partition_key=tenant)
+                _add_metadata(context, table.name, tenant, metadata)
         if not unpublished:
             yield dg.MaterializeResult(
                 asset_key=table.name,
@@ -49,6 +49,14 @@ def results(
             metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
+
+
+def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, metadata: dict[str, Any]) -> None:
+    """`context.add_asset_metadata`, which asks the database for all partitions at every call."""
+    step = context.op_execution_context.get_step_execution_context()
+    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # noqa: SLF001
+        dg.AssetKey(asset), tenant, metadata
+    )
 
 
 def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:

@@ -45,8 +45,9 @@ def judge_rows(con: DuckDBPyConnection, suite: TableSuite, relation: str, tenant
 
     if not tenants:
         return []
-    counts = dict(con.sql(f"select tenant_id, count(*) from {relation} group by tenant_id").fetchall())
     rows = f"(from {relation} where tenant_id in (select unnest($group)))"
+    counted = con.sql(f"select tenant_id, count(*) from {rows} group by tenant_id", params={"group": list(tenants)})
+    counts = dict(counted.fetchall())
     frames = [
         con.sql(suite.frame_query(rows), params={"group": group}).df()
         for group in in_groups(tenants, counts, MOST_ROWS)

@@ -25,19 +25,38 @@ def copy_rows(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table,
 
 
 def stage_changes(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str) -> str:
-    """COPY the changes in relation `source` into a temporary table with no rows but these; return its name.
+    """COPY the changes of query `source` into a temporary table with no rows but these; return its name.
 
     It lasts as long as the session and is emptied by every commit: making one for each publication would bloat
     PostgreSQL's catalogs.
     """
     staged = f"staged_{table.name}"
+    _make_stage(cursor, table, staged, "on commit delete rows")
+    cursor.execute(f"delete from {staged}")
+    cursor.adbc_ingest(staged, _reader(con, table, source, OF_A_CHANGE), mode="append", temporary=True)
+    return staged
+
+
+def send_ahead(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str) -> None:
+    """COPY the changes of query `source`, many tenants', to where `sent_ahead` says, in the place of any before."""
+    ahead = sent_ahead(table)
+    _make_stage(cursor, table, ahead, "on commit preserve rows")
+    cursor.execute(f"create index if not exists {ahead}_tenant on {ahead} (tenant_id)")
+    cursor.execute(f"truncate {ahead}")
+    cursor.adbc_ingest(ahead, _reader(con, table, source, OF_A_CHANGE), mode="append", temporary=True)
+    cursor.execute(f"analyze {ahead}")
+
+
+def sent_ahead(table: Table) -> str:
+    """Name of the temporary table that lasts from one transaction of a session to the next."""
+    return f"ahead_{table.name}"
+
+
+def _make_stage(cursor: adbc.Cursor, table: Table, name: str, on_commit: str) -> None:
     cursor.execute(
-        f"""create temp table if not exists {staged} on commit delete rows as
+        f"""create temp table if not exists {name} {on_commit} as
         select *, false as is_gone from {table.schema}.{table.name} with no data"""
     )
-    reader = _reader(con, table, f"from {source}", OF_A_CHANGE)
-    cursor.adbc_ingest(staged, reader, mode="append", temporary=True)
-    return staged
 
 
 def _reader(

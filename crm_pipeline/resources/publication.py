@@ -6,6 +6,7 @@ keys and hashes of all rows are compared; where nothing is there yet, all rows a
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -14,7 +15,7 @@ from deltalake import DeltaTable
 from sqlalchemy import Connection, Table, text
 
 from crm_pipeline.resources.lake import UNCHANGED, Changes, Lake
-from crm_pipeline.resources.loading import copy_rows, stage_changes
+from crm_pipeline.resources.loading import copy_rows, sent_ahead, stage_changes
 from crm_pipeline.resources.warehouse_schema import create_partition, holder_of, index_partition, literal
 from crm_pipeline.tables.projections import duckdb_type, key_columns
 
@@ -50,7 +51,10 @@ class Rows(NamedTuple):
     version: int
     lake_id: str
     changes: str | None = None
-    """The lake's log of at least what changed since the published version; None where that is not of this lake."""
+    """The newest version of at least each row that changed since the published one, with `_is_gone` where it was
+    removed, maybe with other tenants' between them; None where the published version is not of this lake."""
+    moved: int = 0
+    """How many of the tenant's rows `changes` has."""
 
 
 class Published(NamedTuple):
@@ -59,6 +63,7 @@ class Published(NamedTuple):
     version: int
     lake_id: str | None
     content: Content
+    as_of: datetime
 
 
 @dataclass(frozen=True)
@@ -70,23 +75,29 @@ class Publication:
     tenant_id: str
     part: Rows
     published: Published | None
+    is_ahead: bool = False
+    """Whether `part.changes` of this tenant were sent ahead in this session."""
 
-    def carry_out(self) -> Changes:
-        """Make the rows equal and return what changed. A new partition waits for being attached."""
-        target = holder_of(self.part.table, self.tenant_id)
-        if self._is_new(target):
-            return self._load(target)
-        changes = UNCHANGED
-        if self.part.changes and self.published:
-            self._pick_changes(self.part.changes, self.published.version)
-            changes, content = self._apply(target, self.published.content)
+    def carry_out(self) -> tuple[Changes, Content]:
+        """Make the rows equal; return what changed and what there is now. A new partition waits for being attached."""
+        target, changes = holder_of(self.part.table, self.tenant_id), UNCHANGED
+        is_new = self._is_new(target)
+        if self.part.changes and self.published and not is_new:
+            changes, content = self._apply(target, self._staged_changes(self.part.changes), self.published.content)
             if content == self.part.content:
-                return changes
+                return changes, content
             LOGGER.warning("%s: %s is compared row by row", self.tenant_id, self.part.table.name)
-        self._compare(target)
-        compared, _ = self._apply(target, Content(0, 0))
-        self._check(target)
-        return Changes(*(one + other for one, other in zip(changes, compared, strict=True)))
+        content = self._content()
+        if is_new:
+            changes = self._load(target, content)
+        else:
+            self._compare(target)
+            compared, _ = self._apply(target, self._staged("from _to_publish"), Content(0, 0))
+            changes = Changes(*(one + other for one, other in zip(changes, compared, strict=True)))
+        self._check(target, content)
+        if is_new and self.part.table.info.get("partitioned_by"):
+            index_partition(self.cursor, self.part.table, self.tenant_id)
+        return changes, content
 
     def _is_new(self, target: str) -> bool:
         """Whether nothing is in the way of the tenant's rows; one without a tenant may stand under another's."""
@@ -98,30 +109,34 @@ class Publication:
             self.cursor.execute(f"select not exists (select from {target} where tenant_id = $1)", (self.tenant_id,))
         return bool(self.cursor.fetchall()[0][0])
 
-    def _load(self, target: str) -> Changes:
-        table, is_partition = self.part.table, bool(self.part.table.info.get("partitioned_by"))
-        if is_partition:
+    def _content(self) -> Content:
+        """What the lake has; what was only worked out from changes is counted."""
+        if not self.part.changes:
+            return self.part.content
+        return contents(self.con, self.part.table, f"({self._mine()})").get(self.tenant_id, Content(0, 0))
+
+    def _load(self, target: str, content: Content) -> Changes:
+        table = self.part.table
+        if table.info.get("partitioned_by"):
             create_partition(self.cursor, table, self.tenant_id)
-        added = 0
-        if self.part.content.rows:
-            added = copy_rows(self.cursor, self.con, table, self._mine(), into=target.partition(".")[2])
-        self._check(target)
-        if is_partition:
-            index_partition(self.cursor, table, self.tenant_id)
-        return Changes(added, 0, 0)
+        if not content.rows:
+            return UNCHANGED
+        return Changes(copy_rows(self.cursor, self.con, table, self._mine(), into=target.partition(".")[2]), 0, 0)
 
     def _mine(self) -> str:
-        return f"from {self.part.relation} where {tenant_column(self.part.table)} = {literal(self.tenant_id)}"
+        return self._own_rows(self.part.relation)
 
-    def _pick_changes(self, log: str, since: int) -> None:
-        """Temp table `_to_publish`: the newest version of each row that changed, `_is_gone` where it was removed."""
-        keys = ", ".join(key_columns(self.part.table))
-        self.con.execute(
-            f"""create or replace temp table _to_publish as
-            select *, _deleted as _is_gone from {log} where tenant_id = $tenant and _version > $since
-            qualify row_number() over (partition by {keys} order by _version desc) = 1""",
-            {"tenant": self.tenant_id, "since": since},
-        )
+    def _own_rows(self, relation: str) -> str:
+        return f"from {relation} where {tenant_column(self.part.table)} = {literal(self.tenant_id)}"
+
+    def _staged_changes(self, changes: str) -> str:
+        """SQL for PostgreSQL of the tenant's changes."""
+        if self.is_ahead:
+            return f"(select * {self._own_rows(sent_ahead(self.part.table))})"
+        return self._staged(self._own_rows(changes))
+
+    def _staged(self, source: str) -> str:
+        return stage_changes(self.cursor, self.con, self.part.table, source)
 
     def _compare(self, target: str) -> None:
         """Temp table `_to_publish` from all rows on both sides."""
@@ -142,32 +157,17 @@ class Publication:
             union all by name
             select {using}, true as _is_gone from _published anti join mine using ({using})""")
 
-    def _apply(self, target: str, before: Content) -> tuple[Changes, Content]:
-        """Write `_to_publish`; return what changed, and the content if it was `before`."""
-        table = self.part.table
-        written, written_sum, gone = self.con.sql("""
-            select count(*) filter (not _is_gone), coalesce(sum(_row_hash) filter (not _is_gone), 0),
-                count(*) filter (_is_gone) from _to_publish""").fetchall()[0]
-        if not written + gone:
-            return UNCHANGED, before
-        staged = stage_changes(self.cursor, self.con, table, "_to_publish")
-        matches = " and ".join(f"t.{key} = s.{key}" for key in key_columns(table))
-        self.cursor.execute(f"""
-            select count(*) filter (where not is_gone), count(*) filter (where is_gone),
-                coalesce(sum(t.row_hash), 0)::text from {target} t join {staged} s on {matches}""")
-        changed, removed, known_sum = self.cursor.fetchall()[0]
-        if removed:
-            self.cursor.execute(f"delete from {target} t using {staged} s where s.is_gone and {matches}")
-        if written:
-            self.cursor.execute(_upsert(table, target, staged))
-        self.cursor.execute(f"delete from {staged}")
+    def _apply(self, target: str, staged: str, before: Content) -> tuple[Changes, Content]:
+        """Write what is staged, in one statement; return what changed, and the content if it was `before`."""
+        self.cursor.execute(_written(self.part.table, target, staged))
+        changed, removed, known_sum, written, written_sum = self.cursor.fetchall()[0]
         added = written - changed
-        after = Content(before.rows + added - removed, before.checksum + written_sum - int(known_sum))
+        after = Content(before.rows + added - removed, before.checksum + int(written_sum) - int(known_sum))
         return Changes(added, changed, removed), after
 
-    def _check(self, target: str) -> None:
+    def _check(self, target: str, expected: Content) -> None:
         """Count and add up what PostgreSQL has now."""
-        table, expected = self.part.table, self.part.content
+        table = self.part.table
         self.cursor.execute(
             f"select count(*), coalesce(sum(row_hash), 0)::text from {target} where {tenant_column(table)} = $1",
             (self.tenant_id,),
@@ -190,9 +190,27 @@ def tenant_column(table: Table) -> str:
     return "coalesce(tenant_id, '')" if table.c.tenant_id.nullable else "tenant_id"
 
 
-def _upsert(table: Table, target: str, staged: str) -> str:
+def contents(con: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dict[str, Content]:
+    """What each tenant has in the relation."""
+    found = con.sql(f"select {tenant_column(table)}, count(*), sum(_row_hash) from {relation} group by 1").fetchall()
+    return {tenant: Content(rows, int(checksum)) for tenant, rows, checksum in found}
+
+
+def _written(table: Table, target: str, staged: str) -> str:
+    """SQL that writes and removes what is staged; returns what there had been of it, and what it is."""
     keys, columns = key_columns(table), [*(column.name for column in table.columns), "row_hash"]
     updates = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    matches = " and ".join(f"t.{key} = s.{key}" for key in keys)
     return f"""
-        insert into {target} ({", ".join(columns)}) select {", ".join(columns)} from {staged} where not is_gone
-        on conflict ({", ".join(keys)}) do update set {updates}"""
+        with s as materialized (select * from {staged} staged),
+        known as (
+            select count(*) filter (where not is_gone) as changed, count(*) filter (where is_gone) as removed,
+                coalesce(sum(t.row_hash), 0)::text as hashes
+            from {target} t join s on {matches}),
+        gone as (delete from {target} t using s where s.is_gone and {matches}),
+        written as (
+            insert into {target} ({", ".join(columns)}) select {", ".join(columns)} from s where not is_gone
+            on conflict ({", ".join(keys)}) do update set {updates})
+        select changed, removed, hashes, count(*) filter (where not is_gone),
+            coalesce(sum(row_hash) filter (where not is_gone), 0)::text
+        from known left join s on true group by 1, 2, 3"""

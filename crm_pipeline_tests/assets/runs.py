@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import Table
 
 from crm_pipeline.assets.refresh import range_tags
 from crm_pipeline.assets.step import TENANTS
@@ -59,20 +60,22 @@ def evaluated(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
     return {place: None if e.passed else e.metadata["broken"].value for place, e in evaluations(home, run_id).items()}
 
 
-def keep_in_lake(home: Path, changes: Mapping[str, str]) -> None:
-    """Change every profile of some tenants in the lake: per tenant a SQL list of `* replace (...)`."""
+def keep_in_lake(home: Path, changes: Mapping[str, str], table: Table = customer_profiles) -> None:
+    """Change every row of some tenants in the lake, profiles by default: per tenant a SQL list of `* replace (...)`."""
     with clean_environment(), closing(lake_of(choose(home)).connect()) as con:
         lake = lake_of(choose(home))
         for tenant, values in changes.items():
-            present = lake.current(con, customer_profiles, tenants=[tenant])
+            present = lake.current(con, table, tenants=[tenant])
             con.execute(f"create or replace temp table changed as select * replace ({values}) from {present}")
-            lake.replace(con, customer_profiles, "changed", tenants=[tenant], known_at=hour(AS_OF))
+            lake.replace(con, table, "changed", tenants=[tenant], known_at=hour(AS_OF))
 
 
-def publish_alone(home: Path, *, by_partition: bool = True, only: str | None = None) -> dg.ExecuteInProcessResult:
+def publish_alone(
+    home: Path, *, by_partition: bool = True, only: str | None = None, as_of: str = AS_OF
+) -> dg.ExecuteInProcessResult:
     """A run of the published assets, as the UI starts it: of one partition, of all, or of the whole graph."""
     with clean_environment():
-        settings = choose(home, None, AS_OF)
+        settings = choose(home, None, as_of)
         with open_instance(settings) as instance:
             job = build_defs(settings).resolve_job_def("refresh")
             every = range_tags(instance.get_dynamic_partitions(str(TENANTS.name))) if by_partition else {}

@@ -11,13 +11,17 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.assets import gate
-from crm_pipeline.assets.compared import keep_measures, tenants_to_compare
+from crm_pipeline.assets.compared import judged_today, keep_measures
 from crm_pipeline.assets.gate import failed_tenants
+from crm_pipeline.assets.judged_in_part import little_moved
 from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline.checks.validation import Verdict
 from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.publication import Content, Rows
 from crm_pipeline.tables.operations import quality_measures
+from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, evaluations, hour, keep_in_lake, publish_alone, said
 from crm_pipeline_tests.support import AS_OF, ask, clean_environment
@@ -68,18 +72,45 @@ def measured(this: Step, value: float, *tenants: str) -> None:
     keep_measures(this, tenants)
 
 
-def looked_at(this: Step, tenants: list[str], **due: list[Any]) -> list[str]:
+def verdicts_of(tenant: str, *, failing: str = "") -> list[Verdict]:
+    """What a whole judgement finds."""
+    return [
+        Verdict(tenant, suite, name, name != failing, suite != "as_usual", int(name == failing), 10)
+        for suite, name in MEANINGS
+    ]
+
+
+def looked_at(this: Step, tenants: list[str], **due: list[Rows]) -> list[str]:
     this.define_as_of()
-    return tenants_to_compare(this, due, tenants)
+    return gate._tenants_to_judge(this, due, tenants, judged_today(this, tenants))
 
 
-def test_tables_are_compared_where_something_moved_or_failed_and_once_a_day_everywhere(at_noon: Step) -> None:
+ALL_OF_IT = Rows(customer_profiles, "", Content(10, 0), 1, "a lake")
+
+
+def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_everywhere(at_noon: Step) -> None:
     clubs = ["failing", "moved", "new", "quiet"]
     measured(at_noon, 10, "failing", "moved", "quiet")
-    gate._keep_verdicts(at_noon, [verdict("failing", is_critical=False), verdict("quiet", success=True)])
-    assert looked_at(at_noon, clubs, moved=[]) == ["failing", "moved", "new"]
+    gate._keep_verdicts(at_noon, [*verdicts_of("failing", failing="profiles"), *verdicts_of("moved")])
+    gate._keep_verdicts(at_noon, verdicts_of("quiet"))
+    assert looked_at(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
     assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
     assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
+
+
+@pytest.mark.parametrize(("moved", "is_little"), [(0, True), (10, True), (11, False)])
+def test_more_than_a_tenth_is_no_little(moved: int, is_little: bool) -> None:
+    rows = Rows(customer_profiles, "", Content(100, 0), 1, "a lake", "changed_customer_profiles", moved)
+    assert little_moved({"club": [rows]}, ["club"]) == (["club"] if is_little else [])
+
+
+def test_expectations_that_are_new_or_gone_have_everybody_judged_whole(at_noon: Step) -> None:
+    measured(at_noon, 10, "before", "now", "later")
+    before, *others = verdicts_of("before")
+    gate._keep_verdicts(at_noon, [before._replace(expectation="renamed since"), *others])
+    gate._keep_verdicts(at_noon, verdicts_of("now"))
+    gate._keep_verdicts(at_noon, verdicts_of("later")[:-1])
+    assert looked_at(at_noon, ["before", "now", "later"]) == ["before", "later"]
 
 
 def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: Step) -> None:

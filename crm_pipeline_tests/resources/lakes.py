@@ -60,11 +60,11 @@ def keep(lake: Lake, tenants: Sequence[str], hour: int, people: int) -> None:
             lake.replace(con, table, "incoming", tenants=tenants, known_at=at(hour))
 
 
-def stage_from(lake: Lake, warehouse: Warehouse, tenants: Sequence[str], run: str = "run") -> Staged:
+def stage_from(lake: Lake, warehouse: Warehouse, tenants: Sequence[str], as_of: datetime = START) -> Staged:
     """A publisher and what it has to publish, tenant by tenant, as of now."""
     con = lake.connect()
-    this = Step(con, lake, START, run, tenants)
-    publisher = Publisher(con, warehouse.connect, START, run)
+    this = Step(con, lake, as_of, "run", tenants)
+    publisher = Publisher(con, warehouse.connect, as_of, "run")
     due: dict[str, list[Rows]] = {tenant: [] for tenant in tenants}
     for table in TABLES:
         for tenant, rows in due_rows(this, publisher.published, table, tenants).items():
@@ -72,10 +72,13 @@ def stage_from(lake: Lake, warehouse: Warehouse, tenants: Sequence[str], run: st
     return publisher, due
 
 
-def publish_lake(lake: Lake, warehouse: Warehouse, tenants: Sequence[str]) -> dict[str, dict[str, Changes]]:
-    """Publish whatever moved of these tenants."""
-    publisher, due = stage_from(lake, warehouse, tenants)
+def publish_lake(
+    lake: Lake, warehouse: Warehouse, tenants: Sequence[str], as_of: datetime = START
+) -> dict[str, dict[str, Changes]]:
+    """Publish whatever moved of these tenants, sent ahead."""
+    publisher, due = stage_from(lake, warehouse, tenants, as_of)
     try:
+        publisher.send_ahead(due)
         return {tenant: publisher.publish(tenant, due[tenant]) for tenant in sorted(tenants)}
     finally:
         publisher.connection.close()

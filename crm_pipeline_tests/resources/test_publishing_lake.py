@@ -94,25 +94,78 @@ def test_no_row_is_read_that_did_not_change(warehouse: Warehouse, tmp_path: Path
     assert reads(warehouse) - before < 20
 
 
-def keep_one_change(lake: Lake) -> None:
+def end_sessions(warehouse: Warehouse) -> None:
+    """Every connection but this one is lost."""
+    with connected(warehouse) as administrator:
+        backends = "from pg_stat_activity where application_name = 'crm-pipeline' and pid <> pg_backend_pid()"
+        administrator.execute(text(f"select pg_terminate_backend(pid, 5000) {backends}"))
+
+
+def keep_one_change(lake: Lake, value: str = "'x'") -> None:
     """One profile of a club has another status."""
     with closing(lake.connect()) as con:
         present = lake.current(con, customer_profiles, tenants=["ash"])
-        status = f"case id when (select min(id) from {present}) then 'x' else status end as status"
+        status = f"case id when (select min(id) from {present}) then {value} else status end as status"
         con.execute(f"create temp table one as select * replace ({status}) from {present}")
         lake.replace(con, customer_profiles, "one", tenants=["ash"], known_at=at(1))
 
 
-@pytest.mark.parametrize("spoilt", ["delete from crm.customer_timeline where tenant_id = 'ash'", "update {state}"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "delete from crm.customer_timeline where tenant_id = 'ash'",
+        "update crm.customer_profiles set row_hash = row_hash + 1, status = 'spoilt' where tenant_id = 'ash'",
+    ],
+)
 def test_a_warehouse_that_is_not_what_was_published_is_compared_in_full(
     warehouse: Warehouse, tmp_path: Path, spoilt: str
 ) -> None:
     lake = a_lake(tmp_path)
     keep(lake, CLUBS, 0, PEOPLE)
     publish_lake(lake, warehouse, CLUBS)
-    ask(warehouse, spoilt.format(state="crm.publication_states set checksum = checksum + 1"))
+    ask(warehouse, spoilt)
     keep(lake, CLUBS, 1, PEOPLE)
     publish_lake(lake, warehouse, CLUBS)
+    assert_equal(lake, warehouse)
+
+
+def test_what_was_not_published_for_a_day_is_counted_anew(warehouse: Warehouse, tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    keep(lake, CLUBS, 0, PEOPLE)
+    publish_lake(lake, warehouse, CLUBS)
+    ask(warehouse, "update crm.publication_states set checksum = checksum + 1")
+    keep(lake, CLUBS, 1, PEOPLE)
+    publish_lake(lake, warehouse, CLUBS, at(24))
+    assert_equal(lake, warehouse)
+
+
+def test_a_row_that_is_refused_when_sent_ahead_is_only_its_own_clubs_fault(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    lake = a_lake(tmp_path)
+    keep(lake, CLUBS, 0, PEOPLE)
+    publish_lake(lake, warehouse, CLUBS)
+    keep(lake, CLUBS, 1, PEOPLE)
+    keep_one_change(lake, "'x' || chr(0)")
+    publisher, due = stage_from(lake, warehouse, CLUBS)
+    publisher.send_ahead(due)
+    assert publisher.ahead == set()
+    with pytest.raises(PublishError, match=r"^ash: invalid byte sequence"):
+        publisher.publish("ash", due["ash"])
+    assert publisher.publish("birch", due["birch"]) == expected(0, 1)
+    publisher.connection.close()
+
+
+def test_what_was_sent_ahead_is_sent_again_where_the_connection_is_lost(warehouse: Warehouse, tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    keep(lake, CLUBS, 0, PEOPLE)
+    publish_lake(lake, warehouse, CLUBS)
+    keep(lake, CLUBS, 1, PEOPLE)
+    publisher, due = stage_from(lake, warehouse, CLUBS)
+    publisher.send_ahead(due)
+    end_sessions(warehouse)
+    assert [publisher.publish(club, due[club]) for club in CLUBS] == [expected(0, 1)] * 2
+    publisher.connection.close()
     assert_equal(lake, warehouse)
 
 
@@ -146,9 +199,7 @@ def test_a_lost_connection_is_made_anew_and_the_tenant_published(warehouse: Ware
     keep(lake, CLUBS, 0, PEOPLE)
     publisher, due = stage_from(lake, warehouse, CLUBS)
     for club in CLUBS:
-        with connected(warehouse) as administrator:
-            backends = "from pg_stat_activity where application_name = 'crm-pipeline' and pid <> pg_backend_pid()"
-            administrator.execute(text(f"select pg_terminate_backend(pid, 5000) {backends}"))
+        end_sessions(warehouse)
         publisher.publish(club, due[club])
     publisher.connection.close()
     assert_equal(lake, warehouse)
