@@ -99,8 +99,7 @@ def _keep_all(part: Step) -> Part:
 
 def _keep_reached(part: Step) -> Iterator[Part]:
     """What comes of those whom changed records concern; nothing where none changed."""
-    find_stirred_records(part)
-    if part.con.sql("from stirred limit 1").fetchall():
+    if find_stirred_records(part):
         part.load_tenants()
         part.con.execute("create or replace temp table needed_records as from stirred")
         part.load_rows((*PEOPLE.values(), *DECISIONS))

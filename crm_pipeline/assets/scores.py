@@ -9,15 +9,16 @@ import dagster as dg
 from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table, set_aside
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.assets.touched import DECISIVE, TOUCHING, touched_part
+from crm_pipeline.assets.touched import DECISIVE, SCORE_INPUTS, score_part
 from crm_pipeline.domain.churn_model import load_models
 from crm_pipeline.domain.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
 from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
+from crm_pipeline.domain.touched import SCORED
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import PEOPLE, churn, crm, identities, profiles, scl, timeline
+from crm_pipeline.tables import churn, identities, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
@@ -76,7 +77,7 @@ def profile_scores(
 def keep_scores(this: Step, tenants: Sequence[str]) -> list[Part]:
     """Make the profiles of these loaded tenants what timelines, records and models now say, and note from what."""
     decisive = (*DECISIVE, churn.churn_models)
-    inputs = find_inputs(this, "profile_scores", (*TOUCHING, TIMELINE), tenants, decisive=decisive)
+    inputs = find_inputs(this, "profile_scores", SCORE_INPUTS, tenants, decisive=decisive)
     parts = [_keep_profiles(part) for part in this.in_parts(inputs.whole, TIMELINE, PROFILES)]
     if inputs.in_part:
         parts.append(_keep_touched_profiles(this, inputs.in_part))
@@ -93,9 +94,9 @@ def _keep_profiles(part: Step) -> Part:
 
 
 def _keep_touched_profiles(this: Step, tenants: list[str]) -> Part:
-    part = touched_part(this, tenants, by_events=True)
+    part = score_part(this, tenants)
     part.load_tenants()
-    part.load_rows((*PEOPLE.values(), scl.payment, crm.profile_tag))
+    part.load_rows(SCORED)
     for table, rows in ((identities.customer_identities, TOUCHED_IDENTITIES), (TIMELINE, COUNTED_EVENTS)):
         part.lake.current(part.con, table, tenants=tenants, name=f"everybodys_{table.name}")
         part.con.execute(f"drop view {table.name}")

@@ -9,7 +9,7 @@ import dagster as dg
 from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, set_aside
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.assets.touched import DECISIVE, TOUCHING, touched_part
+from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
 from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
 from crm_pipeline.domain.touched import IS_TOUCHED, OF_SOMEBODY
 from crm_pipeline.resources.lake import Changes, Lake
@@ -60,7 +60,7 @@ def timeline_events(
 
 def keep_timeline(this: Step, tenants: Sequence[str]) -> list[Part]:
     """Make the timelines of these loaded tenants what the services now say, and note from what."""
-    inputs = find_inputs(this, "timeline_events", TOUCHING, tenants, decisive=DECISIVE)
+    inputs = find_inputs(this, "timeline_events", TIMELINE_INPUTS, tenants, decisive=DECISIVE)
     parts = [_keep_events(part) for part in this.in_parts(inputs.whole, TIMELINE)]
     if inputs.in_part:
         parts.append(_keep_touched_events(this, inputs.in_part))
@@ -79,7 +79,9 @@ def _keep_events(part: Step) -> Part:
 
 
 def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
-    part = touched_part(this, tenants)
+    part = timeline_part(this, tenants)
+    if part is None:
+        return Part({}, {}, 0)
     part.load_tenants()
     part.load_rows(OF_SOMEBODY)
     part.lake.current(part.con, TIMELINE, tenants=tenants)

@@ -4,7 +4,7 @@ Belongs here: which relations are read from the lake for it. Does not belong her
 (`inputs`), and what is then computed of whom (the assets).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,52 +13,78 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.domain.touched import (
+    IDENTITY_PLANS,
     OF_SOMEBODY,
+    SCORE_PLANS,
+    SCORED,
+    TIMELINE_PLANS,
+    Plans,
     find_needed,
     find_stirred,
     find_touched,
     find_touched_by_events,
     looked_at,
+    stir_by_others,
 )
 from crm_pipeline.tables import PEOPLE, crm, identities, timeline
 from crm_pipeline.tables.projections import lake_name
 
-TOUCHING: Final = (*OF_SOMEBODY, identities.customer_identities, identities.profile_ids)
-"""The tables whose changes touch profiles."""
+IDENTIFYING: Final = {
+    identities.customer_identities: ("tenant_id", "profile_id"),
+    identities.profile_ids: ("tenant_id", "profile_id", "redirects_to"),
+}
+"""The tables that say whose rows are whose, and what is looked at of them."""
+TIMELINE_INPUTS: Final = (*OF_SOMEBODY, *IDENTIFYING)
+SCORE_INPUTS: Final = (*SCORED, *IDENTIFYING, timeline.customer_timeline)
+"""The tables whose changes touch profiles' timelines, and their scores."""
 DECISIVE: Final = (crm.tenant,)
 
 
-def touched_part(this: Step, tenants: list[str], *, by_events: bool = False) -> Step:
-    """This step for the touched profiles of these tenants, which are in `noted`: in temp table `touched_profiles`.
+def timeline_part(this: Step, tenants: list[str]) -> Step | None:
+    """This step for whose timelines the hour touched of these tenants, which are in `noted`; None if nothing stirred.
 
-    By events: those whose scores can be others too, with `counted_profiles`; else bookings' settlers are read too.
+    They are in temp table `touched_profiles`, and the records that are read for them in `needed_records`.
     """
     part = replace(this, tenants=tenants, only_touched=True)
-    con, lake = part.con, part.lake
-    _find_changed(part, OF_SOMEBODY)
-    for table, columns in (
-        (identities.customer_identities, ("tenant_id", "profile_id")),
-        (identities.profile_ids, ("tenant_id", "profile_id", "redirects_to")),
-    ):
-        lake.current(con, table, tenants=tenants)
-        lake.changed(con, table, columns, "noted")
-    con.execute(PROFILE_TARGETS)
-    find_touched(con)
-    if by_events:
-        lake.current(con, timeline.customer_timeline, tenants=tenants)
-        lake.changed(con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
-        find_touched_by_events(con)
-    find_needed(con, with_settlers=not by_events)
+    _find_stirred(part, OF_SOMEBODY, TIMELINE_PLANS)
+    _find_identities(part)
+    stir_by_others(part.con)
+    find_touched(part.con)
+    # A row can have been stirred that is nobody's, and has to be set aside.
+    if not part.con.sql("select 1 from stirred union all select 1 from touched_profiles limit 1").fetchall():
+        return None
+    find_needed(part.con, with_settlers=True)
     return part
 
 
-def find_stirred_records(part: Step) -> None:
-    """Create temp table `stirred` of the people's records: what resolving identities starts from."""
-    _find_changed(part, PEOPLE.values())
-    find_stirred(part.con, PEOPLE.values())
+def score_part(this: Step, tenants: list[str]) -> Step:
+    """The same for whose scores it touched; whom they brought, and count for it, is in `counted_profiles`."""
+    part = replace(this, tenants=tenants, only_touched=True)
+    _find_stirred(part, SCORED, SCORE_PLANS)
+    _find_identities(part)
+    find_touched(part.con)
+    part.lake.current(part.con, timeline.customer_timeline, tenants=tenants)
+    part.lake.changed(part.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
+    find_touched_by_events(part.con)
+    find_needed(part.con, with_settlers=False)
+    return part
 
 
-def _find_changed(part: Step, tables: Iterable[Table]) -> None:
+def find_stirred_records(part: Step) -> bool:
+    """Create temp table `stirred` of people's records, from which resolving starts; return whether there are any."""
+    _find_stirred(part, tuple(PEOPLE.values()), IDENTITY_PLANS)
+    return bool(part.con.sql("from stirred limit 1").fetchall())
+
+
+def _find_stirred(part: Step, tables: Sequence[Table], planned: Plans) -> None:
     for table in tables:
         part.lake.current(part.con, table, tenants=part.tenants, name=f"present_{lake_name(table)}")
         part.lake.changed(part.con, table, looked_at(table), "noted")
+    find_stirred(part.con, tables, planned)
+
+
+def _find_identities(part: Step) -> None:
+    for table, columns in IDENTIFYING.items():
+        part.lake.current(part.con, table, tenants=part.tenants)
+        part.lake.changed(part.con, table, columns, "noted")
+    part.con.execute(PROFILE_TARGETS)

@@ -9,14 +9,15 @@ each table read, `changed_<lake name>` has what rows changed since then say and 
 `present_<lake name>` all rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.tables import PEOPLE, scl
+from crm_pipeline.tables import PEOPLE, crm, scl, teetime
 from crm_pipeline.tables.columns import service_of, sources
 from crm_pipeline.tables.projections import duckdb_type, lake_name
 
@@ -26,10 +27,27 @@ OF_SOMEBODY: Final = tuple(
     for table in sources.tables.values()
     if table in PEOPLE.values() or any(column.info.get("references") for column in table.columns)
 )
-"""The source tables whose rows are somebody's."""
+"""The source tables whose rows are somebody's; all of them make timelines."""
+SCORED: Final = (*PEOPLE.values(), scl.payment, crm.profile_tag)
+"""Those that scores are made of besides."""
+Plans = Mapping[Column[Any], str]
+"""Times that were planned, with the condition under which their coming is of any matter."""
+TIMELINE_PLANS: Final[Plans] = MappingProxyType(
+    {teetime.booking.c.tee_time_at: "status in ('PLAYED', 'NO_SHOW')", teetime.competition_entry.c.played_at: "true"}
+)
+SCORE_PLANS: Final[Plans] = MappingProxyType(
+    {scl.member.c.ended_at: "true", scl.payment.c.due_at: "status <> 'SETTLED'"}
+)
+IDENTITY_PLANS: Final[Plans] = MappingProxyType({scl.member.c.ended_at: "true"})
 
 IS_TOUCHED: Final = "profile_id in (select profile_id from touched_profiles)"
 """A condition on rows of profiles; no two clubs have an id in common, and ids that never were are in no list."""
+STIRRED_BY_OTHERS: Final = (
+    """insert into stirred select b.tenant_id, 'TEETIME', player_id from present_teetime_booking b
+    where (b.tenant_id, b.id) in (select (tenant_id, booking_id) from changed_scl_payment)""",
+    """insert into stirred select r.tenant_id, '', referrer_profile_id from present_crm_referral r
+    semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
+)
 TOUCHED: Final = """
     create or replace temp table touched_profiles as
     with met as (
@@ -40,8 +58,6 @@ TOUCHED: Final = """
         union select tenant_id, profile_id from changed_customer_identities
         union select tenant_id, profile_id from changed_profile_ids
         union select tenant_id, redirects_to from changed_profile_ids where redirects_to is not null
-        union select r.tenant_id, referrer_profile_id from present_crm_referral r
-            semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id
     )
     select tenant_id, profile_id from (
         from met union select tenant_id, target from met join profile_targets using (tenant_id, profile_id))
@@ -83,7 +99,7 @@ def looked_at(table: Table) -> tuple[str, ...]:
     return ("tenant_id", own.key, *(["booking_id"] if table is scl.payment else []))
 
 
-def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table]) -> None:
+def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
     """Create temp table `stirred` (tenant_id, service, record_id): whose rows of these tables changed or came of time.
 
     Of a row that names a profile the service is empty, and the id the profile's.
@@ -92,20 +108,21 @@ def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table]) -> None:
     since = f"'{least.isoformat()}'::timestamptz"
     con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
     for table in tables:
-        for whose in _stirred(con, table, since):
+        for whose in _stirred(con, table, since, planned):
             con.execute(f"insert into stirred {whose}")
 
 
-def find_touched(con: DuckDBPyConnection) -> None:
-    """Create temp table `touched_profiles` (tenant_id, profile_id): whose events can be others than they were.
+def stir_by_others(con: DuckDBPyConnection) -> None:
+    """Add to `stirred` whose bookings somebody settles, or no longer does, and who referred somebody with a new id."""
+    for query in STIRRED_BY_OTHERS:
+        con.execute(query)
 
-    Reads `noted`, the changed and present rows of every table in `OF_SOMEBODY`, customer_identities, its changed rows
-    and those of profile_ids, profile_targets and as_of().
+
+def find_touched(con: DuckDBPyConnection) -> None:
+    """Create temp table `touched_profiles` (tenant_id, profile_id): whose records were stirred or are others now.
+
+    Reads `stirred`, customer_identities, its changed rows and those of profile_ids, and profile_targets.
     """
-    find_stirred(con, OF_SOMEBODY)
-    con.execute("""
-        insert into stirred select b.tenant_id, 'TEETIME', player_id from present_teetime_booking b
-        where (b.tenant_id, b.id) in (select (tenant_id, booking_id) from changed_scl_payment)""")
     con.execute(TOUCHED)
 
 
@@ -151,31 +168,23 @@ def _whose(table: Table) -> list[Column[Any]]:
     return [column for column in table.columns if column.info.get("references")]
 
 
-def _stirred(con: DuckDBPyConnection, table: Table, since: str) -> Iterator[str]:
+def _stirred(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) -> Iterator[str]:
     """Queries of whose rows of the table changed, or reached a time; of a profile the service is empty.
 
     What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
     and so are the duplicates of such a row, which may count where it does not.
     """
-    (own, *_), name = _whose(table), lake_name(table)
+    (own, *_), (key,), name = _whose(table), table.primary_key.columns, lake_name(table)
     service = "" if own.info.get("references") == PROFILE else service_of(table)
-    whose = f"select distinct tenant_id, '{service}', cast({own.key} as varchar) from"
-    yield f"{whose} changed_{name}"
-    times = [column for column in table.columns if duckdb_type(column) == "TIMESTAMPTZ"]
+    whose = f"select distinct tenant_id, '{service}', cast({own.key} as varchar)"
+    yield f"{whose} from changed_{name}"
     # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
-    for column in times:
-        if not column.info.get("recorded"):
-            come = (
-                f"{column.key} > {since} and {column.key} > worked_at and {column.key} <= as_of() + interval 5 minutes"
-            )
-            yield f"{whose} present_{name} join noted using (tenant_id) where {come}"
-    (key,) = table.primary_key.columns
-    ahead = " union ".join(
-        f"""select tenant_id, {key.key} from present_{name} join noted using (tenant_id)
-            where {column.key} > {since} and {column.key} > worked_at and _version <= {name}"""
-        for column in times
-        if column.info.get("recorded")
-    )
-    con.execute(f"create or replace temp table ahead as {ahead}")
+    later = f"from present_{name} join noted using (tenant_id) where {{0}} > {since} and {{0}} > worked_at and"
+    for column in (column for column in table.columns if column in planned):
+        come = f"{column.key} <= as_of() + interval 5 minutes and {planned[column]}"
+        yield f"{whose} {later.format(column.key)} {come}"
+    recorded = [column.key for column in table.columns if column.info.get("recorded")]
+    ahead = (f"select tenant_id, {key.key} {later.format(when)} _version <= {name}" for when in recorded)
+    con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
     if con.sql("from ahead limit 1").fetchall():
-        yield f"{whose} present_{name} semi join ahead using (tenant_id, {key.key})"
+        yield f"{whose} from present_{name} semi join ahead using (tenant_id, {key.key})"

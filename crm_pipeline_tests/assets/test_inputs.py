@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.assets import inputs
 from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.touched import DECISIVE, TOUCHING
+from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS
 from crm_pipeline_tests.assets.incremental import Hours
 from crm_pipeline_tests.moving_services import delivered
 
@@ -38,7 +38,7 @@ def computed_whole(hours: Hours, at: datetime) -> set[str]:
     with closing(hours.lake.connect()) as con:
         this = Step(con, hours.lake, at, "run", None)
         tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        found = find_inputs(this, "timeline_events", TOUCHING, tenants, decisive=DECISIVE)
+        found = find_inputs(this, "timeline_events", TIMELINE_INPUTS, tenants, decisive=DECISIVE)
         assert sorted([*found.whole, *found.in_part]) == sorted(tenants)
         return set(found.whole)
 
