@@ -9,7 +9,6 @@ from rich.table import Table as RichTable
 
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables import identities, operations, profiles, timeline
-from crm_pipeline.tables.columns import sources
 
 TEXTS = ("tenant", "links by rule", "stages")
 HEADINGS = (
@@ -35,10 +34,10 @@ COUNTS = """
         select tenant_id, count(*) as profiles from customer_profiles group by all)
     select tenant_id, coalesce(records, 0), coalesce(profiles, 0), coalesce(links, ''), coalesce(stages, ''),
         (select count(*) from identity_reviews r where r.tenant_id = counted.tenant_id and closed_at is null),
-        (select count(*) from customer_timeline t where t.tenant_id = counted.tenant_id),
+        coalesce(events.rows, 0),
         (select count(*) from quarantined_records q where q.tenant_id = counted.tenant_id)
     from counted left join records using (tenant_id) left join links using (tenant_id)
-    left join stages using (tenant_id)
+    left join stages using (tenant_id) left join ({events}) events using (tenant_id)
     order by tenant_id"""
 
 
@@ -65,18 +64,17 @@ def print_summary(console: Console, lake: Lake, as_of: datetime) -> None:
 
 
 def _counts(lake: Lake) -> list[tuple[str | int, ...]]:
-    derived = (
+    read = (
         identities.customer_identities,
         identities.identity_reviews,
         profiles.customer_profiles,
-        timeline.customer_timeline,
         operations.quarantined_records,
     )
     with closing(lake.connect()) as con:
-        names = [lake.current(con, table) for table in sources.tables.values()]
-        for table in derived:
+        for table in read:
             lake.current(con, table)
-        records = " union all ".join(f"select tenant_id from {name} where tenant_id <> ''" for name in names)
-        query = COUNTS.format(records=f"select tenant_id, count(*) as records from ({records}) group by tenant_id")
+        snapshots = lake.current(con, operations.service_snapshots)
+        records = f"select tenant_id, cast(sum(rows) as bigint) as records from {snapshots} group by tenant_id"
+        query = COUNTS.format(records=records, events=lake.counts(timeline.customer_timeline))
         rows: list[tuple[str | int, ...]] = con.sql(query).fetchall()
     return rows
