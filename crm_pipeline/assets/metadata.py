@@ -1,6 +1,5 @@
 """What the UI shows beside an asset: column schemas projected from the declarations, and counts of what changed."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -111,11 +110,6 @@ def added_up(parts: Iterable[Mapping[str, Changes]]) -> dict[str, Changes]:
         for table, changes in part.items():
             total[table] = Changes(*map(sum, zip(total.get(table, (0, 0, 0)), changes, strict=True)))
     return total
-
-
-def set_aside(parts: Iterable[Mapping[str, int]]) -> dg.JsonMetadataValue:
-    """The rows set aside by all parts of a step together, per reason."""
-    return dg.MetadataValue.json(dict(sum((Counter(part) for part in parts), Counter())))
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:

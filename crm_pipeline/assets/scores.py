@@ -7,7 +7,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from crm_pipeline.assets.inputs import find_inputs
-from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table, set_aside
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, SCORE_INPUTS, score_part
 from crm_pipeline.domain.churn_model import load_models
@@ -35,10 +35,9 @@ COUNTED_EVENTS = " union all ".join(
 
 
 class Part(NamedTuple):
-    """What came of some tenants: rows changed per table, rows set aside by reason, stages that changed."""
+    """What came of some tenants: rows changed per table, stages that changed."""
 
     changes: dict[str, Changes]
-    reasons: dict[str, int]
     transitions: Counter[Transition]
 
 
@@ -69,7 +68,7 @@ def profile_scores(
                 "stage_changes": rows_table(
                     [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
                 ),
-                "quarantined": set_aside(part.reasons for part in parts),
+                "quarantined": dg.MetadataValue.json(this.set_aside("profile_scores")),
             }
         )
 
@@ -110,7 +109,7 @@ def _score(part: Step, tenants: Sequence[str], profiles: str | None = None) -> P
     part.lake.current(part.con, churn.churn_models)
     build_profiles(part.con, load_models(part.con))
     theirs = f"in (select profile_id from {profiles})" if profiles else "is not null"
-    reasons = part.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants, f"service_record_id {theirs}")
+    part.quarantine(NEGATIVE_TOTALS, "profile_scores", tenants, f"service_record_id {theirs}")
     part.lake.current(part.con, PROFILES, tenants=tenants)
     transitions = find_stage_changes(part.con)
     # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
@@ -118,4 +117,4 @@ def _score(part: Step, tenants: Sequence[str], profiles: str | None = None) -> P
         TIMELINE.name: part.replace(TIMELINE, "stage_changes", tenants, INCOMPLETE),
         PROFILES.name: part.replace(PROFILES, "profiles", tenants, f"id {theirs}"),
     }
-    return Part(changes, reasons, transitions)
+    return Part(changes, transitions)

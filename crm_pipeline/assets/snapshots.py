@@ -3,15 +3,21 @@
 A service that cannot be believed does not stop the run: its last snapshot serves, and its check says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import dagster as dg
+from sqlalchemy import Table
 
 from crm_pipeline.assets.extraction import NOTHING, extract
+from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.domain.records import faulty_rows
+from crm_pipeline.assets.touched import DECISIVE, find_stirred_rows
+from crm_pipeline.domain.records import faulty_rows, judge_rows
+from crm_pipeline.domain.rejudged import is_rejudged, rejudged_rows
 from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings, source_pool
 from crm_pipeline.tables import operations, source_tables
@@ -50,14 +56,14 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
             except SourceError as error:
                 found, fault = NOTHING, str(error)
                 context.log.warning("%s; its last snapshot serves", fault)
-            reasons = quarantine(this, service, key)
+            quarantine(this, service, key)
             return dg.MaterializeResult(
                 metadata={
                     **counted(found.changes, _rows(this, service)),
                     "read": found.read,
                     "kept_out": found.kept_out,
                     "undeclared_columns": dg.MetadataValue.json(found.undeclared),
-                    "quarantined": dg.MetadataValue.json(reasons),
+                    "quarantined": dg.MetadataValue.json(this.set_aside(key)),
                 },
                 check_results=[
                     dg.AssetCheckResult(
@@ -69,11 +75,35 @@ def snapshot_asset(service: Service) -> dg.AssetsDefinition:
     return snapshot
 
 
-def quarantine(this: Step, service: Service, found_by: str) -> dict[str, int]:
-    """Judge the present rows of a service and set aside what is wrong; return the rows by reason."""
-    this.load_tenants()
-    this.load_rows(source_tables(service))
-    return this.quarantine(faulty_rows(source_tables(service), found_by), found_by, this.tenants)
+def quarantine(this: Step, service: Service, found_by: str) -> None:
+    """Judge the present rows of a service and set aside what is wrong: all of them, or those an hour can have changed.
+
+    The CRM has few rows, and is what the others are judged by: of it all are judged.
+    """
+    tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
+    tables = source_tables(service)
+    inputs = find_inputs(this, found_by, tables, [] if service is Service.CRM else tenants, decisive=DECISIVE)
+    if inputs.in_part:
+        _judge_again(replace(this, tenants=inputs.in_part), tables, found_by)
+    others = replace(this, tenants=_others(this, tables, inputs.in_part)) if inputs.in_part else this
+    others.load_rows(tables)
+    are_others = f"not coalesce({tenant_filter(inputs.in_part)}, false)"
+    this.quarantine(faulty_rows(tables, found_by), found_by, this.tenants, are_others)
+    inputs.note(this)
+
+
+def _judge_again(part: Step, tables: Sequence[Table], found_by: str) -> None:
+    find_stirred_rows(part, tables)
+    for table in tables:
+        judge_rows(part.con, table, rejudged_rows(part.con, table), part.as_of)
+    part.quarantine(faulty_rows(tables, found_by), found_by, part.tenants, is_rejudged(tables))
+
+
+def _others(this: Step, tables: Sequence[Table], tenants: Sequence[str]) -> list[str]:
+    """Who else has rows, clubs that nobody knows included."""
+    there = " union ".join(f"select tenant_id from ({this.lake.counts(t, tenants=this.tenants)})" for t in tables)
+    found = this.con.sql(f"from ({there}) except select unnest($tenants)", params={"tenants": list(tenants)}).fetchall()
+    return sorted(tenant for (tenant,) in found)
 
 
 def _rows(this: Step, service: Service) -> int:

@@ -102,10 +102,8 @@ class Step:
         for group in in_groups(sorted(tenants), dict(self.con.sql(query).fetchall()), ROWS_AT_ONCE):
             yield replace(self, tenants=group, versions=versions)
 
-    def quarantine(
-        self, faults: str, found_by: str, tenants: Sequence[str] | None, scope: str = "true"
-    ) -> dict[str, int]:
-        """Make what `found_by` has set aside, within `scope`, equal to query `faults`; return the rows by reason."""
+    def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None, scope: str = "true") -> None:
+        """Make what `found_by` has set aside of these tenants, within `scope`, equal to query `faults`."""
         seen = f"'{self.as_of.isoformat()}'::timestamptz"
         self.con.execute(f"""
             create or replace temp table set_aside as
@@ -113,9 +111,13 @@ class Step:
                 case when tenant_id in (from known_tenants) then tenant_id end as tenant_id, service, table_name,
                 service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
             from ({faults}) as faults where {tenant_filter(tenants)}""")
-        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}' and {scope}")
-        counts = self.con.execute("select reason, count(*) from set_aside group by reason order by reason").fetchall()
-        return dict(counts)
+        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}' and ({scope})")
+
+    def set_aside(self, found_by: str) -> dict[str, int]:
+        """How many rows `found_by` has set aside of the step's tenants, by reason."""
+        kept = self.lake.current(self.con, operations.quarantined_records, tenants=self.tenants, name="kept_aside")
+        query = f"select reason, count(*) from {kept} where found_by = $found_by group by reason order by reason"
+        return dict(self.con.execute(query, {"found_by": found_by}).fetchall())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from crm_pipeline.assets.inputs import find_inputs
-from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, set_aside
+from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
 from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
@@ -21,10 +21,9 @@ TIMELINE = timeline.customer_timeline
 
 
 class Part(NamedTuple):
-    """What came of some tenants: rows changed per table, rows set aside by reason, events that lie in the future."""
+    """What came of some tenants: rows changed per table, events that lie in the future."""
 
     changes: dict[str, Changes]
-    reasons: dict[str, int]
     waiting: int
 
 
@@ -53,7 +52,7 @@ def timeline_events(
                 **counted(added_up(part.changes for part in parts), sum(count for _, count in kinds)),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
                 "events_in_the_future": sum(part.waiting for part in parts),
-                "quarantined": set_aside(part.reasons for part in parts),
+                "quarantined": dg.MetadataValue.json(this.set_aside("timeline_events")),
             }
         )
 
@@ -74,14 +73,14 @@ def _keep_events(part: Step) -> Part:
         part.lake.current(part.con, table, tenants=tenants)
     part.lake.log(part.con, teetime.booking)
     waiting = build_timeline(part.con)
-    reasons = part.quarantine(ORPHANS, "timeline_events", tenants)
-    return Part({TIMELINE.name: part.replace(TIMELINE, "events", tenants)}, reasons, waiting)
+    part.quarantine(ORPHANS, "timeline_events", tenants)
+    return Part({TIMELINE.name: part.replace(TIMELINE, "events", tenants)}, waiting)
 
 
 def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
     part = timeline_part(this, tenants)
     if part is None:
-        return Part({}, {}, 0)
+        return Part({}, 0)
     part.load_tenants()
     part.load_rows(OF_SOMEBODY)
     part.lake.current(part.con, TIMELINE, tenants=tenants)
@@ -95,5 +94,5 @@ def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
     changes = part.replace(TIMELINE, "events", tenants, IS_TOUCHED)
     # Whether a row's profile is there is seen at the row and at the profile; these are few, and all looked at.
     replace(part, only_touched=False).load_rows(OF_PROFILES)
-    reasons = part.quarantine(ORPHANS, "timeline_events", tenants)
-    return Part({TIMELINE.name: changes}, reasons, waiting)
+    part.quarantine(ORPHANS, "timeline_events", tenants)
+    return Part({TIMELINE.name: changes}, waiting)

@@ -76,6 +76,11 @@ def find_stirred_records(part: Step) -> bool:
     return bool(part.con.sql("from stirred limit 1").fetchall())
 
 
+def find_stirred_rows(part: Step, tables: Sequence[Table]) -> None:
+    """Create temp table `stirred` of all rows of a service."""
+    _find_stirred(part, tables, {})
+
+
 def _find_stirred(part: Step, tables: Sequence[Table], planned: Plans) -> None:
     for table in tables:
         part.lake.current(part.con, table, tenants=part.tenants, name=f"present_{lake_name(table)}")

@@ -94,9 +94,9 @@ SETTLERS: Final = """
 
 
 def looked_at(table: Table) -> tuple[str, ...]:
-    """The columns of `changed_<lake name>` that are looked at: whose a row is, and the booking that it settles."""
-    (own, *_) = _whose(table)
-    return ("tenant_id", own.key, *(["booking_id"] if table is scl.payment else []))
+    """The columns of `changed_<lake name>` that are looked at: which row, whose it is, and the booking it settles."""
+    own = own_column(table)
+    return tuple(dict.fromkeys(("tenant_id", "id", own.key, *(["booking_id"] if table is scl.payment else []))))
 
 
 def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
@@ -147,7 +147,7 @@ def only_needed(con: DuckDBPyConnection, table: Table, present: str) -> str:
     """Create temp table `needed_<lake name>`: of relation `present` the rows of needed records and touched profiles."""
     if table not in OF_SOMEBODY:
         return present
-    (own, *_), name = _whose(table), f"needed_{lake_name(table)}"
+    own, name = own_column(table), f"needed_{lake_name(table)}"
     theirs = f"""
         select tenant_id, try_cast(record_id as {duckdb_type(own)}) as {own.key}
         from needed_records where service = '{service_of(table)}'"""
@@ -161,11 +161,11 @@ def only_needed(con: DuckDBPyConnection, table: Table, present: str) -> str:
     return name
 
 
-def _whose(table: Table) -> list[Column[Any]]:
-    """The columns that say whose a row is, the one whose timeline it is on first."""
+def own_column(table: Table) -> Column[Any]:
+    """The column that says whose a row is: on whose timeline."""
     if table in PEOPLE.values():
-        return list(table.primary_key.columns)
-    return [column for column in table.columns if column.info.get("references")]
+        return table.c.id
+    return next(column for column in table.columns if column.info.get("references"))
 
 
 def _stirred(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _stirred(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) 
     What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
     and so are the duplicates of such a row, which may count where it does not.
     """
-    (own, *_), (key,), name = _whose(table), table.primary_key.columns, lake_name(table)
+    own, name = own_column(table), lake_name(table)
     service = "" if own.info.get("references") == PROFILE else service_of(table)
     whose = f"select distinct tenant_id, '{service}', cast({own.key} as varchar)"
     yield f"{whose} from changed_{name}"
@@ -184,7 +184,7 @@ def _stirred(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) 
         come = f"{column.key} <= as_of() + interval 5 minutes and {planned[column]}"
         yield f"{whose} {later.format(column.key)} {come}"
     recorded = [column.key for column in table.columns if column.info.get("recorded")]
-    ahead = (f"select tenant_id, {key.key} {later.format(when)} _version <= {name}" for when in recorded)
+    ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in recorded)
     con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
     if con.sql("from ahead limit 1").fetchall():
-        yield f"{whose} from present_{name} semi join ahead using (tenant_id, {key.key})"
+        yield f"{whose} from present_{name} semi join ahead using (tenant_id, id)"

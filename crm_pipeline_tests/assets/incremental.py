@@ -30,6 +30,7 @@ STAGES: dict[str, Callable[[Step, Sequence[str]], Sequence[Any]]] = {
     "timeline": keep_timeline,
     "scores": keep_scores,
 }
+SERVICES = (Service.CRM, Service.MESSAGING, Service.SCL, Service.TEETIME)
 MINUTES = (-90, 1, 3, 4, 7, 50, 130, 23 * 60, 25 * 60)
 
 
@@ -114,11 +115,23 @@ class Hours:
     def extract(self, at: datetime) -> None:
         """The snapshots of all services."""
         sources = Sources({service: str(self.services.folder / service.lower()) for service in Service})
-        for service in (Service.CRM, Service.MESSAGING, Service.SCL, Service.TEETIME):
+        for service in SERVICES:
             with closing(self.lake.connect()) as con:
-                this = Step(con, self.lake, at, "run", None)
-                extract(this, sources, service)
-                quarantine(this, service, f"{service.lower()}_snapshot")
+                extract(Step(con, self.lake, at, "run", None), sources, service)
+            self.judge(service, at)
+
+    def judge(self, service: Service, at: datetime) -> None:
+        """Set aside what is wrong in a service."""
+        with closing(self.lake.connect()) as con:
+            quarantine(Step(con, self.lake, at, "run", None), service, f"{service.lower()}_snapshot")
+
+    def set_aside(self) -> set[tuple[Any, ...]]:
+        """What is set aside now."""
+        with closing(self.lake.connect()) as con:
+            kept = self.lake.current(con, operations.quarantined_records)
+            return set(
+                con.sql(f"select * exclude (first_seen_at, last_seen_at, _known_at, _version) from {kept}").fetchall()
+            )
 
     def compute(self, at: datetime) -> dict[str, list[Mapping[str, Changes]]]:
         """The stages after extraction; what each changed, part by part."""
@@ -130,12 +143,14 @@ class Hours:
                 found[name] = [part.changes for part in keep(this, tenants)]
         return found
 
-    def computed_anew(self, at: datetime, copy: Path) -> dict[str, list[Mapping[str, Changes]]]:
-        """What computing everybody whole would change, tried on a copy."""
+    def copied_without_notes(self, at: datetime, copy: Path) -> "Hours":
+        """A copy that does not know what was computed before, and in which all rows were judged again."""
         copytree(self.folder / "lake", copy / "lake")
         copied = Hours(copy, self.services)
         with closing(copied.lake.connect()) as con:
             kept = copied.lake.current(con, operations.worked_inputs)
             con.execute(f"create temp table nothing as from {kept} limit 0")
             Step(con, copied.lake, at, "run", None).replace(operations.worked_inputs, "nothing", None)
-        return copied.compute(at)
+        for service in SERVICES:
+            copied.judge(service, at)
+        return copied
