@@ -1,6 +1,7 @@
 """Homes that are made once and copied: most tests want one that is up to date, and few want to see it made."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -36,6 +37,9 @@ def copied(made: Path, home: Path) -> Iterator[Path]:
     """A home that goes on from a stopped one; its server runs, on a port of its own, and does not outlive the body."""
     # Unlike Python's own, it keeps owners, and a server refuses data that are not its user's.
     subprocess.run(["cp", "-a", str(made), str(home)], check=True)  # noqa: S607
+    # Several that start at once would all find the port free that all of them remember.
+    remembered = home / "postgres" / "access.json"
+    remembered.write_text(json.dumps(json.loads(remembered.read_text()) | {"port": 0}))
     with stopped_afterwards(home):
         EmbeddedPostgres(home).start()
         yield home

@@ -15,9 +15,14 @@ from crm_pipeline.domain.touched import IS_TOUCHED, OF_SOMEBODY
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities, teetime, timeline
-from crm_pipeline.tables.projections import lake_name
 
 TIMELINE = timeline.customer_timeline
+NEEDED_LOG = (
+    # Of clubs that were computed whole in the same run.
+    "drop view if exists teetime_booking_log",
+    """create or replace temp table teetime_booking_log as
+    from past_bookings semi join teetime_booking using (tenant_id, id)""",
+)
 
 
 class Part(NamedTuple):
@@ -84,10 +89,9 @@ def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
     part.load_tenants()
     part.load_rows(OF_SOMEBODY)
     part.lake.current(part.con, TIMELINE, tenants=tenants)
-    past = part.lake.log(part.con, teetime.booking, name="past_bookings")
-    part.con.execute(f"""
-        create or replace temp table {lake_name(teetime.booking)}_log as
-        from {past} semi join {lake_name(teetime.booking)} using (tenant_id, id)""")
+    part.lake.log(part.con, teetime.booking, name="past_bookings")
+    for statement in NEEDED_LOG:
+        part.con.execute(statement)
     waiting = build_timeline(part.con)
     # Of somebody else are what settlers of a booking did besides, and the stages others went through.
     part.con.execute(f"delete from events where not {IS_TOUCHED}")

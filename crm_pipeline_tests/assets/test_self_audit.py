@@ -99,9 +99,9 @@ def test_chance_draws_the_clubs_and_as_of_is_its_seed(tmp_path: Path) -> None:
         return sorted(chosen)
 
     assert drawn(1) == drawn(1)
-    week = [drawn(hours) for hours in range(24)]
-    assert len({tuple(some) for some in week}) == 24
-    assert {tenant for some in week for tenant in some} == set(sizes) - {"union"}
+    days = [drawn(hours) for hours in range(72)]
+    assert len({tuple(some) for some in days}) == 72
+    assert {tenant for some in days for tenant in some} == set(sizes) - {"union"}
 
 
 class ForgetfulLake(Lake):
