@@ -126,7 +126,7 @@ def webserver(home: Path) -> Iterator[Webserver]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(120)
         finally:
             _end_group(process.pid)
 
