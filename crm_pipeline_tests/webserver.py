@@ -126,7 +126,7 @@ def webserver(home: Path) -> Iterator[Webserver]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(120)
+            process.wait(20)
         finally:
             _end_group(process.pid)
 
