@@ -1,6 +1,6 @@
 """Customer identities: every record in one profile per person and club, with the evidence, kept in the lake."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, cou
 from crm_pipeline.assets.resolution import EVERYBODYS, FOUND, OVERRIDES, RECORDS, read_records, resolve_tenants
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.assets.touched import find_stirred_records
+from crm_pipeline.assets.touched import DECISIVE, find_stirred_records
 from crm_pipeline.domain.identities_check import violations
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, find_reached
@@ -81,12 +81,11 @@ def customer_identities(
 
 def keep_resolved(this: Step, tenants: Sequence[str]) -> list[Part]:
     """Make the identities of these loaded tenants what their records now say, and note from what."""
-    inputs = find_inputs(
-        this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=(crm.tenant, *DECISIONS)
-    )
+    decisive = (*DECISIVE, *DECISIONS)
+    inputs = find_inputs(this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=decisive)
     parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identities.record_keys)]
     if inputs.in_part:
-        parts += _keep_reached(replace(this, tenants=inputs.in_part, only_touched=True))
+        parts.append(_keep_reached(replace(this, tenants=inputs.in_part, only_touched=True)))
     inputs.note(this)
     return parts
 
@@ -97,19 +96,20 @@ def _keep_all(part: Step) -> Part:
     return _keep(part, EVERYBODYS)
 
 
-def _keep_reached(part: Step) -> Iterator[Part]:
-    """What comes of those whom changed records concern; nothing where none changed."""
-    if find_stirred_records(part):
-        part.load_tenants()
-        part.con.execute("create or replace temp table needed_records as from stirred")
-        part.load_rows((*PEOPLE.values(), *DECISIONS))
-        normalise_people(part.con)
-        for table in (identities.record_keys, identities.customer_identities, identities.profile_ids):
-            part.lake.current(part.con, table, tenants=part.tenants)
-        find_reached(part.con)
-        part.load_rows(tuple(PEOPLE.values()))
-        read_records(part)
-        yield _keep(part, IS_REACHED)
+def _keep_reached(part: Step) -> Part:
+    """Resolve those whom changed records concern; nobody where none changed."""
+    if not find_stirred_records(part):
+        return Part({}, [])
+    part.load_tenants()
+    part.con.execute("create or replace temp table needed_records as from stirred")
+    part.load_rows((*PEOPLE.values(), *DECISIONS))
+    normalise_people(part.con)
+    for table in (identities.record_keys, identities.customer_identities, identities.profile_ids):
+        part.lake.current(part.con, table, tenants=part.tenants)
+    find_reached(part.con)
+    part.load_rows(tuple(PEOPLE.values()))
+    read_records(part)
+    return _keep(part, IS_REACHED)
 
 
 def _keep(part: Step, theirs: Mapping[Table, str]) -> Part:

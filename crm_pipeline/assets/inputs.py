@@ -74,7 +74,7 @@ def find_inputs(
         log = this.lake.log(this.con, table, name="decisive_log")
         this.con.execute(f"delete from noted where exists (select 1 from {log} l where {theirs})")
     _leave_out_much_changed(this, [table for table in reads if table.metadata is sources])
-    in_part = {tenant for (tenant,) in this.con.sql("select tenant_id from noted").fetchall()} & set(tenants)
+    in_part = {tenant for (tenant,) in this.con.sql("select tenant_id from noted").fetchall()}
     return Inputs(asset, versions, [t for t in tenants if t not in in_part], sorted(in_part))
 
 
