@@ -15,6 +15,7 @@ from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, find_stirred_records
 from crm_pipeline.domain.identities_check import violations
+from crm_pipeline.domain.needed import find_rows_of_needed
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
@@ -85,7 +86,7 @@ def keep_resolved(this: Step, tenants: Sequence[str]) -> list[Part]:
     inputs = find_inputs(this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=decisive)
     parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identities.record_keys)]
     if inputs.in_part:
-        parts.append(_keep_reached(replace(this, tenants=inputs.in_part, only_touched=True)))
+        parts.append(_keep_reached(replace(this, tenants=inputs.in_part, only_needed=True)))
     inputs.note(this)
     return parts
 
@@ -102,11 +103,13 @@ def _keep_reached(part: Step) -> Part:
         return Part({}, [])
     part.load_tenants()
     part.con.execute("create or replace temp table needed_records as from stirred")
+    find_rows_of_needed(part.con, PEOPLE.values())
     part.load_rows((*PEOPLE.values(), *DECISIONS))
     normalise_people(part.con)
     for table in (identities.record_keys, identities.customer_identities, identities.profile_ids):
         part.lake.current(part.con, table, tenants=part.tenants)
     find_reached(part.con)
+    find_rows_of_needed(part.con, PEOPLE.values())
     part.load_rows(tuple(PEOPLE.values()))
     read_records(part)
     return _keep(part, IS_REACHED)

@@ -13,9 +13,9 @@ from crm_pipeline.assets.extraction import NOTHING, extract
 from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.assets.touched import DECISIVE, find_stirred_rows
-from crm_pipeline.domain.records import faulty_rows, judge_rows
-from crm_pipeline.domain.rejudged import is_rejudged, rejudged_rows
+from crm_pipeline.assets.touched import DECISIVE, judging_part
+from crm_pipeline.domain.records import faulty_rows
+from crm_pipeline.domain.rejudged import is_rejudged
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.sources import SourceError, Sources
@@ -84,19 +84,14 @@ def quarantine(this: Step, service: Service, found_by: str) -> None:
     tables = source_tables(service)
     inputs = find_inputs(this, found_by, tables, [] if service is Service.CRM else tenants, decisive=DECISIVE)
     if inputs.in_part:
-        _judge_again(replace(this, tenants=inputs.in_part), tables, found_by)
+        part = judging_part(this, inputs.in_part, tables)
+        part.load_rows(tables)
+        part.quarantine(faulty_rows(tables, found_by), found_by, part.tenants, is_rejudged(tables))
     others = replace(this, tenants=_others(this, tables, inputs.in_part)) if inputs.in_part else this
     others.load_rows(tables)
     are_others = f"not coalesce({tenant_filter(inputs.in_part)}, false)"
     this.quarantine(faulty_rows(tables, found_by), found_by, this.tenants, are_others)
     inputs.note(this)
-
-
-def _judge_again(part: Step, tables: Sequence[Table], found_by: str) -> None:
-    find_stirred_rows(part, tables)
-    for table in tables:
-        judge_rows(part.con, table, rejudged_rows(part.con, table), part.as_of)
-    part.quarantine(faulty_rows(tables, found_by), found_by, part.tenants, is_rejudged(tables))
 
 
 def _others(this: Step, tables: Sequence[Table], tenants: Sequence[str]) -> list[str]:

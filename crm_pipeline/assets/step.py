@@ -13,8 +13,8 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows
+from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
-from crm_pipeline.domain.touched import only_needed
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time
@@ -43,8 +43,8 @@ class Step:
     erasure_key: str | None = field(default=None, repr=False)
     versions: Mapping[Table, int] = field(default_factory=dict)
     """Of tables that are kept in parts, the version their rows get."""
-    only_touched: bool = False
-    """Whether source tables are read only as far as `touched` profiles need them."""
+    only_needed: bool = False
+    """Whether of source tables only those rows are read that were found to be needed, `needed_<lake name>`."""
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
         """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
@@ -64,8 +64,8 @@ class Step:
         """Create the sound and judged views of these source tables; `load_tenants` comes first."""
         for table in tables:
             present = self.lake.current(self.con, table, tenants=self.tenants, name=f"present_{lake_name(table)}")
-            if self.only_touched:
-                present = only_needed(self.con, table, present)
+            if self.only_needed and table in OF_SOMEBODY:
+                present = f"needed_{lake_name(table)}"
             judge_rows(self.con, table, present, self.as_of)
 
     def load_everything(self) -> list[Tenant]:

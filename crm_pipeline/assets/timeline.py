@@ -10,8 +10,9 @@ from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
+from crm_pipeline.domain.retold import IS_RETOLD
+from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
-from crm_pipeline.domain.touched import IS_TOUCHED, OF_SOMEBODY
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import identities, teetime, timeline
@@ -93,10 +94,10 @@ def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
     for statement in NEEDED_LOG:
         part.con.execute(statement)
     waiting = build_timeline(part.con)
-    # Of somebody else are what settlers of a booking did besides, and the stages others went through.
-    part.con.execute(f"delete from events where not {IS_TOUCHED}")
-    changes = part.replace(TIMELINE, "events", tenants, IS_TOUCHED)
+    # Of others are the stages they went through.
+    part.con.execute(f"delete from events where not {IS_RETOLD}")
+    changes = part.replace(TIMELINE, "events", tenants, IS_RETOLD)
     # Whether a row's profile is there is seen at the row and at the profile; these are few, and all looked at.
-    replace(part, only_touched=False).load_rows(OF_PROFILES)
+    replace(part, only_needed=False).load_rows(OF_PROFILES)
     part.quarantine(ORPHANS, "timeline_events", tenants)
     return Part({TIMELINE.name: changes}, waiting)

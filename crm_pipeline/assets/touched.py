@@ -1,4 +1,4 @@
-"""Bringing tenants up to date by what an hour touched: the lake's side of `domain/touched`.
+"""Bringing tenants up to date by what an hour touched: the lake's side of `domain/stirred`, `touched` and `retold`.
 
 Belongs here: which relations are read from the lake for it. Does not belong here: who can be brought up to date so
 (`inputs`), and what is then computed of whom (the assets).
@@ -11,21 +11,19 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.timeline import PROFILE_TARGETS
-from crm_pipeline.domain.touched import (
+from crm_pipeline.domain.needed import find_needed_rows, find_rows_of_needed
+from crm_pipeline.domain.retold import EVENT_TABLES, stir_rows_by_others
+from crm_pipeline.domain.stirred import (
     IDENTITY_PLANS,
     OF_SOMEBODY,
     SCORE_PLANS,
-    SCORED,
     TIMELINE_PLANS,
-    Plans,
-    find_needed,
     find_stirred,
-    find_touched,
-    find_touched_by_events,
+    find_stirred_rows,
     looked_at,
-    stir_by_others,
 )
+from crm_pipeline.domain.timeline import PROFILE_TARGETS
+from crm_pipeline.domain.touched import SCORED, find_needed_records, find_touched, find_touched_by_events
 from crm_pipeline.tables import PEOPLE, crm, identities, timeline
 from crm_pipeline.tables.projections import lake_name
 
@@ -41,51 +39,65 @@ DECISIVE: Final = (crm.tenant,)
 
 
 def timeline_part(this: Step, tenants: list[str]) -> Step | None:
-    """This step for whose timelines the hour touched of these tenants, which are in `noted`; None if nothing stirred.
+    """This step for the events to be told anew of these tenants, which are in `noted`; None if nothing stirred.
 
-    They are in temp table `touched_profiles`, and the records that are read for them in `needed_records`.
+    They are those of temp tables `touched_profiles` and `stirred_rows`.
     """
-    part = replace(this, tenants=tenants, only_touched=True)
-    _find_stirred(part, OF_SOMEBODY, TIMELINE_PLANS)
+    part = replace(this, tenants=tenants, only_needed=True)
+    _find_changed(part, OF_SOMEBODY)
+    find_stirred(part.con, PEOPLE.values(), TIMELINE_PLANS)
+    find_stirred_rows(part.con, EVENT_TABLES, TIMELINE_PLANS)
     _find_identities(part)
-    stir_by_others(part.con)
     find_touched(part.con)
     # A row can have been stirred that is nobody's, and has to be set aside.
-    if not part.con.sql("select 1 from stirred union all select 1 from touched_profiles limit 1").fetchall():
+    stirred = " union all ".join(
+        f"select 1 from {any_of}" for any_of in ("stirred", "stirred_rows", "touched_profiles")
+    )
+    if not part.con.sql(f"{stirred} limit 1").fetchall():
         return None
-    find_needed(part.con, with_settlers=True)
+    find_needed_records(part.con)
+    stir_rows_by_others(part.con)
+    find_needed_rows(part.con, OF_SOMEBODY)
     return part
 
 
 def score_part(this: Step, tenants: list[str]) -> Step:
-    """The same for whose scores it touched; whom they brought, and count for it, is in `counted_profiles`."""
-    part = replace(this, tenants=tenants, only_touched=True)
-    _find_stirred(part, SCORED, SCORE_PLANS)
+    """This step for whose scores the hour touched; whom they brought, and count for it, is in `counted_profiles`."""
+    part = replace(this, tenants=tenants, only_needed=True)
+    _find_changed(part, SCORED)
+    find_stirred(part.con, SCORED, SCORE_PLANS)
     _find_identities(part)
     find_touched(part.con)
     part.lake.current(part.con, timeline.customer_timeline, tenants=tenants)
     part.lake.changed(part.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
     find_touched_by_events(part.con)
-    find_needed(part.con, with_settlers=False)
+    find_needed_records(part.con)
+    find_rows_of_needed(part.con, SCORED)
     return part
 
 
 def find_stirred_records(part: Step) -> bool:
     """Create temp table `stirred` of people's records, from which resolving starts; return whether there are any."""
-    _find_stirred(part, tuple(PEOPLE.values()), IDENTITY_PLANS)
+    _find_changed(part, tuple(PEOPLE.values()))
+    find_stirred(part.con, PEOPLE.values(), IDENTITY_PLANS)
     return bool(part.con.sql("from stirred limit 1").fetchall())
 
 
-def find_stirred_rows(part: Step, tables: Sequence[Table]) -> None:
-    """Create temp table `stirred` of all rows of a service."""
-    _find_stirred(part, tables, {})
+def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Step:
+    """This step for the rows of a service to be judged again: the stirred ones, and all of people who were."""
+    part = replace(this, tenants=tenants, only_needed=True)
+    _find_changed(part, tables)
+    find_stirred(part.con, set(tables) & set(PEOPLE.values()), {})
+    find_stirred_rows(part.con, set(tables) & set(EVENT_TABLES), {})
+    part.con.execute("create or replace temp table needed_records as from stirred")
+    find_needed_rows(part.con, tables)
+    return part
 
 
-def _find_stirred(part: Step, tables: Sequence[Table], planned: Plans) -> None:
+def _find_changed(part: Step, tables: Sequence[Table]) -> None:
     for table in tables:
         part.lake.current(part.con, table, tenants=part.tenants, name=f"present_{lake_name(table)}")
         part.lake.changed(part.con, table, looked_at(table), "noted")
-    find_stirred(part.con, tables, planned)
 
 
 def _find_identities(part: Step) -> None:

@@ -1,0 +1,62 @@
+"""Which source rows are read where only some are needed: those of some people, and single ones.
+
+Whose rows and which others is found elsewhere (`touched`, `retold`, `rejudged`, `reached`), and is in temp tables
+`needed_records` (tenant_id, service, record_id), `touched_profiles` for rows that name profiles, and `stirred_rows`.
+Reads of each table relation `present_<lake name>`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
+
+from crm_pipeline.domain.stirred import own_column, owner_of
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.projections import duckdb_type, lake_name
+
+
+def find_rows_of_needed(con: DuckDBPyConnection, tables: Iterable[Table]) -> None:
+    """Create temp tables `needed_<lake name>`: of each table the rows of needed records and touched profiles."""
+    for table in tables:
+        _keep_rows_of(con, table, _owners(table))
+
+
+def find_needed_rows(con: DuckDBPyConnection, tables: Sequence[Table]) -> None:
+    """Create temp tables `needed_<lake name>`: the same, and the stirred rows with the people they are of.
+
+    A row without an id is always needed: nothing tells it from others.
+    """
+    people = [table for table in tables if table in PEOPLE.values()]
+    others = [table for table in tables if table not in people]
+    for table in others:
+        own = own_column(table).key
+        con.execute(f"""
+            create or replace temp table needed_{lake_name(table)} as from present_{lake_name(table)}
+            where id is null or (tenant_id, {own}) in (select (tenant_id, {own}) from ({_owners(table)}))
+                or (tenant_id, id) in (
+                    select (tenant_id, record_id) from stirred_rows where table_name = '{table.name}')""")
+    for table in people:
+        of_rows = (
+            f"select tenant_id, {own_column(rows).key} as id from needed_{lake_name(rows)}"
+            for rows in others
+            if owner_of(rows) == owner_of(table)
+        )
+        _keep_rows_of(con, table, " union ".join((_owners(table), *of_rows)))
+
+
+def _keep_rows_of(con: DuckDBPyConnection, table: Table, owners: str) -> None:
+    con.execute(f"""
+        create or replace temp table needed_{lake_name(table)} as
+        from present_{lake_name(table)} semi join ({owners}) using (tenant_id, {own_column(table).key})""")
+
+
+def _owners(table: Table) -> str:
+    """A query of tenant_id and own column: the needed records or touched profiles that rows of the table can be of."""
+    own = own_column(table)
+    if service := owner_of(table):
+        return f"""
+            select tenant_id, try_cast(record_id as {duckdb_type(own)}) as {own.key}
+            from needed_records where service = '{service}'"""
+    return f"""
+        select p.tenant_id, p.profile_id as {own.key} from profile_targets p
+        semi join touched_profiles t on t.tenant_id = p.tenant_id and t.profile_id = p.target"""

@@ -1,0 +1,49 @@
+"""Which events an hour tells anew: those of the source rows that were `stirred`, and all of the touched profiles.
+
+Who somebody is decides about all events of theirs, so that of a person who was `touched` all are told anew. Besides,
+an event is made of one row and of what ties it to others: the bookings that payments settle, the first opening of a
+message, whom a referral brought. Here: which rows that makes. Not here: what events say.
+"""
+
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.domain.stirred import OF_SOMEBODY
+from crm_pipeline.domain.touched import IS_TOUCHED
+from crm_pipeline.tables import PEOPLE
+
+EVENT_TABLES: Final = tuple(table for table in OF_SOMEBODY if table not in PEOPLE.values())
+"""The source tables of which single rows are told anew."""
+IS_RETOLD: Final = f"""(
+    {IS_TOUCHED} or (tenant_id, split_part(event_id, ':', 2), service_record_id) in (
+        select (tenant_id, table_name, record_id) from stirred_rows))"""
+"""The condition on rows of customer_timeline that they are told anew."""
+
+_STIRRED_BY_OTHERS: Final = (
+    """select tenant_id, 'Booking', booking_id from changed_scl_payment where booking_id is not null""",
+    # Whether a payment is sound depends on its member, and on the hour.
+    """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null and (
+        (tenant_id, cast(member_id as varchar)) in (select (tenant_id, record_id) from stirred where service = 'SCL')
+        or (tenant_id, id) in (select (tenant_id, record_id) from stirred_rows where table_name = 'Payment'))""",
+    """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
+        select (tenant_id, record_id) from stirred_rows where table_name = 'Booking'
+        union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
+            select (tenant_id, record_id) from needed_records where service = 'TEETIME'))""",
+    """select tenant_id, 'MessageEvent', id from present_messaging_message_event
+    where (tenant_id, contact_id, message_id) in (
+        select (tenant_id, contact_id, message_id) from changed_messaging_message_event
+        union select (tenant_id, contact_id, message_id) from present_messaging_message_event where (tenant_id, id) in (
+            select (tenant_id, record_id) from stirred_rows where table_name = 'MessageEvent'))""",
+    """select r.tenant_id, 'Referral', id from present_crm_referral r
+    semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
+)
+
+
+def stir_rows_by_others(con: DuckDBPyConnection) -> None:
+    """Add to `stirred_rows` those that are told otherwise for what happened to others.
+
+    Reads besides `stirred` (people's records), `needed_records`, and of each table what `stirred` reads.
+    """
+    for query in _STIRRED_BY_OTHERS:
+        con.execute(f"insert into stirred_rows {query}")

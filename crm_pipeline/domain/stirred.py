@@ -1,0 +1,98 @@
+"""What an hour stirs: the source rows that can mean something else than when they were last looked at.
+
+A row is stirred where it is new, changed or gone, and where it reached a time from which it means something else. Here:
+which rows, and whose they are. Not here: whom that touches (`touched`), nor days, which touch everybody.
+
+Relation `noted` has tenant_id and worked_at, the hour up to which all was looked at, and per table the version then.
+For each table read, `changed_<lake name>` has what rows changed since then say and what they said before, and
+`present_<lake name>` all rows.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Column, Table
+
+from crm_pipeline.domain.records import PROFILE
+from crm_pipeline.tables import PEOPLE, messaging, scl, teetime
+from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.projections import lake_name
+
+OF_SOMEBODY: Final = tuple(
+    table
+    for table in sources.tables.values()
+    if table in PEOPLE.values() or any(column.info.get("references") for column in table.columns)
+)
+"""The source tables whose rows are somebody's; all of them make timelines."""
+Plans = Mapping[Column[Any], str]
+"""Times that were planned, with the condition under which their coming is of any matter."""
+TIMELINE_PLANS: Final[Plans] = MappingProxyType(
+    {teetime.booking.c.tee_time_at: "status in ('PLAYED', 'NO_SHOW')", teetime.competition_entry.c.played_at: "true"}
+)
+SCORE_PLANS: Final[Plans] = MappingProxyType(
+    {scl.member.c.ended_at: "true", scl.payment.c.due_at: "status <> 'SETTLED'"}
+)
+IDENTITY_PLANS: Final[Plans] = MappingProxyType({scl.member.c.ended_at: "true"})
+_ALSO_LOOKED_AT: Final = MappingProxyType({scl.payment: ("booking_id",), messaging.message_event: ("message_id",)})
+
+
+def own_column(table: Table) -> Column[Any]:
+    """The column that says whose a row is: on whose timeline."""
+    if table in PEOPLE.values():
+        return table.c.id
+    return next(column for column in table.columns if column.info.get("references"))
+
+
+def owner_of(table: Table) -> str:
+    """The service whose record a row is of; empty where the row names a profile."""
+    return "" if own_column(table).info.get("references") == PROFILE else str(service_of(table))
+
+
+def looked_at(table: Table) -> tuple[str, ...]:
+    """The columns of `changed_<lake name>`: which row, whose it is, and what ties it to rows of others."""
+    return tuple(dict.fromkeys(("tenant_id", "id", own_column(table).key, *_ALSO_LOOKED_AT.get(table, ()))))
+
+
+def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
+    """Create temp table `stirred` (tenant_id, service, record_id): whose rows of these tables were stirred.
+
+    Of a row that names a profile the service is empty, and the id the profile's.
+    """
+    con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
+    for table in tables:
+        whose = f"select distinct tenant_id, '{owner_of(table)}', cast({own_column(table).key} as varchar)"
+        for rows in _stirred(con, table, planned):
+            con.execute(f"insert into stirred {whose} from ({rows})")
+
+
+def find_stirred_rows(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
+    """Create temp table `stirred_rows` (tenant_id, table_name, record_id): which rows of these tables were stirred."""
+    con.execute("create or replace temp table stirred_rows (tenant_id varchar, table_name varchar, record_id varchar)")
+    for table in tables:
+        for rows in _stirred(con, table, planned):
+            con.execute(f"insert into stirred_rows select distinct tenant_id, '{table.name}', id from ({rows})")
+
+
+def _stirred(con: DuckDBPyConnection, table: Table, planned: Plans) -> Iterator[str]:
+    """Queries of the rows of the table that were stirred: tenant_id, id and own column.
+
+    What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
+    and so are the duplicates of such a row, which may count where it does not.
+    """
+    name = lake_name(table)
+    row = "select " + ", ".join(dict.fromkeys(("tenant_id", "id", own_column(table).key)))
+    yield f"{row} from changed_{name}"
+    (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
+    since = f"'{least.isoformat()}'::timestamptz"
+    # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
+    later = f"from present_{name} join noted using (tenant_id) where {{0}} > {since} and {{0}} > worked_at and"
+    for column in (column for column in table.columns if column in planned):
+        come = f"{column.key} <= as_of() + interval 5 minutes and {planned[column]}"
+        yield f"{row} {later.format(column.key)} {come}"
+    recorded = [column.key for column in table.columns if column.info.get("recorded")]
+    ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in recorded)
+    con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
+    if con.sql("from ahead limit 1").fetchall():
+        yield f"{row} from present_{name} semi join ahead using (tenant_id, id)"
