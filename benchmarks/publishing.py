@@ -22,7 +22,8 @@ from rich.table import Table as RichTable
 from sqlalchemy import Table, create_engine, make_url, text
 
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, binary
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.embedded_postgres_programs import binary
 from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.resources.publication import Rows, contents
 from crm_pipeline.resources.publisher import Publisher
