@@ -47,27 +47,27 @@ EVENTS: Final = """
 
 
 def generate(con: duckdb.DuckDBPyConnection, tenants: int, profiles: int, events: int) -> None:
-    """Make the rows of both tables, and those of an hour later with their log."""
+    """Make the rows of both tables, and those of an hour later with what changed until then."""
     for table, query, rows in ((customer_profiles, PROFILES, profiles), (customer_timeline, EVENTS, events)):
         made = [query.format(tenants=tenants, rows=rows, people=profiles, hour=hour) for hour in (0, 1)]
         name, hashed, keys = table.name, row_hash(table), ", ".join(key_columns(table))
         con.execute(f"create table first_{name} as select *, {hashed} as _row_hash from ({made[0]}) order by tenant_id")
         # Of the rows that differ 7 in 10 are new, 2 changed and 1 is gone.
         con.execute(f"""
-            create table {name}_log as
+            create table {name}_changes as
             with fate as (select *, hash(_row_hash) % 100000 / 100000.0 as f from first_{name})
-            select * exclude f, true as _deleted, 2 as _version from fate where f < {SHARE_CHANGED} * 0.1
+            select * exclude f, true as _is_gone from fate where f < {SHARE_CHANGED} * 0.1
             union all by name
-            select later.*, false as _deleted, 2 as _version
+            select later.*, false as _is_gone
             from (select *, {hashed} as _row_hash from ({made[1]})) later
             semi join (from fate where f between {SHARE_CHANGED} * 0.1 and {SHARE_CHANGED} * 0.3) using ({keys})
             union all by name
-            select * exclude f replace ({_other_key(table)}), false as _deleted, 2 as _version from fate
+            select * exclude f replace ({_other_key(table)}), false as _is_gone from fate
             where f between {SHARE_CHANGED} * 0.3 and {SHARE_CHANGED}""")
         con.execute(f"""
             create table later_{name} as
-            select * from first_{name} anti join {name}_log using ({keys})
-            union all by name select * exclude (_deleted, _version) from {name}_log where not _deleted""")
+            select * from first_{name} anti join {name}_changes using ({keys})
+            union all by name select * exclude (_is_gone) from {name}_changes where not _is_gone""")
 
 
 def _other_key(table: Table) -> str:
@@ -88,7 +88,7 @@ def publish(con: duckdb.DuckDBPyConnection, publisher: Publisher, hour: str, ver
                 found[table][tenant],
                 version,
                 "lake",
-                f"{table.name}_log" if version > 1 else None,
+                f"{table.name}_changes" if version > 1 else None,
             )
             for table in TABLES
         ]
