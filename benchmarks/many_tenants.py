@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from benchmarks.publishing import AS_OF, generate, publish
+from benchmarks.publishing_rows import AS_OF, generate, publish
 from crm_pipeline.resources.bi_access import grant
 from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.resources.warehouse import Warehouse

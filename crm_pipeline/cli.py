@@ -169,7 +169,7 @@ def url(home: Path | None) -> None:
 @HOME
 def psql(home: Path | None) -> None:
     """Open psql on the warehouse."""
-    from crm_pipeline.resources.embedded_postgres import binary  # noqa: PLC0415
+    from crm_pipeline.resources.embedded_postgres_programs import binary  # noqa: PLC0415
 
     settings = _settings(home, None, None)
     target = settings.warehouse_url or embedded(settings).url("crm")

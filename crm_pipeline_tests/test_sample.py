@@ -5,10 +5,8 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import phonenumbers
 import pyarrow as pa
 import pytest
-from sqlalchemy import Table
 
 from crm_pipeline.sample import generate
 from crm_pipeline.sample.clubs import blocks, found_clubs
@@ -17,15 +15,13 @@ from crm_pipeline.sample.office import first_profile_id
 from crm_pipeline.sample.people import SERVICES, draw_people
 from crm_pipeline.sample.phones import SPELLINGS, made_up_numbers, pro_shop_number, spell
 from crm_pipeline.sample.write import file_of
-from crm_pipeline.tables import PEOPLE, crm, scl, source_tables, teetime
-from crm_pipeline.vocabulary import QuarantineReason, Service
-from crm_pipeline_tests.world import AS_OF, bad_rows, cast, write_sample, write_world
-from crm_pipeline_tests.world_rows import CLUBS, Row
+from crm_pipeline.tables import PEOPLE, crm, scl, teetime
+from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.sample_files import TABLES, e164, files, read
+from crm_pipeline_tests.world import AS_OF
 
-_TABLES: Final = tuple(table for service in Service for table in source_tables(service))
 _NO_EVENTS: Final = {*(table.name for table in PEOPLE.values()), "Tenant", "IdentityOverride", "SuppressedIdentifier"}
-_EVENTS: Final = tuple(table for table in _TABLES if table.name not in _NO_EVENTS)
-_SAMPLE: Final = Path(__file__).parents[1] / "data" / "sample"
+_EVENTS: Final = tuple(table for table in TABLES if table.name not in _NO_EVENTS)
 _PEOPLE, _EVENT_TARGET = 4_000, 60_000
 
 
@@ -36,43 +32,29 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _read(out: Path, table: Table) -> pd.DataFrame:
-    return pd.read_csv(file_of(out, table), dtype=str, keep_default_na=False, na_values=[""])
-
-
 def _truth(out: Path) -> pd.DataFrame:
     return pd.read_csv(out / "truth.csv", dtype=str)
 
 
 def _records(out: Path) -> pd.DataFrame:
     """Every record with its person; emails and phones in one spelling, those of the clubs themselves left out."""
-    parts = [_read(out, table).assign(service=service.value) for service, table in PEOPLE.items()]
+    parts = [read(out, table).assign(service=service.value) for service, table in PEOPLE.items()]
     records = pd.concat(parts).merge(_truth(out), left_on=["service", "id"], right_on=["service", "record_id"])
-    regions = _read(out, crm.tenant).set_index("id")["countryCode"]
+    regions = read(out, crm.tenant).set_index("id")["countryCode"]
     records["email"] = records["email"].str.strip().str.lower()
     records["email"] = records["email"].mask(records["email"].str.startswith("reception@", na=False))
     pairs = zip(records["phoneNumber"], records["tenantId"].map(regions), strict=True)
-    records["phone"] = [None if pd.isna(phone) else _e164(phone, region) for phone, region in pairs]
+    records["phone"] = [None if pd.isna(phone) else e164(phone, region) for phone, region in pairs]
     shops = {f"+{country.calling_code}{pro_shop_number(country)}" for country in COUNTRIES}
     records["phone"] = records["phone"].mask(records["phone"].isin(shops))
     return records
 
 
-def _e164(phone: str, region: str) -> str | None:
-    number = phonenumbers.parse(phone, region)
-    valid = phonenumbers.is_valid_number(number)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if valid else None
-
-
-def _files(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.csv"))}
-
-
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         generate(tenants=3, people=200, events=3_000, seed=seed, out=tmp_path / name, until=AS_OF)
-    assert _files(tmp_path / "one") == _files(tmp_path / "again")
-    assert _files(tmp_path / "one") != _files(tmp_path / "other")
+    assert files(tmp_path / "one") == files(tmp_path / "again")
+    assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
 def test_an_end_without_a_zone_is_refused(tmp_path: Path) -> None:
@@ -81,7 +63,7 @@ def test_an_end_without_a_zone_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_declared_table_has_its_declared_header(out: Path) -> None:
-    for table in _TABLES:
+    for table in TABLES:
         header = file_of(out, table).read_text(encoding="utf-8").partition("\n")[0]
         assert header.split(",") == [column.name for column in table.columns]
 
@@ -91,9 +73,9 @@ def test_every_declared_table_has_its_declared_header(out: Path) -> None:
 )
 def test_totals_are_those_asked_for(tmp_path: Path, tenants: int, people: int, events: int) -> None:
     generate(tenants=tenants, people=people, events=events, seed=3, out=tmp_path, until=AS_OF)
-    assert len(_read(tmp_path, crm.tenant)) == tenants
+    assert len(read(tmp_path, crm.tenant)) == tenants
     assert _truth(tmp_path)["person_id"].nunique() == people
-    assert sum(len(_read(tmp_path, table)) for table in _EVENTS) == pytest.approx(events, rel=0.02, abs=3)
+    assert sum(len(read(tmp_path, table)) for table in _EVENTS) == pytest.approx(events, rel=0.02, abs=3)
 
 
 def test_a_block_ends_where_the_next_begins() -> None:
@@ -105,13 +87,13 @@ def test_a_block_ends_where_the_next_begins() -> None:
 
 
 def test_ids_are_unique(out: Path) -> None:
-    for table in _TABLES:
-        assert _read(out, table)["id"].is_unique, table.name
+    for table in TABLES:
+        assert read(out, table)["id"].is_unique, table.name
 
 
 def test_values_are_as_declared(out: Path) -> None:
-    for table in _TABLES:
-        rows = _read(out, table)
+    for table in TABLES:
+        rows = read(out, table)
         for column in table.columns:
             assert column.nullable or rows[column.name].notna().all(), column
             allowed = column.info.get("allowed")
@@ -122,19 +104,19 @@ def test_references_lead_to_rows_of_the_same_club(out: Path) -> None:
     pairs = [(scl.payment.c.booking_id, teetime.booking), (scl.payment.c.refund_of_id, scl.payment)]
     pairs += [
         (column, table.metadata.tables[target])
-        for table in _TABLES
+        for table in TABLES
         for column in table.columns
         if (target := column.info.get("references")) and target != "CustomerProfile"
     ]
     for column, target in pairs:
-        rows = _read(out, column.table).dropna(subset=column.name)
-        found = rows.merge(_read(out, target), left_on=[column.name, "tenantId"], right_on=["id", "tenantId"])
+        rows = read(out, column.table).dropna(subset=column.name)
+        found = rows.merge(read(out, target), left_on=[column.name, "tenantId"], right_on=["id", "tenantId"])
         assert len(found) == len(rows) > 0, column
 
 
 def test_nothing_recorded_lies_after_the_end(out: Path) -> None:
-    for table in _TABLES:
-        rows = _read(out, table)
+    for table in TABLES:
+        rows = read(out, table)
         for column in table.columns:
             if column.info.get("recorded"):
                 assert rows[column.name].dropna().le("2026-03-31T12:00:00Z").all(), column
@@ -144,7 +126,7 @@ def test_truth_names_the_person_of_every_record_once(out: Path) -> None:
     truth = _truth(out)
     for service, table in PEOPLE.items():
         listed = truth[truth["service"] == service]["record_id"]
-        assert sorted(listed) == sorted(_read(out, table)["id"])
+        assert sorted(listed) == sorted(read(out, table)["id"])
     assert _records(out).groupby("person_id")["tenantId"].nunique().max() == 1
 
 
@@ -175,55 +157,17 @@ def test_made_up_phones_are_valid_in_every_spelling_and_distinct(country: Countr
     for form in range(len(SPELLINGS)):
         spelled = spell(country, numbers, np.full(len(numbers), form)).to_pylist()
         expected = [f"+{country.calling_code}{number}" for number in numbers.to_pylist()]
-        assert [_e164(phone, country.code) for phone in spelled] == expected
+        assert [e164(phone, country.code) for phone in spelled] == expected
 
 
 def test_crm_rows_name_profiles_whose_records_cannot_be_mistaken(out: Path) -> None:
     records = _records(out)
     keys = zip(records["tenantId"], records["service"], records["id"], strict=True)
     records["profile_id"] = [first_profile_id(tenant, Service(service), id_) for tenant, service, id_ in keys]
-    named = pd.concat(_read(out, table)["profileId"] for table in (crm.note, crm.profile_tag, crm.campaign_interaction))
+    named = pd.concat(read(out, table)["profileId"] for table in (crm.note, crm.profile_tag, crm.campaign_interaction))
     anchors = records[records["profile_id"].isin(named)]
     assert set(named) == set(anchors["profile_id"])
     theirs = records[records["person_id"].isin(anchors["person_id"])].groupby("person_id")
     assert ((theirs["email"].nunique() == 1) | (theirs.size() == 1)).all()
     holders = records.groupby(["tenantId", "email"])["person_id"].nunique()
     assert (holders.reindex(pd.MultiIndex.from_frame(anchors[["tenantId", "email"]].dropna())) == 1).all()
-
-
-def test_the_sample_in_the_repository_is_current(tmp_path: Path) -> None:
-    write_sample(tmp_path)
-    assert _files(tmp_path) == _files(_SAMPLE), "run `python -m crm_pipeline_tests.world data/sample`"
-
-
-def _sound_rows() -> list[Row]:
-    bad = [row for reason, row in bad_rows() if reason]
-    return [row for row in cast() if row not in bad]
-
-
-def test_the_cast_is_written_to_every_table(tmp_path: Path) -> None:
-    write_world(tmp_path)
-    assert {table.name for table in _TABLES if len(_read(tmp_path, table))} == {table.name for table in _TABLES}
-    assert sum(len(_read(tmp_path, table)) for table in _TABLES) == len(cast()) + len(CLUBS)
-
-
-def test_the_cast_shows_every_kind_and_status() -> None:
-    for table in (scl.member, scl.payment, teetime.booking, crm.campaign_interaction, crm.identity_override):
-        for column in table.columns:
-            shown = {
-                row.values[column.name] for row in _sound_rows() if row.table is table and column.name in row.values
-            }
-            assert column.key.startswith("service") or set(column.info.get("allowed") or ()) <= shown, column
-
-
-def test_the_sound_rows_of_the_cast_have_ids_of_their_own_and_valid_phones() -> None:
-    rows = _sound_rows()
-    assert len({(row.table.name, row.id) for row in rows}) == len(rows)
-    phones = [(str(row.values["phoneNumber"]), row.club.country.code) for row in rows if "phoneNumber" in row.values]
-    assert all(_e164(phone, region) for phone, region in phones)
-
-
-def test_a_bad_row_for_every_reason_a_file_can_give() -> None:
-    # A NUL would make git take the file for a binary one; a bad setting stops its tenant, not a row.
-    elsewhere = {QuarantineReason.NUL_BYTE, QuarantineReason.INVALID_SETTING}
-    assert {reason for reason, _ in bad_rows() if reason} == set(QuarantineReason) - elsewhere

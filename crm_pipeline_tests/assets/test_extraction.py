@@ -1,9 +1,7 @@
 """An extraction from a real database: nothing lost, nothing twice, whatever happened between two runs."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,9 +14,7 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.source_contract import Request, SourceError
 from crm_pipeline.resources.tombstones import end_tombstones
 from crm_pipeline.tables import scl
-from crm_pipeline.tables.columns import sources
-from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move
-from crm_pipeline_tests.service_databases import new_database, spare_the_disk
+from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move, a_database
 from crm_pipeline_tests.soak import SOAK
 
 COUNT = 200 if SOAK else 10
@@ -28,35 +24,8 @@ UNHURRIED = settings(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
-    server.start()
-    spare_the_disk(server)
-    yield server
-    server.stop()
-
-
-_numbers = count(1)
-
-
-def a_database(server: EmbeddedPostgres) -> Engine:
-    """A new database with SCL's tables."""
-    engine = new_database(server, f"scl_{next(_numbers)}")
-    sources.create_all(engine, TABLES)
-    return engine
-
-
-@pytest.fixture(scope="module")
 def engine(server: EmbeddedPostgres) -> Engine:
     return a_database(server)
-
-
-@pytest.fixture
-def history(server: EmbeddedPostgres, tmp_path: Path) -> Iterator[History]:
-    engine = a_database(server)
-    with engine.connect() as session, engine.connect() as late:
-        yield History(engine, session, late, tmp_path)
-    engine.dispose()
 
 
 def replay(engine: Engine, moves: list[Move]) -> None:
@@ -166,82 +135,6 @@ def test_a_database_that_was_made_anew_is_read_whole(history: History, server: E
     history.engine = restored
     assert history.run().read == "every row"
     restored.dispose()
-
-
-def test_a_view_is_read_whole_since_its_rows_do_not_say_who_wrote_them(history: History) -> None:
-    change(history, 'alter table "Member" rename to people', 'create view "Member" as select * from people')
-    history.run()
-    change(
-        history,
-        'insert into people (id, "tenantId", "updatedAt", "membershipStatus", "joinedAt", "createdAt")'
-        " values (1, 'links', now(), 'ACTIVE', now(), now())",
-    )
-    assert history.run().changes["Member"] == (1, 0, 0)
-    change(history, "delete from people")
-    assert history.run().changes["Member"] == (0, 0, 1)
-
-
-def test_keys_of_another_kind_than_declared_are_read_whole(history: History) -> None:
-    history.play([("insert", "links", 0)])
-    change(history, 'alter table "Member" alter id type text', """update "Member" set id = 'seven'""")
-    history.run()
-    change(history, """update "Member" set id = '8'""")
-    assert history.run().changes["Member"] == (1, 0, 1)
-
-
-def test_rows_that_share_a_key_come_together_when_one_changes(history: History) -> None:
-    """Both are judged again, and the better one counts."""
-    change(history, 'alter table "Payment" drop constraint "Payment_pkey"')
-    history.play([("insert", "links", 0)])
-    change(history, 'insert into "Payment" select * from "Payment"')
-    history.run()
-    assert problems(history) == {"p1": [], "p1 duplicate 2": ["id:DUPLICATE_KEY"]}
-    change(history, """update "Payment" set status = 'LOST' where ctid = (select max(ctid) from "Payment")""")
-    history.run()
-    assert problems(history) == {"p1": [], "p1 duplicate 2": ["status:UNKNOWN_VALUE", "id:DUPLICATE_KEY"]}
-    change(history, """delete from "Payment" where status = 'LOST'""")
-    change(history, 'update "Payment" set description = null')
-    history.run()
-    assert problems(history) == {"p1": []}
-
-
-def test_rows_without_a_key_come_every_time(history: History) -> None:
-    change(
-        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
-    )
-    history.play([("insert", "links", 0)])
-    change(history, 'update "Payment" set id = null')
-    history.run()
-    assert [key.split()[:2] for key in problems(history)] == [["no", "id"]]
-    change(history, """update "Payment" set id = 'found'""")
-    assert history.run().changes["Payment"] == (1, 0, 1)
-    assert problems(history) == {"found": []}
-
-
-def test_a_row_without_a_key_that_was_deleted_goes_with_the_daily_sweep(history: History) -> None:
-    change(
-        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
-    )
-    history.play([("insert", "links", 0)])
-    change(history, 'update "Payment" set id = null')
-    history.run()
-    change(history, 'delete from "Payment"')
-    history.run(hours=25)
-    assert problems(history) == {}
-
-
-def change(history: History, *statements: str) -> None:
-    for statement in statements:
-        history.session.execute(text(statement))
-    history.session.commit()
-
-
-def problems(history: History) -> dict[str, list[str]]:
-    """The payments in the lake by key, without the hash that tells duplicates apart, and what is wrong with each."""
-    with closing(history.lake.connect()) as con:
-        view = history.lake.current(con, scl.payment)
-        rows = con.sql(f"select _record_key, _problems from {view} order by 1").fetchall()
-    return {re.sub(" [0-9a-f]{32}$", "", key): [re.sub(r":\d+$", "", one) for one in found] for key, found in rows}
 
 
 def test_a_table_that_lost_most_of_its_rows_is_not_believed(history: History) -> None:

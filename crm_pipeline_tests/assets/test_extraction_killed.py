@@ -14,9 +14,7 @@ from sqlalchemy import Connection, text
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.tables import operations
-from crm_pipeline.tables.columns import sources
-from crm_pipeline_tests.assets.histories import TABLES
-from crm_pipeline_tests.service_databases import new_database, spare_the_disk
+from crm_pipeline_tests.assets.histories import TABLES, a_database
 from crm_pipeline_tests.soak import SOAK
 
 KILLS = 20 if SOAK else 1
@@ -38,15 +36,9 @@ A_DAY_LATER = """
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("service"))
-    server.start()
-    spare_the_disk(server)
-    engine = new_database(server, "scl").execution_options(isolation_level="AUTOCOMMIT")
-    sources.create_all(engine, TABLES)
-    with engine.connect() as connection:
+def session(server: EmbeddedPostgres) -> Iterator[Connection]:
+    with a_database(server).execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         yield connection
-    server.stop()
 
 
 def test_the_next_run_ends_with_the_lake_of_an_undisturbed_one(session: Connection, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline_tests.console import crm_pipeline
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import ask, refresh
-from crm_pipeline_tests.test_cli import crm_pipeline
 from crm_pipeline_tests.world import write_world
 
 QUARANTINED = """

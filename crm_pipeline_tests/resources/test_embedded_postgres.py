@@ -1,55 +1,20 @@
-"""The embedded server, with real servers, processes and signals throughout."""
+"""The embedded server starts once, outlives whoever started it and loses nothing: real servers, processes, signals."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import make_url
 
-from crm_pipeline.resources.embedded_postgres import DATABASE_OWNERS, EmbeddedPostgres, EmbeddedPostgresError, binary
-
-START = """
-import os, sys, time
-from pathlib import Path
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-home, uid, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-if uid:
-    os.setgroups([]), os.setgid(uid), os.setuid(uid)
-EmbeddedPostgres(home).start()
-print("started", flush=True)
-time.sleep(seconds)
-"""
-NOBODY = 65534
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-
-
-def starter(home: Path, uid: int = 0, seconds: float = 0, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
-    command = [sys.executable, "-c", START, str(home), str(uid), str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, **options)
-
-
-def ask(url: str, statement: str) -> Any:  # noqa: ANN401
-    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-        result = connection.execute(text(statement))
-        return result.scalar() if result.returns_rows else None
-
-
-def postmaster(server: EmbeddedPostgres) -> int:
-    return int((server.home / "postgres/data/postmaster.pid").read_text().splitlines()[0])
-
-
-def passwords(server: EmbeddedPostgres) -> list[str]:
-    return [str(make_url(server.url(database)).password) for database in ("postgres", *DATABASE_OWNERS)]
+from crm_pipeline.resources.embedded_postgres_cluster import DATABASE_OWNERS
+from crm_pipeline.resources.embedded_postgres_programs import EmbeddedPostgresError
+from crm_pipeline_tests.resources.embedded_servers import ask, passwords, postmaster, starter
 
 
 def command_lines() -> set[str]:
@@ -132,47 +97,6 @@ def test_stop_and_start_again(server: EmbeddedPostgres) -> None:
     assert ask(server.url("crm"), "select answer from kept") == 42
 
 
-@pytest.mark.parametrize("database", DATABASE_OWNERS)
-def test_each_role_owns_its_database_and_reaches_no_other(server: EmbeddedPostgres, database: str) -> None:
-    own = make_url(server.url(database))
-    assert own.username == DATABASE_OWNERS[database]
-    owner = "select pg_get_userbyid(datdba) from pg_database where datname = current_database()"
-    assert ask(own.render_as_string(hide_password=False), owner) == own.username
-    for other in {"postgres", "template1", *DATABASE_OWNERS} - {database}:
-        with pytest.raises(OperationalError, match="permission denied for database"):
-            ask(own.set(database=other).render_as_string(hide_password=False), "select 1")
-
-
-def test_a_wrong_password_is_refused(server: EmbeddedPostgres) -> None:
-    wrong = make_url(server.url("postgres")).set(password="guess")
-    with pytest.raises(OperationalError, match="password authentication failed"):
-        ask(wrong.render_as_string(hide_password=False), "select 1")
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("fsync", "on"),
-        ("listen_addresses", "127.0.0.1"),
-        ("unix_socket_directories", ""),
-        ("server_encoding", "UTF8"),
-        ("password_encryption", "scram-sha-256"),
-        ("timezone", "UTC"),
-        ("max_locks_per_transaction", "256"),
-    ],
-)
-def test_settings(server: EmbeddedPostgres, setting: str, value: str) -> None:
-    assert ask(server.url("postgres"), f"show {setting}") == value
-
-
-def test_a_failing_statement_leaves_no_secret_in_the_log(server: EmbeddedPostgres) -> None:
-    with pytest.raises(ProgrammingError, match="already exists"):
-        ask(server.url("postgres"), "create role crm_pipeline password 'hunter2'")
-    log = (server.home / "postgres/server.log").read_text()
-    assert "already exists" in log
-    assert "hunter2" not in log
-
-
 def test_data_survive_the_sudden_death_of_the_server(server: EmbeddedPostgres) -> None:
     ask(server.url("crm"), "create table late as select 7 as answer")
     kill_outright(server)
@@ -215,17 +139,6 @@ def test_the_end_of_its_starter_does_not_end_it(server: EmbeddedPostgres) -> Non
         assert server.is_running()
 
 
-def test_an_error_shows_the_end_of_the_log(server: EmbeddedPostgres) -> None:
-    server.stop()
-    settings = server.home / "postgres/data/postgresql.conf"
-    good = settings.read_text()
-    settings.write_text(good + "max_connections = many\n")
-    with pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "max_connections"') as failure:
-        server.start()
-    settings.write_text(good)
-    assert not [password for password in passwords(server) if password in str(failure.value)]
-
-
 def test_lost_passwords_are_an_error_at_once(server: EmbeddedPostgres) -> None:
     file = server.home / "postgres/access.json"
     aside = file.rename(file.with_suffix(".aside"))
@@ -256,33 +169,3 @@ def test_making_a_server_can_be_interrupted(tmp_path: Path) -> None:
     server.start()
     assert [ask(server.url(database), "select 1") for database in DATABASE_OWNERS] == [1, 1]
     server.stop()
-
-
-@as_root
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
-def test_root_without_namespaces(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "setpriv").symlink_to(str(shutil.which("setpriv")))
-    server = EmbeddedPostgres(tmp_path / "home")
-    assert starter(server.home, env={"PATH": str(tools)}).communicate()[0] == "started\n"
-    assert Path(f"/proc/{postmaster(server)}").stat().st_uid != 0
-    assert ask(server.url("crm"), "create table written (by text)") is None
-    server.stop()
-    server.start()
-    server.stop()
-
-
-@as_root
-def test_without_root() -> None:
-    reach = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "test", "-x", str(binary("initdb"))]
-    if subprocess.run(reach, check=False).returncode:
-        pytest.skip("the programs are in a folder closed to everybody but root")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chown(folder, NOBODY, NOBODY)
-        server = EmbeddedPostgres(Path(folder) / "home")
-        assert starter(server.home, uid=NOBODY).communicate()[0] == "started\n"
-        assert (server.home / "postgres/data").stat().st_uid == NOBODY
-        assert ask(server.url("crm"), "select 1") == 1
-        server.stop()

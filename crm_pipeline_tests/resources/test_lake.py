@@ -30,11 +30,6 @@ TABLE = Table(
 Row = tuple[Any, ...]
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"), tmp_path / "spill")
-
-
 def a_row(tenant_id: str, table_name: str, rows: int = 1, service: str = "SCL") -> Row:
     return (tenant_id, service, table_name, HOUR, rows)
 

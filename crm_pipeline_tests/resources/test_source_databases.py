@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import Engine, Table, create_engine, make_url, text
 
 from crm_pipeline.domain.records import read_rows
-from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables import crm, scl, teetime
@@ -198,28 +197,3 @@ def test_a_right_to_read_is_all_it_takes_and_its_lack_is_named(engine: Engine, s
     assert refused(url) == "TEETIME: the database cannot be read: permission denied for table Booking"
     run(engine, f'grant select on "Booking" to {reader}')
     assert len(rows(url, teetime.booking)) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "fault"),
-    [
-        ("postgresql://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
-        ("postgres://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
-        ("postgresql+psycopg2://ada:hunter2@no-host.invalid/x", "the database does not answer: could not translate"),
-        ("postgresql://ada:hunter2@127.0.0.1/x?nonsense=1", "the database does not answer: invalid URI query"),
-        ("postgresql://ada:hunter2@127.0.0.1:port/x", "TEETIME_SOURCE is no database URL"),
-        ("postgresql://ada:hunter2@[::1/x", "TEETIME_SOURCE is no database URL"),
-    ],
-)
-def test_a_server_that_cannot_be_reached_is_named_without_its_password(
-    url: str, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source_database, "PAUSES", (0.1, 0.1))
-    assert refused(url).startswith(f"TEETIME: {fault}")
-    assert "hunter2" not in refused(url)
-
-
-def test_a_wrong_password_is_not_shown(engine: Engine) -> None:
-    said = refused(engine.url.set(password="hunter2").render_as_string(hide_password=False))
-    assert "password authentication failed" in said
-    assert "hunter2" not in said

@@ -1,9 +1,6 @@
-"""Tombstones keep records and what hangs on them out of what was just read; rows taken out of a log stay out."""
+"""Tombstones keep records and what hangs on them out of what was just read."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -11,10 +8,8 @@ import pytest
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.resources import privacy_schema
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_erasure import erase, left
 from crm_pipeline.resources.source_contract import SourceError
 from crm_pipeline.resources.tombstones import (
     Record,
@@ -28,7 +23,6 @@ from crm_pipeline.resources.tombstones import (
 )
 from crm_pipeline.tables import crm, privacy, teetime
 from crm_pipeline.tables.columns import service_of
-from crm_pipeline.tables.identities import customer_identities
 from crm_pipeline.tables.projections import arrow_schema
 
 KEY: Final = "k" * 70
@@ -36,17 +30,6 @@ HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 ANNE: Final = Record("links", "TEETIME", "Player", "anne")
 ANNES: Final = (("links", "anne"), ("mesa", "anne"))
 TWICE: Final = (("links", "anne"), ("links", "bert"), ("mesa", "anne"))
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"), tmp_path / "spill")
-
-
-@pytest.fixture
-def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
-    with closing(lake.connect()) as con:
-        yield con
 
 
 def lay(con: DuckDBPyConnection, lake: Lake, record: Record, key: str = KEY, certificate: str = "c") -> None:
@@ -151,76 +134,3 @@ def test_without_their_key_nothing_is_read(con: DuckDBPyConnection, lake: Lake, 
     read(con, "tenant_id, r as id, r as _record_key", TWICE)
     with pytest.raises(SourceError, match="TEETIME: people were forgotten, and ERASURE_KEY is not the key"):
         kept_out(con, lake, teetime.player, key)
-
-
-def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> None:
-    """Keep which profile each of these players belongs to; who is not named is taken away."""
-    rows = " union all ".join(
-        f"""select 'links' as tenant_id, 'TEETIME' as service, '{record}' as service_record_id,
-            '{profile}' as profile_id, true as is_primary, 'ANCHOR' as rule, 1.0 as confidence,
-            null as linked_to_service, null as linked_to_record_id,
-            false as email_is_shared, false as phone_is_shared"""
-        for record, profile in profiles.items()
-    )
-    con.execute(f"create or replace temp table links as {rows}")
-    lake.replace(con, customer_identities, "links", tenants=["links"], known_at=HOUR + timedelta(hours=hour))
-
-
-def links(con: DuckDBPyConnection, lake: Lake) -> dict[str, str]:
-    view = lake.current(con, customer_identities)
-    rows = con.sql(f"select service_record_id, profile_id from {view}").fetchall()
-    assert len(rows) == len(dict(rows))
-    return dict(rows)
-
-
-def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
-    con: DuckDBPyConnection, lake: Lake
-) -> None:
-    link(con, lake, 0, anne="a", bert="a", carl="c")
-    link(con, lake, 1, anne="a", bert="b", carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 2
-    assert (links(con, lake), left(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
-
-
-def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_one(
-    con: DuckDBPyConnection, lake: Lake
-) -> None:
-    link(con, lake, 0, bert="b", carl="c")
-    link(con, lake, 1, bert="a", carl="c")
-    link(con, lake, 2, carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    erase(con, lake, customer_identities)
-    assert links(con, lake) == {"carl": "c"}
-    link(con, lake, 3, carl="d")
-    assert links(con, lake) == {"carl": "d"}
-
-
-def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
-    con: DuckDBPyConnection, lake: Lake
-) -> None:
-    for hour, profile in enumerate(("b", "a", "c")):
-        link(con, lake, hour, bert=profile, carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 1
-    assert links(con, lake) == {"bert": "c", "carl": "c"}
-
-
-def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
-    link(con, lake, 0, anne="a")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 1
-    assert links(con, lake) == {}
-    link(con, lake, 1, carl="c")
-    assert links(con, lake) == {"carl": "c"}
-
-
-def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -> None:
-    link(con, lake, 0, anne="a", carl="c")
-    link(con, lake, 1, anne="a", carl="d")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    erase(con, lake, customer_identities)
-    folder = Path(lake.path(customer_identities))
-    assert len(list(folder.glob("*.parquet"))) == 1
-    assert not any(b"anne" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
-    assert erase(con, lake, customer_identities) == 0
