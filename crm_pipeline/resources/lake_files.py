@@ -16,12 +16,14 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 STATISTICS: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
 """Of no other column does the transaction log keep the least and the greatest value: emails and names have them too."""
 _PLAIN: Final = ColumnProperties(dictionary_enabled=False)
+_UNREPEATED: Final = ("id", "_record_key", "_row_hash", "event_id", "service_record_id")
 WRITER: Final = WriterProperties(
-    max_row_group_size=122_880, column_properties=dict.fromkeys(("id", "_record_key", "_row_hash"), _PLAIN)
+    compression="SNAPPY", max_row_group_size=122_880, column_properties=dict.fromkeys(_UNREPEATED, _PLAIN)
 )
 """Row groups of DuckDB's own measure: what one thread reads at a time, and a reader of few tenants can pass over.
 
-A dictionary of values that do not repeat would be the column once more, and slower to write and to read.
+A dictionary of values that do not repeat would be the column once more, and slower to write and to read. Compressed, a
+timeline takes less than a quarter of the room, and no longer to write or to read; by default nothing is.
 """
 THROUGH: Final = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that is folded into it."""
