@@ -30,6 +30,7 @@ from crm_pipeline.resources.lake_rows import (
     tenant_filter,
 )
 from crm_pipeline.settings import MEMORY
+from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import lake_name
 
 TARGET_FILE_BYTES = 32 * 1024 * 1024
@@ -229,11 +230,16 @@ class Lake:
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int
     ) -> None:
-        """Append the rows of a query with the table's columns, `_row_hash` and fate, sorted by key, in one commit."""
+        """Append the rows of a query with the table's columns, `_row_hash` and fate in one commit.
+
+        Source rows are sorted by key, so that a reader of few tenants passes over most; what is made of them comes
+        tenants after tenants as it is, and sorting it would take a quarter of the time that writing takes.
+        """
+        order = f"order by {', '.join(lake_key(table))}" if table.metadata is sources else ""
         ordered = con.sql(
             f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
                     $version::bigint as _version, {", ".join(FATE)}
-                from ({rows}) order by {", ".join(lake_key(table))}""",
+                from ({rows}) {order}""",
             params={"known_at": known_at, "version": version},
         ).to_arrow_reader()
         write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
