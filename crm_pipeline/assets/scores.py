@@ -25,12 +25,14 @@ PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
 TOUCHED_IDENTITIES = """
     from everybodys_customer_identities semi join touched_profiles using (tenant_id, profile_id)"""
-# Nearly all of a timeline is the details, which tell something of referrals only.
+# Nearly all of a timeline is the details, which tell something of referrals only; and these were read already.
 COUNTED_EVENTS = " union all ".join(
     f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, {details} as details
-    from everybodys_customer_timeline semi join counted_profiles using (tenant_id, profile_id)
-    where event_type {which} 'REFERRAL'"""
-    for which, details in (("<>", "cast(null as varchar)"), ("=", "details"))
+    from {events} semi join counted_profiles using (tenant_id, profile_id)"""
+    for events, details in (
+        ("(from everybodys_customer_timeline where event_type <> 'REFERRAL')", "cast(null as varchar)"),
+        ("referrals", "details"),
+    )
 )
 
 

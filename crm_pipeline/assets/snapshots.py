@@ -83,8 +83,7 @@ def quarantine(this: Step, service: Service, found_by: str) -> None:
     tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
     tables = source_tables(service)
     inputs = find_inputs(this, found_by, tables, [] if service is Service.CRM else tenants, decisive=DECISIVE)
-    if inputs.in_part:
-        part = judging_part(this, inputs.in_part, tables)
+    if inputs.in_part and (part := judging_part(this, inputs.in_part, tables)):
         part.load_rows(tables)
         part.quarantine(faulty_rows(tables, found_by), found_by, part.tenants, is_rejudged(tables))
     others = replace(this, tenants=_others(this, tables, inputs.in_part)) if inputs.in_part else this

@@ -80,15 +80,17 @@ def find_stirred_records(part: Step) -> bool:
     """Create temp table `stirred` of people's records, from which resolving starts; return whether there are any."""
     _find_changed(part, tuple(PEOPLE.values()))
     find_stirred(part.con, PEOPLE.values(), IDENTITY_PLANS)
-    return bool(part.con.sql("from stirred limit 1").fetchall())
+    return _is_any(part, "stirred")
 
 
-def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Step:
-    """This step for the rows of a service to be judged again: the stirred ones, and all of people who were."""
+def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Step | None:
+    """This step for the rows of a service to be judged again: the stirred ones, and all of people who were; or None."""
     part = replace(this, tenants=tenants, only_needed=True)
     _find_changed(part, tables)
     find_stirred(part.con, set(tables) & set(PEOPLE.values()), {})
     find_stirred_rows(part.con, set(tables) & set(EVENT_TABLES), {})
+    if not _is_any(part, "stirred", "stirred_rows"):
+        return None
     part.con.execute("create or replace temp table needed_records as from stirred")
     find_needed_rows(part.con, tables)
     return part
@@ -105,3 +107,8 @@ def _find_identities(part: Step) -> None:
         part.lake.current(part.con, table, tenants=part.tenants)
         part.lake.changed(part.con, table, columns, "noted")
     part.con.execute(PROFILE_TARGETS)
+
+
+def _is_any(part: Step, *relations: str) -> bool:
+    rows = " union all ".join(f"(select 1 from {relation} limit 1)" for relation in relations)
+    return bool(part.con.sql(rows).fetchall())

@@ -95,4 +95,6 @@ def _stirred(con: DuckDBPyConnection, table: Table, planned: Plans) -> Iterator[
     ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in recorded)
     con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
     if con.sql("from ahead limit 1").fetchall():
-        yield f"{row} from present_{name} semi join ahead using (tenant_id, id)"
+        # A row without an id comes of time as any other does.
+        same = "ahead.tenant_id = p.tenant_id and ahead.id is not distinct from p.id"
+        yield f"{row} from present_{name} p semi join ahead on {same}"

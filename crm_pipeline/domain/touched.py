@@ -39,16 +39,18 @@ TOUCHED_BY_EVENTS: Final = f"""
     union
     select t.tenant_id, profile_id from customer_timeline t join noted using (tenant_id)
     where counts_as is not null and occurred_at > worked_at - {WINDOW} and occurred_at <= as_of() - {WINDOW}"""
+REFERRALS: Final = """
+    create or replace temp table referrals as
+    select *, details ->> 'referred_profile_id' as referred_profile_id
+    from customer_timeline where event_type = 'REFERRAL'"""
 REFERRERS: Final = """
     insert into touched_profiles
-    select t.tenant_id, profile_id from customer_timeline t
-    where event_type = 'REFERRAL'
-        and details ->> 'referred_profile_id' in (select profile_id from touched_profiles)"""
-REFERRED: Final = """
+    select tenant_id, profile_id from referrals
+    where referred_profile_id in (select profile_id from touched_profiles)"""
+REFERRED: Final = f"""
     create or replace temp table counted_profiles as
     from touched_profiles union
-    select tenant_id, details ->> 'referred_profile_id' from customer_timeline
-    where event_type = 'REFERRAL' and profile_id in (select profile_id from touched_profiles)"""
+    select tenant_id, referred_profile_id from referrals where {IS_TOUCHED}"""
 
 NEEDED: Final = """
     create or replace temp table needed_records as
@@ -67,9 +69,11 @@ def find_touched(con: DuckDBPyConnection) -> None:
 def find_touched_by_events(con: DuckDBPyConnection) -> None:
     """Add to `touched_profiles` whose scores can be others for what is, or no longer is, on a timeline.
 
-    Creates `counted_profiles` too: those and whom they referred. Reads customer_timeline and its changed rows.
+    Creates `counted_profiles` too, those and whom they referred, and `referrals`, the events that say so. Reads
+    customer_timeline and its changed rows.
     """
     con.execute(TOUCHED_BY_EVENTS)
+    con.execute(REFERRALS)
     con.execute(REFERRERS)
     con.execute(REFERRED)
 
