@@ -18,6 +18,7 @@ from crm_pipeline.assets.published_results import UNPUBLISHED
 from crm_pipeline.assets.refresh import refresh
 from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.assets.wiring import tenants_of_run
+from crm_pipeline.domain.tenants import on_one_line
 from crm_pipeline.settings import Settings
 
 MOST_SAID = 10
@@ -37,7 +38,7 @@ class Alert:
     @property
     def text(self) -> str:
         """A message of a few lines."""
-        tenants = "every tenant" if self.tenants is None else _some(self.tenants)
+        tenants = "every tenant" if self.tenants is None else _some([on_one_line(tenant) for tenant in self.tenants])
         return f"{self.job} as of {self.as_of}, {tenants}: {_some(self.reasons, '; ')} (run {self.run_id})"
 
 
