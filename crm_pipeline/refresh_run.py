@@ -49,8 +49,9 @@ def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[s
         known = _known_tenants(instance, settings)
         if unknown := sorted(set(tenants) - set(known)):
             raise UnknownTenantError(f"no such tenant: {', '.join(unknown)}; known are {', '.join(known)}")
-        for keys in neighbours(known, tenants or known):
-            _execute(instance, settings, {**tags, **range_tags(keys)}, outcome, dry_run=dry_run)
+        # Where no club can be a partition, a run without any says what is wrong with them.
+        for asked in [range_tags(keys) for keys in neighbours(known, tenants or known)] or [{}]:
+            _execute(instance, settings, {**tags, **asked}, outcome, dry_run=dry_run)
     outcome.faults = list(dict.fromkeys(outcome.faults))
     outcome.seconds = time.monotonic() - started
     return outcome
