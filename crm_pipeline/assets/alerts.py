@@ -18,6 +18,7 @@ from crm_pipeline.assets.published_results import UNPUBLISHED
 from crm_pipeline.assets.refresh import refresh
 from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.assets.wiring import tenants_of_run
+from crm_pipeline.domain.tenants import on_one_line
 from crm_pipeline.settings import Settings
 
 MOST_SAID = 10
@@ -37,7 +38,7 @@ class Alert:
     @property
     def text(self) -> str:
         """A message of a few lines."""
-        tenants = "every tenant" if self.tenants is None else _some(self.tenants)
+        tenants = "every tenant" if self.tenants is None else _some([on_one_line(tenant) for tenant in self.tenants])
         return f"{self.job} as of {self.as_of}, {tenants}: {_some(self.reasons, '; ')} (run {self.run_id})"
 
 
@@ -72,11 +73,12 @@ def run_incomplete(context: dg.RunStatusSensorContext, settings: dg.ResourcePara
 
 
 def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The checks of the whole run that did not hold; a tenant's own are among the reasons of the failure."""
+    """The checks of the whole run that failed, not warnings; a tenant's own are among the reasons of the failure."""
     found = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         result = entry.get_dagster_event().asset_check_evaluation_data
-        if not result.passed and result.partition is None:
+        is_grave = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
+        if is_grave and result.partition is None:
             reason = result.metadata.get("reason")
             found.append(
                 f"{result.asset_key.to_user_string()}: {reason.value if reason else f'{result.check_name} failed'}"

@@ -129,15 +129,29 @@ def _tell(context: dg.AssetExecutionContext, this: Step, verdicts: Sequence[Verd
 def step_results(context: dg.AssetExecutionContext, this: Step, home: Path) -> dict[str, dg.AssetCheckResult]:
     """What the step has to return of each judged table's check, besides what each tenant was told.
 
-    Dagster takes it for the tenant's own in a run of one, and so it is; of several it says that they were judged.
+    Dagster takes it for the tenant's own in a run of one, and so it is; of several it says who was warned of.
     """
     if not context.has_partition_key:
-        return {
-            table.name: dg.AssetCheckResult(passed=True, check_name=CHECK, asset_key=table.name) for table in JUDGED
-        }
+        return {table.name: _of_several(this, table) for table in JUDGED}
     tenant = context.partition_key
     known = _kept_verdicts(this, [tenant])
     return {table.name: _as_result(_evaluation(table, tenant, known, home / DATA_DOCS)) for table in JUDGED}
+
+
+def _of_several(this: Step, table: Table) -> dg.AssetCheckResult:
+    """What the UI shows of the asset as a whole: warnings, since a run that finds worse fails and returns nothing."""
+    current = this.lake.current(this.con, operations.data_quality_results, tenants=this.tenants, name="known_results")
+    suites = ", ".join(f"'{suite.name}'" for suite in _suites_of(table))
+    found = this.con.sql(f"""
+        select distinct tenant_id from {current} semi join tenants using (tenant_id)
+        where not success and suite in ({suites}) order by tenant_id""").fetchall()
+    return dg.AssetCheckResult(
+        passed=not found,
+        check_name=CHECK,
+        asset_key=table.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=_listed([tenant for (tenant,) in found]) or None,
+    )
 
 
 def _as_result(told: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:

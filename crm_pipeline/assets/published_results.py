@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.gate import JUDGED
+from crm_pipeline.domain.tenants import on_one_line
 from crm_pipeline.resources.dagster_history import settle_checks
 from crm_pipeline.resources.lake import UNCHANGED, Changes
 from crm_pipeline.resources.publisher import Cost
@@ -43,7 +44,7 @@ def results(
             )
     settle_checks(context.instance, context.run.run_id)
     if unpublished:
-        reasons = "; ".join(f"{tenant} ({reason})" for tenant, reason in sorted(unpublished.items()))
+        reasons = "; ".join(f"{on_one_line(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items()))
         raise dg.Failure(
             f"not published, last published data kept: {reasons}",
             metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},

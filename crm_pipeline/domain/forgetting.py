@@ -5,7 +5,9 @@ service, table_name, record_id): the person's records, and as CustomerProfile of
 comes to be in it, by its id or by the hash of it, is decided elsewhere.
 """
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import Table
@@ -25,18 +27,9 @@ from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline.vocabulary import Service
 
-FIELDS_WITH_SOURCE: Final = (
-    "auth_user_id",
-    "email",
-    "phone_number",
-    "first_name",
-    "last_name",
-    "handicap",
-    "home_club_id",
-    "membership_tier",
-    "membership_status",
-)
-"""What a profile's field_sources name a record for."""
+_, _FIELD_SOURCES = Path(__file__).with_name("golden_record.sql").read_text(encoding="utf-8").split("to_json({")
+FIELDS_WITH_SOURCE: Final = tuple(re.findall(r"(\w+): ", _FIELD_SOURCES.partition("})")[0]))
+"""What a profile's field_sources name a record for, as the query says that writes them."""
 
 
 class Mention(NamedTuple):

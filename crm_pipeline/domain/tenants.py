@@ -16,6 +16,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from crm_pipeline.vocabulary import QuarantineReason, TenantStatus
 
 DEFAULT_MIN_CONFIDENCE = 0.85
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
 
 
 class Tenant(NamedTuple):
@@ -54,7 +55,12 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
 
 def is_usable_id(tenant_id: str) -> bool:
     """Whether Dagster can have it as a partition key: no control characters, no `...`."""
-    return "..." not in tenant_id and not re.search(r"[\x00-\x1f]", tenant_id)
+    return "..." not in tenant_id and not CONTROL_CHARACTER.search(tenant_id)
+
+
+def on_one_line(tenant_id: str) -> str:
+    """The id in a message: one that ended a line, or was not seen, would look like another club's."""
+    return CONTROL_CHARACTER.sub(lambda found: repr(found[0])[1:-1], tenant_id)
 
 
 def tenants_table(tenants: list[Tenant]) -> pa.Table:

@@ -64,6 +64,10 @@ def test_of_an_error_that_is_not_ours_only_the_kind_is_told(instance: dg.Dagster
     assert (alert.tenants, alert.reasons) == (None, ["quote: KeyError"])
 
 
+def test_a_club_is_named_on_one_line() -> None:
+    assert "noon, a\\nb, a\\rb: why (" in Alert("refresh", "1", "noon", ["a\nb", "a\rb"], ["why"]).text
+
+
 def test_a_long_list_is_cut() -> None:
     tenants = [f"club-{n}" for n in range(MOST_SAID + 5)]
     text = Alert("refresh", "1", "noon", tenants, [f"{tenant} (why)" for tenant in tenants]).text

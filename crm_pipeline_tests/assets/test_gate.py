@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.assets import gate
+from crm_pipeline.assets.alerts import failed_checks
 from crm_pipeline.assets.compared import judged_today, keep_measures
 from crm_pipeline.assets.gate import failed_tenants
 from crm_pipeline.assets.judged_in_part import little_moved
@@ -23,7 +24,16 @@ from crm_pipeline.resources.publication import Content, Rows
 from crm_pipeline.tables.operations import quality_measures
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.workplace import choose
-from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, evaluations, hour, keep_in_lake, publish_alone, said
+from crm_pipeline_tests.assets.runs import (
+    FYNBOS,
+    HEATHER,
+    dagster_of,
+    evaluations,
+    hour,
+    keep_in_lake,
+    publish_alone,
+    said,
+)
 from crm_pipeline_tests.support import AS_OF, ask, clean_environment
 
 GREETED = "'renamed' as display_name"
@@ -178,6 +188,23 @@ def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mende
     assert result.success
     assert [e.passed for e in told(refreshed, result.run_id).values()] == [True, True]
     assert ask(refreshed, FAILED) == []
+
+
+def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned_of(refreshed: Path) -> None:
+    (profiles,) = ask(refreshed, f"select count(*) from crm.customer_profiles where tenant_id = '{HEATHER}'")[0]
+    with usually(refreshed, HEATHER, 10 * profiles):
+        keep_in_lake(refreshed, {HEATHER: GREETED})
+        for _ in range(2):  # the second time nothing has moved
+            result = publish_alone(refreshed)
+            assert result.success
+            found = evaluations(refreshed, result.run_id)
+            whole = found["customer_profiles", None]
+            assert (whole.passed, whole.severity, whole.description) == (False, dg.AssetCheckSeverity.WARN, HEATHER)
+            assert found["customer_timeline", None].passed
+            with dagster_of(refreshed) as instance:
+                assert failed_checks(instance, result.run_id) == []  # nobody is called for a warning
+    keep_in_lake(refreshed, {HEATHER: "'renamed again' as display_name"})
+    assert evaluations(refreshed, publish_alone(refreshed).run_id)["customer_profiles", None].passed
 
 
 RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"

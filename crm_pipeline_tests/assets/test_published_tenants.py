@@ -49,6 +49,7 @@ def test_a_tenant_whose_own_row_is_wrong_keeps_its_data_until_it_is_mended(refre
     (fault,) = outcome.faults
     assert fault.endswith(f"data kept: {HEATHER} (its Tenant row is wrong: timezone:INVALID_SETTING)")
     assert newcomers(refreshed) == {FYNBOS, SAGUARO}
+    assert outcome.published_rows == 6  # two newcomers and one who clicked in that hour, each with an event
     assert contents(refreshed, "customer_profiles", HEATHER) == kept
     assert dict(ask(refreshed, REFRESHED_AT)) == {FYNBOS: "13", HEATHER: "12", SAGUARO: "13"}
     assert set(materialised(refreshed, runs(refreshed)[-1].run_id)) == {

@@ -118,5 +118,7 @@ def test_a_club_may_be_called_anything_a_partition_can(refreshed: Refreshed) -> 
 def test_clubs_that_cannot_be_served_are_named_with_what_is_wrong(refreshed: Refreshed) -> None:
     [fault] = refreshed.outcome.faults
     assert fault.startswith("published: not published, last published data kept: ")
+    assert "\n" not in fault
     for club in REFUSED:
-        assert f"{club.kept()['id']} (its Tenant row is wrong: {club.faults[0]})" in fault
+        name = club.kept()["id"].replace("\n", r"\n")
+        assert f"{name} (its Tenant row is wrong: {club.faults[0]})" in fault

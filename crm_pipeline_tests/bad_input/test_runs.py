@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.tables import crm
+from crm_pipeline_tests.bad_input.cases import Case
+from crm_pipeline_tests.bad_input.delivery import write
 from crm_pipeline_tests.console import crm_pipeline
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
@@ -63,6 +66,14 @@ def clubs(blank: Path, tmp_path: Path) -> Iterator[Clubs]:
         found = Clubs(tmp_path / "services", home)
         assert found.refresh(12) == []
         yield found
+
+
+def test_a_club_that_cannot_be_served_is_named_where_it_is_the_only_one(own_home: Path, tmp_path: Path) -> None:
+    club = Case("lines", crm.tenant, {"id": "a\nb"}, faults=("id:INVALID_SETTING",))
+    services = write(tmp_path / "services", {crm.tenant: [club.delivered()]})
+    kept = "published: not published, last published data kept: "
+    assert refresh(own_home, services).faults == [rf"{kept}a\nb (its Tenant row is wrong: id:INVALID_SETTING)"]
+    assert {tuple(row[:6]) for row in ask(own_home, QUARANTINED)} == club.quarantined()
 
 
 @pytest.mark.skipif(not SOAK, reason="a minute of whole runs: make soak")
