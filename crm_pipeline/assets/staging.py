@@ -80,16 +80,17 @@ def in_order(this: Step, due: Due, tenants: Sequence[str]) -> Iterator[dict[str,
 
 
 def _stage_whole(this: Step, due: Due, group: Sequence[str]) -> dict[Table, str]:
-    """Per table of which somebody in the group needs every row, a temp table of theirs."""
+    """Per table of which somebody in the group needs every row, a relation of theirs; of several a temp table."""
     needed: dict[Table, list[str]] = defaultdict(list)
     for tenant in group:
         for rows in due[tenant]:
             if not rows.changes:
                 needed[rows.table].append(tenant)
-    for table, tenants in needed.items():
+    several = {table: tenants for table, tenants in needed.items() if len(tenants) > 1}
+    for table, tenants in several.items():
         query = f"select * from {lake_rows(table)} where {_of(table, tenants)}"
         this.con.execute(f"create or replace temp table rows_{table.name} as {query}")
-    return {table: f"rows_{table.name}" for table in needed}
+    return {table: f"rows_{table.name}" if table in several else lake_rows(table) for table in needed}
 
 
 def newest_versions(

@@ -13,6 +13,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.tables.projections import duckdb_type, warehouse_type
 
+ROWS_AT_ONCE = 4096
+"""The server writes what it has while the next rows are made: in one batch a million take a third longer."""
 OF_A_ROW = {"row_hash": ("_row_hash", "BIGINT", pa.int64())}
 OF_A_CHANGE = OF_A_ROW | {"is_gone": ("_is_gone", "BOOLEAN", pa.bool_())}
 """Columns beside the declared ones: where they come from in DuckDB, their type there and in Arrow."""
@@ -72,7 +74,7 @@ def _reader(
     selected = ", ".join(
         f"{f'cast({value} as uuid)::blob' if name in uuids else value} as {name}" for name, value in cast.items()
     )
-    batches = con.sql(f"select {selected} from ({source})").to_arrow_reader()
+    batches = con.sql(f"select {selected} from ({source})").to_arrow_reader(ROWS_AT_ONCE)
     return pa.RecordBatchReader.from_batches(schema, _as(schema, batches))
 
 
