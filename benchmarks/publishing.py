@@ -24,7 +24,7 @@ from benchmarks.publishing_rows import AS_OF, TABLES, generate, publish
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.embedded_postgres_programs import binary
-from crm_pipeline.resources.publication import contents
+from crm_pipeline.resources.publication_states import contents
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import holder_of
 from crm_pipeline.tables.timeline import customer_timeline

@@ -11,7 +11,8 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.resources.publication import Rows, contents
+from crm_pipeline.resources.publication import Rows
+from crm_pipeline.resources.publication_states import contents
 from crm_pipeline.resources.publisher import Publisher
 from crm_pipeline.tables.profiles import customer_profiles
 from crm_pipeline.tables.projections import key_columns

@@ -13,7 +13,8 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.tenants import in_groups
 from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.resources.publication import Content, Published, Rows, contents, lake_id, tenant_column
+from crm_pipeline.resources.publication import Rows
+from crm_pipeline.resources.publication_states import Content, Published, contents, lake_id, tenant_column
 from crm_pipeline.resources.warehouse_schema import literal
 from crm_pipeline.tables.projections import key_columns
 

@@ -50,10 +50,7 @@ def timeline_part(this: Step, tenants: list[str]) -> Step | None:
     _find_identities(part)
     find_touched(part.con)
     # A row can have been stirred that is nobody's, and has to be set aside.
-    stirred = " union all ".join(
-        f"select 1 from {any_of}" for any_of in ("stirred", "stirred_rows", "touched_profiles")
-    )
-    if not part.con.sql(f"{stirred} limit 1").fetchall():
+    if not _is_any(part, "stirred", "stirred_rows", "touched_profiles"):
         return None
     find_needed_records(part.con)
     stir_rows_by_others(part.con)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, text
 
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import lake_key
-from crm_pipeline.resources.publication import Content, lake_id, tenant_column
+from crm_pipeline.resources.publication_states import Content, lake_id, tenant_column
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA, STATES
 from crm_pipeline.tables import PUBLISHED, operations

@@ -6,16 +6,15 @@ keys and hashes of all rows are compared; where nothing is there yet, all rows a
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
-from deltalake import DeltaTable
 from sqlalchemy import Connection, Table, text
 
-from crm_pipeline.resources.lake import UNCHANGED, Changes, Lake
+from crm_pipeline.resources.lake import UNCHANGED, Changes
 from crm_pipeline.resources.loading import copy_rows, sent_ahead, stage_changes
+from crm_pipeline.resources.publication_states import Content, Published, contents, tenant_column
 from crm_pipeline.resources.warehouse_schema import create_partition, holder_of, index_partition, literal
 from crm_pipeline.tables.projections import duckdb_type, key_columns
 
@@ -34,13 +33,6 @@ def keep_publishers_out(connection: Connection, tenant_id: str) -> None:
     connection.execute(text(LOCK.format(":tenant")), {"tenant": tenant_id})
 
 
-class Content(NamedTuple):
-    """What tells two sets of rows apart: their number, and the sum of their hashes."""
-
-    rows: int
-    checksum: int
-
-
 class Rows(NamedTuple):
     """A tenant's rows of one table as the lake has them: DuckDB relations with `_row_hash`, and their version."""
 
@@ -55,15 +47,6 @@ class Rows(NamedTuple):
     removed, maybe with other tenants' between them; None where the published version is not of this lake."""
     moved: int = 0
     """How many of the tenant's rows `changes` has."""
-
-
-class Published(NamedTuple):
-    """What a tenant's table was last published from."""
-
-    version: int
-    lake_id: str | None
-    content: Content
-    as_of: datetime
 
 
 @dataclass(frozen=True)
@@ -177,23 +160,6 @@ class Publication:
             raise PublishError(f"{self.tenant_id}: {table.name} would have {rows} rows, the lake has {expected.rows}")
         if int(checksum) != expected.checksum:
             raise PublishError(f"{self.tenant_id}: {table.name} would have other rows than the lake")
-
-
-def lake_id(lake: Lake, table: Table) -> str:
-    """What tells this lake's table from that of any other lake, one made anew in its place too."""
-    path = lake.path(table)
-    return str(DeltaTable(path).metadata().id) if DeltaTable.is_deltatable(path) else "none"
-
-
-def tenant_column(table: Table) -> str:
-    """SQL of the tenant a row belongs to; an empty one where it belongs to none."""
-    return "coalesce(tenant_id, '')" if table.c.tenant_id.nullable else "tenant_id"
-
-
-def contents(con: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dict[str, Content]:
-    """What each tenant has in the relation."""
-    found = con.sql(f"select {tenant_column(table)}, count(*), sum(_row_hash) from {relation} group by 1").fetchall()
-    return {tenant: Content(rows, int(checksum)) for tenant, rows, checksum in found}
 
 
 def _written(table: Table, target: str, staged: str) -> str:

@@ -4,7 +4,6 @@ How the rows of one table get there is `publication`'s business; whom to publish
 is decided elsewhere.
 """
 
-import json
 import logging
 import re
 import time
@@ -12,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -22,38 +21,23 @@ from sqlalchemy import Table
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.loading import send_ahead
-from crm_pipeline.resources.publication import LOCK, Content, Publication, Published, PublishError, Rows
+from crm_pipeline.resources.publication import LOCK, Publication, PublishError, Rows
+from crm_pipeline.resources.publication_states import (
+    Content,
+    Published,
+    note_published,
+    note_refreshed,
+    published_contents,
+)
 from crm_pipeline.resources.warehouse_schema import attach_partition
-from crm_pipeline.tables import REPORTS
 
-__all__ = ["Cost", "PublishError", "Publisher", "Rows", "SnapshotAge", "published_contents"]
+__all__ = ["Cost", "PublishError", "Publisher", "Rows", "SnapshotAge"]
 
 LOGGER = logging.getLogger(__name__)
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.2
 PASSING = ("40001", "40P01", "08", "57P")
 """SQLSTATEs that a second attempt may not meet: serialisation failures, deadlocks, lost connections, a restart."""
-NOTE = """
-    with given as (
-        select * from json_to_recordset($1::json) as given (
-            table_name text, tenant_id text, as_of timestamptz, rows bigint, version bigint, lake_id text,
-            checksum numeric)),
-    noted as (
-        insert into crm.publications (table_name, tenant_id, run_id, as_of, rows, version, published_at)
-        select table_name, tenant_id, $2, as_of, rows, version, $3 from given
-        on conflict (table_name, tenant_id) do update
-        set run_id = excluded.run_id, as_of = excluded.as_of, rows = excluded.rows, version = excluded.version,
-            published_at = excluded.published_at)
-    insert into crm.publication_states (table_name, tenant_id, lake_id, checksum)
-    select table_name, tenant_id, lake_id, checksum from given where lake_id is not null
-    on conflict (table_name, tenant_id) do update set lake_id = excluded.lake_id, checksum = excluded.checksum"""
-STATES = """
-    select tenant_id, table_name, version, lake_id, rows, coalesce(checksum, 0)::text, as_of
-    from crm.publications left join crm.publication_states using (table_name, tenant_id)"""
-REFRESHED = """
-    update crm.publications set as_of = $1, run_id = $2
-    where tenant_id = any($3) and table_name not like '%.snapshot' or table_name = any($4)"""
-"""The reports speak of the run's hour for whomever it looked at, published or not."""
 
 
 class SnapshotAge(NamedTuple):
@@ -139,17 +123,12 @@ class Publisher:
         """
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
-            reports = [table.name for table in REPORTS]
-            cursor.execute(
-                f"{REFRESHED} and {tenant_filter(looked_at)}", (self.as_of, self.run_id, list(tenants), reports)
-            )
-            seen = f"update crm.quarantined_records set last_seen_at = $1 where {tenant_filter(looked_at)}"
-            cursor.execute(seen, (self.as_of,))
+            note_refreshed(cursor, self.run_id, self.as_of, tenants, looked_at)
             snapshots = {
                 (f"{age.service}.snapshot", age.tenant_id): Published(0, None, Content(age.rows, 0), age.as_of)
                 for age in ages
             }
-            self._note(cursor, snapshots)
+            note_published(cursor, self.run_id, snapshots)
         self.connection.commit()
 
     def _publish_tables(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
@@ -168,7 +147,7 @@ class Publisher:
                         changes[part.table.name], content = publication.carry_out()
                         states[where] = Published(part.version, part.lake_id, content, self.as_of)
                 if states:
-                    self._note(cursor, states)
+                    note_published(cursor, self.run_id, states)
                 # Last, because other publishers of new tenants wait from here to the commit.
                 for part in rows:
                     attach_partition(cursor, part.table, tenant_id)
@@ -186,21 +165,6 @@ class Publisher:
     def _lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
         cursor.execute(LOCK.format("$1"), (tenant_id,))
         cursor.fetchall()
-
-    def _note(self, cursor: adbc.Cursor, states: Mapping[tuple[str, str], Published]) -> None:
-        given = [
-            {
-                "table_name": name,
-                "tenant_id": tenant_id,
-                "as_of": state.as_of.isoformat(),
-                "rows": state.content.rows,
-                "version": state.version,
-                "lake_id": state.lake_id,
-                "checksum": state.content.checksum,
-            }
-            for (name, tenant_id), state in states.items()
-        ]
-        cursor.execute(NOTE, (json.dumps(given), self.run_id, datetime.now(UTC)))
 
     def _roll_back(self) -> None:
         # Where the connection is gone, its transaction is too.
@@ -229,18 +193,6 @@ class Publisher:
         self.connection = connection
         self.ahead.clear()
         return True
-
-
-def published_contents(cursor: adbc.Cursor, tenant_id: str | None = None) -> dict[tuple[str, str], Published]:
-    """What every tenant's tables, or one tenant's, were last published from, by table name and tenant."""
-    if tenant_id is None:
-        cursor.execute(STATES)
-    else:
-        cursor.execute(f"{STATES} where tenant_id = $1", (tenant_id,))
-    return {
-        (table, tenant): Published(version, lake_id, Content(rows, int(checksum)), as_of)
-        for tenant, table, version, lake_id, rows, checksum, as_of in cursor.fetchall()
-    }
 
 
 def _wal_bytes(cursor: adbc.Cursor) -> int:

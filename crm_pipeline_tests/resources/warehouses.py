@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.resources.publication import Content, Rows, contents
+from crm_pipeline.resources.publication import Rows
+from crm_pipeline.resources.publication_states import Content, contents
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.tables.projections import arrow_schema, key_columns
 
