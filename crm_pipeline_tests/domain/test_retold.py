@@ -1,0 +1,105 @@
+"""Which rows' events are told anew beside the stirred ones: those that change by what happened to others."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from crm_pipeline.domain.retold import IS_RETOLD, stir_rows_by_others
+
+READ = {
+    "present_scl_payment": "tenant_id, id, member_id, booking_id",
+    "changed_scl_payment": "tenant_id, id, member_id, booking_id",
+    "present_teetime_booking": "tenant_id, id, player_id",
+    "present_messaging_message_event": "tenant_id, id, contact_id, message_id",
+    "changed_messaging_message_event": "tenant_id, id, contact_id, message_id",
+    "present_crm_referral": "tenant_id, id, referrer_profile_id, referred_profile_id",
+    "changed_profile_ids": "tenant_id, profile_id, redirects_to",
+    "stirred": "tenant_id, service, record_id",
+    "stirred_rows": "tenant_id, table_name, record_id",
+    "needed_records": "tenant_id, service, record_id",
+    "touched_profiles": "tenant_id, profile_id",
+}
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        for name, columns in READ.items():
+            con.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in columns.split(', '))})")
+        # Of two clubs that use the same ids.
+        for club in ("oak", "elm"):
+            con.execute(
+                f"insert into present_scl_payment values ('{club}', 'pay', '7', 'tee'), ('{club}', 'due', '8', null)"
+            )
+            con.execute(
+                f"insert into present_teetime_booking values ('{club}', 'tee', 'ann'), ('{club}', 'sun', 'bob')"
+            )
+            for event, contact in (("open 1", "ann"), ("open 2", "ann"), ("open 3", "bob")):
+                row = f"('{club}', '{event}', '{contact}', 'news')"
+                con.execute(f"insert into present_messaging_message_event values {row}")
+            con.execute(f"insert into present_crm_referral values ('{club}', 'ref', 'p1', 'p2')")
+        yield con
+
+
+def _told_anew(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
+    stir_rows_by_others(con)
+    return set(con.sql("from stirred_rows").fetchall())
+
+
+def test_nothing_stirs_nothing(con: duckdb.DuckDBPyConnection) -> None:
+    assert _told_anew(con) == set()
+
+
+def test_the_booking_that_a_changed_payment_settled_or_settles(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("insert into changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')")
+    assert _told_anew(con) == {("oak", "Booking", "tee"), ("oak", "Booking", "sun"), ("oak", "Payment", "pay")}
+
+
+@pytest.mark.parametrize(
+    "stirred",
+    ["stirred values ('oak', 'SCL', '7')", "stirred_rows values ('oak', 'Payment', 'pay')"],
+    ids=["its member may be sound now", "its time has come"],
+)
+def test_the_booking_of_a_payment_that_counts_now(con: duckdb.DuckDBPyConnection, stirred: str) -> None:
+    con.execute(f"insert into {stirred}")
+    assert _told_anew(con) == {("oak", "Booking", "tee"), ("oak", "Payment", "pay")}
+
+
+@pytest.mark.parametrize(
+    "needed",
+    ["stirred_rows values ('oak', 'Booking', 'tee')", "needed_records values ('oak', 'TEETIME', 'ann')"],
+    ids=["a stirred booking", "a touched player's"],
+)
+def test_whoever_settles_a_booking_that_is_told_anew(con: duckdb.DuckDBPyConnection, needed: str) -> None:
+    con.execute(f"insert into {needed}")
+    assert ("oak", "Payment", "pay") in _told_anew(con)
+
+
+@pytest.mark.parametrize(
+    "stirred",
+    [
+        "changed_messaging_message_event values ('oak', 'gone', 'ann', 'news')",
+        "stirred_rows values ('oak', 'MessageEvent', 'open 1')",
+    ],
+    ids=["one is gone", "one's time has come"],
+)
+def test_all_openings_of_the_message_to_that_contact(con: duckdb.DuckDBPyConnection, stirred: str) -> None:
+    con.execute(f"insert into {stirred}")
+    assert _told_anew(con) == {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")}
+
+
+def test_the_referral_of_whoever_has_another_id(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("insert into changed_profile_ids values ('oak', 'p2', 'p9')")
+    assert _told_anew(con) == {("oak", "Referral", "ref")}
+
+
+def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("insert into touched_profiles values ('oak', 'p1')")
+    con.execute("insert into stirred_rows values ('oak', 'Booking', '5')")
+    con.execute("""create table events as select * from (values
+        ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1'), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2'),
+        ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2'), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3')
+    ) as events (tenant_id, event_id, service_record_id, profile_id)""")
+    retold = con.sql(f"select event_id from events where {IS_RETOLD} order by 1").fetchall()
+    assert retold == [("CRM:Note:1:NOTE_ADDED",), ("TEETIME:Booking:5:BOOKING_MADE",)]
