@@ -15,7 +15,7 @@ from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, find_stirred_records
 from crm_pipeline.domain.identities_check import violations
-from crm_pipeline.domain.needed import find_rows_of_needed
+from crm_pipeline.domain.needed import find_rows_of_needed, need_stirred
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
@@ -102,7 +102,7 @@ def _keep_reached(part: Step) -> Part:
     if not find_stirred_records(part):
         return Part({}, [])
     part.load_tenants()
-    part.con.execute("create or replace temp table needed_records as from stirred")
+    need_stirred(part.con)
     find_rows_of_needed(part.con, PEOPLE.values())
     part.load_rows((*PEOPLE.values(), *DECISIONS))
     normalise_people(part.con)

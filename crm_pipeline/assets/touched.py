@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.needed import find_needed_rows, find_rows_of_needed
+from crm_pipeline.domain.needed import find_needed_rows, find_rows_of_needed, need_stirred, need_touched
 from crm_pipeline.domain.retold import EVENT_TABLES, stir_rows_by_others
 from crm_pipeline.domain.stirred import (
     IDENTITY_PLANS,
@@ -23,7 +23,7 @@ from crm_pipeline.domain.stirred import (
     looked_at,
 )
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
-from crm_pipeline.domain.touched import SCORED, find_needed_records, find_touched, find_touched_by_events
+from crm_pipeline.domain.touched import SCORED, find_touched, find_touched_by_events
 from crm_pipeline.tables import PEOPLE, crm, identities, timeline
 from crm_pipeline.tables.projections import lake_name
 
@@ -52,7 +52,7 @@ def timeline_part(this: Step, tenants: list[str]) -> Step | None:
     # A row can have been stirred that is nobody's, and has to be set aside.
     if not _is_any(part, "stirred", "stirred_rows", "touched_profiles"):
         return None
-    find_needed_records(part.con)
+    need_touched(part.con)
     stir_rows_by_others(part.con)
     find_needed_rows(part.con, OF_SOMEBODY)
     return part
@@ -68,7 +68,7 @@ def score_part(this: Step, tenants: list[str]) -> Step:
     part.lake.current(part.con, timeline.customer_timeline, tenants=tenants)
     part.lake.changed(part.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
     find_touched_by_events(part.con)
-    find_needed_records(part.con)
+    need_touched(part.con)
     find_rows_of_needed(part.con, SCORED)
     return part
 
@@ -88,7 +88,7 @@ def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Ste
     find_stirred_rows(part.con, set(tables) & set(EVENT_TABLES), {})
     if not _is_any(part, "stirred", "stirred_rows"):
         return None
-    part.con.execute("create or replace temp table needed_records as from stirred")
+    need_stirred(part.con)
     find_needed_rows(part.con, tables)
     return part
 

@@ -1,8 +1,8 @@
 """Which source rows are read where only some are needed: those of some people, and single ones.
 
-Whose rows and which others is found elsewhere (`touched`, `retold`, `rejudged`, `reached`), and is in temp tables
-`needed_records` (tenant_id, service, record_id), `touched_profiles` for rows that name profiles, and `stirred_rows`.
-Reads of each table relation `present_<lake name>`.
+Temp table `needed_records` (tenant_id, service, record_id) has the people's records, `touched_profiles` whoever rows
+name as profiles, and `stirred_rows` the single ones; who and which they are is found elsewhere (`stirred`, `touched`,
+`retold`, `reached`). Reads of each table relation `present_<lake name>`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,19 @@ from sqlalchemy import Table
 from crm_pipeline.domain.stirred import own_column, owner_of
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.projections import duckdb_type, lake_name
+
+
+def need_stirred(con: DuckDBPyConnection) -> None:
+    """Create temp table `needed_records`: the stirred people's."""
+    con.execute("create or replace temp table needed_records as from stirred")
+
+
+def need_touched(con: DuckDBPyConnection) -> None:
+    """Create temp table `needed_records`: those of the touched profiles, as customer_identities has them."""
+    con.execute("""
+        create or replace temp table needed_records as
+        select tenant_id, service, service_record_id as record_id
+        from customer_identities semi join touched_profiles using (tenant_id, profile_id)""")
 
 
 def find_rows_of_needed(con: DuckDBPyConnection, tables: Iterable[Table]) -> None:

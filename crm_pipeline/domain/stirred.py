@@ -61,22 +61,29 @@ def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plan
     Of a row that names a profile the service is empty, and the id the profile's.
     """
     con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
-    for table in tables:
+    for table, rows in _stirred(con, tables, planned):
         whose = f"select distinct tenant_id, '{owner_of(table)}', cast({own_column(table).key} as varchar)"
-        for rows in _stirred(con, table, planned):
-            con.execute(f"insert into stirred {whose} from ({rows})")
+        con.execute(f"insert into stirred {whose} from ({rows})")
 
 
 def find_stirred_rows(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
     """Create temp table `stirred_rows` (tenant_id, table_name, record_id): which rows of these tables were stirred."""
     con.execute("create or replace temp table stirred_rows (tenant_id varchar, table_name varchar, record_id varchar)")
+    for table, rows in _stirred(con, tables, planned):
+        con.execute(f"insert into stirred_rows select distinct tenant_id, '{table.name}', id from ({rows})")
+
+
+def _stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> Iterator[tuple[Table, str]]:
+    """Queries of the rows of each table that were stirred: tenant_id, id and own column."""
+    (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
+    since = f"'{least.isoformat()}'::timestamptz"
     for table in tables:
-        for rows in _stirred(con, table, planned):
-            con.execute(f"insert into stirred_rows select distinct tenant_id, '{table.name}', id from ({rows})")
+        for rows in _stirred_of(con, table, since, planned):
+            yield table, rows
 
 
-def _stirred(con: DuckDBPyConnection, table: Table, planned: Plans) -> Iterator[str]:
-    """Queries of the rows of the table that were stirred: tenant_id, id and own column.
+def _stirred_of(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) -> Iterator[str]:
+    """Those of one table.
 
     What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
     and so are the duplicates of such a row, which may count where it does not.
@@ -84,8 +91,6 @@ def _stirred(con: DuckDBPyConnection, table: Table, planned: Plans) -> Iterator[
     name = lake_name(table)
     row = "select " + ", ".join(dict.fromkeys(("tenant_id", "id", own_column(table).key)))
     yield f"{row} from changed_{name}"
-    (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
-    since = f"'{least.isoformat()}'::timestamptz"
     # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
     later = f"from present_{name} join noted using (tenant_id) where {{0}} > {since} and {{0}} > worked_at and"
     for column in (column for column in table.columns if column in planned):

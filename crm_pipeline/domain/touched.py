@@ -1,8 +1,8 @@
 """Whom an hour touches: the profiles whose scores, or all of whose events, can have changed since they were computed.
 
 A profile is touched by its rows that were `stirred`, by what identity resolution changed, and by what it counts of
-others. Touching too many costs time, and none may be left out. Here: who is touched, and whose rows are needed for
-that. Not here: single events of people who are as they were (`retold`), and days, which touch everybody.
+others. Touching too many costs time, and none may be left out. Here: who is
+touched. Not here: single events of people who are as they were (`retold`), and days, which touch everybody.
 
 Reads `noted`, `changed_<lake name>` and `present_<lake name>` as `stirred` does.
 """
@@ -52,11 +52,6 @@ REFERRED: Final = f"""
     from touched_profiles union
     select tenant_id, referred_profile_id from referrals where {IS_TOUCHED}"""
 
-NEEDED: Final = """
-    create or replace temp table needed_records as
-    select tenant_id, service, service_record_id as record_id
-    from customer_identities semi join touched_profiles using (tenant_id, profile_id)"""
-
 
 def find_touched(con: DuckDBPyConnection) -> None:
     """Create temp table `touched_profiles` (tenant_id, profile_id): whose records were stirred or are others now.
@@ -76,8 +71,3 @@ def find_touched_by_events(con: DuckDBPyConnection) -> None:
     con.execute(REFERRALS)
     con.execute(REFERRERS)
     con.execute(REFERRED)
-
-
-def find_needed_records(con: DuckDBPyConnection) -> None:
-    """Create temp table `needed_records` (tenant_id, service, record_id): the touched profiles' records."""
-    con.execute(NEEDED)

@@ -236,10 +236,10 @@ class Lake:
         tenants after tenants as it is, and sorting it would take a quarter of the time that writing takes.
         """
         order = f"order by {', '.join(lake_key(table))}" if table.metadata is sources else ""
-        ordered = con.sql(
+        appended = con.sql(
             f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
                     $version::bigint as _version, {", ".join(FATE)}
                 from ({rows}) {order}""",
             params={"known_at": known_at, "version": version},
         ).to_arrow_reader()
-        write_files(self.path(table), ordered, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
+        write_files(self.path(table), appended, "append", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)

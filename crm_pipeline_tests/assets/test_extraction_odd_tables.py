@@ -15,6 +15,15 @@ def change(history: History, *statements: str) -> None:
     history.session.commit()
 
 
+def lose_the_key_of_a_payment(history: History) -> None:
+    change(
+        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
+    )
+    history.play([("insert", "links", 0)])
+    change(history, 'update "Payment" set id = null')
+    history.run()
+
+
 def problems(history: History) -> dict[str, list[str]]:
     """The payments in the lake by key, without the hash that tells duplicates apart, and what is wrong with each."""
     with closing(history.lake.connect()) as con:
@@ -61,12 +70,7 @@ def test_rows_that_share_a_key_come_together_when_one_changes(history: History) 
 
 
 def test_rows_without_a_key_come_every_time(history: History) -> None:
-    change(
-        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
-    )
-    history.play([("insert", "links", 0)])
-    change(history, 'update "Payment" set id = null')
-    history.run()
+    lose_the_key_of_a_payment(history)
     assert [key.split()[:2] for key in problems(history)] == [["no", "id"]]
     change(history, """update "Payment" set id = 'found'""")
     assert history.run().changes["Payment"] == (1, 0, 1)
@@ -74,12 +78,7 @@ def test_rows_without_a_key_come_every_time(history: History) -> None:
 
 
 def test_a_row_without_a_key_that_was_deleted_goes_with_the_daily_sweep(history: History) -> None:
-    change(
-        history, 'alter table "Payment" drop constraint "Payment_pkey"', 'alter table "Payment" alter id drop not null'
-    )
-    history.play([("insert", "links", 0)])
-    change(history, 'update "Payment" set id = null')
-    history.run()
+    lose_the_key_of_a_payment(history)
     change(history, 'delete from "Payment"')
     history.run(hours=25)
     assert problems(history) == {}

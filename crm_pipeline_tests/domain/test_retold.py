@@ -42,56 +42,51 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def _told_anew(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
-    stir_rows_by_others(con)
-    return set(con.sql("from stirred_rows").fetchall())
-
-
-def test_nothing_stirs_nothing(con: duckdb.DuckDBPyConnection) -> None:
-    assert _told_anew(con) == set()
-
-
-def test_the_booking_that_a_changed_payment_settled_or_settles(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("insert into changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')")
-    assert _told_anew(con) == {("oak", "Booking", "tee"), ("oak", "Booking", "sun"), ("oak", "Payment", "pay")}
-
-
-@pytest.mark.parametrize(
-    "stirred",
-    ["stirred values ('oak', 'SCL', '7')", "stirred_rows values ('oak', 'Payment', 'pay')"],
-    ids=["its member may be sound now", "its time has come"],
-)
-def test_the_booking_of_a_payment_that_counts_now(con: duckdb.DuckDBPyConnection, stirred: str) -> None:
-    con.execute(f"insert into {stirred}")
-    assert _told_anew(con) == {("oak", "Booking", "tee"), ("oak", "Payment", "pay")}
-
-
-@pytest.mark.parametrize(
-    "needed",
-    ["stirred_rows values ('oak', 'Booking', 'tee')", "needed_records values ('oak', 'TEETIME', 'ann')"],
-    ids=["a stirred booking", "a touched player's"],
-)
-def test_whoever_settles_a_booking_that_is_told_anew(con: duckdb.DuckDBPyConnection, needed: str) -> None:
-    con.execute(f"insert into {needed}")
-    assert ("oak", "Payment", "pay") in _told_anew(con)
-
-
-@pytest.mark.parametrize(
-    "stirred",
-    [
+TOLD_ANEW = {
+    "nothing": (None, set()),
+    "the bookings a changed payment settled and settles": (
+        "changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')",
+        {("oak", "Booking", "tee"), ("oak", "Booking", "sun"), ("oak", "Payment", "pay")},
+    ),
+    "the booking of a payment whose member may be sound now": (
+        "stirred values ('oak', 'SCL', '7')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the booking of a payment whose time has come": (
+        "stirred_rows values ('oak', 'Payment', 'pay')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the payment that settles a stirred booking": (
+        "stirred_rows values ('oak', 'Booking', 'tee')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the payment that settles a touched player's booking": (
+        "needed_records values ('oak', 'TEETIME', 'ann')",
+        {("oak", "Payment", "pay")},
+    ),
+    "all openings by the contact of a message of which one is gone": (
         "changed_messaging_message_event values ('oak', 'gone', 'ann', 'news')",
+        {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "all openings by the contact of a message of which one's time has come": (
         "stirred_rows values ('oak', 'MessageEvent', 'open 1')",
-    ],
-    ids=["one is gone", "one's time has come"],
-)
-def test_all_openings_of_the_message_to_that_contact(con: duckdb.DuckDBPyConnection, stirred: str) -> None:
-    con.execute(f"insert into {stirred}")
-    assert _told_anew(con) == {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")}
+        {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "the referral of whoever has another id": (
+        "changed_profile_ids values ('oak', 'p2', 'p9')",
+        {("oak", "Referral", "ref")},
+    ),
+}
 
 
-def test_the_referral_of_whoever_has_another_id(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("insert into changed_profile_ids values ('oak', 'p2', 'p9')")
-    assert _told_anew(con) == {("oak", "Referral", "ref")}
+@pytest.mark.parametrize(("happened", "told_anew"), TOLD_ANEW.values(), ids=TOLD_ANEW)
+def test_beside_what_was_stirred(
+    con: duckdb.DuckDBPyConnection, happened: str | None, told_anew: set[tuple[str, str, str]]
+) -> None:
+    if happened:
+        con.execute(f"insert into {happened}")
+    stir_rows_by_others(con)
+    assert set(con.sql("from stirred_rows").fetchall()) == told_anew
 
 
 def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
