@@ -1,7 +1,8 @@
 """Publishing beside its peers, in one run: `python -m benchmarks.publishing [TENANTS PROFILES EVENTS]`.
 
 The peers are psql's COPY into the same indexed, partitioned tables, TRUNCATE and COPY in one transaction, and pandas'
-to_sql, which is measured on a part of the rows. WAL is what PostgreSQL says it wrote. Nothing else runs on the server.
+to_sql, which is measured on a part of each table's rows. WAL is what PostgreSQL says it wrote. Nothing else runs on
+the server.
 """
 
 import os
@@ -18,7 +19,7 @@ from typing import Final
 import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
-from sqlalchemy import Table, create_engine, make_url, text
+from sqlalchemy import ARRAY, Table, create_engine, make_url, text
 
 from benchmarks.publishing_rows import AS_OF, TABLES, generate, publish
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
@@ -94,14 +95,19 @@ def make_peer(warehouse: Warehouse, tenants: list[str]) -> None:
     psql(warehouse, *statements)
 
 
-def to_sql_seconds(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, rows: int) -> float:
-    """Seconds that pandas' to_sql would take for the timeline's rows into the same table, from a part of them."""
-    frame = con.sql(f"select * exclude _row_hash from first_customer_timeline limit {TO_SQL_ROWS}").df()
-    engine = create_engine(warehouse.url)
-    psql(warehouse, "truncate peer.customer_timeline")
-    start = time.perf_counter()
-    frame.to_sql("customer_timeline", engine, schema="peer", index=False, if_exists="append")
-    return (time.perf_counter() - start) * rows / TO_SQL_ROWS
+def to_sql_seconds(con: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> float:
+    """Seconds that pandas' to_sql would take for all rows into the same tables, from a part of each table's."""
+    engine, seconds = create_engine(warehouse.url), 0.0
+    for table in TABLES:
+        rows = con.table(f"first_{table.name}").project("* exclude _row_hash")
+        frame = rows.limit(TO_SQL_ROWS).df()
+        lists = [column.name for column in table.columns if isinstance(column.type, ARRAY)]
+        frame = frame.assign(**{name: frame[name].map(list) for name in lists})
+        psql(warehouse, f"truncate peer.{table.name}")
+        start = time.perf_counter()
+        frame.to_sql(table.name, engine, schema="peer", index=False, if_exists="append")
+        seconds += (time.perf_counter() - start) * rows.count("*").fetchall()[0][0] / len(frame)
+    return seconds
 
 
 def measure(meter: Meter, con: duckdb.DuckDBPyConnection, folder: Path, tenants: list[str]) -> int:
@@ -146,7 +152,7 @@ def report(meter: Meter, rows: int, written: int, to_sql: float) -> bool:
     )
     all_rows, changed = ("loading", rows, "rows"), ("loading 0.5 %", rows, "rows")
     kept = [
-        Row(*all_rows, first[0], "pandas to_sql, timeline alone", to_sql, AT_LEAST, 20),
+        Row(*all_rows, first[0], "pandas to_sql", to_sql, AT_LEAST, 20),
         Row(*all_rows, first[0], "psql COPY", copy[0], AT_MOST, 1.5),
         Row(*changed, diff[0], "loading all", first[0], AT_MOST, 0.1),
         Row(*changed, diff[0], "TRUNCATE + COPY", truncate[0], AT_MOST, 0.1),
@@ -175,7 +181,7 @@ def main(sizes: tuple[int, int, int] = SIZES) -> bool:
             meter = Meter(warehouse)
             tenants = [f"club-{n:04}" for n in range(sizes[0])]
             written = measure(meter, con, Path(folder), tenants)
-            return report(meter, sizes[1] + sizes[2], written, to_sql_seconds(con, warehouse, sizes[2]))
+            return report(meter, sizes[1] + sizes[2], written, to_sql_seconds(con, warehouse))
         finally:
             server.stop()
 

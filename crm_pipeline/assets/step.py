@@ -79,7 +79,15 @@ class Step:
         """Create the macro as_of() that queries and checks call."""
         self.con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
 
-    def replace(self, table: Table, incoming: str, tenants: Sequence[str] | None, scope: str = "true") -> Changes:
+    def replace(
+        self,
+        table: Table,
+        incoming: str,
+        tenants: Sequence[str] | None,
+        scope: str = "true",
+        *,
+        before: str | None = None,
+    ) -> Changes:
         """`Lake.replace` as of this run."""
         return self.lake.replace(
             self.con,
@@ -88,6 +96,7 @@ class Step:
             tenants=tenants,
             known_at=self.as_of,
             scope=scope,
+            before=before,
             version=self.versions.get(table),
         )
 

@@ -10,7 +10,7 @@ from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
-from crm_pipeline.domain.retold import IS_RETOLD
+from crm_pipeline.domain.retold import IS_RETOLD, RETOLD
 from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
 from crm_pipeline.resources.lake import Changes, Lake
@@ -22,7 +22,8 @@ NEEDED_LOG = (
     # Of clubs that were computed whole in the same run.
     "drop view if exists teetime_booking_log",
     """create or replace temp table teetime_booking_log as
-    from past_bookings semi join teetime_booking using (tenant_id, id)""",
+    select tenant_id, id, status, updated_at, _problems
+    from past_bookings semi join teetime_booking using (tenant_id, id) where status = 'CANCELLED'""",
 )
 
 
@@ -96,7 +97,8 @@ def _keep_touched_events(this: Step, tenants: list[str]) -> Part:
     waiting = build_timeline(part.con)
     # Of others are the stages they went through.
     part.con.execute(f"delete from events where not {IS_RETOLD}")
-    changes = part.replace(TIMELINE, "events", tenants, IS_RETOLD)
+    part.con.execute(RETOLD)
+    changes = part.replace(TIMELINE, "events", tenants, before="retold")
     # Whether a row's profile is there is seen at the row and at the profile; these are few, and all looked at.
     replace(part, only_needed=False).load_rows(OF_PROFILES)
     part.quarantine(ORPHANS, "timeline_events", tenants)

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.needed import find_needed_rows, find_rows_of_needed, need_stirred, need_touched
-from crm_pipeline.domain.retold import EVENT_TABLES, stir_rows_by_others
+from crm_pipeline.domain.retold import stir_rows_by_others
 from crm_pipeline.domain.stirred import (
     IDENTITY_PLANS,
     OF_SOMEBODY,
@@ -20,6 +20,7 @@ from crm_pipeline.domain.stirred import (
     TIMELINE_PLANS,
     find_stirred,
     find_stirred_rows,
+    find_unsettled,
     looked_at,
 )
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
@@ -45,8 +46,8 @@ def timeline_part(this: Step, tenants: list[str]) -> Step | None:
     """
     part = replace(this, tenants=tenants, only_needed=True)
     _find_changed(part, OF_SOMEBODY)
-    find_stirred(part.con, PEOPLE.values(), TIMELINE_PLANS)
-    find_stirred_rows(part.con, EVENT_TABLES, TIMELINE_PLANS)
+    find_unsettled(part.con, PEOPLE.values())
+    find_stirred_rows(part.con, OF_SOMEBODY, TIMELINE_PLANS)
     _find_identities(part)
     find_touched(part.con)
     # A row can have been stirred that is nobody's, and has to be set aside.
@@ -84,8 +85,8 @@ def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Ste
     """This step for the rows of a service to be judged again: the stirred ones, and all of people who were; or None."""
     part = replace(this, tenants=tenants, only_needed=True)
     _find_changed(part, tables)
-    find_stirred(part.con, set(tables) & set(PEOPLE.values()), {})
-    find_stirred_rows(part.con, set(tables) & set(EVENT_TABLES), {})
+    find_unsettled(part.con, set(tables) & set(PEOPLE.values()))
+    find_stirred_rows(part.con, set(tables) & set(OF_SOMEBODY), {})
     if not _is_any(part, "stirred", "stirred_rows"):
         return None
     need_stirred(part.con)

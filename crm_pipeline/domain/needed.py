@@ -37,30 +37,53 @@ def find_rows_of_needed(con: DuckDBPyConnection, tables: Iterable[Table]) -> Non
 def find_needed_rows(con: DuckDBPyConnection, tables: Sequence[Table]) -> None:
     """Create temp tables `needed_<lake name>`: the same, and the stirred rows with the people they are of.
 
-    A row without an id is always needed: nothing tells it from others.
+    A row without an id is always needed: nothing tells it from others. Reads `noted` besides.
     """
     people = [table for table in tables if table in PEOPLE.values()]
     others = [table for table in tables if table not in people]
     for table in others:
-        own = own_column(table).key
-        con.execute(f"""
-            create or replace temp table needed_{lake_name(table)} as from present_{lake_name(table)}
-            where id is null or (tenant_id, {own}) in (select (tenant_id, {own}) from ({_owners(table)}))
-                or (tenant_id, id) in (
-                    select (tenant_id, record_id) from stirred_rows where table_name = '{table.name}')""")
+        _keep_single_rows(con, table)
     for table in people:
         of_rows = (
             f"select tenant_id, {own_column(rows).key} as id from needed_{lake_name(rows)}"
             for rows in others
             if owner_of(rows) == owner_of(table)
         )
-        _keep_rows_of(con, table, " union ".join((_owners(table), *of_rows)))
+        _keep_rows_of(con, table, " union ".join((_owners(table), _stirred_of(table), *of_rows)))
+
+
+def _keep_single_rows(con: DuckDBPyConnection, table: Table) -> None:
+    """Of a table of which rows are needed for themselves too: nearly all are new, and those before seldom read."""
+    name, own = lake_name(table), own_column(table).key
+    [(least,)] = con.sql(f"select min({name}) from noted").fetchall()
+    is_new = f"_version > {least}"
+    is_owned = f"(tenant_id, {own}) in (select (tenant_id, {own}) from ({_owners(table)}))"
+    con.execute(f"""
+        create or replace temp table needed_{name} as
+        from present_{name} where id is null
+        union all
+        from present_{name} where {is_new} and id is not null
+            and ({is_owned} or (tenant_id, id) in (select (tenant_id, id) from ({_stirred_of(table)})))""")
+    con.execute(f"""
+        create or replace temp table older as
+        {_stirred_of(table)} except select tenant_id, id from needed_{name}""")
+    if con.sql(f"(select 1 from older limit 1) union all (select 1 from ({_owners(table)}) limit 1)").fetchall():
+        con.execute(f"""
+            insert into needed_{name} from present_{name} where not {is_new} and id is not null
+            and ({is_owned} or (tenant_id, id) in (select (tenant_id, id) from older))""")
 
 
 def _keep_rows_of(con: DuckDBPyConnection, table: Table, owners: str) -> None:
     con.execute(f"""
         create or replace temp table needed_{lake_name(table)} as
         from present_{lake_name(table)} semi join ({owners}) using (tenant_id, {own_column(table).key})""")
+
+
+def _stirred_of(table: Table) -> str:
+    """A query of tenant_id and id of the table's stirred rows."""
+    return f"""
+        select tenant_id, cast(record_id as {duckdb_type(table.c.id)}) as id
+        from stirred_rows where table_name = '{table.name}'"""
 
 
 def _owners(table: Table) -> str:

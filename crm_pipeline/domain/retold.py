@@ -9,16 +9,23 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.touched import IS_TOUCHED
-from crm_pipeline.tables import PEOPLE
 
-EVENT_TABLES: Final = tuple(table for table in OF_SOMEBODY if table not in PEOPLE.values())
-"""The source tables of which single rows are told anew."""
-IS_RETOLD: Final = f"""(
-    {IS_TOUCHED} or (tenant_id, split_part(event_id, ':', 2), service_record_id) in (
-        select (tenant_id, table_name, record_id) from stirred_rows))"""
+_OF_STIRRED_ROWS: Final = """
+    (tenant_id, split_part(event_id, ':', 2), service_record_id) in (
+        select (tenant_id, table_name, record_id) from stirred_rows)"""
+IS_RETOLD: Final = f"({IS_TOUCHED} or {_OF_STIRRED_ROWS})"
 """The condition on rows of customer_timeline that they are told anew."""
+RETOLD: Final = f"""
+    create or replace temp table retold as
+    select tenant_id, event_id, _row_hash from customer_timeline where {IS_TOUCHED}
+    union
+    select tenant_id, event_id, _row_hash from (
+        -- Few are of a record of that name, and only of these is asked which table it was in.
+        select tenant_id, event_id, service_record_id, _row_hash
+        from customer_timeline semi join stirred_rows on record_id = service_record_id
+    ) where {_OF_STIRRED_ROWS}"""
+"""Creates temp table `retold`: tenant_id, event_id and _row_hash of those in customer_timeline, as the lake has it."""
 
 _STIRRED_BY_OTHERS: Final = (
     """select tenant_id, 'Booking', booking_id from changed_scl_payment where booking_id is not null""",
@@ -30,11 +37,13 @@ _STIRRED_BY_OTHERS: Final = (
         select (tenant_id, record_id) from stirred_rows where table_name = 'Booking'
         union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
             select (tenant_id, record_id) from needed_records where service = 'TEETIME'))""",
-    """select tenant_id, 'MessageEvent', id from present_messaging_message_event
-    where (tenant_id, contact_id, message_id) in (
-        select (tenant_id, contact_id, message_id) from changed_messaging_message_event
-        union select (tenant_id, contact_id, message_id) from present_messaging_message_event where (tenant_id, id) in (
-            select (tenant_id, record_id) from stirred_rows where table_name = 'MessageEvent'))""",
+    # The others come of time, and are few or none.
+    """select tenant_id, 'MessageEvent', id from present_messaging_message_event semi join (
+        select tenant_id, contact_id, message_id from changed_messaging_message_event
+        union select tenant_id, contact_id, message_id from present_messaging_message_event semi join (
+            select tenant_id, record_id as id from stirred_rows where table_name = 'MessageEvent'
+            except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id)
+    ) using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
     """select r.tenant_id, 'Referral', id from present_crm_referral r
     semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
 )

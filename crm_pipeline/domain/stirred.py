@@ -51,8 +51,13 @@ def owner_of(table: Table) -> str:
 
 
 def looked_at(table: Table) -> tuple[str, ...]:
-    """The columns of `changed_<lake name>`: which row, whose it is, and what ties it to rows of others."""
-    return tuple(dict.fromkeys(("tenant_id", "id", own_column(table).key, *_ALSO_LOOKED_AT.get(table, ()))))
+    """The columns of `changed_<lake name>`: which row, whose it is, what ties it to rows of others, if it is sound."""
+    sound = ("_problems", *_recorded(table)) if table in PEOPLE.values() else ()
+    return tuple(dict.fromkeys(("tenant_id", "id", own_column(table).key, *_ALSO_LOOKED_AT.get(table, ()), *sound)))
+
+
+def _recorded(table: Table) -> list[str]:
+    return [column.key for column in table.columns if column.info.get("recorded")]
 
 
 def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
@@ -60,10 +65,15 @@ def find_stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plan
 
     Of a row that names a profile the service is empty, and the id the profile's.
     """
-    con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
-    for table, rows in _stirred(con, tables, planned):
-        whose = f"select distinct tenant_id, '{owner_of(table)}', cast({own_column(table).key} as varchar)"
-        con.execute(f"insert into stirred {whose} from ({rows})")
+    _keep_whose(con, _stirred(con, tables, planned))
+
+
+def find_unsettled(con: DuckDBPyConnection, people: Iterable[Table]) -> None:
+    """Create temp table `stirred` of the people who came, went, or were or are not sound.
+
+    Whatever else changed of somebody, the rows that name them are judged and told as before.
+    """
+    _keep_whose(con, _stirred(con, people, {}, only_unsettled=True))
 
 
 def find_stirred_rows(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> None:
@@ -73,31 +83,41 @@ def find_stirred_rows(con: DuckDBPyConnection, tables: Iterable[Table], planned:
         con.execute(f"insert into stirred_rows select distinct tenant_id, '{table.name}', id from ({rows})")
 
 
-def _stirred(con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans) -> Iterator[tuple[Table, str]]:
+def _keep_whose(con: DuckDBPyConnection, stirred: Iterable[tuple[Table, str]]) -> None:
+    con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
+    for table, rows in stirred:
+        whose = f"select distinct tenant_id, '{owner_of(table)}', cast({own_column(table).key} as varchar)"
+        con.execute(f"insert into stirred {whose} from ({rows})")
+
+
+def _stirred(
+    con: DuckDBPyConnection, tables: Iterable[Table], planned: Plans, *, only_unsettled: bool = False
+) -> Iterator[tuple[Table, str]]:
     """Queries of the rows of each table that were stirred: tenant_id, id and own column."""
     (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
     since = f"'{least.isoformat()}'::timestamptz"
     for table in tables:
-        for rows in _stirred_of(con, table, since, planned):
+        is_ahead = " or ".join(f"{when} > {since}" for when in _recorded(table))
+        unsettled = f"not _is_lasting or len(_problems) > 0 or {is_ahead}" if only_unsettled else "true"
+        for rows in _stirred_of(con, table, since, planned, unsettled):
             yield table, rows
 
 
-def _stirred_of(con: DuckDBPyConnection, table: Table, since: str, planned: Plans) -> Iterator[str]:
-    """Those of one table.
+def _stirred_of(con: DuckDBPyConnection, table: Table, since: str, planned: Plans, changed: str) -> Iterator[str]:
+    """Those of one table; of the rows that changed those of which condition `changed` holds.
 
     What was planned is of no matter until minutes before. What was recorded is judged by the hour up to a day ahead,
     and so are the duplicates of such a row, which may count where it does not.
     """
     name = lake_name(table)
     row = "select " + ", ".join(dict.fromkeys(("tenant_id", "id", own_column(table).key)))
-    yield f"{row} from changed_{name}"
+    yield f"{row} from changed_{name} where {changed}"
     # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
     later = f"from present_{name} join noted using (tenant_id) where {{0}} > {since} and {{0}} > worked_at and"
     for column in (column for column in table.columns if column in planned):
         come = f"{column.key} <= as_of() + interval 5 minutes and {planned[column]}"
         yield f"{row} {later.format(column.key)} {come}"
-    recorded = [column.key for column in table.columns if column.info.get("recorded")]
-    ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in recorded)
+    ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in _recorded(table))
     con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
     if con.sql("from ahead limit 1").fetchall():
         # A row without an id comes of time as any other does.

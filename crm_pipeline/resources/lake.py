@@ -133,18 +133,19 @@ class Lake:
         """Create temp table `changed_<lake name>`: these columns of rows as they became, and as they were before.
 
         Relation `since` has tenant_id and, called as the table is in the lake, a version: of these tenants every row
-        is told that a later version speaks of.
+        is told that a later version speaks of. `_is_lasting` says of a row that it neither came nor went.
         """
         name, log, wanted = lake_name(table), self._versions(table), ", ".join(columns)
         (least,) = con.sql(f"select coalesce(min({name}), {self.version(table)}) from {since}").fetchall()[0]
         con.execute(f"""
             create or replace temp table _news as
-            select {wanted}, _replaces from ({log}) join (select tenant_id, {name} from {since}) using (tenant_id)
+            select {wanted}, _replaces is not null and not _deleted as _is_lasting, _replaces
+            from ({log}) join (select tenant_id, {name} from {since}) using (tenant_id)
             where _version > {least} and _version > {name}""")
         con.execute(f"""
             create or replace temp table changed_{name} as
-            select {wanted} from _news union
-            select {wanted} from ({log})
+            select {wanted}, _is_lasting from _news union
+            select {wanted}, true from ({log})
             where _row_hash in (select _replaces from _news where _replaces is not null)""")
 
     def replace(  # noqa: PLR0913  what, of whom, since when
@@ -156,10 +157,12 @@ class Lake:
         tenants: Sequence[str] | None,
         known_at: datetime,
         scope: str = "true",
+        before: str | None = None,
         version: int | None = None,
     ) -> Changes:
         """Make the table's rows of these tenants, within `scope`, equal to the relation `incoming`.
 
+        Where finding the present rows within takes more than a condition, relation `before` has their key and hash.
         Only rows that are new, differ in a hashed column or are gone get appended, in one commit. `incoming` has the
         table's lake columns, one row per key; rows of other tenants in it are an error of the caller's. Who replaces
         some tenants after others passes the `next_version` from before the first: what is one step then has one
@@ -173,7 +176,8 @@ class Lake:
             if added:
                 self._append(con, table, all_new(table, incoming), known_at, version)
             return Changes(added, 0, 0)
-        con.execute(f"create or replace temp table _changes as {differences(table, incoming, scope)}")
+        before = before or f"(from _present where {scope})"
+        con.execute(f"create or replace temp table _changes as {differences(table, incoming, before)}")
         found = con.execute("""
             select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]

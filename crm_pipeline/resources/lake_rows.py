@@ -66,13 +66,13 @@ def cast_rows(table: Table, relation: str) -> str:
     return f"select {columns} from {relation}"
 
 
-def differences(table: Table, incoming: str, scope: str) -> str:
-    """A query of the keys whose row is another one in `incoming` than at present, with both hashes."""
+def differences(table: Table, incoming: str, before: str) -> str:
+    """A query of the keys whose row is another one in `incoming` than in `before`, with both hashes."""
     key = ", ".join(lake_key(table))
     return f"""
         select {key}, now._row_hash, before._row_hash as _hash_before
         from (select {key}, {row_hash(table)} as _row_hash from ({cast_rows(table, incoming)})) as now
-        full join (select {key}, _row_hash from _present where {scope}) as before using ({key})
+        full join (select {key}, _row_hash from {before}) as before using ({key})
         where now._row_hash is distinct from before._row_hash"""
 
 
@@ -91,9 +91,11 @@ def changed_rows(table: Table, incoming: str, *, has_removed: bool) -> str:
         from ({cast_rows(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
     if not has_removed:
         return rows
+    # One number is found sooner than a key of several texts.
     return f"""{rows} union all
         select {columns}, _hash_before, _hash_before, true
-        from _present join _changes using ({key}) where _changes._row_hash is null"""
+        from (from _present where _row_hash in (select _hash_before from _changes where _row_hash is null)) as _present
+        join _changes using ({key}) where _changes._row_hash is null"""
 
 
 def scan(files: LakeFiles, columns: dict[str, str]) -> str:

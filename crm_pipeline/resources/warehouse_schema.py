@@ -18,6 +18,9 @@ from crm_pipeline.tables.projections import POSTGRESQL, key_columns
 SCHEMA = str(outputs.schema)
 STATES = "publication_states"
 OF_TENANT = "of_this_tenant"
+FILLED = {"fillfactor": 90}
+"""How full, in percent, pages are loaded. A changed row that has room in its page touches that page alone, and no
+index: writing it takes a third of the time and of the WAL. A table takes a tenth more room."""
 REDIRECTS = (
     """create view crm.profile_redirects as
     select tenant_id, profile_id, redirects_to from crm.profile_ids where redirects_to is not null""",
@@ -41,7 +44,10 @@ def warehouse_tables() -> MetaData:
         ]
         hashed = Column("row_hash", BigInteger, comment="Hash of the row, for comparing it with the lake.")
         partitioned = declared.info.get("partitioned_by")
-        options: dict[str, Any] = {"postgresql_partition_by": f"LIST ({partitioned})"} if partitioned else {}
+        # Of partitions each has its own.
+        options: dict[str, Any] = (
+            {"postgresql_partition_by": f"LIST ({partitioned})"} if partitioned else {"postgresql_with": FILLED}
+        )
         table = Table(declared.name, schema, *columns, hashed, comment=declared.comment, **options)
         for name, indexed in declared.info.get("indexes", {}).items():
             Index(name, sql(indexed), _table=table)
@@ -90,7 +96,8 @@ def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
     # What is checked row by row while they load need not be looked for while attaching.
     cursor.execute(f"""
         create table {partition} (like {parent} including all excluding indexes,
-        constraint {OF_TENANT} check ({table.info["partitioned_by"]} = {literal(tenant_id)}))""")
+        constraint {OF_TENANT} check ({table.info["partitioned_by"]} = {literal(tenant_id)}))
+        with (fillfactor = {FILLED["fillfactor"]})""")
 
 
 def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from crm_pipeline.domain.retold import IS_RETOLD, stir_rows_by_others
+from crm_pipeline.domain.retold import IS_RETOLD, RETOLD, stir_rows_by_others
 
 READ = {
     "present_scl_payment": "tenant_id, id, member_id, booking_id",
     "changed_scl_payment": "tenant_id, id, member_id, booking_id",
     "present_teetime_booking": "tenant_id, id, player_id",
-    "present_messaging_message_event": "tenant_id, id, contact_id, message_id",
+    "present_messaging_message_event": "tenant_id, id, contact_id, message_id, kind",
     "changed_messaging_message_event": "tenant_id, id, contact_id, message_id",
     "present_crm_referral": "tenant_id, id, referrer_profile_id, referred_profile_id",
     "changed_profile_ids": "tenant_id, profile_id, redirects_to",
@@ -35,8 +35,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             con.execute(
                 f"insert into present_teetime_booking values ('{club}', 'tee', 'ann'), ('{club}', 'sun', 'bob')"
             )
-            for event, contact in (("open 1", "ann"), ("open 2", "ann"), ("open 3", "bob")):
-                row = f"('{club}', '{event}', '{contact}', 'news')"
+            for event, contact in (("open 1", "ann"), ("open 2", "ann"), ("open 3", "bob"), ("click", "ann")):
+                row = f"('{club}', '{event}', '{contact}', 'news', '{'CLICKED' if event == 'click' else 'OPENED'}')"
                 con.execute(f"insert into present_messaging_message_event values {row}")
             con.execute(f"insert into present_crm_referral values ('{club}', 'ref', 'p1', 'p2')")
         yield con
@@ -92,9 +92,12 @@ def test_beside_what_was_stirred(
 def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("insert into touched_profiles values ('oak', 'p1')")
     con.execute("insert into stirred_rows values ('oak', 'Booking', '5')")
-    con.execute("""create table events as select * from (values
-        ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1'), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2'),
-        ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2'), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3')
-    ) as events (tenant_id, event_id, service_record_id, profile_id)""")
-    retold = con.sql(f"select event_id from events where {IS_RETOLD} order by 1").fetchall()
-    assert retold == [("CRM:Note:1:NOTE_ADDED",), ("TEETIME:Booking:5:BOOKING_MADE",)]
+    con.execute("""create table customer_timeline as select * from (values
+        ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1', 11), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2', 12),
+        ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2', 13), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3', 14)
+    ) as events (tenant_id, event_id, service_record_id, profile_id, _row_hash)""")
+    told_anew = [("oak", "CRM:Note:1:NOTE_ADDED", 11), ("oak", "TEETIME:Booking:5:BOOKING_MADE", 12)]
+    of_condition = f"select tenant_id, event_id, _row_hash from customer_timeline where {IS_RETOLD}"
+    assert sorted(con.sql(of_condition).fetchall()) == told_anew
+    con.execute(RETOLD)
+    assert sorted(con.sql("from retold").fetchall()) == told_anew

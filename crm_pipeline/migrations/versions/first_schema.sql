@@ -18,7 +18,8 @@ CREATE TABLE crm.churn_models (
 	lapses BIGINT NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, fitted_at)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.churn_models IS 'Parameters of every fit of the churn model, per club and for all clubs pooled.';
 COMMENT ON COLUMN crm.churn_models.tenant_id IS 'The club; empty for all clubs pooled, which serve a club without a model.';
 COMMENT ON COLUMN crm.churn_models.fitted_at IS 'The version: as_of of the fit. A refresh applies the latest up to its own.';
@@ -52,7 +53,8 @@ CREATE TABLE crm.customer_identities (
 	phone_is_shared BOOLEAN NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, service, service_record_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.customer_identities IS 'Every record of every service, the profile it belongs to, and the evidence for the link.';
 COMMENT ON COLUMN crm.customer_identities.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.customer_identities.service IS 'Service of the record.';
@@ -81,7 +83,8 @@ CREATE TABLE crm.identity_reviews (
 	closed_at TIMESTAMP WITH TIME ZONE,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, review_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.identity_reviews IS 'Identity questions for a person: what was refused or looks odd, why, and what would settle it.';
 COMMENT ON COLUMN crm.identity_reviews.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.identity_reviews.review_id IS 'Hash of kind and subjects: the same question keeps its id.';
@@ -107,7 +110,8 @@ CREATE TABLE crm.profile_events (
 	reason TEXT NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, event_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.profile_events IS 'The life of every profile id.';
 COMMENT ON COLUMN crm.profile_events.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.profile_events.event_id IS 'Hash of profile, kind, time and partner.';
@@ -131,7 +135,8 @@ CREATE TABLE crm.profile_ids (
 	is_live BOOLEAN NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, profile_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.profile_ids IS 'Every profile id ever made, the record it is anchored at, and where it redirects to.';
 COMMENT ON COLUMN crm.profile_ids.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.profile_ids.profile_id IS 'The id.';
@@ -157,7 +162,8 @@ CREATE TABLE crm.quarantined_records (
 	last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (quarantine_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.quarantined_records IS 'Records and values set aside, and why. A row leaves when the source is mended.';
 COMMENT ON COLUMN crm.quarantined_records.quarantine_id IS 'Hash of where and why.';
 COMMENT ON COLUMN crm.quarantined_records.tenant_id IS 'The club; null where unknown.';
@@ -180,7 +186,8 @@ CREATE TABLE crm.publications (
 	published_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (table_name, tenant_id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.publications IS 'What each tenant''s tables were last published from, and how old each service''s snapshot is.';
 COMMENT ON COLUMN crm.publications.table_name IS 'The published table, or SERVICE.snapshot for a service''s snapshot.';
 COMMENT ON COLUMN crm.publications.tenant_id IS 'The club.';
@@ -203,7 +210,8 @@ CREATE TABLE crm.data_quality_results (
 	run_id TEXT NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, suite, expectation)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.data_quality_results IS 'The latest result of every expectation, per tenant.';
 COMMENT ON COLUMN crm.data_quality_results.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.data_quality_results.suite IS 'The table that was checked; tables_agree or as_usual for what is beyond one table.';
@@ -223,7 +231,8 @@ CREATE TABLE crm.forgotten_totals (
 	amount_cents BIGINT NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, year, currency)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.forgotten_totals IS 'Money of people who were forgotten, as sums without anybody''s id: add it to the timeline''s.';
 COMMENT ON COLUMN crm.forgotten_totals.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.forgotten_totals.year IS 'Calendar year in UTC.';
@@ -270,7 +279,8 @@ CREATE TABLE crm.customer_profiles (
 	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	row_hash BIGINT,
 	PRIMARY KEY (tenant_id, id)
-);
+)
+ WITH (fillfactor = 90);
 COMMENT ON TABLE crm.customer_profiles IS 'One row per person and club: who they are, what they agreed to, how they are doing.';
 COMMENT ON COLUMN crm.customer_profiles.tenant_id IS 'The club.';
 COMMENT ON COLUMN crm.customer_profiles.id IS 'The CRM''s own UUID of the person at this club.';
