@@ -15,7 +15,7 @@ from typing import Any, Final
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
-from crm_pipeline.domain.records import PROFILE
+from crm_pipeline.domain.records import LONGEST_CLOCK_SKEW, PROFILE
 from crm_pipeline.tables import PEOPLE, messaging, scl, teetime
 from crm_pipeline.tables.columns import service_of, sources
 from crm_pipeline.tables.projections import lake_name
@@ -97,7 +97,8 @@ def _stirred(
     (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
     since = f"'{least.isoformat()}'::timestamptz"
     for table in tables:
-        is_ahead = " or ".join(f"{when} > {since}" for when in _recorded(table))
+        skew = f"interval {LONGEST_CLOCK_SKEW.total_seconds():.0f} seconds"
+        is_ahead = " or ".join(f"{when} > {since} + {skew}" for when in _recorded(table))
         unsettled = f"not _is_lasting or len(_problems) > 0 or {is_ahead}" if only_unsettled else "true"
         for rows in _stirred_of(con, table, since, planned, unsettled):
             yield table, rows

@@ -23,7 +23,7 @@ SHAPE = """
         coalesce(col_description(c.oid, a.attnum), '')
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
     where c.relnamespace = 'crm'::regnamespace and c.relkind in ('r', 'p', 'v')
-    union all select 'relation', relname, relkind || coalesce(reloptions::text, ''),
+    union all select 'relation', relname, relkind::text || coalesce(reloptions::text, ''),
         coalesce(pg_get_partkeydef(oid), ''), coalesce(obj_description(oid), '')
     from pg_class where relnamespace = 'crm'::regnamespace
     union all select 'index', indexrelid::regclass::text, '', pg_get_indexdef(indexrelid), ''
