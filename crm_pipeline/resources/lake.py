@@ -170,7 +170,7 @@ class Lake:
         """
         version = self.next_version(table) if version is None else version
         self.current(con, table, tenants=tenants, name="_present")
-        if not con.execute(f"select 1 from _present where {scope} limit 1").fetchall():
+        if not con.execute("select 1 from _present limit 1").fetchall():
             # Nothing to compare with, and most of a first run's rows.
             [(added,)] = con.execute(f"select count(*) from {incoming}").fetchall()
             if added:
