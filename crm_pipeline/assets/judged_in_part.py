@@ -94,7 +94,7 @@ def _give_moved(part: Step) -> None:
             whole = part.lake.current(part.con, table, tenants=part.tenants, name=f"whole_{table.name}")
             part.con.execute(f"""
                 create or replace temp view {name} as
-                from {whole} w semi join moved_profiles m on m.tenant_id = w.tenant_id and m.id = w.{column}""")
+                from {whole} w semi join moved_profiles m on m.id = w.{column}""")
     part.con.execute(f"insert into moved_records select {RECORD} from given_identities")
     for table, (service, column) in RECORD_OF.items():
         name = lake_name(table)

@@ -25,10 +25,11 @@ PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
 TOUCHED_IDENTITIES = """
     from everybodys_customer_identities semi join touched_profiles using (tenant_id, profile_id)"""
-# Nearly all of a timeline is the details, which tell something of referrals only; and these were read already.
+# Nearly all of a timeline is the details, which tell something of referrals only; and these were read already. No two
+# clubs have an id in common.
 COUNTED_EVENTS = " union all ".join(
     f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, {details} as details
-    from {events} semi join counted_profiles using (tenant_id, profile_id)"""
+    from {events} semi join counted_profiles using (profile_id)"""
     for events, details in (
         ("(from everybodys_customer_timeline where event_type <> 'REFERRAL')", "cast(null as varchar)"),
         ("referrals", "details"),
