@@ -20,6 +20,7 @@ from sqlalchemy import Table
 from benchmarks.apart import forget_peak, measured, peak_mb, tell
 from benchmarks.results import AT_MOST, Row, keep
 from crm_pipeline.domain.churn_model import load_models
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.lifecycle import find_stage_changes
 from crm_pipeline.domain.profiles import score_profiles
 from crm_pipeline.resources.lake import Lake
@@ -128,7 +129,7 @@ def score(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
 
 def define_clubs(con: duckdb.DuckDBPyConnection) -> None:
     """The hour and the clubs, in three time zones."""
-    con.execute(f"create or replace temp macro as_of() as '{AS_OF.isoformat()}'::timestamptz")
+    define_as_of(con, AS_OF)
     con.execute(f"""
         create or replace temp table tenants as
         select 'club-' || lpad(cast(i as varchar), 3, '0') as tenant_id, 'EUR' as currency,

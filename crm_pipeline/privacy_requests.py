@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
 from crm_pipeline.domain.records import PROFILE
+from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.published import NothingPublishedError, read_published
@@ -87,7 +88,7 @@ def keep_casual_golfers(settings: Settings, tenant_id: str, months: int | None, 
     with closing(lake.connect()) as con:
         clubs = con.sql(f"select tenant_id from {lake.current(con, crm.tenant)} where tenant_id <> ''").fetchall()
     if (tenant_id,) not in clubs:
-        raise ForgetError(f"no such tenant: {tenant_id}; known are {', '.join(sorted(club for (club,) in clubs))}")
+        raise ForgetError(no_such_tenant([tenant_id], (club for (club,) in clubs)))
     with administrator.begin() as connection:
         privacy_schema.prepare(connection, warehouse.url)
         privacy_schema.set_months_kept(connection, tenant_id, months)

@@ -16,6 +16,7 @@ from crm_pipeline.assets.snapshots import FRESH
 from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
@@ -47,8 +48,8 @@ def refresh_once(settings: Settings, tenants: Sequence[str], believe: Sequence[s
     tags = {AS_OF_TAG: outcome.as_of.isoformat(), BELIEVE_TAG: ",".join(believe), **process_tag(), **REPOSITORY_TAG}
     with _instance_of(settings, dry_run=dry_run) as instance:
         known = _known_tenants(instance, settings)
-        if unknown := sorted(set(tenants) - set(known)):
-            raise UnknownTenantError(f"no such tenant: {', '.join(unknown)}; known are {', '.join(known)}")
+        if unknown := set(tenants) - set(known):
+            raise UnknownTenantError(no_such_tenant(unknown, known))
         # Where no club can be a partition, a run without any says what is wrong with them.
         for asked in [range_tags(keys) for keys in neighbours(known, tenants or known)] or [{}]:
             _execute(instance, settings, {**tags, **asked}, outcome, dry_run=dry_run)

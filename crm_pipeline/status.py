@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import text
 
+from crm_pipeline.domain.tenants import on_one_line
 from crm_pipeline.resources.warehouse import Warehouse
 
 STATUS = text("""
@@ -42,6 +43,6 @@ def print_status(console: Console, warehouse: Warehouse) -> None:
     shown = RichTable(title="Published tenants, times in UTC", title_justify="left", show_lines=True)
     for heading in HEADINGS:
         shown.add_column(heading)
-    for row in rows:
-        shown.add_row(*(str(value) for value in row))
+    for tenant_id, *values in rows:
+        shown.add_row(on_one_line(tenant_id), *map(str, values))
     console.print(shown)

@@ -19,6 +19,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.domain import timeline as timelines
 from crm_pipeline.domain.profiles import FOLDER
+from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import operations, teetime, timeline
@@ -116,7 +117,7 @@ def _load(this: Step, tenant_id: str) -> float:
             raise NotKnownError(f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}")
         if tenant_id in known:
             raise NotKnownError(f"{tenant_id} is closed and no longer resolved")
-        raise NotKnownError(f"no such tenant: {tenant_id}; known are {', '.join(filter(None, known))}")
+        raise NotKnownError(no_such_tenant([tenant_id], filter(None, known)))
     this.load_everything()
     read_records(this)
     this.lake.log(this.con, teetime.booking)

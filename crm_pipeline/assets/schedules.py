@@ -42,7 +42,7 @@ def schedule(
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         tenants = context.instance.get_dynamic_partitions(str(TENANTS.name))
         if not tenants:
-            return dg.SkipReason("no tenant is known yet")
+            return dg.SkipReason("no tenant is known yet that can be worked on")
         as_of = context.scheduled_execution_time.isoformat()
         if later := _hour_beyond(context.instance, job, as_of):
             return dg.SkipReason(f"{job.name} as of {later} has been made already, and live tables are never rewound")

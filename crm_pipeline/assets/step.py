@@ -12,6 +12,7 @@ import dagster as dg
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.records import judge_rows
 from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
@@ -76,8 +77,8 @@ class Step:
         return tenants
 
     def define_as_of(self) -> None:
-        """Create the macro as_of() that queries and checks call."""
-        self.con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
+        """Create the macros by which queries and checks speak of the hour."""
+        define_as_of(self.con, self.as_of)
 
     def replace(
         self,

@@ -149,7 +149,7 @@ PREPARED: Final = {
     "judged_payments": """
         select tenant_id, count(*) as payments,
             sum(case kind when 'REFUND' then -amount_cents else amount_cents end) as amount_cents
-        from scl_payment where status = 'SETTLED' and paid_at <= as_of() + interval 5 minutes group by tenant_id""",
+        from scl_payment where status = 'SETTLED' and paid_at <= as_of() + fast_clock() group by tenant_id""",
     "sound_people": _PEOPLE,
 }
 

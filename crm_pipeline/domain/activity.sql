@@ -7,7 +7,7 @@ with aged as (
         date_diff('day', cast(timezone(timezone, occurred_at) as date), cast(timezone(timezone, as_of()) as date)) as age,
         -- whole numbers, so that the order of adding them up cannot change a byte
         cast(1e12 * weight * pow(2.0, -age / half_life_days) as bigint) as decayed,
-        occurred_at > as_of() - interval 720 hours as is_recent,
+        occurred_at > as_of() - recent() as is_recent,
         t.counts_as is not null and t.counts_as not in ('OPEN', 'PLAYED_BOOKING') as is_activity,
         t.counts_as in ('PAYMENT', 'ROUND_PLAYED') as is_transaction
     from customer_timeline t

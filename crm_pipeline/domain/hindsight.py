@@ -10,6 +10,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.profiles import find_facts, run_query
 
 MEMBERSHIPS: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -25,7 +26,7 @@ def find_facts_of_today(con: DuckDBPyConnection, as_of: datetime) -> None:
 
     Reads what `build_profiles` reads, with the timeline called timeline_now and SCL's payments payments_now.
     """
-    _define(con, as_of)
+    define_as_of(con, as_of)
     con.execute("create or replace temp view customer_timeline as from timeline_now")
     con.execute("create or replace temp view scl_payment as from payments_now")
     run_query(con, "golden_record")
@@ -38,13 +39,9 @@ def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None
 
     `has_left`: no transaction since; `has_lapsed`: no contract now. `find_facts_of_today` comes first.
     """
-    _define(con, as_of - timedelta(days=days))
+    define_as_of(con, as_of - timedelta(days=days))
     con.execute(REWOUND)
     _keep_facts(con, days)
-
-
-def _define(con: DuckDBPyConnection, as_of: datetime) -> None:
-    con.execute(f"create or replace temp macro as_of() as '{as_of.isoformat()}'::timestamptz")
 
 
 def _keep_facts(con: DuckDBPyConnection, days: int) -> None:

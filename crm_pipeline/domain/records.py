@@ -6,12 +6,13 @@ they can go away by themselves. A faulty row is set aside whole; nothing here dr
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
+from crm_pipeline.domain.clock import LONGEST_CLOCK_SKEW
 from crm_pipeline.domain.record_values import Fault, is_time, unless_implausible, value_faults, value_of
 from crm_pipeline.tables.columns import SHORT, service_of
 from crm_pipeline.tables.projections import lake_name, source_table_named
@@ -20,7 +21,6 @@ from crm_pipeline.vocabulary import QuarantineReason as Reason
 _SAME = """
     _rivals on _rivals.tenant_id is not distinct from _typed.tenant_id
         and _rivals.{key} is not distinct from _typed.{key}"""
-LONGEST_CLOCK_SKEW = timedelta(hours=24)
 PROFILE = "CustomerProfile"
 """What CRM rows reference: judged once profile ids are known, not here."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
-from crm_pipeline.domain.records import LONGEST_CLOCK_SKEW, PROFILE
+from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.tables import PEOPLE, messaging, scl, teetime
 from crm_pipeline.tables.columns import service_of, sources
 from crm_pipeline.tables.projections import lake_name
@@ -97,8 +97,7 @@ def _stirred(
     (least,) = con.sql("select min(worked_at) from noted").fetchall()[0]
     since = f"'{least.isoformat()}'::timestamptz"
     for table in tables:
-        skew = f"interval {LONGEST_CLOCK_SKEW.total_seconds():.0f} seconds"
-        is_ahead = " or ".join(f"{when} > {since} + {skew}" for when in _recorded(table))
+        is_ahead = " or ".join(f"{when} > {since} + clock_skew()" for when in _recorded(table))
         unsettled = f"not _is_lasting or len(_problems) > 0 or {is_ahead}" if only_unsettled else "true"
         for rows in _stirred_of(con, table, since, planned, unsettled):
             yield table, rows
@@ -116,7 +115,7 @@ def _stirred_of(con: DuckDBPyConnection, table: Table, since: str, planned: Plan
     # Column by column: each then passes over the parts of files in which no time is so late, which are nearly all.
     later = f"from present_{name} join noted using (tenant_id) where {{0}} > {since} and {{0}} > worked_at and"
     for column in (column for column in table.columns if column in planned):
-        come = f"{column.key} <= as_of() + interval 5 minutes and {planned[column]}"
+        come = f"{column.key} <= as_of() + fast_clock() and {planned[column]}"
         yield f"{row} {later.format(column.key)} {come}"
     ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in _recorded(table))
     con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")

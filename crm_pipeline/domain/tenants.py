@@ -4,7 +4,7 @@ What is wrong with the rows of a tenant's services is judged elsewhere, record b
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,6 +61,12 @@ def is_usable_id(tenant_id: str) -> bool:
 def on_one_line(tenant_id: str) -> str:
     """The id in a message: one that ended a line, or was not seen, would look like another club's."""
     return CONTROL_CHARACTER.sub(lambda found: repr(found[0])[1:-1], tenant_id)
+
+
+def no_such_tenant(asked: Iterable[str], known: Iterable[str]) -> str:
+    """What somebody is told who names tenants nobody knows."""
+    named, others = (", ".join(map(on_one_line, sorted(ids))) for ids in (asked, known))
+    return f"no such tenant: {named}; known are {others}"
 
 
 def tenants_table(tenants: list[Tenant]) -> pa.Table:

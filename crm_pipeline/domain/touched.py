@@ -13,7 +13,6 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.tables import PEOPLE, crm, scl
 
-WINDOW: Final = "interval 720 hours"
 SCORED: Final = (*PEOPLE.values(), scl.payment, crm.profile_tag)
 """The source tables that scores are made of, besides events."""
 IS_TOUCHED: Final = "profile_id in (select profile_id from touched_profiles)"
@@ -33,12 +32,12 @@ TOUCHED: Final = """
         from met union select tenant_id, target from met join profile_targets using (tenant_id, profile_id))
     semi join profile_ids using (tenant_id, profile_id)"""
 
-TOUCHED_BY_EVENTS: Final = f"""
+TOUCHED_BY_EVENTS: Final = """
     insert into touched_profiles
     select tenant_id, profile_id from changed_customer_timeline
     union
     select t.tenant_id, profile_id from customer_timeline t join noted using (tenant_id)
-    where counts_as is not null and occurred_at > worked_at - {WINDOW} and occurred_at <= as_of() - {WINDOW}"""
+    where counts_as is not null and occurred_at > worked_at - recent() and occurred_at <= as_of() - recent()"""
 REFERRALS: Final = """
     create or replace temp table referrals as
     select *, details ->> 'referred_profile_id' as referred_profile_id

@@ -6,10 +6,10 @@ Stage and status are in `standing`.
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from math import exp
 from typing import Any, Final
 
+from crm_pipeline.domain.clock import RECENT
 from crm_pipeline.domain.engagement import CONSENT_POINTS, GROUPS, MEMBERSHIP_POINTS
 from crm_pipeline.explain.values import Clock, Row, adding_up, all_counted, counted, joined, money
 from crm_pipeline.explain.words import BASES, COUNTED
@@ -18,7 +18,6 @@ from crm_pipeline.vocabulary import ChurnBasis, CountsAs, EventType
 CHANNELS: Final = {"email": "email", "sms": "SMS", "push": "push messages", "whatsapp": "WhatsApp"}
 PASSIVE: Final = {None, CountsAs.OPEN, CountsAs.PLAYED_BOOKING}
 BOOKINGS: Final = {CountsAs.BOOKED, CountsAs.PLAYED_BOOKING}
-WINDOW: Final = timedelta(days=30)
 
 
 def engagement(profile: Row, events: Sequence[Row], clock: Clock) -> Row:
@@ -128,7 +127,7 @@ def lifetime_value(profile: Row, events: Sequence[Row]) -> Row:
 
 def counts(profile: Row, events: Sequence[Row], clock: Clock) -> dict[str, Any]:
     """The 30-day counts, by kind of event, and the latest activity."""
-    recent = [event["counts_as"] for event in events if event["occurred_at"] > clock.as_of - WINDOW]
+    recent = [event["counts_as"] for event in events if event["occurred_at"] > clock.as_of - RECENT]
     activities = Counter(kind for kind in recent if kind not in PASSIVE)
     bookings = Counter(kind for kind in recent if kind in BOOKINGS)
     latest = max((e for e in events if e["counts_as"] not in PASSIVE), key=lambda e: e["occurred_at"], default=None)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
 
+from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.explain.values import Row
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
@@ -123,7 +124,8 @@ def read_published(settings: Settings, tenant_id: str) -> Iterator[Published]:
             raise NothingPublishedError("nothing has been published yet: crm-pipeline run")
         of_profiles = publications.c.table_name == customer_profiles.name
         hours = {row.tenant_id: row.as_of for row in connection.execute(select(publications).where(of_profiles))}
+        if not hours:
+            raise NothingPublishedError("no tenant has been published: crm-pipeline run")
         if tenant_id not in hours:
-            known = f"known are {', '.join(sorted(hours))}" if hours else "none has been published: crm-pipeline run"
-            raise NothingPublishedError(f"no such tenant: {tenant_id}; {known}")
+            raise NothingPublishedError(no_such_tenant([tenant_id], hours))
         yield Published(connection, tenant_id, hours[tenant_id])

@@ -12,6 +12,7 @@ from crm_pipeline.checks.agreement import find_disagreements
 from crm_pipeline.checks.over_time import find_unusual
 from crm_pipeline.checks.suites import AS_USUAL, TABLE_SUITES, TABLES_AGREE
 from crm_pipeline.checks.validation import Verdict, judge_findings, judge_rows
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.measures import MEASURES
 from crm_pipeline.tables import crm, identities, messaging, operations, profiles, scl, teetime, timeline
 from crm_pipeline.tables.projections import arrow_schema
@@ -135,7 +136,7 @@ def both(*faults: Fault) -> Fault:
 def staged(clubs: Mapping[str, Club]) -> DuckDBPyConnection:
     """A connection with every relation the suites read."""
     con = a_connection()
-    con.execute(f"create temp macro as_of() as '{AS_OF.isoformat()}'::timestamptz")
+    define_as_of(con, AS_OF)
     for name, table in RELATIONS.items():
         rows = [row for club in clubs.values() for row in club[name]]
         con.register("incoming", pa.Table.from_pylist(rows, schema=arrow_schema(table)))

@@ -1,5 +1,6 @@
 """What profiles agree to, through the golden record: for the tests of consent on random histories."""
 
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from crm_pipeline import domain
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.identities import Resolution
 from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.projections import arrow_schema
@@ -26,7 +28,6 @@ PEOPLE: Final = """
     create temp table customer_identities as
     select *, false as email_is_shared, false as phone_is_shared,
         row_number() over (partition by profile_id, service order by service_record_id) = 1 as is_primary from resolved;
-    create temp macro as_of() as '2026-03-31T12:00:00Z'::timestamptz;
     create temp table profile_targets as select tenant_id, profile_id, profile_id as target from resolved where false"""
 Flags = tuple[bool, ...]
 Answers = dict[tuple[str, str], Flags]
@@ -45,6 +46,7 @@ def consents(found: Resolution, answers: Answers) -> dict[str, Flags]:
     with duckdb.connect() as con:
         con.register("resolved", found.customer_identities)
         con.execute(PEOPLE)
+        define_as_of(con, datetime(2026, 3, 31, 12, tzinfo=UTC))
         for name, table in (
             ("scl_member", scl.member),
             ("teetime_player", teetime.player),

@@ -17,6 +17,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.resolution import WITH_PRIMARY
 from crm_pipeline.domain.churn_model import Models
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.lifecycle import Transition, find_stage_changes
 from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
@@ -111,7 +112,7 @@ class Scene(Rows):
     def _set(self) -> None:
         """Create every relation the queries read, sound rows judged as in a run."""
         con = self.con
-        con.execute(f"create or replace temp macro as_of() as '{self.as_of.isoformat()}'::timestamptz")
+        define_as_of(con, self.as_of)
         self._table("tenants", arrow_schema(crm.tenant), self.rows["crm_tenant"])
         con.execute("create or replace temp view known_tenants as select tenant_id from tenants")
         for table in EVERY_TABLE:

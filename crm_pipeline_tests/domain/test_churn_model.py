@@ -9,6 +9,7 @@ import pytest
 
 from crm_pipeline.domain.churn_learning import ClubLesson, Lesson, model_rows
 from crm_pipeline.domain.churn_model import POOL, ClubModel, Models, lay_beside, load_models
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.gamma_gamma import GammaGamma, expected_mean_value
 from crm_pipeline.domain.mbg_nbd import MbgNbd, expected_transactions, horizon_churn
 from crm_pipeline.domain.renewal import JUDGED, member_churn
@@ -33,7 +34,7 @@ def kept(*versions: tuple[str, ClubModel, float]) -> duckdb.DuckDBPyConnection:
     """A connection at AS_OF with relation churn_models: tenant, model and how many days ago it was fitted."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
-    con.execute(f"create macro as_of() as '{AS_OF.isoformat()}'::timestamptz")
+    define_as_of(con, AS_OF)
     rows = [
         model_rows(Lesson({t: ClubLesson(model, False, 1, 1, 1, 1, 1)}, {}), ago(days)) for t, model, days in versions
     ]

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from crm_pipeline.domain.churn_learning import learn_churn
 from crm_pipeline.domain.churn_model import POOL, ClubModel
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.hindsight import find_facts_of_today, find_past_facts
 from crm_pipeline.domain.mbg_nbd import PRIOR
 from crm_pipeline.tables import scl, teetime
@@ -44,7 +45,7 @@ def test_visits_were_what_a_run_of_that_day_found(drawn: tuple[list[Row], str]) 
     look_back(scene, 90)
     # The day's own run, on the events that had happened by then.
     con = of_that_day.con
-    con.execute(f"create or replace temp macro as_of() as '{then.isoformat()}'::timestamptz")
+    define_as_of(con, then)
     con.execute("create temp table known as select * from customer_timeline where occurred_at <= as_of()")
     expected = con.sql("""
         select tenant_id, profile_id, count(distinct cast(timezone(timezone, occurred_at) as date)),

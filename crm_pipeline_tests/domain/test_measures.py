@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.measures import find_bands
 from crm_pipeline_tests.resources.warehouses import a_connection
 
@@ -15,7 +16,7 @@ Band = tuple[int, float | None, float | None, bool]
 def band(past: Sequence[float], value: float, *, kind: str = "rows", unit: float = 1.0, first: int = 1) -> Band:
     """Days learned from, low, high and whether the value is usual; the past ends `first` days ago."""
     con = a_connection()
-    con.execute(f"create macro as_of() as '{AS_OF.isoformat()}'::timestamptz")
+    define_as_of(con, AS_OF)
     con.execute("create table history (tenant_id varchar, measured_on date, measure varchar, value double)")
     for days, measured in enumerate(past, start=first):
         con.execute("insert into history values ('t', ?, 'm', ?)", [date(2026, 3, 31) - timedelta(days=days), measured])

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
+from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.stirred import find_unsettled
 from crm_pipeline.tables import teetime
 
@@ -18,7 +19,7 @@ SOUND: list[str] = []
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
-        con.execute("create macro as_of() as timestamptz '2026-03-31 13:00:00+00'")
+        define_as_of(con, NOON + HOUR)
         con.execute("create table noted as select 'oak' as tenant_id, ? as worked_at, 7 as teetime_player", [NOON])
         times = "created_at timestamptz, updated_at timestamptz"
         con.execute(f"create table present_teetime_player (tenant_id varchar, id varchar, {times}, _version bigint)")

@@ -4,7 +4,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from crm_pipeline.domain.tenants import Tenant, faulty_settings, in_groups, tenants_table, usable_tenants
+from crm_pipeline.domain.tenants import Tenant, faulty_settings, in_groups, no_such_tenant, tenants_table, usable_tenants
 from crm_pipeline.tables import crm
 from crm_pipeline_tests.domain.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
@@ -79,6 +79,11 @@ def test_only_settings_are_set_aside_here_since_the_snapshot_has_the_rest() -> N
     faulty = {"links": ["currency:MISSING_VALUE"], "the 'mesa'": ["timezone:INVALID_SETTING"]}
     found = con.sql(f"select tenant_id, column_name, reason, service from ({faulty_settings(con, faulty)})").fetchall()
     assert found == [("the 'mesa'", "timezone", "INVALID_SETTING", "CRM")]
+
+
+def test_tenants_nobody_knows_are_named_on_one_line() -> None:
+    told = no_such_tenant(["two\nlines", "\x1b[31mred"], ["links", "bell\a"])
+    assert told == r"no such tenant: \x1b[31mred, two\nlines; known are bell\x07, links"
 
 
 def test_no_clubs_make_an_empty_table() -> None:
