@@ -4,7 +4,14 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from crm_pipeline.domain.tenants import Tenant, faulty_settings, in_groups, no_such_tenant, tenants_table, usable_tenants
+from crm_pipeline.domain.tenants import (
+    Tenant,
+    faulty_settings,
+    in_groups,
+    no_such_tenant,
+    tenants_table,
+    usable_tenants,
+)
 from crm_pipeline.tables import crm
 from crm_pipeline_tests.domain.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
