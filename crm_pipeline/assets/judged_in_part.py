@@ -13,7 +13,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import judge_rows
 from crm_pipeline.domain import records
-from crm_pipeline.resources.lake_rows import tenant_filter
+from crm_pipeline.resources.lake_rows import replaced, tenant_filter
 from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service
@@ -81,8 +81,8 @@ def _find_moved(part: Step) -> None:
     for table, column in PROFILE_OF.items():
         moved += [
             f"select tenant_id, {column} as id from {log_of(table)} where {of_tenants}",
-            f"""select tenant_id, {column} as id from {part.lake.log(part.con, table)}
-                where {of_tenants} and _row_hash in (select _replaces from {log_of(table)})""",
+            f"""select tenant_id, {column} as id from ({replaced(part.lake.log(part.con, table), log_of(table))})
+                where {of_tenants}""",
         ]
     part.con.execute(f"create or replace temp table moved_profiles as select distinct * from ({_union(moved)})")
 

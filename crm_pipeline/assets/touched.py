@@ -25,6 +25,7 @@ from crm_pipeline.domain.stirred import (
 )
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED, find_touched, find_touched_by_events
+from crm_pipeline.resources.lake_changes import find_changed
 from crm_pipeline.tables import PEOPLE, crm, identities, timeline
 from crm_pipeline.tables.projections import lake_name
 
@@ -67,7 +68,7 @@ def score_part(this: Step, tenants: list[str]) -> Step:
     _find_identities(part)
     find_touched(part.con)
     part.lake.current(part.con, timeline.customer_timeline, tenants=tenants)
-    part.lake.changed(part.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
+    find_changed(part.lake, part.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "noted")
     find_touched_by_events(part.con)
     need_touched(part.con)
     find_rows_of_needed(part.con, SCORED)
@@ -97,13 +98,13 @@ def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Ste
 def _find_changed(part: Step, tables: Sequence[Table]) -> None:
     for table in tables:
         part.lake.current(part.con, table, tenants=part.tenants, name=f"present_{lake_name(table)}")
-        part.lake.changed(part.con, table, looked_at(table), "noted")
+        find_changed(part.lake, part.con, table, looked_at(table), "noted")
 
 
 def _find_identities(part: Step) -> None:
     for table, columns in IDENTIFYING.items():
         part.lake.current(part.con, table, tenants=part.tenants)
-        part.lake.changed(part.con, table, columns, "noted")
+        find_changed(part.lake, part.con, table, columns, "noted")
     part.con.execute(PROFILE_TARGETS)
 
 

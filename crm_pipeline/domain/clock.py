@@ -20,5 +20,5 @@ def define_as_of(con: DuckDBPyConnection, as_of: datetime) -> None:
     """Create the macros of queries: as_of(), the hour; fast_clock(), clock_skew() and recent(), the spans above."""
     con.execute(f"create or replace temp macro as_of() as '{as_of.isoformat()}'::timestamptz")
     for name, span in (("fast_clock", FAST_CLOCK), ("clock_skew", LONGEST_CLOCK_SKEW), ("recent", RECENT)):
-        # Hours and not days, which are of 23 or 25 hours where clocks change.
+        # In seconds, for a day has 23 or 25 hours where clocks change.
         con.execute(f"create or replace temp macro {name}() as to_seconds({span.total_seconds():.0f})")

@@ -129,25 +129,6 @@ class Lake:
         con.execute(f"create or replace temp view {name} as {self._versions(table)}")
         return name
 
-    def changed(self, con: duckdb.DuckDBPyConnection, table: Table, columns: Sequence[str], since: str) -> None:
-        """Create temp table `changed_<lake name>`: these columns of rows as they became, and as they were before.
-
-        Relation `since` has tenant_id and, called as the table is in the lake, a version: of these tenants every row
-        is told that a later version speaks of. `_is_lasting` says of a row that it neither came nor went.
-        """
-        name, log, wanted = lake_name(table), self._versions(table), ", ".join(columns)
-        (least,) = con.sql(f"select coalesce(min({name}), {self.version(table)}) from {since}").fetchall()[0]
-        con.execute(f"""
-            create or replace temp table _news as
-            select {wanted}, _replaces is not null and not _deleted as _is_lasting, _replaces
-            from ({log}) join (select tenant_id, {name} from {since}) using (tenant_id)
-            where _version > {least} and _version > {name}""")
-        con.execute(f"""
-            create or replace temp table changed_{name} as
-            select {wanted}, _is_lasting from _news union
-            select {wanted}, true from ({log})
-            where _row_hash in (select _replaces from _news where _replaces is not null)""")
-
     def replace(  # noqa: PLR0913  what, of whom, since when
         self,
         con: duckdb.DuckDBPyConnection,

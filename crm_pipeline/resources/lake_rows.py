@@ -51,6 +51,11 @@ def superseded(table: Table, recent: str) -> str:
     return f"(select _replaces as _row_hash from {recent}) using (_row_hash)"
 
 
+def replaced(log: str, news: str) -> str:
+    """A query of the rows of a log that those of relation `news` took the place of."""
+    return f"from {log} where _row_hash in (select _replaces from {news} where _replaces is not null)"
+
+
 def row_hash(table: Table) -> str:
     """A SQL expression for 60 bits that change whenever a hashed column does, the same with every version of DuckDB."""
     names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is sources else ())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from crm_pipeline.assets.gate import CHECK
+from crm_pipeline.assets.gate_told import CHECK
 from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline_tests.assets.runs import (
     ASSETS,

@@ -9,7 +9,7 @@ import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from sqlalchemy import create_engine, text
 
-from crm_pipeline.assets.gate import check_specs
+from crm_pipeline.assets.gate_told import check_specs
 from crm_pipeline.assets.refresh import range_tags
 from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.resources.dagster_history import purge
