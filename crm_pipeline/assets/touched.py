@@ -21,6 +21,7 @@ from crm_pipeline.domain.stirred import (
     find_stirred,
     find_stirred_rows,
     find_unsettled,
+    is_any,
     looked_at,
 )
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
@@ -52,7 +53,7 @@ def timeline_part(this: Step, tenants: list[str]) -> Step | None:
     _find_identities(part)
     find_touched(part.con)
     # A row can have been stirred that is nobody's, and has to be set aside.
-    if not _is_any(part, "stirred", "stirred_rows", "touched_profiles"):
+    if not is_any(part.con, "stirred", "stirred_rows", "touched_profiles"):
         return None
     need_touched(part.con)
     stir_rows_by_others(part.con)
@@ -79,16 +80,16 @@ def find_stirred_records(part: Step) -> bool:
     """Create temp table `stirred` of people's records, from which resolving starts; return whether there are any."""
     _find_changed(part, tuple(PEOPLE.values()))
     find_stirred(part.con, PEOPLE.values(), IDENTITY_PLANS)
-    return _is_any(part, "stirred")
+    return is_any(part.con, "stirred")
 
 
 def judging_part(this: Step, tenants: list[str], tables: Sequence[Table]) -> Step | None:
-    """This step for the rows of a service to be judged again: the stirred ones, and all of people who were; or None."""
+    """This step for the rows of a service to be judged again: the stirred, and all of unsettled people; or None."""
     part = replace(this, tenants=tenants, only_needed=True)
     _find_changed(part, tables)
     find_unsettled(part.con, set(tables) & set(PEOPLE.values()))
     find_stirred_rows(part.con, set(tables) & set(OF_SOMEBODY), {})
-    if not _is_any(part, "stirred", "stirred_rows"):
+    if not is_any(part.con, "stirred", "stirred_rows"):
         return None
     need_stirred(part.con)
     find_needed_rows(part.con, tables)
@@ -106,8 +107,3 @@ def _find_identities(part: Step) -> None:
         part.lake.current(part.con, table, tenants=part.tenants)
         find_changed(part.lake, part.con, table, columns, "noted")
     part.con.execute(PROFILE_TARGETS)
-
-
-def _is_any(part: Step, *relations: str) -> bool:
-    rows = " union all ".join(f"(select 1 from {relation} limit 1)" for relation in relations)
-    return bool(part.con.sql(rows).fetchall())

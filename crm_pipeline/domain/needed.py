@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.stirred import own_column, owner_of
+from crm_pipeline.domain.stirred import is_any, own_column, owner_of
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.projections import duckdb_type, lake_name
 
@@ -67,7 +67,7 @@ def _keep_single_rows(con: DuckDBPyConnection, table: Table) -> None:
     con.execute(f"""
         create or replace temp table older as
         {_stirred_of(table)} except select tenant_id, id from needed_{name}""")
-    if con.sql(f"(select 1 from older limit 1) union all (select 1 from ({_owners(table)}) limit 1)").fetchall():
+    if is_any(con, "older", f"({_owners(table)})"):
         con.execute(f"""
             insert into needed_{name} from present_{name} where not {is_new} and id is not null
             and ({is_owned} or (tenant_id, id) in (select (tenant_id, id) from older))""")

@@ -83,6 +83,12 @@ def find_stirred_rows(con: DuckDBPyConnection, tables: Iterable[Table], planned:
         con.execute(f"insert into stirred_rows select distinct tenant_id, '{table.name}', id from ({rows})")
 
 
+def is_any(con: DuckDBPyConnection, *relations: str) -> bool:
+    """Whether any of these relations has a row."""
+    rows = " union all ".join(f"(select 1 from {relation} limit 1)" for relation in relations)
+    return bool(con.sql(rows).fetchall())
+
+
 def _keep_whose(con: DuckDBPyConnection, stirred: Iterable[tuple[Table, str]]) -> None:
     con.execute("create or replace temp table stirred (tenant_id varchar, service varchar, record_id varchar)")
     for table, rows in stirred:
@@ -119,7 +125,7 @@ def _stirred_of(con: DuckDBPyConnection, table: Table, since: str, planned: Plan
         yield f"{row} {later.format(column.key)} {come}"
     ahead = (f"select tenant_id, id {later.format(when)} _version <= {name}" for when in _recorded(table))
     con.execute(f"create or replace temp table ahead as {' union '.join(ahead)}")
-    if con.sql("from ahead limit 1").fetchall():
+    if is_any(con, "ahead"):
         # A row without an id comes of time as any other does.
         same = "ahead.tenant_id = p.tenant_id and ahead.id is not distinct from p.id"
         yield f"{row} from present_{name} p semi join ahead on {same}"

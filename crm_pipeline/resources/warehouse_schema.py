@@ -18,7 +18,7 @@ from crm_pipeline.tables.projections import POSTGRESQL, key_columns
 SCHEMA = str(outputs.schema)
 STATES = "publication_states"
 OF_TENANT = "of_this_tenant"
-FILLED = {"fillfactor": 90}
+FILLFACTOR = 90
 """How full, in percent, pages are loaded. A changed row that has room in its page touches that page alone, and no
 index, which saves most of the time and of the WAL that writing it takes. A table takes a tenth more room."""
 REDIRECTS = (
@@ -46,7 +46,9 @@ def warehouse_tables() -> MetaData:
         partitioned = declared.info.get("partitioned_by")
         # Of partitions each has its own.
         options: dict[str, Any] = (
-            {"postgresql_partition_by": f"LIST ({partitioned})"} if partitioned else {"postgresql_with": FILLED}
+            {"postgresql_partition_by": f"LIST ({partitioned})"}
+            if partitioned
+            else {"postgresql_with": {"fillfactor": FILLFACTOR}}
         )
         table = Table(declared.name, schema, *columns, hashed, comment=declared.comment, **options)
         for name, indexed in declared.info.get("indexes", {}).items():
@@ -97,7 +99,7 @@ def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
     cursor.execute(f"""
         create table {partition} (like {parent} including all excluding indexes,
         constraint {OF_TENANT} check ({table.info["partitioned_by"]} = {literal(tenant_id)}))
-        with (fillfactor = {FILLED["fillfactor"]})""")
+        with (fillfactor = {FILLFACTOR})""")
 
 
 def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
