@@ -46,6 +46,10 @@ SPELLINGS: dict[Case, str | None] = {
     ("+1 416 555 0123", "US"): "+14165550123",  # Canadian
     ("416-555-0123", "CA"): "+14165550123",
     ("1-800-FLOWERS", "US"): "+18003569377",
+    ("Tel: 020 7946 0958", "GB"): "+442079460958",
+    ("020 7946 0958 (w)", "GB"): "+442079460958",
+    ("020 7946 0958 (home)", "GB"): None,  # three letters and more are dialled, here 4663
+    ("+1 212 555 CALL", None): "+12125552255",
     ("555-0123", "US"): None,  # local, without area code
     ("06 698 12345", "VA"): "+390669812345",  # an Italian number keeps its zero
     ("06 1234 5678", "IT"): "+390612345678",
@@ -85,6 +89,9 @@ INSERTED += [
     "\u00b2",
     "home",
     "Tel: ",
+    " (home)",
+    " mob.",
+    " (w)",
     "CALL",
     ";ext=9",
     "#",
