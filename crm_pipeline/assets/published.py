@@ -19,6 +19,7 @@ from crm_pipeline.assets.staging import Due, due_rows, in_order
 from crm_pipeline.assets.step import TENANTS, Step, step
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
+from crm_pipeline.resources.side_by_side import publish_at_once
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import REPORTS, identities, operations, privacy, profiles, timeline
@@ -112,12 +113,11 @@ def _publish(
     """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
     changes: dict[str, dict[str, Changes]] = {tenant: {} for tenant in tenants if tenant not in due}
     for group in in_order(this, due, [tenant for tenant in tenants if tenant in due]):
-        publisher.send_ahead(group)
-        for tenant, rows in group.items():
-            try:
-                changes[tenant] = publisher.publish(tenant, rows)
-            except PublishError as error:
-                unpublished[tenant] = str(error).removeprefix(f"{tenant}: ")
+        for tenant, outcome in publish_at_once(publisher, group):
+            if isinstance(outcome, PublishError):
+                unpublished[tenant] = str(outcome).removeprefix(f"{tenant}: ")
+            else:
+                changes[tenant] = outcome
     return changes
 
 

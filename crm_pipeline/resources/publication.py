@@ -6,6 +6,7 @@ keys and hashes of all rows are compared; where nothing is there yet, all rows a
 
 import logging
 from dataclasses import dataclass
+from threading import RLock
 from typing import NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -54,6 +55,8 @@ class Publication:
     """The publication of one table of one tenant."""
 
     con: duckdb.DuckDBPyConnection
+    turn: RLock
+    """Held by whoever uses `con`."""
     cursor: adbc.Cursor
     tenant_id: str
     part: Rows
@@ -70,6 +73,11 @@ class Publication:
             if content == self.part.content:
                 return changes, content
             LOGGER.warning("%s: %s is compared row by row", self.tenant_id, self.part.table.name)
+        with self.turn:
+            return self._carry_out_whole(target, changes, is_new=is_new)
+
+    def _carry_out_whole(self, target: str, changes: Changes, *, is_new: bool) -> tuple[Changes, Content]:
+        """The same without knowing what changed, after `changes` that were not all."""
         content = self._content()
         if is_new:
             changes = self._load(target, content)
@@ -119,7 +127,8 @@ class Publication:
         return self._staged(self._own_rows(changes))
 
     def _staged(self, source: str) -> str:
-        return stage_changes(self.cursor, self.con, self.part.table, source)
+        with self.turn:
+            return stage_changes(self.cursor, self.con, self.part.table, source)
 
     def _compare(self, target: str) -> None:
         """Temp table `_to_publish` from all rows on both sides."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from threading import RLock
 from typing import NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -50,7 +52,10 @@ class SnapshotAge(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What publishing a tenant took: from its lock to its commit, and the WAL that the whole server wrote meanwhile."""
+    """What publishing a tenant took: from its lock to its commit, and the WAL that the whole server wrote meanwhile.
+
+    Of several tenants at a time each has that of all.
+    """
 
     seconds: float
     wal_bytes: int
@@ -64,9 +69,9 @@ class Publisher:
     connect: Callable[[], adbc.Connection]
     as_of: datetime
     run_id: str
+    turn: RLock = field(default_factory=RLock, repr=False)
+    """Held by whoever uses `con`, which publishers beside this one have too."""
     connection: adbc.Connection = field(init=False)
-    published: Mapping[tuple[str, str], Published] = field(init=False)
-    """By table name and tenant, as of when the connection was made; read again before each publication."""
     costs: dict[str, Cost] = field(default_factory=dict, init=False)
     """By tenant, all its publications together; none where nothing changed."""
     ahead: set[tuple[str, str]] = field(default_factory=set, init=False)
@@ -74,9 +79,24 @@ class Publisher:
 
     def __post_init__(self) -> None:
         self.connection = self.connect()
+
+    def beside(self) -> "Publisher":
+        """Another one over a connection of its own, which adds to the same costs."""
+        other = Publisher(self.con, self.connect, self.as_of, self.run_id, self.turn)
+        other.costs = self.costs
+        return other
+
+    def close(self) -> None:
+        """End the session."""
+        self.connection.close()
+
+    @cached_property
+    def published(self) -> Mapping[tuple[str, str], Published]:
+        """By table name and tenant, as of when it was first asked for; read again before each publication."""
         with closing(self.connection.cursor()) as cursor:
-            self.published = published_contents(cursor)
+            published = published_contents(cursor)
         self.connection.commit()
+        return published
 
     def publish(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
         """Make the tenant's tables equal to `rows`, all of them or none; return what changed per table.
@@ -106,7 +126,7 @@ class Publisher:
                     changes[part.table, part.changes].append(tenant_id)
         self.ahead.clear()
         try:
-            with closing(self.connection.cursor()) as cursor:
+            with self.turn, closing(self.connection.cursor()) as cursor:
                 for (table, relation), tenants in changes.items():
                     send_ahead(cursor, self.con, table, f"from {relation} where {tenant_filter(tenants)}")
             self.connection.commit()
@@ -142,7 +162,7 @@ class Publisher:
                     where = part.table.name, tenant_id
                     if _is_due(tenant_id, part, known.get(where)):
                         publication = Publication(
-                            self.con, cursor, tenant_id, part, known.get(where), where in self.ahead
+                            self.con, self.turn, cursor, tenant_id, part, known.get(where), where in self.ahead
                         )
                         changes[part.table.name], content = publication.carry_out()
                         states[where] = Published(part.version, part.lake_id, content, self.as_of)

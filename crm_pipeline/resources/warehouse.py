@@ -56,7 +56,7 @@ class Warehouse:
         try:
             yield publisher
         finally:
-            publisher.connection.close()
+            publisher.close()
 
     def connect(self) -> adbc.Connection:
         """A connection that rows travel through; its statements give up in time."""
