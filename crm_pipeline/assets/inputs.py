@@ -90,10 +90,10 @@ def _leave_out_much_changed(this: Step, tables: Sequence[Table]) -> None:
     counts = []
     for table in tables:
         name = lake_name(table)
-        log = this.lake.log(this.con, table, name=f"read_{name}")
         [(least,)] = this.con.sql(f"select min({name}) from noted").fetchall()
         if least is not None and least < this.lake.version(table):
-            news = f"from {log} join noted using (tenant_id) where _version > {least} and _version > {name}"
+            log = this.lake.log(this.con, table, after=least, name=f"read_{name}")
+            news = f"from {log} join noted using (tenant_id) where _version > {name}"
             counts.append(f"select tenant_id, count(*) as changed {news} group by tenant_id")
     if counts:
         covered = this.lake.current(this.con, operations.service_snapshots, name="covered_rows")

@@ -106,10 +106,10 @@ def newest_versions(
     # An older copy of the lake has less than was published, and is to be seen through.
     if max(versions.values(), default=-1) > this.lake.version(table):
         versions, since = dict.fromkeys(versions, -1), -1
-    log = this.lake.log(this.con, table)
+    log = this.lake.log(this.con, table, after=since)
     found = this.con.sql(f"""
         select {tenant_column(table)}, max(_version) from {log}
-        where _version > {since} and {tenant_filter(tenants)} group by 1""").fetchall()
+        where {tenant_filter(tenants)} group by 1""").fetchall()
     return versions | dict(found)
 
 
@@ -124,7 +124,7 @@ def _has_own_log(table: Table) -> bool:
 
 def _stage_log(this: Step, table: Table, states: Mapping[str, Published]) -> Moved:
     """Stage what changed of these tenants since each was published, as `log_of` and `changes_of` say."""
-    since = min((state.version for state in states.values()), default=0)
+    since = min((state.version for state in states.values()), default=this.lake.version(table))
     query = (
         "create or replace temp table states as select unnest($tenants) as tenant_id, unnest($versions) as published"
     )
@@ -132,8 +132,8 @@ def _stage_log(this: Step, table: Table, states: Mapping[str, Published]) -> Mov
     this.con.execute(query, {"tenants": list(states), "versions": versions})
     this.con.execute(f"""
         create or replace temp table {log_of(table)} as
-        select log.* from {this.lake.log(this.con, table)} log join states using (tenant_id)
-        where {bool(states)} and _version > {since} and _version > published""")
+        select log.* from {this.lake.log(this.con, table, after=since)} log join states using (tenant_id)
+        where _version > published""")
     this.con.execute(f"""
         create or replace temp table {changes_of(table)} as
         select *, _deleted as _is_gone from {log_of(table)}

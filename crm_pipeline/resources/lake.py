@@ -91,7 +91,7 @@ class Lake:
             key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
             present = f"""
                 with recent as not materialized (
-                    select * from ({self._versions(table)}) where _version > {through} and {wanted})
+                    select * from ({self._versions(table, through)}) where {wanted})
                 select * from ({present}) anti join {superseded(table, "recent")}
                 union all
                 select * exclude ({fate}) from (
@@ -108,7 +108,7 @@ class Lake:
                 select tenant_id, count(*) as rows from ({self._base(table, through)}) where {wanted} group by all
                 union all
                 select tenant_id, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
-                from ({self._versions(table)}) where _version > {through} and {wanted} group by all
+                from ({self._versions(table, through)}) where {wanted} group by all
             ) group by all"""
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
@@ -123,10 +123,10 @@ class Lake:
             ) where not _deleted""")
         return name
 
-    def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, name: str | None = None) -> str:
-        """Create a view of every version of every row, as `name` (default: the lake name and `_log`)."""
+    def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None) -> str:
+        """Create a view of every version of every row later than `after`, as `name` (default: lake name and `_log`)."""
         name = name or f"{lake_name(table)}_log"
-        con.execute(f"create or replace temp view {name} as {self._versions(table)}")
+        con.execute(f"create or replace temp view {name} as {self._versions(table, after)}")
         return name
 
     def replace(  # noqa: PLR0913  what, of whom, since when
@@ -199,9 +199,14 @@ class Lake:
         """Where the table's base lies, if it has one."""
         return f"{self.path(table)}_base"
 
-    def _versions(self, table: Table) -> str:
-        """A query of every version of every row."""
-        return scan(lake_files(self.path(table)), lake_columns(table) | BOOKKEEPING | FATE)
+    def _versions(self, table: Table, after: int = -1) -> str:
+        """A query of every version of every row later than `after`.
+
+        Files without any are left out, though reading would pass over them: DuckDB plans for as many rows as the files
+        have, and joins the other way round where they seem to be more than they are.
+        """
+        files = lake_files(self.path(table)).after(after)
+        return f"from ({scan(files, lake_columns(table) | BOOKKEEPING | FATE)}) where _version > {after}"
 
     def _base(self, table: Table, through: int) -> str:
         """A query of the rows that `base_version` speaks of, one per key."""
@@ -210,7 +215,8 @@ class Lake:
             # Upkeep may have made a newer one since: what that one adds is read from the log.
             return f"from ({scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
         # A commit never holds two rows of one key.
-        return f"select {', '.join(columns)} from ({self._versions(table)}) where _version = {through} and not _deleted"
+        log = scan(lake_files(self.path(table)).until(through), columns | FATE)
+        return f"select {', '.join(columns)} from ({log}) where _version = {through} and not _deleted"
 
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int

@@ -20,13 +20,13 @@ def find_changed(lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, colum
     told that a later version speaks of. `_is_lasting` says of a row that it neither came nor went.
     """
     name, wanted = lake_name(table), ", ".join(columns)
-    log = lake.log(con, table, name=f"versions_of_{name}")
     (least,) = con.sql(f"select coalesce(min({name}), {lake.version(table)}) from {since}").fetchall()[0]
     con.execute(f"""
         create or replace temp table _news as
         select {wanted}, _replaces is not null and not _deleted as _is_lasting, _replaces
-        from {log} join (select tenant_id, {name} from {since}) using (tenant_id)
-        where _version > {least} and _version > {name}""")
+        from {lake.log(con, table, after=least, name=f"news_of_{name}")}
+        join (select tenant_id, {name} from {since}) using (tenant_id) where _version > {name}""")
+    before = replaced(lake.log(con, table, name=f"versions_of_{name}"), "_news")
     con.execute(f"""
         create or replace temp table changed_{name} as
-        select {wanted}, _is_lasting from _news union select {wanted}, true from ({replaced(log, "_news")})""")
+        select {wanted}, _is_lasting from _news union select {wanted}, true from ({before})""")

@@ -4,7 +4,6 @@ Asking deltalake costs milliseconds, and a run asks for the same tables dozens o
 to `lake`.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -29,13 +28,36 @@ THROUGH: Final = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that is folded into it."""
 
 
-@dataclass(frozen=True)
-class LakeFiles:
-    """The files of one table, and the oldest and the newest version of any row in them; -1 where there is none."""
+class LakeFile(NamedTuple):
+    """One file, and the oldest and the newest version of any row in it."""
 
-    paths: tuple[str, ...] = ()
-    oldest: int = -1
-    newest: int = -1
+    path: str
+    oldest: int
+    newest: int
+
+
+class LakeFiles(tuple[LakeFile, ...]):
+    """The files of one table."""
+
+    __slots__ = ()
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version of any row; -1 where there is none."""
+        return min((file.oldest for file in self), default=-1)
+
+    @property
+    def newest(self) -> int:
+        """The newest version of any row; -1 where there is none."""
+        return max((file.newest for file in self), default=-1)
+
+    def after(self, version: int) -> "LakeFiles":
+        """Those that may have rows of later versions."""
+        return LakeFiles(file for file in self if file.newest > version)
+
+    def until(self, version: int) -> "LakeFiles":
+        """Those that may have rows of this version or earlier ones."""
+        return LakeFiles(file for file in self if file.oldest <= version)
 
 
 def write_files(
@@ -93,10 +115,9 @@ def _newest_commit(path: str) -> _Commit | None:
 @lru_cache(maxsize=256)
 def _listed(commit: _Commit) -> LakeFiles:
     actions = DeltaTable(commit.path).get_add_actions(flatten=True)
-    if not (files := actions["path"].to_pylist()):
-        return LakeFiles()
+    paths = (f"{commit.path}/{unquote(file)}" for file in actions["path"].to_pylist())
     oldest, newest = (actions[f"{end}._version"].to_pylist() for end in ("min", "max"))
-    return LakeFiles(tuple(f"{commit.path}/{unquote(file)}" for file in files), min(oldest), max(newest))
+    return LakeFiles(map(LakeFile, paths, oldest, newest))
 
 
 @lru_cache(maxsize=256)
