@@ -153,7 +153,10 @@ def _changed(table: Table, delivered: dict[str, _Delivered], request: Request) -
     written = f"age(xmin) <= (select age('{oldest}'::xid))"
     if not found.is_unique:
         written = f'"{key.name}" in (select "{key.name}" from "{table.name}" where {written})'
-    return f'{written} or "{key.name}" is null' + (f""" or "{key.name}"::text = ''""" if _cast(key) else "")
+    has_no_key = f'"{key.name}" is null' + (f""" or "{key.name}"::text = ''""" if _cast(key) else "")
+    # Where no transaction began since, the table is not even opened.
+    has_begun = f"(select txid_snapshot_xmax(txid_current_snapshot()) > {request.since.xid})"
+    return f"{has_begun} and ({written} or {has_no_key})"
 
 
 def _key(table: Table) -> Column[Any]:

@@ -95,6 +95,29 @@ def test_only_what_changed_is_read_and_appended(history: History) -> None:
     }
 
 
+def test_where_no_transaction_began_no_table_is_opened(history: History) -> None:
+    history.play([("insert", "links", 0), ("run",)])
+
+    def opened(moves: list[Move]) -> int:
+        history.play(moves)
+        before = tables_scanned(history.engine)
+        history.run()
+        return tables_scanned(history.engine) - before
+
+    # The server's own upkeep may begin one in between.
+    assert min(opened([]) for _ in range(5)) == 0
+    assert opened([("update", 0, 0)]) == len(TABLES)
+
+
+def tables_scanned(engine: Engine) -> int:
+    """How often the tables were read from beginning to end, by whoever has gone."""
+    with engine.connect() as connection:
+        there = "select count(*) from pg_stat_activity where application_name = 'crm-pipeline'"
+        while connection.execute(text(there)).scalar():
+            connection.rollback()
+        return int(connection.execute(text("select sum(seq_scan) from pg_stat_user_tables")).scalar_one())
+
+
 def test_deleted_rows_show_once_a_day_and_every_row_is_read_once_a_week(history: History) -> None:
     history.play([("insert", "links", 0)] * 3)
     history.run()
