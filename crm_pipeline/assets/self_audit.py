@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake_rows import row_hash, tenant_filter
+from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.tables import PEOPLE, crm
 from crm_pipeline.tables.identities import customer_identities, profile_events
 
@@ -46,10 +46,9 @@ def audit(this: Step, tenants: Sequence[str]) -> Audit:
 
 def _sample(this: Step, con: DuckDBPyConnection, tenants: Sequence[str]) -> dict[str, int]:
     """Tenants in random order with their numbers of records, as many as fit; who alone is too large never does."""
-    stored = this.lake.log(con, customer_identities)
+    stored = this.lake.counts(customer_identities, tenants=tenants)
     rows = con.sql(
-        f"""select tenant_id, count(distinct (service, service_record_id)) from {stored}
-            where {tenant_filter(tenants)} group by tenant_id order by md5($seed || tenant_id)""",
+        f"select tenant_id, rows from ({stored}) order by md5($seed || tenant_id)",
         params={"seed": this.as_of.isoformat()},
     ).fetchall()
     chosen: dict[str, int] = {}

@@ -100,14 +100,14 @@ class Lake:
         con.execute(f"create or replace temp view {name} as {present}")
         return name
 
-    def counts(self, table: Table, *, tenants: Sequence[str] | None = None) -> str:
-        """A query of tenant_id and its rows at present, of a table whose key names the tenant; reads no key."""
+    def counts(self, table: Table, *, by: str = "tenant_id", tenants: Sequence[str] | None = None) -> str:
+        """A query of column `by`, which every key implies, and its rows at present; reads no key."""
         wanted, through = tenant_filter(tenants), self.base_version(table)
         return f"""
-            select tenant_id, cast(sum(rows) as bigint) as rows from (
-                select tenant_id, count(*) as rows from ({self._base(table, through)}) where {wanted} group by all
+            select {by}, cast(sum(rows) as bigint) as rows from (
+                select {by}, count(*) as rows from ({self._base(table, through)}) where {wanted} group by all
                 union all
-                select tenant_id, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
+                select {by}, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
                 from ({self._versions(table, through)}) where {wanted} group by all
             ) group by all"""
 
