@@ -37,16 +37,18 @@ _STIRRED_BY_OTHERS: Final = (
         select (tenant_id, record_id) from stirred_rows where table_name = 'Booking'
         union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
             select (tenant_id, record_id) from needed_records where service = 'TEETIME'))""",
-    # The others come of time, and are few or none.
-    """select tenant_id, 'MessageEvent', id from present_messaging_message_event semi join (
-        select tenant_id, contact_id, message_id from changed_messaging_message_event
-        union select tenant_id, contact_id, message_id from present_messaging_message_event semi join (
-            select tenant_id, record_id as id from stirred_rows where table_name = 'MessageEvent'
-            except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id)
-    ) using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
+    """select tenant_id, 'MessageEvent', id from present_messaging_message_event
+    semi join stirred_messages using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
     """select r.tenant_id, 'Referral', id from present_crm_referral r
     semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
 )
+# A table of its own, so that DuckDB knows how few there are. Those that did not change come of time.
+_STIRRED_MESSAGES: Final = """
+    create or replace temp table stirred_messages as
+    select tenant_id, contact_id, message_id from changed_messaging_message_event
+    union select tenant_id, contact_id, message_id from present_messaging_message_event semi join (
+        select tenant_id, record_id as id from stirred_rows where table_name = 'MessageEvent'
+        except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id)"""
 
 
 def stir_rows_by_others(con: DuckDBPyConnection) -> None:
@@ -54,5 +56,6 @@ def stir_rows_by_others(con: DuckDBPyConnection) -> None:
 
     Reads besides `stirred` (people's records), `needed_records`, and of each table what `stirred` reads.
     """
+    con.execute(_STIRRED_MESSAGES)
     for query in _STIRRED_BY_OTHERS:
         con.execute(f"insert into stirred_rows {query}")
