@@ -17,7 +17,7 @@ from crm_pipeline.assets.touched import DECISIVE, find_stirred_records
 from crm_pipeline.domain.identities_check import violations
 from crm_pipeline.domain.needed import find_rows_of_needed, need_stirred
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
-from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, find_reached
+from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PEOPLE, crm, identities
@@ -112,6 +112,7 @@ def _keep_reached(part: Step) -> Part:
     find_rows_of_needed(part.con, PEOPLE.values())
     part.load_rows(tuple(PEOPLE.values()))
     read_records(part)
+    part.con.execute(TELL_SHARED)
     return _keep(part, IS_REACHED)
 
 

@@ -2,7 +2,8 @@
 
 Identity never goes beyond what hangs together: records by the keys they have or had, by the profile they were in and by
 what an operator decided about them, ids by their redirects and anchors. So what is reached from the changed records,
-resolved by itself, has what resolving everybody would give it. Here: what is reached, as numbers of nodes of a graph.
+resolved by itself, has what resolving everybody would give it. A value that many share, and the same as before, ties
+nobody; but those who are reached must be told that it is shared. Here: what is reached, as numbers of nodes of a graph.
 Not here: how identities are resolved (`identities`), and what rows changed (`touched`).
 """
 
@@ -11,6 +12,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.evidence import MOST_CARRIERS
 from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
 
 _KINDS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}
@@ -36,11 +38,40 @@ _KEYS: Final = ", ".join(
 RECORD_KEYS: Final = f"select tenant_id, service, record_id as service_record_id, {_KEYS} from people"
 """A query of record_keys rows from relation `people`."""
 
+_SUPPRESSIBLE: Final = {kind: column for kind, column in _KINDS.items() if kind != "AUTH_USER_ID"}
+
+
+def _carried(keys: str) -> str:
+    """A query of who carries which value: of those that can be suppressed."""
+    return " union all ".join(
+        f"select tenant_id, service, service_record_id, {column}_key as key from {keys} where {column}_key is not null"
+        for column in _SUPPRESSIBLE.values()
+    )
+
+
+_STAY_SHARED: Final = f"""
+    create or replace temp table stay_shared as
+    with before as ({_carried("record_keys")}), now as ({_carried(f"({RECORD_KEYS})")})
+    select key from before group by key, service having count(*) > {MOST_CARRIERS}
+    except select key from (from now except from before)
+    except select key from (
+        from before semi join stirred s
+        on s.tenant_id = before.tenant_id and s.service = before.service and s.record_id = before.service_record_id
+        except from now)"""
+"""Creates temp table `stay_shared`: the values that were shared, and that nobody came to carry or carries no more."""
+TELL_SHARED: Final = " ".join(
+    f"""insert into suppressed select distinct tenant_id, '{kind}', {column} from people
+    where {_key(repr(kind), column)} in (from stay_shared);"""
+    for kind, column in _SUPPRESSIBLE.items()
+)
+"""Adds to temp table `suppressed` the values of the reached `people` that stay shared: they are as little evidence."""
+
 _OF_RECORD: Final = _record("service", "service_record_id")
 _TIES: Final = " union all ".join(
     [
         *(
-            f"select {_OF_RECORD} as one, hash('key', {column}_key) as other from {keys} where {column}_key is not null"
+            f"""select {_OF_RECORD} as one, hash('key', {column}_key) as other from {keys}
+            where {column}_key is not null and {column}_key not in (from stay_shared)"""
             for keys in ("record_keys", f"({RECORD_KEYS})")
             for column in _KINDS.values()
         ),
@@ -86,6 +117,7 @@ def find_reached(con: DuckDBPyConnection) -> None:
     Reads `stirred`, the records that changed; `people` as those now are; record_keys, customer_identities and
     profile_ids as they were left last; crm_identity_override.
     """
+    con.execute(_STAY_SHARED)
     con.execute(f"create or replace temp table ties as {_TIES}")
     con.execute(f"create or replace temp table frontier as {_BEGINNING}")
     con.execute("create or replace temp table reached as from frontier")
