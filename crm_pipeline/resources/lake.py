@@ -3,7 +3,7 @@
 A log holds every version of every row, each with the run that made it known, so the newest version per key is the
 present and any past hour can be read back. Beside a log may lie its base: the rows of one of its versions folded
 together, derived from the log and replaceable, so that reading the present costs about one plain scan. Making bases
-and compacting logs belongs to `lake_upkeep`, what a row is to `lake_rows`.
+and compacting logs belongs to `lake_upkeep`, what a row is to `lake_rows`, where all lies to `lake_tables`.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,18 @@ from uuid import uuid4
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake_files import folded_through, lake_files, write_files
+from crm_pipeline.resources.lake_files import write_files
 from crm_pipeline.resources.lake_rows import (
-    BOOKKEEPING,
     FATE,
     all_new,
     changed_rows,
     differences,
     lake_columns,
     lake_key,
-    scan,
     superseded,
     tenant_filter,
 )
+from crm_pipeline.resources.lake_tables import LakeTables
 from crm_pipeline.settings import MEMORY
 from crm_pipeline.tables.columns import sources
 from crm_pipeline.tables.projections import lake_name
@@ -54,10 +53,9 @@ UNCHANGED = Changes(0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Lake:
+class Lake(LakeTables):
     """All logs under one folder."""
 
-    url: str
     spill: Path
     memory: str = field(default=MEMORY, kw_only=True)
     """What a connection may take before it spills."""
@@ -86,12 +84,12 @@ class Lake:
     ) -> str:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
         name, through, wanted = name or lake_name(table), self.base_version(table), tenant_filter(tenants)
-        present = f"select * from ({self._base(table, through)}) where {wanted}"
+        present = f"select * from ({self.base(table, through)}) where {wanted}"
         if self.version(table) > through:
             key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
             present = f"""
                 with recent as not materialized (
-                    select * from ({self._versions(table, through)}) where {wanted})
+                    select * from ({self.versions(table, through)}) where {wanted})
                 select * from ({present}) anti join {superseded(table, "recent")}
                 union all
                 select * exclude ({fate}) from (
@@ -105,10 +103,10 @@ class Lake:
         wanted, through = tenant_filter(tenants), self.base_version(table)
         return f"""
             select {by}, cast(sum(rows) as bigint) as rows from (
-                select {by}, count(*) as rows from ({self._base(table, through)}) where {wanted} group by all
+                select {by}, count(*) as rows from ({self.base(table, through)}) where {wanted} group by all
                 union all
                 select {by}, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
-                from ({self._versions(table, through)}) where {wanted} group by all
+                from ({self.versions(table, through)}) where {wanted} group by all
             ) group by all"""
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
@@ -118,7 +116,7 @@ class Lake:
         con.execute(f"""
             create or replace temp view {name} as
             select * exclude ({", ".join(FATE)}) from (
-                from ({self._versions(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
+                from ({self.versions(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
                 qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
         return name
@@ -126,7 +124,7 @@ class Lake:
     def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None) -> str:
         """Create a view of every version of every row later than `after`, as `name` (default: lake name and `_log`)."""
         name = name or f"{lake_name(table)}_log"
-        con.execute(f"create or replace temp view {name} as {self._versions(table, after)}")
+        con.execute(f"create or replace temp view {name} as {self.versions(table, after)}")
         return name
 
     def replace(  # noqa: PLR0913  what, of whom, since when
@@ -168,55 +166,15 @@ class Lake:
         con.execute("drop table _changes")
         return changes
 
-    def version(self, table: Table) -> int:
-        """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
-        return lake_files(self.path(table)).newest
-
-    def next_version(self, table: Table) -> int:
-        """The version that rows appended now have; 0 for the first."""
-        return self.version(table) + 1
-
-    def base_version(self, table: Table) -> int:
-        """The version of the log its base is the state of; the first where none was made, -1 without a log."""
-        folded = folded_through(self.base_path(table))
-        return lake_files(self.path(table)).oldest if folded is None else folded
-
     def latest(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
     ) -> datetime | None:
         """The newest hour the table speaks of, for these tenants."""
         rows = con.execute(
-            f"select max(_known_at) from ({self._versions(table)}) where {tenant_filter(tenants)}"
+            f"select max(_known_at) from ({self.versions(table)}) where {tenant_filter(tenants)}"
         ).fetchall()
         newest: datetime | None = rows[0][0]
         return newest
-
-    def path(self, table: Table) -> str:
-        """Where the table's log lies."""
-        return f"{self.url.rstrip('/')}/{lake_name(table)}"
-
-    def base_path(self, table: Table) -> str:
-        """Where the table's base lies, if it has one."""
-        return f"{self.path(table)}_base"
-
-    def _versions(self, table: Table, after: int = -1) -> str:
-        """A query of every version of every row later than `after`.
-
-        Files without any are left out, though reading would pass over them: DuckDB plans for as many rows as the files
-        have, and joins the other way round where they seem to be more than they are.
-        """
-        files = lake_files(self.path(table)).after(after)
-        return f"from ({scan(files, lake_columns(table) | BOOKKEEPING | FATE)}) where _version > {after}"
-
-    def _base(self, table: Table, through: int) -> str:
-        """A query of the rows that `base_version` speaks of, one per key."""
-        columns = lake_columns(table) | BOOKKEEPING
-        if folded_through(self.base_path(table)) is not None:
-            # Upkeep may have made a newer one since: what that one adds is read from the log.
-            return f"from ({scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
-        # A commit never holds two rows of one key.
-        log = scan(lake_files(self.path(table)).until(through), columns | FATE)
-        return f"select {', '.join(columns)} from ({log}) where _version = {through} and not _deleted"
 
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int

@@ -56,6 +56,15 @@ class Published(NamedTuple):
     as_of: datetime
 
 
+class SnapshotAge(NamedTuple):
+    """The hour a service's last believed snapshot of a tenant is of, and its rows."""
+
+    service: str
+    tenant_id: str
+    as_of: datetime
+    rows: int
+
+
 def published_contents(cursor: adbc.Cursor, tenant_id: str | None = None) -> dict[tuple[str, str], Published]:
     """What every tenant's tables, or one tenant's, were last published from, by table name and tenant."""
     if tenant_id is None:
@@ -83,6 +92,14 @@ def note_published(cursor: adbc.Cursor, run_id: str, states: Mapping[tuple[str, 
         for (name, tenant_id), state in states.items()
     ]
     cursor.execute(NOTE, (json.dumps(given), run_id, datetime.now(UTC)))
+
+
+def note_ages(cursor: adbc.Cursor, run_id: str, ages: Sequence[SnapshotAge]) -> None:
+    """Keep how old the snapshots are that tenants' tables were made of."""
+    snapshots = {
+        (f"{age.service}.snapshot", age.tenant_id): Published(0, None, Content(age.rows, 0), age.as_of) for age in ages
+    }
+    note_published(cursor, run_id, snapshots)
 
 
 def note_refreshed(

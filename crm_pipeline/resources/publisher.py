@@ -5,7 +5,6 @@ is decided elsewhere.
 """
 
 import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +22,12 @@ from sqlalchemy import Table
 from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.loading import send_ahead
+from crm_pipeline.resources.postgres_errors import complaint, passes
 from crm_pipeline.resources.publication import LOCK, Publication, PublishError, Rows
 from crm_pipeline.resources.publication_states import (
-    Content,
     Published,
+    SnapshotAge,
+    note_ages,
     note_published,
     note_refreshed,
     published_contents,
@@ -38,17 +39,6 @@ __all__ = ["Cost", "PublishError", "Publisher", "Rows", "SnapshotAge"]
 LOGGER = logging.getLogger(__name__)
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.2
-PASSING = ("40001", "40P01", "08", "57P")
-"""SQLSTATEs that a second attempt may not meet: serialisation failures, deadlocks, lost connections, a restart."""
-
-
-class SnapshotAge(NamedTuple):
-    """The hour a service's last believed snapshot of a tenant is of, and its rows."""
-
-    service: str
-    tenant_id: str
-    as_of: datetime
-    rows: int
 
 
 class Cost(NamedTuple):
@@ -109,8 +99,8 @@ class Publisher:
                 return self._publish_tables(tenant_id, rows)
             except adbc.Error as error:
                 if attempt == ATTEMPTS or not self._may_pass(error):
-                    raise PublishError(f"{tenant_id}: {_complaint(error)}") from None
-                LOGGER.warning("%s: trying again after %s", tenant_id, _complaint(error))
+                    raise PublishError(f"{tenant_id}: {complaint(error)}") from None
+                LOGGER.warning("%s: trying again after %s", tenant_id, complaint(error))
                 time.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError
 
@@ -132,7 +122,7 @@ class Publisher:
             self.connection.commit()
         except adbc.Error as error:
             self._roll_back()
-            LOGGER.warning("nothing is sent ahead: %s", _complaint(error))
+            LOGGER.warning("nothing is sent ahead: %s", complaint(error))
             return
         self.ahead = {(table.name, tenant) for (table, _), tenants in changes.items() for tenant in tenants}
 
@@ -144,11 +134,7 @@ class Publisher:
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
             note_refreshed(cursor, self.run_id, self.as_of, tenants, looked_at)
-            snapshots = {
-                (f"{age.service}.snapshot", age.tenant_id): Published(0, None, Content(age.rows, 0), age.as_of)
-                for age in ages
-            }
-            note_published(cursor, self.run_id, snapshots)
+            note_ages(cursor, self.run_id, ages)
         self.connection.commit()
 
     def _publish_tables(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
@@ -193,7 +179,7 @@ class Publisher:
 
     def _may_pass(self, error: adbc.Error) -> bool:
         """Whether another attempt may go better; it then has a connection that works."""
-        if not (error.sqlstate or "08").strip("\0").startswith(PASSING):
+        if not passes(error):
             return False
         try:
             with closing(self.connection.cursor()) as cursor:
@@ -230,9 +216,3 @@ def _is_due(tenant_id: str, part: Rows, published: Published | None) -> bool:
             f" {part.version}; it is an older copy of the lake the warehouse was published from"
         )
     return published.version != part.version
-
-
-def _complaint(error: adbc.Error) -> str:
-    """PostgreSQL's own sentence, without the statement before it and the details after it, which quote rows."""
-    said = re.findall(r"(?:ERROR|FATAL):  (.+)", str(error))
-    return said[-1] if said else str(error).splitlines()[0]
