@@ -1,4 +1,5 @@
-# The environment is made from requirements.lock alone; a second call finds it up to date and does nothing.
+# The environment is made from requirements.lock alone; a second call finds it up to date and does nothing. Compiled here, or
+# every start would take twice as long wherever Python may not keep what it compiled.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -14,13 +15,13 @@ help:  ## what each target does
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install uv
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $(READY)
 
 $(PEERS_READY): $(READY) benchmarks/requirements.lock
 	$(PYTHON) -m venv .venv-peers
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(PEERS)/python benchmarks/requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(PEERS)/python benchmarks/requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(PEERS)/python --editable .
 	@touch $(PEERS_READY)
 
