@@ -4,8 +4,6 @@ The commands that answer a question, `explain` and `what-if`, are in `cli_questi
 `retention` in `cli_privacy`, those of the warehouse's administrator in `cli_warehouse`.
 """
 
-import atexit
-import gc
 import os
 import shlex
 import sys
@@ -29,9 +27,6 @@ from crm_pipeline.workplace import embedded, open_instance
 
 if TYPE_CHECKING:
     from crm_pipeline.refresh_run import Outcome
-
-# Python looks through all that was imported before it ends, twice and for a second; there is nothing left to free.
-atexit.register(gc.freeze)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
