@@ -13,11 +13,12 @@ import dagster as dg
 from crm_pipeline.assets.compared import compare, judged_today, keep_measures
 from crm_pipeline.assets.gate_told import DATA_DOCS, JUDGED, listed, tell
 from crm_pipeline.assets.judged_in_part import broken_in_part, little_moved
-from crm_pipeline.assets.staging import Due, lake_rows
+from crm_pipeline.assets.staging import lake_rows
 from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.data_docs import write_data_docs
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import Verdict, judge_rows
+from crm_pipeline.resources.publication import Due
 from crm_pipeline.tables import operations
 
 SHARE_THAT_STOPS_ALL = 0.5

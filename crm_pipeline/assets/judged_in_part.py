@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from crm_pipeline.assets.compared import GIVEN, judge_agreements
-from crm_pipeline.assets.staging import Due, changes_of, log_of
+from crm_pipeline.assets.staging import changes_of, log_of
 from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import judge_rows
 from crm_pipeline.domain import records
 from crm_pipeline.resources.lake_rows import replaced, tenant_filter
+from crm_pipeline.resources.publication import Due
 from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import Service

@@ -15,9 +15,10 @@ from crm_pipeline.assets.gate import check, failed_tenants, show
 from crm_pipeline.assets.gate_told import check_specs, step_results
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lineage
 from crm_pipeline.assets.published_results import results
-from crm_pipeline.assets.staging import Due, due_rows, in_order
+from crm_pipeline.assets.staging import due_rows, in_order
 from crm_pipeline.assets.step import TENANTS, Step, step
 from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.publication import Due
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
 from crm_pipeline.resources.side_by_side import publish_at_once
 from crm_pipeline.resources.warehouse import Warehouse

@@ -13,13 +13,12 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.tenants import in_groups
 from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.resources.publication import Rows
+from crm_pipeline.resources.publication import Due, Rows
 from crm_pipeline.resources.publication_states import Content, Published, contents, lake_id, tenant_column
 from crm_pipeline.resources.warehouse_schema import literal
 from crm_pipeline.tables.projections import key_columns
 
 Known = Mapping[tuple[str, str], Published]
-Due = Mapping[str, Sequence[Rows]]
 Moved = Mapping[str, tuple[int, Content]]
 """Per tenant the rows that changed, and what they made of the content."""
 MOST_STAGED = 2_000_000

@@ -26,7 +26,7 @@ _PUNCTUATION: Final = _ASCII_PUNCTUATION.decode() + "\u00a0\u2010\u2011\u2012\u2
 _IS_PUNCTUATION: Final = np.isin(np.arange(256), list(_ASCII_PUNCTUATION))
 _FULL_WIDTH: Final = {ord("0") + digit + 0xFEE0: str(digit) for digit in range(10)}
 _EXTENSION: Final = re.compile(r"(?<=[0-9]) *(?:ext\.?|x) ?[0-9]{1,9}\Z", re.IGNORECASE)
-_LABEL: Final = re.compile(r"[A-Za-z .:()-]+(?=[0-9+])")
+_LABEL: Final = re.compile(r"\A[A-Za-z .:()-]+(?=[0-9+])")
 _WORDS: Final = re.compile(r"(?<=[0-9])[ ()-]*[A-Za-z][A-Za-z ().-]*\Z")
 _FEWEST_LETTERS_DIALLED: Final = 3
 _AS_DIALLED: Final = dict.fromkeys(map(ord, _PUNCTUATION)) | _FULL_WIDTH | {0xFF0B: "+"}
@@ -106,10 +106,10 @@ def _dialled(value: str) -> str | None:
     """`_as_dialled` for one spelling."""
     if len(value) > _LONGEST_SPELLING:
         return None
-    value = _EXTENSION.sub("", value)
-    label, words = _LABEL.match(value), _WORDS.search(value)
-    number = value[label.end() if label else 0 : words.start() if words else None].translate(_AS_DIALLED)
-    return number + _dialled_letters(words[0] if words else "") if _PLAIN.fullmatch(number) else None
+    value = _LABEL.sub("", _EXTENSION.sub("", value))
+    before_words = _WORDS.sub("", value)
+    number = before_words.translate(_AS_DIALLED)
+    return number + _dialled_letters(value[len(before_words) :]) if _PLAIN.fullmatch(number) else None
 
 
 def _dialled_letters(words: str) -> str:

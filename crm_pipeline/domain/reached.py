@@ -7,6 +7,7 @@ nobody; but those who are reached must be told that it is shared. Here: what is 
 Not here: how identities are resolved (`identities`), and what rows changed (`touched`).
 """
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
@@ -41,17 +42,18 @@ RECORD_KEYS: Final = f"select tenant_id, service, record_id as service_record_id
 _SUPPRESSIBLE: Final = {kind: column for kind, column in _KINDS.items() if kind != "AUTH_USER_ID"}
 
 
-def _carried(keys: str) -> str:
-    """A query of who carries which value: of those that can be suppressed."""
+def _carried(keys: str, columns: Iterable[str]) -> str:
+    """A query of who carries which value of these columns, as relation `keys` has them."""
     return " union all ".join(
         f"select tenant_id, service, service_record_id, {column}_key as key from {keys} where {column}_key is not null"
-        for column in _SUPPRESSIBLE.values()
+        for column in columns
     )
 
 
 _STAY_SHARED: Final = f"""
     create or replace temp table stay_shared as
-    with before as ({_carried("record_keys")}), now as ({_carried(f"({RECORD_KEYS})")})
+    with before as ({_carried("record_keys", _SUPPRESSIBLE.values())}),
+        now as ({_carried(f"({RECORD_KEYS})", _SUPPRESSIBLE.values())})
     select key from before group by key, service having count(*) > {MOST_CARRIERS}
     except select key from (from now except from before)
     except select key from (
@@ -70,10 +72,9 @@ _OF_RECORD: Final = _record("service", "service_record_id")
 _TIES: Final = " union all ".join(
     [
         *(
-            f"""select {_OF_RECORD} as one, hash('key', {column}_key) as other from {keys}
-            where {column}_key is not null and {column}_key not in (from stay_shared)"""
+            f"""select {_OF_RECORD} as one, hash('key', key) as other from ({_carried(keys, _KINDS.values())})
+            where key not in (from stay_shared)"""
             for keys in ("record_keys", f"({RECORD_KEYS})")
-            for column in _KINDS.values()
         ),
         f"select {_OF_RECORD}, {_profile('profile_id')} from customer_identities",
         f"select {_profile('profile_id')}, {_profile('redirects_to')} from profile_ids where redirects_to is not null",
@@ -114,6 +115,7 @@ IS_REACHED: Final = MappingProxyType(
 def find_reached(con: DuckDBPyConnection) -> None:
     """Create temp tables `reached` (node) and `needed_records` (tenant_id, service, record_id): those to be resolved.
 
+    And `stay_shared`, which `TELL_SHARED` reads once they are.
     Reads `stirred`, the records that changed; `people` as those now are; record_keys, customer_identities and
     profile_ids as they were left last; crm_identity_override.
     """

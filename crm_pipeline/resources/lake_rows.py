@@ -107,6 +107,5 @@ def scan(files: LakeFiles, columns: dict[str, str]) -> str:
     """A query of a Delta table's files; of no rows where there is none."""
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    return (
-        f"select {', '.join(columns)} from read_parquet([{_quoted(file.path for file in files)}], union_by_name = true)"
-    )
+    paths = _quoted(file.path for file in files)
+    return f"select {', '.join(columns)} from read_parquet([{paths}], union_by_name = true)"

@@ -5,6 +5,7 @@ keys and hashes of all rows are compared; where nothing is there yet, all rows a
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
 from typing import NamedTuple
@@ -48,6 +49,10 @@ class Rows(NamedTuple):
     removed, maybe with other tenants' between them; None where the published version is not of this lake."""
     moved: int = 0
     """How many of the tenant's rows `changes` has."""
+
+
+Due = Mapping[str, Sequence[Rows]]
+"""Per tenant the tables that have something to publish."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from crm_pipeline.resources.lake import Changes
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.loading import send_ahead
 from crm_pipeline.resources.postgres_errors import complaint, passes
-from crm_pipeline.resources.publication import LOCK, Publication, PublishError, Rows
+from crm_pipeline.resources.publication import LOCK, Due, Publication, PublishError, Rows
 from crm_pipeline.resources.publication_states import (
     Published,
     SnapshotAge,
@@ -104,7 +104,7 @@ class Publisher:
                 time.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError
 
-    def send_ahead(self, due: Mapping[str, Sequence[Rows]]) -> None:
+    def send_ahead(self, due: Due) -> None:
         """Let what changed of these tenants wait in the session for being published, in the place of any before.
 
         One COPY for all of them costs as much as one for each. Where PostgreSQL refuses a row, each sends its own.

@@ -4,15 +4,15 @@ Only what was sent ahead is, since all else is read from the lake meanwhile, ove
 Publishing a tenant belongs to `publisher`.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Final
 
 from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.publication import Due
 from crm_pipeline.resources.publisher import Publisher, PublishError, Rows
 
-Due = Mapping[str, Sequence[Rows]]
 Outcome = dict[str, Changes] | PublishError
 MOST_AT_ONCE: Final = 8
 WORTH_A_CONNECTION: Final = 1_000
@@ -34,7 +34,7 @@ def publish_at_once(publisher: Publisher, due: Due) -> Generator[tuple[str, Outc
         yield from ((tenant, future.result()) for tenant, future in waiting)
 
 
-def _shares(due: Due) -> list[Due]:
+def _shares(due: Due) -> Sequence[Due]:
     """The tenants dealt out, those with the most changed rows first; the last share has whoever is read whole too."""
     moved = {t: sum(part.moved for part in rows) for t, rows in due.items() if all(part.changes for part in rows)}
     loads = [0] * min(MOST_AT_ONCE, 1 + sum(moved.values()) // WORTH_A_CONNECTION)
@@ -43,7 +43,7 @@ def _shares(due: Due) -> list[Due]:
         at = loads.index(min(loads)) if tenant in moved else -1
         shares[at][tenant] = due[tenant]
         loads[at] += moved.get(tenant, 0)
-    return list(shares)
+    return shares
 
 
 def _publish(publisher: Publisher, tenant: str, rows: Sequence[Rows]) -> Outcome:

@@ -96,7 +96,7 @@ def of_tenant(rows: Rows, tenant: str) -> list[str]:
 @st.composite
 def hours(draw: st.DrawFn) -> Hour:
     """A tenant, often crowded, and an hour later: some records say something else, some are gone, some are new."""
-    before = draw(st.sampled_from((worlds(7), CROWDED, CROWDED)).flatmap(lambda some: some))
+    before = draw(st.one_of(worlds(7), CROWDED, CROWDED))
     fate = st.sampled_from(draw(st.sampled_from(("====+-", "==========+"))))
     fates = draw(st.lists(fate, min_size=len(before.people), max_size=len(before.people)))
     changed = [
