@@ -7,7 +7,7 @@ PEERS := .venv-peers/bin
 PEERS_READY := .venv-peers/.ready
 export CRM_PIPELINE_AS_OF ?= 2026-03-31T12:00:00Z
 
-.PHONY: run ui test soak check format docs bench lock clean help
+.PHONY: run ui test soak check golden format docs bench lock clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,6 +43,9 @@ check: $(READY)  ## format, lint, types, import direction
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest crm_pipeline_tests/test_architecture.py
+
+golden: $(READY)  ## make golden BASE=<commit>: this tree publishes what that commit does, row for row
+	$(BIN)/python -m crm_pipeline_tests.project.golden_home $(BASE)
 
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff format .

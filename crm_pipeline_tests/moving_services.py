@@ -77,6 +77,11 @@ class MovingServices:
 def delivered(folder: Path, *, tenants: int, people: int, events: int, until: datetime) -> MovingServices:
     """Made-up clubs as they are before anything moves."""
     generate(tenants=tenants, people=people, events=events, seed=7, out=folder, until=until)
+    return read_services(folder)
+
+
+def read_services(folder: Path) -> MovingServices:
+    """The rows that lie in a folder of the four services, to be moved from there."""
     tables, headers = {}, {}
     for service in Service:
         for table in source_tables(service):
