@@ -23,7 +23,7 @@ from crm_pipeline.refresh_run import refresh_once
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.sample import generate
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables.churn import churn_backtests
+from crm_pipeline.tables.outputs.churn import churn_backtests
 from crm_pipeline.workplace import choose, open_instance
 
 UNTIL: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -26,8 +26,9 @@ from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.embedded_postgres_programs import binary
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import Sources
-from crm_pipeline.tables import crm, source_tables
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 SIZES = (1_000_000, 2_000_000, 5_000_000)
@@ -91,7 +92,7 @@ def _fill(server: EmbeddedPostgres, rows: int) -> Engine:
     with administration.connect() as connection:
         connection.execute(text("create database messaging"))
     engine = create_engine(make_url(server.url("postgres")).set(database="messaging"), isolation_level="AUTOCOMMIT")
-    sources.create_all(engine, source_tables(Service.MESSAGING))
+    source_metadata.create_all(engine, source_tables(Service.MESSAGING))
     with engine.connect() as connection:
         for statement in FILL.format(rows=rows, contacts=CONTACTS).split(";"):
             connection.execute(text(statement))

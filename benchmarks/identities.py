@@ -27,7 +27,7 @@ from benchmarks.identity_world import SEED, inputs, made_up_records, nothing_kno
 from benchmarks.results import AT_LEAST, Row, keep
 from crm_pipeline.domain.identities import Inputs, Resolution, resolve
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 
 _OURS: Final = "resolve"
 _CONTESTANTS: Final = {

@@ -23,10 +23,10 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.tables.columns import sources
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 
-SCANNED: Final = (*sources.tables.values(), customer_timeline)
+SCANNED: Final = (*source_metadata.tables.values(), customer_timeline)
 
 
 def scan_seconds(con: duckdb.DuckDBPyConnection, lake: Lake) -> float:

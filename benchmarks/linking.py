@@ -21,7 +21,8 @@ from crm_pipeline.domain.records import read_rows
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.sample import generate
 from crm_pipeline.sample.write import file_of
-from crm_pipeline.tables import PEOPLE, crm
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.sources import crm
 
 PEOPLE_PER_CLUB: Final = 5_000
 UNTIL: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)

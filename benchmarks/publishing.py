@@ -28,7 +28,7 @@ from crm_pipeline.resources.embedded_postgres_programs import binary
 from crm_pipeline.resources.publication_states import contents
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import holder_of
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 
 SIZES: Final = (20, 100_000, 2_000_000)
 ASKED_FROM: Final = 2_000_000

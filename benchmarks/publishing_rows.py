@@ -14,9 +14,9 @@ from crm_pipeline.resources.lake_rows import row_hash
 from crm_pipeline.resources.publication import Rows
 from crm_pipeline.resources.publication_states import contents
 from crm_pipeline.resources.publisher import Publisher
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import key_columns
-from crm_pipeline.tables.timeline import customer_timeline
 
 SHARE_CHANGED: Final = 0.005
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)

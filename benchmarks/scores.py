@@ -24,8 +24,9 @@ from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.lifecycle import find_stage_changes
 from crm_pipeline.domain.profiles import score_profiles
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.tables import churn, profiles, scl, timeline
+from crm_pipeline.tables.outputs import churn, profiles, timeline
 from crm_pipeline.tables.projections import duckdb_type
+from crm_pipeline.tables.sources import scl
 
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 CLUBS: Final = 200

@@ -15,7 +15,8 @@ from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
-from crm_pipeline.tables import crm, source_tables
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.service_databases import load, new_database
 

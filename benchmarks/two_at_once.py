@@ -22,7 +22,8 @@ from benchmarks.services import HOURS, Size, change, databases, sample_of
 from benchmarks.whole import EVENTS_PER_PERSON, TENANTS
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.warehouse_schema import SCHEMA
-from crm_pipeline.tables import PUBLISHED, operations
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables.outputs import operations
 
 ASKED_FROM: Final = 100_000
 """People. Below, starting twice costs more than half the work."""

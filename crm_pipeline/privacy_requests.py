@@ -10,7 +10,6 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
-from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
@@ -26,7 +25,9 @@ from crm_pipeline.resources.run_lock import hold_tenants
 from crm_pipeline.resources.tombstones import Record, tombstone, total_up
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import crm, operations, privacy
+from crm_pipeline.tables.outputs import operations, privacy
+from crm_pipeline.tables.ownership import PROFILE
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 from crm_pipeline.workplace import embedded
 

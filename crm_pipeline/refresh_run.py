@@ -20,7 +20,7 @@ from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.workplace import open_instance, process_tag
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}

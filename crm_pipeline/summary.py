@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.tables import identities, operations, profiles, timeline
+from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 
 TEXTS = ("tenant", "links by rule", "stages")
 HEADINGS = (
@@ -65,8 +65,8 @@ def print_summary(console: Console, lake: Lake, as_of: datetime) -> None:
 
 def _counts(lake: Lake) -> list[tuple[str | int, ...]]:
     read = (
-        identities.customer_identities,
-        identities.identity_reviews,
+        identity.customer_identities,
+        identity.identity_reviews,
         profiles.customer_profiles,
         operations.quarantined_records,
     )

@@ -22,7 +22,8 @@ from crm_pipeline.domain.profiles import FOLDER
 from crm_pipeline.domain.tenants import no_such_tenant
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import operations, teetime, timeline
+from crm_pipeline.tables.outputs import operations, timeline
+from crm_pipeline.tables.sources import teetime
 
 COMPARE: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 GOLDEN_RECORD: Final = (FOLDER / "golden_record.sql").read_text(encoding="utf-8")

@@ -20,8 +20,8 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_files import write_files
 from crm_pipeline.resources.lake_rows import lake_key
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import operations
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables.outputs import operations
 
 
 @contextmanager
@@ -45,9 +45,9 @@ def working_copy(settings: Settings, *, dry_run: bool) -> Iterator[Settings]:
 def copy_as_known(lake: Lake, copy: Lake, as_of: datetime) -> None:
     """Copy the logs as a run at `as_of` met them: what was extracted by then, and what runs before it concluded."""
     with closing(lake.connect()) as con:
-        for table in (*sources.tables.values(), *outputs.tables.values()):
+        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
             if DeltaTable.is_deltatable(lake.path(table)):
-                is_given = table.metadata is sources or table.info.get("is_given")
+                is_given = table.metadata is source_metadata or table.info.get("is_given")
                 rows = con.sql(
                     f"""from {lake.log(con, table)} where _known_at {"<=" if is_given else "<"} $as_of
                         order by _version, {", ".join(lake_key(table))}""",

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, NullPool, Table, create_engine, make_url
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
 from crm_pipeline.tables import source_tables
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.vocabulary import QuarantineReason, Service
 from crm_pipeline_tests.domain.delivered import Delivered, read
 from crm_pipeline_tests.support import SAMPLE
@@ -81,7 +81,7 @@ def spare_the_disk(server: EmbeddedPostgres) -> None:
 
 def load(engine: Engine, table: Table, file: Path) -> None:
     """Create the declared table and copy a file into it."""
-    sources.create_all(engine, [table])
+    source_metadata.create_all(engine, [table])
     with closing(engine.raw_connection()) as connection, file.open(encoding="utf-8", newline="") as lines:
         copying: Any = connection.cursor()  # psycopg2's, which has more than SQLAlchemy knows of
         copying.copy_expert(f'copy "{table.name}" from stdin (format csv, header true)', lines)

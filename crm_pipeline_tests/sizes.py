@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.support import ask, clean_environment
 
@@ -19,7 +19,7 @@ def measured(home: Path) -> Counter[str]:
     with clean_environment():
         lake = lake_of(choose(home))
     found = Counter[str]()
-    for table in (*sources.tables.values(), *outputs.tables.values()):
+    for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
         if DeltaTable.is_deltatable(path := lake.path(table)):
             actions = DeltaTable(path).get_add_actions(flatten=True)
             found["lake files"] += len(actions)

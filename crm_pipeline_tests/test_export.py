@@ -12,8 +12,9 @@ import pytest
 
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.explain.values import plain
-from crm_pipeline.tables import PEOPLE, crm
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.questions import answer
 from crm_pipeline_tests.support import ask, clean_environment
@@ -62,7 +63,7 @@ def test_every_source_row_that_names_a_person_is_in_their_export_as_the_lake_has
     with clean_environment():
         lake = lake_of(choose(sample_home))
     with closing(lake.connect()) as con:
-        for table in (t for t in sources.tables.values() if t not in ABOUT_NOBODY):
+        for table in (t for t in source_metadata.tables.values() if t not in ABOUT_NOBODY):
             name = f"{service_of(table)}.{table.name}"
             columns = ", ".join([*(column.key for column in table.columns), "_problems"])
             query = f"select {columns} from {lake.current(con, table, tenants=[CLUB])}"

@@ -15,7 +15,8 @@ from crm_pipeline.sample.office import first_profile_id
 from crm_pipeline.sample.people import SERVICES, draw_people
 from crm_pipeline.sample.phones import SPELLINGS, made_up_numbers, pro_shop_number, spell
 from crm_pipeline.sample.write import file_of
-from crm_pipeline.tables import PEOPLE, crm, scl, teetime
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.sample_files import TABLES, e164, files, read
 from crm_pipeline_tests.world import AS_OF

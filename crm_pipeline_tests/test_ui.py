@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from crm_pipeline.tables import churn, identities, profiles, source_tables, timeline
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
@@ -129,7 +130,7 @@ def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[
         "profile_scores": profiles.customer_profiles,
         "customer_timeline": timeline.customer_timeline,
         "timeline_events": timeline.customer_timeline,
-        "customer_identities": identities.customer_identities,
+        "customer_identities": identity.customer_identities,
         "churn_model": churn.churn_models,
         "churn_backtest": churn.churn_backtests,
     }.items():

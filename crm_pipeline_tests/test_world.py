@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crm_pipeline.tables import crm, scl, teetime
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import QuarantineReason
 from crm_pipeline_tests.sample_files import TABLES, e164, files, read
 from crm_pipeline_tests.support import SAMPLE

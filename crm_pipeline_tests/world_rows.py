@@ -16,8 +16,8 @@ from crm_pipeline.sample import Club
 from crm_pipeline.sample.countries import GB, US, ZA
 from crm_pipeline.sample.office import first_profile_id
 from crm_pipeline.sample.write import file_of
-from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.columns import service_of
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 
 Value = str | int | float | bool | None

@@ -18,8 +18,9 @@ from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import churn, identities, scl, timeline
+from crm_pipeline.tables.outputs import churn, identity, timeline
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import scl
 
 GROUP = "churn"
 MOST_SHOWN = 100
@@ -77,7 +78,7 @@ def churn_assets(
 
 def _learn(this: Step) -> Lesson:
     tenants = [tenant.tenant_id for tenant in this.load_everything()]
-    for table in (identities.customer_identities, identities.profile_ids):
+    for table in (identity.customer_identities, identity.profile_ids):
         this.lake.current(this.con, table, tenants=tenants)
     this.lake.current(this.con, timeline.customer_timeline, tenants=tenants, name="timeline_now")
     this.con.execute(f"create or replace temp table payments_now as from {lake_name(scl.payment)}")

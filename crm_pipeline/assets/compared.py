@@ -12,12 +12,14 @@ from crm_pipeline.checks.over_time import find_unusual
 from crm_pipeline.checks.suites import AS_USUAL, MEANINGS, TABLES_AGREE
 from crm_pipeline.checks.validation import Verdict, judge_findings
 from crm_pipeline.domain.measures import DAYS_KEPT
-from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
+from crm_pipeline.tables.sources import scl
 
 GIVEN = {
     "given_profiles": profiles.customer_profiles,
     "given_timeline": timeline.customer_timeline,
-    "given_identities": identities.customer_identities,
+    "given_identities": identity.customer_identities,
     "history": operations.quality_measures,
 }
 

@@ -18,8 +18,10 @@ from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.resources.tombstones import Stones, end_tombstones, find_stones, keep_out, returned_since, total_up
-from crm_pipeline.tables import crm, operations, source_tables
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 SWEEP_AFTER = timedelta(hours=24)

@@ -17,7 +17,7 @@ from crm_pipeline.assets.step import TENANTS, Step
 from crm_pipeline.checks.data_docs import INDEX, severity
 from crm_pipeline.checks.suites import MEANINGS, SUITES, Suite
 from crm_pipeline.checks.validation import Verdict
-from crm_pipeline.tables import operations, profiles, timeline
+from crm_pipeline.tables.outputs import operations, profiles, timeline
 
 CHECK = "expectations_hold"
 JUDGED = (profiles.customer_profiles, timeline.customer_timeline)

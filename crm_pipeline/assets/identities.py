@@ -20,7 +20,9 @@ from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import PEOPLE, crm, identities
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import identity
+from crm_pipeline.tables.sources import crm
 
 LINKS_HOLD = "links_hold"
 SELF_AUDIT = "self_audit"
@@ -45,7 +47,7 @@ class Part(NamedTuple):
     freshness_policy=HOURLY.freshness,
     deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
     description="Which records are one person, why, what was refused, and the life of every profile id. In the lake.",
-    metadata=columns_metadata(identities.customer_identities),
+    metadata=columns_metadata(identity.customer_identities),
     check_specs=[
         dg.AssetCheckSpec(
             LINKS_HOLD,
@@ -69,7 +71,7 @@ def customer_identities(
         if half_kept := take_back_half_kept(this, tenants):
             context.log.warning("took back what a run that ended half-way left of %s", ", ".join(half_kept))
         parts = keep_resolved(this, tenants)
-        stored = lake.current(this.con, identities.customer_identities, tenants=tenants)
+        stored = lake.current(this.con, identity.customer_identities, tenants=tenants)
         links = this.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall()
         return dg.MaterializeResult(
             metadata={
@@ -84,7 +86,7 @@ def keep_resolved(this: Step, tenants: Sequence[str]) -> list[Part]:
     """Make the identities of these loaded tenants what their records now say, and note from what."""
     decisive = (*DECISIVE, *DECISIONS)
     inputs = find_inputs(this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=decisive)
-    parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identities.record_keys)]
+    parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identity.record_keys)]
     if inputs.in_part:
         parts.append(_keep_reached(replace(this, tenants=inputs.in_part, only_needed=True)))
     inputs.note(this)
@@ -106,7 +108,7 @@ def _keep_reached(part: Step) -> Part:
     find_rows_of_needed(part.con, PEOPLE.values())
     part.load_rows((*PEOPLE.values(), *DECISIONS))
     normalise_people(part.con)
-    for table in (identities.record_keys, identities.customer_identities, identities.profile_ids):
+    for table in (identity.record_keys, identity.customer_identities, identity.profile_ids):
         part.lake.current(part.con, table, tenants=part.tenants)
     find_reached(part.con)
     find_rows_of_needed(part.con, PEOPLE.values())
@@ -119,12 +121,12 @@ def _keep_reached(part: Step) -> Part:
 def _keep(part: Step, theirs: Mapping[Table, str]) -> Part:
     """Resolve the records that were read and keep what is `theirs`; by which keys comes last, being known after all."""
     tenants = part.tenants or ()
-    of_records = theirs[identities.customer_identities]
+    of_records = theirs[identity.customer_identities]
     part.quarantine(INVALID_KEYS, "customer_identities", tenants, of_records)
     resolve_tenants(part, tenants, theirs)
     changes = keep_identities(part, tenants, theirs)
     faults = _faults(part, tenants, theirs)
-    part.replace(identities.record_keys, f"({RECORD_KEYS})", tenants, of_records)
+    part.replace(identity.record_keys, f"({RECORD_KEYS})", tenants, of_records)
     return Part(changes, faults)
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.churn_model import POOL
-from crm_pipeline.tables import operations
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import lake_name
 
 PACKAGE: Final = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def find_inputs(
         theirs = f"l.tenant_id in (noted.tenant_id, '{POOL}') and l._version > noted.{lake_name(table)}"
         log = this.lake.log(this.con, table, name="decisive_log")
         this.con.execute(f"delete from noted where exists (select 1 from {log} l where {theirs})")
-    _leave_out_much_changed(this, [table for table in reads if table.metadata is sources])
+    _leave_out_much_changed(this, [table for table in reads if table.metadata is source_metadata])
     in_part = {tenant for (tenant,) in this.con.sql("select tenant_id from noted").fetchall()}
     return Inputs(asset, versions, [t for t in tenants if t not in in_part], sorted(in_part))
 

@@ -15,8 +15,10 @@ from crm_pipeline.checks.validation import judge_rows
 from crm_pipeline.domain import records
 from crm_pipeline.resources.lake_rows import replaced, tenant_filter
 from crm_pipeline.resources.publication import Due
-from crm_pipeline.tables import PEOPLE, identities, operations, profiles, scl, timeline
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
 
 MOST_MOVED: Final = 0.1
@@ -24,7 +26,7 @@ MOST_MOVED: Final = 0.1
 PROFILE_OF: Final = {
     profiles.customer_profiles: "id",
     timeline.customer_timeline: "profile_id",
-    identities.customer_identities: "profile_id",
+    identity.customer_identities: "profile_id",
 }
 """The compared tables, and the column that says whose a row is."""
 RECORD_OF: Final = {table: (service, "id") for service, table in PEOPLE.items()} | {
@@ -77,7 +79,7 @@ def _find_moved(part: Step) -> None:
         for table, (service, column) in RECORD_OF.items()
     ]
     part.con.execute(f"create or replace temp table moved_records as select distinct * from ({_union(changed)})")
-    linked = part.lake.current(part.con, identities.customer_identities, tenants=part.tenants, name="linked")
+    linked = part.lake.current(part.con, identity.customer_identities, tenants=part.tenants, name="linked")
     moved = [f"select tenant_id, profile_id as id from {linked} semi join moved_records using ({RECORD})"]
     for table, column in PROFILE_OF.items():
         moved += [

@@ -8,11 +8,11 @@ import dagster as dg
 from sqlalchemy import Column, Table
 
 from crm_pipeline.resources.lake import Changes
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.columns import service_of, source_metadata
 from crm_pipeline.tables.lineage import MADE_OF
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import duckdb_type
-from crm_pipeline.tables.timeline import customer_timeline
 
 MAKERS = {
     "customer_identities": "customer_identities",
@@ -88,7 +88,7 @@ def published_lineage(table: Table) -> dg.TableColumnLineage:
 def _kept_column(column: Column[Any]) -> dg.TableColumnDep:
     """Where the lake keeps a column: in a service's snapshot, or in the asset that makes the table."""
     table = column.table
-    if table.metadata is sources:
+    if table.metadata is source_metadata:
         return dg.TableColumnDep(f"{service_of(table).lower()}_snapshot", f"{table.name}.{column.name}")
     return dg.TableColumnDep(MAKERS[table.name], column.name)
 

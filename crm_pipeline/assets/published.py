@@ -23,16 +23,17 @@ from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, Snap
 from crm_pipeline.resources.side_by_side import publish_at_once
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import REPORTS, identities, operations, privacy, profiles, timeline
+from crm_pipeline.tables import REPORTS
+from crm_pipeline.tables.outputs import identity, operations, privacy, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 TENANT_TABLES = (
     PROFILES,
     TIMELINE,
-    identities.customer_identities,
-    identities.identity_reviews,
-    identities.profile_events,
-    identities.profile_ids,
+    identity.customer_identities,
+    identity.identity_reviews,
+    identity.profile_events,
+    identity.profile_ids,
     privacy.forgotten_totals,
 )
 

@@ -12,7 +12,7 @@ from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.assets.wiring import RANGE_END, RANGE_START
 from crm_pipeline.domain.tenants import is_usable_id
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 refresh = dg.define_asset_job(

@@ -14,7 +14,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.identities import Inputs, resolve
 from crm_pipeline.domain.people import normalise_people, normalise_suppressed
 from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.tables import identities
+from crm_pipeline.tables.outputs import identity
 
 RECORDS: Final = """
     select tenant_id, service, record_id, auth_user_id, email, phone_number, comparable_first_name as first_name,
@@ -31,10 +31,10 @@ WITH_PRIMARY: Final = """
     join people p on p.tenant_id = i.tenant_id and p.service = i.service and p.record_id = i.service_record_id
     join shared_values s on s.tenant_id = i.tenant_id and s.service = i.service and s.record_id = i.service_record_id"""
 FOUND: Final = {
-    identities.profile_events: "new_events",
-    identities.identity_reviews: "found_reviews",
-    identities.customer_identities: "found_identities",
-    identities.profile_ids: "found_ids",
+    identity.profile_events: "new_events",
+    identity.identity_reviews: "found_reviews",
+    identity.customer_identities: "found_identities",
+    identity.profile_ids: "found_ids",
 }
 """The relation each table of identities is found in; of the events only those of this run."""
 EVERYBODYS: Final = dict.fromkeys(FOUND, "true")
@@ -66,9 +66,9 @@ def resolve_tenants(this: Step, tenants: Sequence[str], theirs: Mapping[Table, s
         tenants=found("select tenant_id, min_confidence from tenants"),
         suppressed=found("from suppressed"),
         overrides=found(OVERRIDES),
-        previous_identities=before(identities.customer_identities),
-        previous_ids=before(identities.profile_ids),
-        previous_reviews=before(identities.identity_reviews),
+        previous_identities=before(identity.customer_identities),
+        previous_ids=before(identity.profile_ids),
+        previous_reviews=before(identity.identity_reviews),
         as_of=this.as_of,
         run_id=this.run_id,
     )

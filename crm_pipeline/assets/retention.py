@@ -13,7 +13,7 @@ from crm_pipeline.assets.metadata import rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import drop_long_past
 from crm_pipeline.resources.lake_upkeep import AS_OF_DAYS
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import lake_name
 
 
@@ -22,7 +22,7 @@ def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
     """One table after the other, by the clock: an hour that is pinned is no measure of how long somebody is gone."""
     before = datetime.now(UTC) - timedelta(days=AS_OF_DAYS)
     with closing(lake.connect()) as con:
-        tables = (*sources.tables.values(), *outputs.tables.values())
+        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
         dropped = {lake_name(table): drop_long_past(con, lake, table, before) for table in tables}
     rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
     context.add_output_metadata({"tables": rows_table(rows)})

@@ -18,7 +18,7 @@ from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import churn, identities, profiles, timeline
+from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 
@@ -89,7 +89,7 @@ def keep_scores(this: Step, tenants: Sequence[str]) -> list[Part]:
 
 def _keep_profiles(part: Step) -> Part:
     tenants = [tenant.tenant_id for tenant in part.load_everything()]
-    for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
+    for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
         part.lake.current(part.con, table, tenants=tenants)
     part.con.execute(PROFILE_TARGETS)
     return _score(part, tenants)
@@ -99,7 +99,7 @@ def _keep_touched_profiles(this: Step, tenants: list[str]) -> Part:
     part = score_part(this, tenants)
     part.load_tenants()
     part.load_rows(SCORED)
-    for table, rows in ((identities.customer_identities, TOUCHED_IDENTITIES), (TIMELINE, COUNTED_EVENTS)):
+    for table, rows in ((identity.customer_identities, TOUCHED_IDENTITIES), (TIMELINE, COUNTED_EVENTS)):
         part.lake.current(part.con, table, tenants=tenants, name=f"everybodys_{table.name}")
         part.con.execute(f"drop view {table.name}")
         part.con.execute(f"create temp table {table.name} as {rows}")

@@ -16,8 +16,9 @@ from sqlalchemy import Table
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.tables import PEOPLE, crm
-from crm_pipeline.tables.identities import customer_identities, profile_events
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs.identity import customer_identities, profile_events
+from crm_pipeline.tables.sources import crm
 
 MOST_RECORDS: Final = 10_000
 MOST_TENANTS: Final = 10

@@ -20,7 +20,8 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings, source_pool
-from crm_pipeline.tables import operations, source_tables
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.outputs import operations
 from crm_pipeline.vocabulary import Service
 
 FRESH = "snapshot_is_fresh"

@@ -14,14 +14,16 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.records import judge_rows
-from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time
-from crm_pipeline.tables import PEOPLE, crm, operations
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.outputs import operations
+from crm_pipeline.tables.ownership import OF_SOMEBODY
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm
 
 AS_OF_TAG = "crm_pipeline/as_of"
 BELIEVE_TAG = "crm_pipeline/believe"
@@ -72,7 +74,7 @@ class Step:
     def load_everything(self) -> list[Tenant]:
         """All source tables of the run's usable tenants, and the as_of() every query speaks of."""
         tenants, _ = self.load_tenants()
-        self.load_rows([*PEOPLE.values(), *(t for t in sources.tables.values() if t not in PEOPLE.values())])
+        self.load_rows([*PEOPLE.values(), *(t for t in source_metadata.tables.values() if t not in PEOPLE.values())])
         self.define_as_of()
         return tenants
 

@@ -7,7 +7,7 @@ from crm_pipeline.assets.step import step
 from crm_pipeline.domain.tenants import faulty_settings
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 
 
 @dg.asset(

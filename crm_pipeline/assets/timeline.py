@@ -11,11 +11,12 @@ from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, cou
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
 from crm_pipeline.domain.retold import IS_RETOLD, RETOLD
-from crm_pipeline.domain.stirred import OF_SOMEBODY
 from crm_pipeline.domain.timeline import OF_PROFILES, ORPHANS, build_timeline
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import identities, teetime, timeline
+from crm_pipeline.tables.outputs import identity, timeline
+from crm_pipeline.tables.ownership import OF_SOMEBODY
+from crm_pipeline.tables.sources import teetime
 
 TIMELINE = timeline.customer_timeline
 NEEDED_LOG = (
@@ -77,7 +78,7 @@ def keep_timeline(this: Step, tenants: Sequence[str]) -> list[Part]:
 
 def _keep_events(part: Step) -> Part:
     tenants = [tenant.tenant_id for tenant in part.load_everything()]
-    for table in (identities.customer_identities, identities.profile_ids, TIMELINE):
+    for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
         part.lake.current(part.con, table, tenants=tenants)
     part.lake.log(part.con, teetime.booking)
     waiting = build_timeline(part.con)

@@ -15,7 +15,6 @@ from crm_pipeline.domain.needed import find_needed_rows, find_rows_of_needed, ne
 from crm_pipeline.domain.retold import stir_rows_by_others
 from crm_pipeline.domain.stirred import (
     IDENTITY_PLANS,
-    OF_SOMEBODY,
     SCORE_PLANS,
     TIMELINE_PLANS,
     find_stirred,
@@ -27,12 +26,15 @@ from crm_pipeline.domain.stirred import (
 from crm_pipeline.domain.timeline import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED, find_touched, find_touched_by_events
 from crm_pipeline.resources.lake_changes import find_changed
-from crm_pipeline.tables import PEOPLE, crm, identities, timeline
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import identity, timeline
+from crm_pipeline.tables.ownership import OF_SOMEBODY
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm
 
 IDENTIFYING: Final = {
-    identities.customer_identities: ("tenant_id", "profile_id"),
-    identities.profile_ids: ("tenant_id", "profile_id", "redirects_to"),
+    identity.customer_identities: ("tenant_id", "profile_id"),
+    identity.profile_ids: ("tenant_id", "profile_id", "redirects_to"),
 }
 """The tables that say whose rows are whose, and what is looked at of them."""
 TIMELINE_INPUTS: Final = (*OF_SOMEBODY, *IDENTIFYING)

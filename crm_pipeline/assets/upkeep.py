@@ -7,7 +7,7 @@ import dagster as dg
 from crm_pipeline.assets.metadata import DAILY, rows_table
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_upkeep import clear_spill, keep_up
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import lake_name
 
 
@@ -16,7 +16,7 @@ def compact_and_fold(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake
     """One table after the other; what each says stays the same."""
     clear_spill(lake)
     with closing(lake.connect()) as con:
-        tables = (*sources.tables.values(), *outputs.tables.values())
+        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
         done = {lake_name(table): upkeep for table in tables if (upkeep := keep_up(con, lake, table))}
     rows = [{"table": name, **upkeep._asdict()} for name, upkeep in done.items()]
     context.add_output_metadata({"tables": rows_table(rows)})

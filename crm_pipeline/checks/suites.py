@@ -8,9 +8,9 @@ from sqlalchemy import Column, Table
 
 from crm_pipeline.checks.agreement import AGREEMENTS
 from crm_pipeline.domain.measures import MEASURES
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import key_columns
-from crm_pipeline.tables.timeline import customer_timeline
 
 IS_UNIQUE: Final = "is_unique"
 """Column of the judged frame: whether no other row has the key."""

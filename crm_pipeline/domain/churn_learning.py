@@ -18,7 +18,7 @@ from crm_pipeline.domain.churn_fit import fit_members, fit_spend, fit_visits, fo
 from crm_pipeline.domain.churn_model import POOL, ClubModel
 from crm_pipeline.domain.churn_past import Visitors, read_members, read_seasons, read_visitors
 from crm_pipeline.domain.hindsight import find_facts_of_today, find_past_facts
-from crm_pipeline.tables.churn import churn_backtests, churn_models
+from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
 from crm_pipeline.tables.projections import arrow_schema
 
 SCORED_HORIZON: Final = 365

@@ -12,19 +12,20 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Table
 
-from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.tables import PEOPLE, crm
-from crm_pipeline.tables.columns import service_of, sources
-from crm_pipeline.tables.identities import (
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.outputs.identity import (
     customer_identities,
     identity_reviews,
     profile_events,
     profile_ids,
     record_keys,
 )
-from crm_pipeline.tables.operations import quarantined_records, worked_inputs
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.operations import quarantined_records, worked_inputs
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.ownership import PROFILE
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 _, _FIELD_SOURCES = Path(__file__).with_name("golden_record.sql").read_text(encoding="utf-8").split("to_json({")
@@ -47,7 +48,7 @@ def mentions(table: Table) -> Iterator[Mention]:
         yield Mention(f"'{service_of(table)}'", f"'{table.name}'", own)
     for column in table.columns:
         if target := column.info.get("references"):
-            service = Service.CRM if target == PROFILE else service_of(sources.tables[target])
+            service = Service.CRM if target == PROFILE else service_of(source_metadata.tables[target])
             yield Mention(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)")
     if table is crm.identity_override:
         for side in "ab":
@@ -130,4 +131,4 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
 
 def condition(table: Table) -> str:
     """The condition for any table of the lake."""
-    return source_condition(table) if table.metadata is sources else OUTPUT_CONDITIONS.get(table, "false")
+    return source_condition(table) if table.metadata is source_metadata else OUTPUT_CONDITIONS.get(table, "false")

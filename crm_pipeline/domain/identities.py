@@ -25,12 +25,12 @@ from crm_pipeline.domain.profile_events import Run, profile_events
 from crm_pipeline.domain.profile_ids import ProfileIds, assign_profile_ids, profile_ids_rows
 from crm_pipeline.domain.reviews import Findings, identity_reviews
 from crm_pipeline.domain.tenants import in_groups
-from crm_pipeline.tables import identities
+from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import arrow_schema
 
 _OTHERS_COLUMNS: Final = {"is_primary", "email_is_shared", "phone_is_shared"}
 IDENTITIES_SCHEMA: Final[pa.Schema] = pa.schema(
-    [field for field in arrow_schema(identities.customer_identities) if field.name not in _OTHERS_COLUMNS]
+    [field for field in arrow_schema(identity.customer_identities) if field.name not in _OTHERS_COLUMNS]
 )
 """The declared columns of `customer_identities` that `Resolution.customer_identities` has."""
 

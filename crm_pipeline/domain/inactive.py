@@ -12,8 +12,8 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
 from crm_pipeline.domain.forgetting import mentions
-from crm_pipeline.tables import crm, messaging, teetime
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm, messaging, teetime
 
 OPEN_DAYS: Final = 730
 """How long an enquiry, a form, a lead or a referral is an open matter: as long as it makes a LEAD or an ADVOCATE."""

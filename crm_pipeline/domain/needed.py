@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.stirred import is_any, own_column, owner_of
+from crm_pipeline.domain.stirred import is_any
 from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.ownership import own_column, owner_of
 from crm_pipeline.tables.projections import duckdb_type, lake_name
 
 

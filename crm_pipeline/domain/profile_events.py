@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from crm_pipeline.domain.clusters import Clusters
 from crm_pipeline.domain.nodes import Flags, Nodes, as_text
 from crm_pipeline.domain.profile_ids import ProfileIds
-from crm_pipeline.tables import identities
+from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.vocabulary import ProfileEventType
 
-_SCHEMA: Final = arrow_schema(identities.profile_events)
+_SCHEMA: Final = arrow_schema(identity.profile_events)
 _TOLD: Final = ("tenant_id", "profile_id", "redirects_to", "anchor_service", "anchor_record_id")
 _EVENTS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _SPLITS_SQL: Final = """

@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 
 from crm_pipeline.domain.clusters import Clusters
 from crm_pipeline.domain.nodes import Flags, Ints, Longs, Nodes, as_text, find_nodes
-from crm_pipeline.tables import identities
+from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import arrow_schema
 
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "crm-pipeline/profile-ids")
 _MINTED_SQL: Final = Path(__file__).with_name("minted_ids.sql").read_text(encoding="utf-8")
-_SCHEMA: Final = arrow_schema(identities.profile_ids)
+_SCHEMA: Final = arrow_schema(identity.profile_ids)
 _KEY: Final = ("tenant_id", "service", "record_id")
 _NOWHERE: Final = -1
 _SHA1, _UUID = 40, 36

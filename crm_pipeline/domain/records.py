@@ -15,14 +15,13 @@ from sqlalchemy import Column, Table
 from crm_pipeline.domain.clock import LONGEST_CLOCK_SKEW
 from crm_pipeline.domain.record_values import Fault, is_time, unless_implausible, value_faults, value_of
 from crm_pipeline.tables.columns import SHORT, service_of
+from crm_pipeline.tables.ownership import PROFILE
 from crm_pipeline.tables.projections import lake_name, source_table_named
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
 _SAME = """
     _rivals on _rivals.tenant_id is not distinct from _typed.tenant_id
         and _rivals.{key} is not distinct from _typed.{key}"""
-PROFILE = "CustomerProfile"
-"""What CRM rows reference: judged once profile ids are known, not here."""
 
 
 def read_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> None:

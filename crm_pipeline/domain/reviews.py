@@ -23,7 +23,7 @@ from crm_pipeline.domain.evidence import AUTH_USER_ID, COLUMNS, MOST_CARRIERS, U
 from crm_pipeline.domain.links import Links
 from crm_pipeline.domain.nodes import Flags, Ints, Nodes
 from crm_pipeline.domain.pairs import ALWAYS, CONFIDENCE, EMAIL, EMAIL_AND_PHONE, PHONE, RULES
-from crm_pipeline.tables import identities
+from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.vocabulary import ReviewKind
 
@@ -63,7 +63,7 @@ def identity_reviews(
     reviews = con.sql(_REVIEWS_SQL, params={"as_of": as_of}).to_arrow_table()
     for name in (*relations, "questions"):
         con.unregister(name)
-    return reviews.cast(arrow_schema(identities.identity_reviews))
+    return reviews.cast(arrow_schema(identity.identity_reviews))
 
 
 def _refused_decisions(decisions: Decisions) -> Iterable[Doubt]:

@@ -15,17 +15,11 @@ from typing import Any, Final
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
-from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.tables import PEOPLE, messaging, scl, teetime
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.ownership import own_column, owner_of
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import messaging, scl, teetime
 
-OF_SOMEBODY: Final = tuple(
-    table
-    for table in sources.tables.values()
-    if table in PEOPLE.values() or any(column.info.get("references") for column in table.columns)
-)
-"""The source tables whose rows are somebody's; all of them make timelines."""
 Plans = Mapping[Column[Any], str]
 """Times that were planned, with the condition under which their coming is of any matter."""
 TIMELINE_PLANS: Final[Plans] = MappingProxyType(
@@ -36,18 +30,6 @@ SCORE_PLANS: Final[Plans] = MappingProxyType(
 )
 IDENTITY_PLANS: Final[Plans] = MappingProxyType({scl.member.c.ended_at: "true"})
 _ALSO_LOOKED_AT: Final = MappingProxyType({scl.payment: ("booking_id",), messaging.message_event: ("message_id",)})
-
-
-def own_column(table: Table) -> Column[Any]:
-    """The column that says whose a row is: on whose timeline."""
-    if table in PEOPLE.values():
-        return table.c.id
-    return next(column for column in table.columns if column.info.get("references"))
-
-
-def owner_of(table: Table) -> str:
-    """The service whose record a row is of; empty where the row names a profile."""
-    return "" if own_column(table).info.get("references") == PROFILE else str(service_of(table))
 
 
 def looked_at(table: Table) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.ownership import PROFILE
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.vocabulary import QuarantineReason
 
@@ -25,7 +25,9 @@ STAGE_CHANGES = """
     select * from customer_timeline where event_type = 'STAGE_CHANGED'"""
 
 OF_PROFILES = tuple(
-    table for table in sources.tables.values() if any(c.info.get("references") == PROFILE for c in table.columns)
+    table
+    for table in source_metadata.tables.values()
+    if any(c.info.get("references") == PROFILE for c in table.columns)
 )
 """The tables of the CRM whose rows name a profile."""
 

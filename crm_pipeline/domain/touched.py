@@ -11,7 +11,8 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.tables import PEOPLE, crm, scl
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.sources import crm, scl
 
 SCORED: Final = (*PEOPLE.values(), scl.payment, crm.profile_tag)
 """The source tables that scores are made of, besides events."""

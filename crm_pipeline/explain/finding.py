@@ -10,7 +10,7 @@ from crm_pipeline.explain.known import KnownPeople, record_named
 from crm_pipeline.explain.published import Key, Published
 from crm_pipeline.explain.values import Clock
 from crm_pipeline.explain.words import record_name
-from crm_pipeline.tables.identities import profile_ids
+from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.vocabulary import ProfileEventType, Service
 
 By = Literal["email", "phone", "profile", "record"]

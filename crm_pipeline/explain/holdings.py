@@ -10,14 +10,14 @@ from crm_pipeline.explain.values import Row
 from crm_pipeline.forget.person import Subject, find_records
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.columns import service_of, source_metadata
 
 
 def holdings(people: KnownPeople, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
     """The rows by `SERVICE.Table`, with what was wrong with those that are set aside as `_problems`."""
     find_records(people.con, lake, [Subject(tenant_id, profile_id)], tenant_filter([tenant_id]))
     found = {}
-    for table in sources.tables.values():
+    for table in source_metadata.tables.values():
         view = lake.current(people.con, table, tenants=[tenant_id], name="held_now")
         shown = ", ".join([*(column.key for column in table.columns), "_problems"])
         query = f"select {shown} from {view} t where {source_condition(table)} order by _record_key"

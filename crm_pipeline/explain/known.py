@@ -16,8 +16,9 @@ from crm_pipeline.domain.tenants import DEFAULT_MIN_CONFIDENCE
 from crm_pipeline.explain.published import Key
 from crm_pipeline.explain.values import Row
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.tables import PEOPLE, crm
+from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 TENANT = """

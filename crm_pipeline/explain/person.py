@@ -15,7 +15,7 @@ from crm_pipeline.explain.published import Key, Published
 from crm_pipeline.explain.refused import refusals
 from crm_pipeline.explain.told import life_words, link_words, review_words
 from crm_pipeline.explain.values import Clock, Row
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.vocabulary import EventType, ReviewKind, Service
 
 PRIMARY: Final = {

@@ -13,10 +13,10 @@ from crm_pipeline.explain.values import Row
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_events, profile_ids
-from crm_pipeline.tables.operations import publications, quarantined_records
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
+from crm_pipeline.tables.outputs.operations import publications, quarantined_records
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import ReviewKind
 from crm_pipeline.workplace import embedded
 

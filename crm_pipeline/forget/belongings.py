@@ -16,8 +16,10 @@ from crm_pipeline.forget.person import DIGITS, Subject, find_records
 from crm_pipeline.forget.traces import Needles
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.tombstones import Record
-from crm_pipeline.tables import PEOPLE, crm, timeline
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.outputs import timeline
+from crm_pipeline.tables.sources import crm
 
 LEAST_TELLING: Final = 6
 """Shorter values stand in many places that have nothing to do with anybody."""
@@ -51,7 +53,7 @@ def order_to_forget(
 def _followers(con: DuckDBPyConnection, lake: Lake) -> Iterable[Record]:
     """Rows of any version that reference one of their records or ids."""
     people = {*PEOPLE.values(), crm.suppressed_identifier}
-    for table in sources.tables.values():
+    for table in source_metadata.tables.values():
         if table in people or (condition := source_condition(table)) == "false":
             continue
         log = lake.log(con, table, name="followers_log")

@@ -29,8 +29,8 @@ from crm_pipeline.resources.embedded_postgres import started
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.tombstones import key_id, tombstone, total_up
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import privacy
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.tables.projections import arrow_schema, lake_name
 
 Say = Callable[[str], None]
@@ -107,7 +107,7 @@ def _clear_lake(settings: Settings, lake: Lake, order: Order, say: Say) -> None:
         step = Step(con, lake, order.time, order.certificate_id, order.tenants)
         take_back_half_kept(step, order.tenants)
         name_forgotten(con, [*order.records, *order.followers])
-        for table in (*sources.tables.values(), *outputs.tables.values()):
+        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
             say(f"lake: {lake_name(table)}")
             order.note(lake, f"lake: {lake_name(table)}", lake_erasure.erase(con, lake, table))
         # The newest versions of the club's rows may be gone; what is told half-kept by them must not be.
@@ -158,7 +158,7 @@ def _left(settings: Settings, lake: Lake, order: Order) -> dict[str, int]:
     records, wanted = [*order.records, *order.followers], traces.needles(order.values)
     with closing(lake.connect()) as con:
         name_forgotten(con, records)
-        tables = (*sources.tables.values(), *outputs.tables.values())
+        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
         left = {f"lake: {lake_name(table)}": lake_erasure.left(con, lake, table) for table in tables}
     published = warehouse_erasure.rows_left(warehouse_of(settings), order.tenants, records)
     left |= {f"warehouse: crm.{table}": rows for table, rows in published.items()}

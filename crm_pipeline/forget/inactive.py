@@ -22,10 +22,12 @@ from crm_pipeline.resources.administrator import administrator_engine
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
-from crm_pipeline.tables import PEOPLE, operations, scl
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import operations
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
 
 REASON = "retention"

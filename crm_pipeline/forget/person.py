@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.records import PROFILE
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.tombstones import Record
-from crm_pipeline.tables import PEOPLE, crm, identities
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.outputs import identity
+from crm_pipeline.tables.ownership import PROFILE
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 DIGITS: Final = "nullif(right(regexp_replace({}, '[^0-9]', '', 'g'), 9), '')"
@@ -84,8 +86,8 @@ def find_records(
     """
     tenants = sorted({subject.tenant_id for subject in subjects})
     _register(con, "subjects", ("tenant_id", "owner"), subjects)
-    ids = lake.current(con, identities.profile_ids, tenants=tenants, name="ids_now")
-    links = lake.log(con, identities.customer_identities, name="links_ever")
+    ids = lake.current(con, identity.profile_ids, tenants=tenants, name="ids_now")
+    links = lake.log(con, identity.customer_identities, name="links_ever")
     con.execute(_IDS.format(ids=ids))
     con.execute(_RECORDS.format(links=links))
     con.execute(_RETIRED.format(ids=ids))

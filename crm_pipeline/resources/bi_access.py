@@ -14,9 +14,9 @@ from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
 from crm_pipeline.resources.warehouse_schema import SCHEMA, literal
-from crm_pipeline.tables.identities import profile_ids
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.identity import profile_ids
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 
 OWNER = "crm_bi_owner"
 VIEWS: dict[str, tuple[Table, str]] = {

@@ -16,7 +16,8 @@ from crm_pipeline.resources.lake_rows import lake_key
 from crm_pipeline.resources.publication_states import Content, lake_id, tenant_column
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA, STATES
-from crm_pipeline.tables import PUBLISHED, operations
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables.outputs import operations
 
 NOTHING = Content(0, 0)
 

@@ -29,7 +29,7 @@ from crm_pipeline.resources.lake_rows import (
 )
 from crm_pipeline.resources.lake_tables import LakeTables
 from crm_pipeline.settings import MEMORY
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import lake_name
 
 TARGET_FILE_BYTES = 32 * 1024 * 1024
@@ -184,7 +184,7 @@ class Lake(LakeTables):
         Source rows are sorted by key, so that a reader of few tenants passes over most; what is made of them comes
         tenants after tenants as it is, and sorting it would take a quarter of the time that writing takes.
         """
-        order = f"order by {', '.join(lake_key(table))}" if table.metadata is sources else ""
+        order = f"order by {', '.join(lake_key(table))}" if table.metadata is source_metadata else ""
         appended = con.sql(
             f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
                     $version::bigint as _version, {", ".join(FATE)}

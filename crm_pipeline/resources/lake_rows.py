@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake_files import LakeFiles
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import duckdb_type, hashed_columns, key_columns
 
 BOOKKEEPING = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT"}
@@ -21,12 +21,12 @@ SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 def lake_columns(table: Table) -> dict[str, str]:
     """Names and DuckDB types of what a log holds, bookkeeping apart."""
     declared = {column.key: duckdb_type(column) for column in table.columns}
-    return declared | SOURCE_COLUMNS if table.metadata is sources else declared
+    return declared | SOURCE_COLUMNS if table.metadata is source_metadata else declared
 
 
 def lake_key(table: Table) -> tuple[str, ...]:
     """The key of a row in the lake; a tenant's source rows never share one with another tenant's."""
-    return ("tenant_id", "_record_key") if table.metadata is sources else key_columns(table)
+    return ("tenant_id", "_record_key") if table.metadata is source_metadata else key_columns(table)
 
 
 def _quoted(values: Iterable[str]) -> str:
@@ -58,7 +58,7 @@ def replaced(log: str, news: str) -> str:
 
 def row_hash(table: Table) -> str:
     """A SQL expression for 60 bits that change whenever a hashed column does, the same with every version of DuckDB."""
-    names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is sources else ())
+    names = hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is source_metadata else ())
     texts = [f"cast({name} as varchar)" for name in names]
     # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
     values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)

@@ -20,7 +20,7 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import lake_key
 from crm_pipeline.resources.tombstones import total_up
 from crm_pipeline.resources.warehouse_schema import SCHEMA as CRM
-from crm_pipeline.tables.privacy import forgotten_sums, tombstones
+from crm_pipeline.tables.outputs.privacy import forgotten_sums, tombstones
 from crm_pipeline.tables.projections import arrow_schema, postgres_type
 
 SCHEMA: Final = "privacy"

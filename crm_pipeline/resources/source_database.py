@@ -19,8 +19,8 @@ from sqlalchemy.exc import ArgumentError
 
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows, SourceError, undeclared_columns
 from crm_pipeline.settings import source_variable
-from crm_pipeline.tables import crm
 from crm_pipeline.tables.projections import duckdb_type
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 CONNECTION = {"connect_timeout": "30", "application_name": "crm-pipeline"}

@@ -6,7 +6,7 @@ from crm_pipeline.resources.publication import keep_publishers_out
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import SCHEMA, STATES, holder_of
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.tables.operations import publications
+from crm_pipeline.tables.outputs.operations import publications
 
 
 def drop_rows(warehouse: Warehouse, tenant_id: str) -> int:

@@ -19,7 +19,7 @@ from crm_pipeline.domain.inactive import OF_GOLFERS, comes_again
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import SourceError
-from crm_pipeline.tables import privacy
+from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.vocabulary import Service
 
 _BLOCK: Final = 64

@@ -12,10 +12,10 @@ from sqlalchemy import text as sql
 from sqlalchemy.types import TypeEngine
 
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.tables.columns import outputs
+from crm_pipeline.tables.columns import output_metadata
 from crm_pipeline.tables.projections import POSTGRESQL, key_columns
 
-SCHEMA = str(outputs.schema)
+SCHEMA = str(output_metadata.schema)
 STATES = "publication_states"
 OF_TENANT = "of_this_tenant"
 FILLFACTOR = 90

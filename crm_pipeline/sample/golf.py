@@ -13,7 +13,7 @@ from crm_pipeline.sample.clubs import Block
 from crm_pipeline.sample.memberships import LOOKS_AHEAD
 from crm_pipeline.sample.rows import NULL, Events, words
 from crm_pipeline.sample.visits import Visits
-from crm_pipeline.tables import teetime
+from crm_pipeline.tables.sources import teetime
 
 _BOOKED_AHEAD, _ROUND = 4 * DAY, 4 * HOUR
 _PLAYED, CANCELLED, _NO_SHOW, _BOOKED = range(4)

@@ -13,7 +13,7 @@ from crm_pipeline.sample.clubs import Block
 from crm_pipeline.sample.golf import CANCELLED, Bookings
 from crm_pipeline.sample.memberships import TIERS, Contracts, anniversary
 from crm_pipeline.sample.rows import NULL, Events, ids, words
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 
 _STATUSES: Final = ("SETTLED", "PENDING", "FAILED")
 _SETTLED, _PENDING, _FAILED = range(3)

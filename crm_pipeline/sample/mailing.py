@@ -14,7 +14,7 @@ from crm_pipeline.sample.chance import DAY, HOUR, MINUTE, Flags, Ints, between, 
 from crm_pipeline.sample.clubs import Block
 from crm_pipeline.sample.records import Records
 from crm_pipeline.sample.rows import Columns, Events, words
-from crm_pipeline.tables import messaging
+from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import MessageChannel
 
 _CHANNELS: Final = tuple(MessageChannel)

@@ -18,7 +18,7 @@ from crm_pipeline.sample.records import Records, draw_records, surely_one_profil
 from crm_pipeline.sample.rows import Columns, Events, words
 from crm_pipeline.sample.visits import draw_beginnings, draw_visits
 from crm_pipeline.sample.write import SampleFiles
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import Service
 
 _MOST_BUT_MAIL: Final = 0.75

@@ -18,7 +18,7 @@ from crm_pipeline.sample.people import Kind, People
 from crm_pipeline.sample.phones import pro_shop_number
 from crm_pipeline.sample.records import Records
 from crm_pipeline.sample.rows import NULL, Columns, Events, ids, words
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 _NOTED, _TAGGED, _ANSWERED, _REFERRED, _TAKEN_OFF = 0.05, 0.06, 0.07, 0.02, 0.2

@@ -2,28 +2,16 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables import churn, crm, identities, messaging, operations, privacy, profiles, scl, teetime, timeline
-from crm_pipeline.tables.columns import outputs, service_of, sources
+from crm_pipeline.tables.columns import output_metadata, service_of, source_metadata
+from crm_pipeline.tables.outputs import churn, operations
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 
-__all__ = [
-    "PEOPLE",
-    "PUBLISHED",
-    "REPORTS",
-    "churn",
-    "crm",
-    "identities",
-    "messaging",
-    "operations",
-    "privacy",
-    "profiles",
-    "scl",
-    "source_tables",
-    "teetime",
-    "timeline",
-]
+__all__ = ["PEOPLE", "PUBLISHED", "REPORTS", "source_tables"]
 
-PUBLISHED: tuple[Table, ...] = tuple(table for table in outputs.tables.values() if not table.info.get("lake_only"))
+PUBLISHED: tuple[Table, ...] = tuple(
+    table for table in output_metadata.tables.values() if not table.info.get("lake_only")
+)
 
 REPORTS: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
 """Published for every tenant a run looks at, the failed ones above all."""
@@ -39,4 +27,4 @@ PEOPLE: dict[Service, Table] = {
 
 def source_tables(service: Service) -> tuple[Table, ...]:
     """The tables of a service, in the order they were declared."""
-    return tuple(table for table in sources.tables.values() if service_of(table) == service)
+    return tuple(table for table in source_metadata.tables.values() if service_of(table) == service)

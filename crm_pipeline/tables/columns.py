@@ -17,8 +17,8 @@ UTC_TIME = DateTime(timezone=True)
 HANDICAP = Numeric(5, 1)
 SHORT, MEDIUM, LONG = 200, 1_000, 20_000
 
-sources = MetaData()
-outputs = MetaData(schema="crm")
+source_metadata = MetaData()
+output_metadata = MetaData(schema="crm")
 
 
 def snake_case(name: str) -> str:
@@ -31,7 +31,7 @@ def source_table(service: Service, name: str, comment: str, *columns: Column[Any
     for column in columns:
         column.primary_key = column.name == "id"
         column.key = "tenant_id" if (name, column.name) == ("Tenant", "id") else snake_case(column.name)
-    return Table(name, sources, *columns, comment=comment, info={"service": service})
+    return Table(name, source_metadata, *columns, comment=comment, info={"service": service})
 
 
 def service_of(table: Table) -> Service:

@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import Column, Table
 
 from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.churn import churn_models
-from crm_pipeline.tables.crm import (
+from crm_pipeline.tables.outputs.churn import churn_models
+from crm_pipeline.tables.outputs.identity import customer_identities
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.sources.crm import (
     campaign_interaction,
     identity_override,
     lead,
@@ -20,12 +23,9 @@ from crm_pipeline.tables.crm import (
     suppressed_identifier,
     tenant,
 )
-from crm_pipeline.tables.identities import customer_identities
-from crm_pipeline.tables.messaging import contact, message_event
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.scl import member, payment, tier_change
-from crm_pipeline.tables.teetime import booking, competition_entry, handicap_update, player
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.sources.messaging import contact, message_event
+from crm_pipeline.tables.sources.scl import member, payment, tier_change
+from crm_pipeline.tables.sources.teetime import booking, competition_entry, handicap_update, player
 
 Columns = tuple[Column[Any], ...]
 

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Dialect, Dou
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from crm_pipeline.tables.columns import service_of, snake_case, sources
+from crm_pipeline.tables.columns import service_of, snake_case, source_metadata
 
 POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 ARROW_TYPES: dict[type[Any], pa.DataType] = {
@@ -76,9 +76,9 @@ def hashed_columns(table: Table) -> tuple[str, ...]:
 
 def lake_name(table: Table) -> str:
     """The table's name in the lake and in our SQL: `scl_member`, `customer_profiles`."""
-    return f"{service_of(table).lower()}_{snake_case(table.name)}" if table.metadata is sources else table.name
+    return f"{service_of(table).lower()}_{snake_case(table.name)}" if table.metadata is source_metadata else table.name
 
 
 def source_table_named(name: str) -> Table:
     """The source table that a column references."""
-    return sources.tables[name]
+    return source_metadata.tables[name]

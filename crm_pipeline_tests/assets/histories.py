@@ -19,8 +19,9 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import Sources
-from crm_pipeline.tables import scl, source_tables
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.service_databases import new_database
 
@@ -56,7 +57,7 @@ _numbers = count(1)
 def a_database(server: EmbeddedPostgres) -> Engine:
     """A new database with SCL's tables."""
     engine = new_database(server, f"scl_{next(_numbers)}")
-    sources.create_all(engine, TABLES)
+    source_metadata.create_all(engine, TABLES)
     return engine
 
 

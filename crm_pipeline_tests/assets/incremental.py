@@ -20,7 +20,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.timeline import keep_timeline
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.sources import Sources
-from crm_pipeline.tables import operations, profiles
+from crm_pipeline.tables.outputs import operations, profiles
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.moves import MOVES
 from crm_pipeline_tests.moving_services import Move, MovingServices

@@ -18,8 +18,8 @@ from crm_pipeline.assets import wiring
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.warehouse_schema import holder_of
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 
 Poison = Callable[["Clubs"], AbstractContextManager[None]]
 Values = Mapping[str, str]

@@ -15,7 +15,7 @@ from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.assets.wiring import PARTITION, lake_of
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.settings import parse_time
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.support import AS_OF, ask, clean_environment
 

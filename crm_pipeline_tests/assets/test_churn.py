@@ -15,8 +15,8 @@ from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.churn_model import POOL
 from crm_pipeline.domain.mbg_nbd import PRIOR
 from crm_pipeline.sample import generate
-from crm_pipeline.tables.churn import churn_backtests, churn_models
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import CLUBS
 from crm_pipeline_tests.homes import copied

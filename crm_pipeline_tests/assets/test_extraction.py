@@ -13,7 +13,7 @@ from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.source_contract import Request, SourceError
 from crm_pipeline.resources.tombstones import end_tombstones
-from crm_pipeline.tables import scl
+from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move, a_database
 from crm_pipeline_tests.soak import SOAK
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from sqlalchemy import text
 
-from crm_pipeline.tables import scl
+from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.assets.histories import History
 
 

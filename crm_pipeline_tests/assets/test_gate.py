@@ -22,8 +22,8 @@ from crm_pipeline.checks.validation import Verdict
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.publication import Rows
 from crm_pipeline.resources.publication_states import Content
-from crm_pipeline.tables.operations import quality_measures
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.operations import quality_measures
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import (
     FYNBOS,

@@ -17,7 +17,7 @@ from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.resources.lake import Lake
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.changed_identities import (
     ADRIAAN,
@@ -142,7 +142,7 @@ def replayed(original: Lake, folder: Path, hours: list[str]) -> State:
     lake = Lake(str(folder / "lake"), folder / "spill")
     for at in hours:
         with closing(lake.connect()) as con:
-            for table in sources.tables.values():
+            for table in source_metadata.tables.values():
                 log = original.log(con, table, name="log")
                 con.execute(f"""
                     create or replace temp table known as select * from {log} where _known_at <= '{at}'

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.tables.messaging import contact
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.sources.messaging import contact
 from crm_pipeline_tests.assets.runs import CLUBS, HEATHER, evaluated, keep_in_lake, publish_alone, runs, said
 from crm_pipeline_tests.support import ask
 

@@ -8,16 +8,16 @@ import pytest
 from crm_pipeline.assets import step
 from crm_pipeline.assets.published import TENANT_TABLES
 from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.tables import identities, profiles, timeline
+from crm_pipeline.tables.outputs import identity, profiles, timeline
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import contents
 from crm_pipeline_tests.support import clean_environment, refresh
 
 KEPT_IN_PARTS = (
-    identities.customer_identities,
-    identities.identity_reviews,
-    identities.profile_events,
-    identities.profile_ids,
+    identity.customer_identities,
+    identity.identity_reviews,
+    identity.profile_events,
+    identity.profile_ids,
     profiles.customer_profiles,
     timeline.customer_timeline,
 )

@@ -18,7 +18,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.assets.runs import CLUBS, FYNBOS, HEATHER, SAGUARO, dagster_of, hour, runs
 from crm_pipeline_tests.domain.identity_worlds import AS_OF
 from crm_pipeline_tests.support import refresh

@@ -9,8 +9,8 @@ import pytest
 from crm_pipeline.assets import wiring
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import clean_environment, refresh

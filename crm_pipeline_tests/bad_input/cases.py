@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.columns import service_of
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 
 CLUB = "links"
 LONGEST_ID = 200

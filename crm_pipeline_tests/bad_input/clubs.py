@@ -1,6 +1,6 @@
 """Odd clubs: those with ids that look like paths or SQL, which are served, and those with settings that cannot be."""
 
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.bad_input.cases import Case
 
 IDS = (

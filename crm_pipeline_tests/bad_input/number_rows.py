@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline_tests.bad_input.cases import Case
 
 LARGEST = 2**63 - 1

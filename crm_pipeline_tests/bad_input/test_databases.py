@@ -12,7 +12,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import Sources
-from crm_pipeline.tables import teetime
+from crm_pipeline.tables.sources import teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.bad_input.cases import Case
 from crm_pipeline_tests.bad_input.text_rows import GOLFER, INJECTION, RIGHT_TO_LEFT, TEN_MEGABYTES

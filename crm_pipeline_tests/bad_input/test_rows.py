@@ -14,8 +14,8 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.refresh_run import Outcome
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import parse_time
-from crm_pipeline.tables import crm, scl, teetime
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.bad_input.cases import Case, Quarantined
 from crm_pipeline_tests.bad_input.clubs import REFUSED, SERVED
 from crm_pipeline_tests.bad_input.delivery import write

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.bad_input.cases import Case
 from crm_pipeline_tests.bad_input.delivery import write
 from crm_pipeline_tests.console import crm_pipeline

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.bad_input.cases import Case
 
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)

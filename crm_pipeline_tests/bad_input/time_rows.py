@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from crm_pipeline.tables import messaging, scl, teetime
+from crm_pipeline.tables.sources import messaging, scl, teetime
 from crm_pipeline_tests.bad_input.cases import Case
 
 NO_TIMES = (

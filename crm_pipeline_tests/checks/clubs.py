@@ -14,14 +14,15 @@ from crm_pipeline.checks.suites import AS_USUAL, TABLE_SUITES, TABLES_AGREE
 from crm_pipeline.checks.validation import Verdict, judge_findings, judge_rows
 from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.measures import MEASURES
-from crm_pipeline.tables import crm, identities, messaging, operations, profiles, scl, teetime, timeline
+from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.resources.warehouses import AS_OF, Row, a_connection, a_row
 
 RELATIONS: Final[Mapping[str, Table]] = {
     "given_profiles": profiles.customer_profiles,
     "given_timeline": timeline.customer_timeline,
-    "given_identities": identities.customer_identities,
+    "given_identities": identity.customer_identities,
     "history": operations.quality_measures,
     "scl_member": scl.member,
     "teetime_player": teetime.player,

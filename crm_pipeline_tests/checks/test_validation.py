@@ -5,8 +5,8 @@ import pytest
 from crm_pipeline.checks import validation
 from crm_pipeline.checks.suites import TABLE_SUITES, TABLES_AGREE, Suite
 from crm_pipeline.checks.validation import SuiteError, Verdict, judge_findings, judge_rows
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import CustomerStatus
 from crm_pipeline_tests.checks.clubs import Club, changed, sound, staged
 from crm_pipeline_tests.resources.warehouses import a_connection

@@ -13,8 +13,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows, read_rows
 from crm_pipeline.domain.tenants import Tenant, tenants_table
-from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 
 AS_OF = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LINKS = Tenant("links", "The Links", "GB", "GBP", "Europe/London", "ACTIVE", 0.85)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from crm_pipeline import domain
 from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.identities import Resolution
-from crm_pipeline.tables import crm, messaging, scl, teetime
 from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.random_worlds import FEW, IDS
 
 CHANNELS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")

@@ -23,15 +23,17 @@ from crm_pipeline.domain.people import normalise_people
 from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.records import judge_rows
 from crm_pipeline.domain.timeline import ORPHANS, build_timeline
-from crm_pipeline.tables import PEOPLE, crm, identities, profiles, teetime, timeline
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.outputs import identity, profiles, timeline
 from crm_pipeline.tables.projections import arrow_schema, duckdb_type, lake_name
+from crm_pipeline.tables.sources import crm, teetime
 from crm_pipeline_tests.domain.scene_rows import ANN, AS_OF, CLUB, CURRENCY, LONG_AGO, Rows, Values, ago
 from crm_pipeline_tests.soak import SOAK
 
 __all__ = ["ANN", "AS_OF", "CLUB", "CURRENCY", "LONG_AGO", "Refreshed", "Scene", "Values", "ago", "thorough"]
 
-EVERY_TABLE: Final = (*PEOPLE.values(), *(t for t in sources.tables.values() if t not in PEOPLE.values()))
+EVERY_TABLE: Final = (*PEOPLE.values(), *(t for t in source_metadata.tables.values() if t not in PEOPLE.values()))
 """People first: the other tables name them."""
 
 
@@ -125,7 +127,7 @@ class Scene(Rows):
         con.register("customer_profiles", self.kept)
 
     def _set_identities(self) -> None:
-        self._table("profile_ids", arrow_schema(identities.profile_ids), self.rows["profile_ids"])
+        self._table("profile_ids", arrow_schema(identity.profile_ids), self.rows["profile_ids"])
         links = self.rows["links"]
         self._table("shared_values", _SHARED, [{**link, "record_id": link["service_record_id"]} for link in links])
         self._table("resolved_identities", _LINKS, links)
@@ -152,7 +154,7 @@ def _lake_schema(table: Table) -> pa.Schema:
 
 _SAID_OF_LINKS: Final = ("is_primary", "email_is_shared", "phone_is_shared")
 """What the pipeline adds to resolved links."""
-_LINKS: Final = pa.schema([f for f in arrow_schema(identities.customer_identities) if f.name not in _SAID_OF_LINKS])
+_LINKS: Final = pa.schema([f for f in arrow_schema(identity.customer_identities) if f.name not in _SAID_OF_LINKS])
 _SHARED: Final = pa.schema(
     [(name, pa.string()) for name in ("tenant_id", "service", "record_id")]
     + [(name, pa.bool_()) for name in _SAID_OF_LINKS[1:]]

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Table
 
-from crm_pipeline.domain.records import PROFILE
-from crm_pipeline.tables import PEOPLE, crm, teetime
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.ownership import PROFILE
 from crm_pipeline.tables.projections import duckdb_type, lake_name
+from crm_pipeline.tables.sources import crm, teetime
 
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LONG_AGO: Final = datetime(2015, 1, 1, 12, tzinfo=UTC)
@@ -63,8 +64,8 @@ class Rows:
             if target == PROFILE:
                 self._live(tenant, values.setdefault(column.key, profile))
             elif target:
-                person = values.setdefault(column.key, self._person(sources.tables[target], profile))
-                self._ensure(sources.tables[target], profile, id=person, tenant_id=tenant)
+                person = values.setdefault(column.key, self._person(source_metadata.tables[target], profile))
+                self._ensure(source_metadata.tables[target], profile, id=person, tenant_id=tenant)
         return str(self._put(table, values)["id"])
 
     def was(self, id_: str, /, **values: object) -> None:

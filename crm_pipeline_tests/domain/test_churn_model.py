@@ -15,7 +15,7 @@ from crm_pipeline.domain.mbg_nbd import MbgNbd, expected_transactions, horizon_c
 from crm_pipeline.domain.renewal import JUDGED, member_churn
 from crm_pipeline.domain.renewal_fit import Renewal
 from crm_pipeline.domain.season import PLAIN_DAYS
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline_tests.domain.scene import ANN, AS_OF, CLUB, Scene, ago
 
 VISITS = MbgNbd(0.7, 45.0, 0.4, 1.1, -123.5)

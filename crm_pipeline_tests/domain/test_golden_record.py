@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from crm_pipeline.domain.forgetting import FIELDS_WITH_SOURCE
-from crm_pipeline.tables import PEOPLE, crm, messaging, scl, teetime
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.scene import ANN, AS_OF, Scene, Values, ago
 

@@ -11,7 +11,7 @@ from crm_pipeline.domain.churn_model import POOL, ClubModel
 from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.hindsight import find_facts_of_today, find_past_facts
 from crm_pipeline.domain.mbg_nbd import PRIOR
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
 from crm_pipeline_tests.domain.scene import AS_OF, CLUB, Scene, ago, thorough
 from crm_pipeline_tests.domain.test_profile_properties import Row, club, clubs

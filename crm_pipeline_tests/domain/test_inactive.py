@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.domain.inactive import comes_again, find_inactive
-from crm_pipeline.tables import crm, messaging, profiles, scl, teetime
+from crm_pipeline.tables.outputs import profiles
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.scene import ANN, AS_OF, CLUB, Scene, Values, ago
 
 BEN = "ben"

@@ -3,7 +3,7 @@
 import json
 
 from crm_pipeline.domain.lifecycle import funnel
-from crm_pipeline.tables import scl, teetime
+from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline_tests.domain.scene import ANN, AS_OF, Refreshed, Scene, Values, ago
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago
 
 Story = Callable[[Scene, str], Any]

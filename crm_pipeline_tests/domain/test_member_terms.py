@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from crm_pipeline.domain.renewal import MEMBER_TERMS
-from crm_pipeline.tables import messaging, scl, teetime
+from crm_pipeline.tables.sources import messaging, scl, teetime
 from crm_pipeline_tests.domain.scene import Scene, Values, ago
 
 Story = Callable[[Scene, str], Any]

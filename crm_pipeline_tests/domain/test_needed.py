@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from crm_pipeline.domain.needed import find_needed_rows
-from crm_pipeline.tables import teetime
+from crm_pipeline.tables.sources import teetime
 
 SEEN, NEW = 7, 8
 """Versions of rows: the last one that was looked at, and the next."""

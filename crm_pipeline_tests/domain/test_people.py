@@ -1,7 +1,8 @@
 """The people of all services in one shape: what a record is called, how ties are settled, who is active."""
 
 from crm_pipeline.domain.people import INVALID_KEYS, normalise_suppressed
-from crm_pipeline.tables import PEOPLE, crm, scl, teetime
+from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.scene import Scene, ago
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.domain.engagement import GROUPS
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.scene import AS_OF, CLUB, Refreshed, Scene, Values, ago
 
 Row = tuple[Table, Values]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Table
 
 from crm_pipeline.domain.engagement import EngagementPoints
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import ChurnBasis, CustomerStatus, LifecycleStage
 from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago, thorough
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crm_pipeline.domain.identities import Resolution, resolve
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
-from crm_pipeline.tables.identities import customer_identities, identity_reviews, profile_ids
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.domain.identity_worlds import T, about, inputs, run, world
 from crm_pipeline_tests.domain.naive_identities import Person, World
 from crm_pipeline_tests.domain.random_worlds import HALF, VALUES, people, worlds

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.domain.records import read_rows
-from crm_pipeline.tables import scl
 from crm_pipeline.tables.columns import snake_case
+from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.domain.delivered import a_connection, a_row
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.delivered import LINKS, Delivered, a_connection, a_row, read
 
 TEXTS = {

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.domain.records import faulty_rows, judge_rows
-from crm_pipeline.tables import crm, scl, teetime
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.domain.delivered import AS_OF, Delivered, Read, a_connection, a_row, judge, read
 
 

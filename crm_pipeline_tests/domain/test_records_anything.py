@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Table
 
 from crm_pipeline.domain.records import judge_rows, read_rows
-from crm_pipeline.tables import source_tables, teetime
+from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import AS_OF, LINKS, MESA, a_connection, a_row, read
 from crm_pipeline_tests.soak import SOAK

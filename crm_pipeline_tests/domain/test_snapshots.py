@@ -4,8 +4,8 @@ import duckdb
 import pytest
 
 from crm_pipeline.domain.snapshots import shrunken_tables
-from crm_pipeline.tables import scl
 from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.sources import scl
 
 
 def shrunken(**rows: tuple[int, int]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.domain.clock import define_as_of
 from crm_pipeline.domain.stirred import find_unsettled
-from crm_pipeline.tables import teetime
+from crm_pipeline.tables.sources import teetime
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -12,7 +12,7 @@ from crm_pipeline.domain.tenants import (
     tenants_table,
     usable_tenants,
 )
-from crm_pipeline.tables import crm
+from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.domain.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
 

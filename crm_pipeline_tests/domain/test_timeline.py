@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.domain.timeline import build_timeline
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import arrow_schema
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import EventType
 from crm_pipeline_tests.domain.scene import ANN, CLUB, CURRENCY, Scene, Values, ago
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.tables import crm, messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago
 from crm_pipeline_tests.domain.test_timeline import stage_changed
 

@@ -12,8 +12,9 @@ from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.explain import Question
 from crm_pipeline.privacy_requests import forget
 from crm_pipeline.resources.lake_upkeep import keep_up
-from crm_pipeline.tables import PUBLISHED, operations, privacy
-from crm_pipeline.tables.columns import outputs, sources
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables.outputs import operations, privacy
 from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import contents, dagster_of, runs
 from crm_pipeline_tests.forget.zephyrine import CLUB, KEY
@@ -35,7 +36,7 @@ def upkeep(home: Path) -> None:
     with clean_environment():
         lake = lake_of(choose(home))
     with closing(lake.connect()) as con:
-        for table in (*sources.tables.values(), *outputs.tables.values()):
+        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
             keep_up(con, lake, table)
 
 
@@ -55,7 +56,7 @@ def kept(home: Path) -> dict[str, list[str]]:
     with closing(lake.connect()) as con:
         return {
             table.name: [str(row) for row in con.sql(f"from {lake.log(con, table)} order by all").fetchall()]
-            for table in sources.tables.values()
+            for table in source_metadata.tables.values()
         }
 
 

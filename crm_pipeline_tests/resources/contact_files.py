@@ -14,7 +14,7 @@ import pytest
 
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.tables import messaging
+from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import a_connection
 

@@ -15,9 +15,9 @@ from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.publication import Rows
 from crm_pipeline.resources.publisher import Publisher
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import arrow_schema, key_columns
-from crm_pipeline.tables.timeline import customer_timeline
 from crm_pipeline_tests.resources.warehouses import Row, a_row, ask
 
 TABLES: Final = (customer_profiles, customer_timeline)

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from crm_pipeline.resources.bi_access import OWNER, Login, create_views, drop_views, grant, revoke, schema_of
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import holder_of
-from crm_pipeline.tables.identities import profile_ids
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.identity import profile_ids
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.resources.bi_attempts import SEES_NOTHING, WAYS_OUT
 from crm_pipeline_tests.resources.warehouses import Row, a_row, ask, connected, publish
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import MetaData, Table
 
 from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.tables import crm, operations, teetime
 from crm_pipeline.tables.columns import integer, primary, stamp, text
+from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import arrow_schema, key_columns
+from crm_pipeline.tables.sources import crm, teetime
 
 HOUR = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LATER = HOUR + timedelta(hours=1)

@@ -10,7 +10,7 @@ from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_erasure import erase, left
 from crm_pipeline.resources.tombstones import Record
-from crm_pipeline.tables.identities import customer_identities
+from crm_pipeline.tables.outputs.identity import customer_identities
 
 HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.publication import PublishError
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.resources.warehouses import AS_OF as HOUR
 from crm_pipeline_tests.resources.warehouses import Row, a_connection, a_row, publish, rows_of, stage
 

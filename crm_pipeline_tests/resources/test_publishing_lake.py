@@ -10,7 +10,7 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_upkeep import keep_up
 from crm_pipeline.resources.publication import PublishError
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.resources.lakes import TABLES, a_lake, assert_equal, at, club_at, keep, publish_lake, stage_from
 from crm_pipeline_tests.resources.warehouses import ask, connected
 

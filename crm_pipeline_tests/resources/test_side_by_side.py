@@ -13,7 +13,7 @@ from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.publisher import PublishError
 from crm_pipeline.resources.side_by_side import publish_at_once
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.resources.lakes import Staged, a_lake, assert_equal, at, keep, publish_lake, stage_from
 from crm_pipeline_tests.resources.warehouses import ask
 

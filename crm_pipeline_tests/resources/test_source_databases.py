@@ -15,8 +15,8 @@ from sqlalchemy import Engine, Table, create_engine, make_url, text
 from crm_pipeline.domain.records import read_rows
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.tables import crm, scl, teetime
-from crm_pipeline.tables.columns import service_of, sources
+from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.domain.delivered import a_connection
 from crm_pipeline_tests.service_databases import load, spare_the_disk
 
@@ -146,7 +146,7 @@ def test_missing_tables_and_columns_are_named(engine: Engine) -> None:
 
 def test_all_tables_are_of_one_moment(engine: Engine) -> None:
     """A payment that is committed while the members are being read is not seen."""
-    sources.create_all(engine, [scl.tier_change, scl.payment])
+    source_metadata.create_all(engine, [scl.tier_change, scl.payment])
     columns = ", ".join(f'null::text as "{column.name}"' for column in scl.member.columns)
     run(engine, f'create view "Member" as select {columns} from pg_advisory_xact_lock_shared(1)')
     paid = """insert into "Payment" (id, "tenantId", "memberId", kind, "amountCents", currency, status, "updatedAt")

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, create_engine
 from crm_pipeline.resources import source_database
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.tables import crm
-from crm_pipeline.tables.columns import sources
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import a_connection
 
@@ -20,7 +20,7 @@ from crm_pipeline_tests.domain.delivered import a_connection
 @pytest.fixture
 def engine(server: EmbeddedPostgres) -> Iterator[Engine]:
     engine = create_engine(server.url("crm"), isolation_level="AUTOCOMMIT")
-    sources.create_all(engine, [crm.tenant])
+    source_metadata.create_all(engine, [crm.tenant])
     yield engine
     engine.dispose()
 

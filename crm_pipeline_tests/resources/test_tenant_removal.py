@@ -7,8 +7,8 @@ from sqlalchemy import text
 from crm_pipeline.resources.tenant_removal import drop_partitions, drop_rows
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.resources.warehouse_schema import holder_of
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
 
 CLUB = {

@@ -21,9 +21,10 @@ from crm_pipeline.resources.tombstones import (
     tombstone,
     total_up,
 )
-from crm_pipeline.tables import crm, privacy, teetime
 from crm_pipeline.tables.columns import service_of
+from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.sources import crm, teetime
 
 KEY: Final = "k" * 70
 HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from crm_pipeline.resources.publisher import PublishError
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.profiles import customer_profiles
-from crm_pipeline.tables.timeline import customer_timeline
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.resources.warehouses import (
     AS_OF,
     Row,

@@ -15,7 +15,7 @@ from crm_pipeline import migrations
 from crm_pipeline.resources import warehouse_upgrade
 from crm_pipeline.resources.bi_access import grant, revoke
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish
 
 SHAPE = """

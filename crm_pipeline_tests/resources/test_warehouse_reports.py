@@ -6,8 +6,8 @@ import pytest
 
 from crm_pipeline.resources.publisher import SnapshotAge
 from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.tables.operations import data_quality_results, quarantined_records
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.operations import data_quality_results, quarantined_records
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.resources.warehouses import AS_OF, a_connection, a_row, ask, publish, rows_of
 
 LATER = datetime(2026, 3, 31, 13, tzinfo=UTC)

@@ -4,7 +4,7 @@ from sqlalchemy import text
 
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.tables.profiles import customer_profiles
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.projections import postgres_type
 from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
 

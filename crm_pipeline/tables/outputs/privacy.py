@@ -2,11 +2,11 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import extracted_at, integer, outputs, primary, text
+from crm_pipeline.tables.columns import extracted_at, integer, output_metadata, primary, text
 
 tombstones = Table(
     "tombstones",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("hash", "HMAC-SHA256 of club, service, table and record id.")),
     text("key_id", "Hash of the key, so that a run with another one is refused."),
@@ -22,7 +22,7 @@ tombstones = Table(
 
 returned_golfers = Table(
     "returned_golfers",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("certificate_id", "What the tombstones that ended say.")),
     extracted_at("returned_at", "as_of of the run that read of something they did since."),
@@ -32,7 +32,7 @@ returned_golfers = Table(
 
 forgotten_sums = Table(
     "forgotten_sums",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("certificate_id", "The certificate of the erasure.")),
     primary(integer("year", "Calendar year in UTC.")),
@@ -44,7 +44,7 @@ forgotten_sums = Table(
 
 forgotten_totals = Table(
     "forgotten_totals",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(integer("year", "Calendar year in UTC.")),
     primary(text("currency", "ISO 4217 code.")),

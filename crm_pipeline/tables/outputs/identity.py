@@ -2,12 +2,23 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import flag, fraction, integer, json, outputs, primary, run_id, stamp, text, uuid
+from crm_pipeline.tables.columns import (
+    flag,
+    fraction,
+    integer,
+    json,
+    output_metadata,
+    primary,
+    run_id,
+    stamp,
+    text,
+    uuid,
+)
 from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind, Service
 
 customer_identities = Table(
     "customer_identities",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("service", "Service of the record.", allowed=Service)),
     primary(text("service_record_id", "Id of the record in its service.")),
@@ -24,7 +35,7 @@ customer_identities = Table(
 
 identity_reviews = Table(
     "identity_reviews",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("review_id", "Hash of kind and subjects: the same question keeps its id.")),
     text("kind", "What is asked.", allowed=ReviewKind),
@@ -43,7 +54,7 @@ identity_reviews.c.closed_at.info["hashed"] = True
 
 profile_events = Table(
     "profile_events",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("event_id", "Hash of profile, kind, time and partner.")),
     uuid("profile_id", "The profile id it happened to."),
@@ -57,7 +68,7 @@ profile_events = Table(
 
 profile_ids = Table(
     "profile_ids",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(uuid("profile_id", "The id.")),
     integer("birth_order", "Order of birth within the tenant, from 0."),
@@ -73,7 +84,7 @@ profile_ids = Table(
 
 kept_identities = Table(
     "kept_identities",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("table_name", "One of the tables above.")),
     integer(
@@ -85,7 +96,7 @@ kept_identities = Table(
 
 record_keys = Table(
     "record_keys",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("service", "Service of the record.", allowed=Service)),
     primary(text("service_record_id", "Id of the record in its service.")),

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Column, Double, Table
 
-from crm_pipeline.tables.columns import flag, fraction, integer, json, outputs, planned_at, primary, text
+from crm_pipeline.tables.columns import flag, fraction, integer, json, output_metadata, planned_at, primary, text
 
 
 def _positive(name: str, comment: str) -> Column[Any]:
@@ -14,7 +14,7 @@ def _positive(name: str, comment: str) -> Column[Any]:
 
 churn_models = Table(
     "churn_models",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club; empty for all clubs pooled, which serve a club without a model.")),
     primary(planned_at("fitted_at", "The version: as_of of the fit. A refresh applies the latest up to its own.")),
     flag("is_fallback", "Whether r, alpha, a, b are the pool's, because the club's own did not beat the base rate."),
@@ -40,7 +40,7 @@ churn_models = Table(
 
 churn_backtests = Table(
     "churn_backtests",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club; empty for all clubs together.")),
     primary(planned_at("judged_at", "as_of of the backtest.")),
     primary(integer("horizon_days", "How long before judged_at the forecast was made, and how far it looked.")),

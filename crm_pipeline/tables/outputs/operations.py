@@ -7,7 +7,7 @@ from crm_pipeline.tables.columns import (
     flag,
     integer,
     json,
-    outputs,
+    output_metadata,
     planned_on,
     primary,
     run_id,
@@ -18,7 +18,7 @@ from crm_pipeline.vocabulary import QuarantineReason, Service
 
 quarantined_records = Table(
     "quarantined_records",
-    outputs,
+    output_metadata,
     primary(text("quarantine_id", "Hash of where and why.")),
     text("tenant_id", "The club; null where unknown.", nullable=True),
     text("service", "Service of the record.", allowed=Service),
@@ -34,7 +34,7 @@ quarantined_records = Table(
 
 publications = Table(
     "publications",
-    outputs,
+    output_metadata,
     primary(text("table_name", "The published table, or SERVICE.snapshot for a service's snapshot.")),
     primary(text("tenant_id", "The club.")),
     text("run_id", "The run that published."),
@@ -47,7 +47,7 @@ publications = Table(
 
 data_quality_results = Table(
     "data_quality_results",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("suite", "The table that was checked; tables_agree or as_usual for what is beyond one table.")),
     primary(text("expectation", "The expectation, with its column.", max_length=500)),
@@ -63,7 +63,7 @@ data_quality_results = Table(
 
 quality_measures = Table(
     "quality_measures",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(planned_on("measured_on", "The day of the run's as_of, in UTC.")),
     primary(text("measure", "What was measured.")),
@@ -74,7 +74,7 @@ quality_measures = Table(
 
 service_snapshots = Table(
     "service_snapshots",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club; empty where a run covered them all, and what belongs to none.")),
     primary(text("service", "The service.", allowed=Service)),
     integer("rows", "Rows the service then had for the tenant, in all its tables.", minimum=0),
@@ -89,7 +89,7 @@ service_snapshots = Table(
 
 worked_inputs = Table(
     "worked_inputs",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("asset", "The asset that was computed.")),
     extracted_at("worked_at", "The as_of it was computed as of."),

@@ -9,7 +9,7 @@ from crm_pipeline.tables.columns import (
     handicap,
     integer,
     json,
-    outputs,
+    output_metadata,
     planned_at,
     primary,
     stamp,
@@ -21,7 +21,7 @@ from crm_pipeline.vocabulary import ChurnBasis, CustomerStatus, LifecycleStage
 
 customer_profiles = Table(
     "customer_profiles",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(uuid("id", "The CRM's own UUID of the person at this club.")),
     text("auth_user_id", "Id at the identity provider, the strongest link.", nullable=True),

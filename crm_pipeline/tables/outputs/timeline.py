@@ -2,12 +2,12 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import integer, json, outputs, primary, recorded_at, text, uuid
+from crm_pipeline.tables.columns import integer, json, output_metadata, primary, recorded_at, text, uuid
 from crm_pipeline.vocabulary import CountsAs, EventType, Service
 
 customer_timeline = Table(
     "customer_timeline",
-    outputs,
+    output_metadata,
     primary(text("tenant_id", "The club.")),
     primary(text("event_id", "Service, record and kind of event: the same event keeps its id.", max_length=500)),
     uuid("profile_id", "The profile."),

@@ -1,0 +1,5 @@
+"""The tables of schema `crm` and of the lake. Importing the folder declares all of them."""
+
+from crm_pipeline.tables.outputs import churn, identity, operations, privacy, profiles, timeline
+
+__all__ = ["churn", "identity", "operations", "privacy", "profiles", "timeline"]
