@@ -18,7 +18,7 @@ from rich.table import Table
 
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.domain.churn_model import POOL
+from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.refresh_run import refresh_once
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.sample import generate

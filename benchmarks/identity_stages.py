@@ -19,22 +19,23 @@ import pyarrow.compute as pc
 
 from benchmarks.apart import forget_peak, peak_mb
 from benchmarks.identity_world import SEED, an_hour_later, inputs, made_up_records, nothing_known
-from crm_pipeline.domain import clusters, identities
-from crm_pipeline.domain.identities import Inputs, Resolution, resolve
+from crm_pipeline.domain.identity import clustering
+from crm_pipeline.domain.identity import resolve as resolution
+from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
 
 _STAGES: Final = {
-    "read records": (identities, "read_nodes"),
-    "shared values": (identities, "usable_values"),
-    "decisions": (identities, "read_decisions"),
-    "pairs": (identities, "matching_pairs"),
-    "clusters": (identities, "find_clusters"),
-    "- components": (clusters, "_components"),
-    "- conflict detection": (clusters, "contested_components"),
-    "- slow path": (clusters, "_separate"),
-    "profile ids": (identities, "assign_profile_ids"),
-    "links": (identities, "grow_links"),
-    "events": (identities, "profile_events"),
-    "reviews": (identities, "identity_reviews"),
+    "read records": (resolution, "read_nodes"),
+    "shared values": (resolution, "usable_values"),
+    "decisions": (resolution, "read_decisions"),
+    "pairs": (resolution, "matching_pairs"),
+    "clusters": (resolution, "find_clusters"),
+    "- components": (clustering, "_components"),
+    "- conflict detection": (clustering, "contested_components"),
+    "- slow path": (clustering, "_separate"),
+    "profile ids": (resolution, "assign_profile_ids"),
+    "links": (resolution, "grow_links"),
+    "events": (resolution, "profile_events"),
+    "reviews": (resolution, "identity_reviews"),
 }
 
 

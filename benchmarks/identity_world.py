@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identities import Inputs
+from crm_pipeline.domain.identity.resolve import Inputs
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline.tables.projections import arrow_schema
 

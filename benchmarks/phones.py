@@ -22,7 +22,7 @@ from phonenumbers.re_util import enable_pattern_cache
 
 from benchmarks.apart import measured, tell
 from benchmarks.results import AT_LEAST, Row, keep
-from crm_pipeline.domain.phones import normalise_phone, normalise_phones
+from crm_pipeline.domain.contact_keys.phone import normalise_phone, normalise_phones
 
 _SEED: Final = 20261122
 _MIX: Final = "mix.parquet"

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.assets.wiring import lake_of, warehouse_of
-from crm_pipeline.domain.tenants import no_such_tenant
+from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.published import NothingPublishedError, read_published

@@ -16,7 +16,7 @@ from crm_pipeline.assets.snapshots import FRESH
 from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.domain.tenants import no_such_tenant
+from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings

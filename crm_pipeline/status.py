@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import text
 
-from crm_pipeline.domain.tenants import on_one_line
+from crm_pipeline.domain.ingest.tenant_validation import on_one_line
 from crm_pipeline.resources.warehouse import Warehouse
 
 STATUS = text("""

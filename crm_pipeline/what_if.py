@@ -17,16 +17,15 @@ from rich.text import Text
 from crm_pipeline.assets.resolution import read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.domain import timeline as timelines
-from crm_pipeline.domain.profiles import FOLDER
-from crm_pipeline.domain.tenants import no_such_tenant
+from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD
+from crm_pipeline.domain.timeline import events as timelines
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import operations, timeline
 from crm_pipeline.tables.sources import teetime
 
 COMPARE: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-GOLDEN_RECORD: Final = (FOLDER / "golden_record.sql").read_text(encoding="utf-8")
 TOTALS: Final = """
     select (select count(distinct profile_id) from present_identities) as profiles,
         (select count(distinct profile_id) from other_identities) as other_profiles,
@@ -134,7 +133,7 @@ def _resolve(this: Step, tenant_id: str, name: str) -> None:
     this.con.execute("create or replace temp view profile_ids as from found_ids")
     this.con.execute(timelines.PROFILE_TARGETS)
     this.con.execute(f"create or replace temp table {name}_identities as from found_identities")
-    this.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD}")
+    this.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD.read_text(encoding='utf-8')}")
     this.con.execute(f"""
         create or replace temp table {name}_money as
         select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.cli import main
-from crm_pipeline.domain.engagement import GROUPS, EngagementGroup
-from crm_pipeline.domain.renewal import MEMBER_TERMS
+from crm_pipeline.domain.churn.renewal import MEMBER_TERMS
+from crm_pipeline.domain.profile_facts.engagement import GROUPS, EngagementGroup
 from crm_pipeline.settings import VARIABLES
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import ChurnBasis, LifecycleStage, LinkRule, ReviewKind

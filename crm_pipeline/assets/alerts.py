@@ -18,7 +18,7 @@ from crm_pipeline.assets.published_results import UNPUBLISHED
 from crm_pipeline.assets.refresh import refresh
 from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.assets.wiring import tenants_of_run
-from crm_pipeline.domain.tenants import on_one_line
+from crm_pipeline.domain.ingest.tenant_validation import on_one_line
 from crm_pipeline.settings import Settings
 
 MOST_SAID = 10

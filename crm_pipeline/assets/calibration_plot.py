@@ -6,7 +6,7 @@ from io import BytesIO
 
 import dagster as dg
 
-from crm_pipeline.domain.backtest import Verdict
+from crm_pipeline.domain.churn.backtest import Verdict
 
 INCHES, DOTS = 6.0, 90
 

@@ -12,10 +12,10 @@ import dagster as dg
 from crm_pipeline.assets.calibration_plot import plot
 from crm_pipeline.assets.metadata import WEEKLY, columns_metadata, counted, rows_table
 from crm_pipeline.assets.step import Step, step
-from crm_pipeline.domain.churn_learning import SCORED_HORIZON, Lesson, learn_churn, model_rows, verdict_rows
-from crm_pipeline.domain.churn_model import POOL
-from crm_pipeline.domain.people import normalise_people
-from crm_pipeline.domain.timeline import PROFILE_TARGETS
+from crm_pipeline.domain.churn.parameters import POOL
+from crm_pipeline.domain.churn.train import SCORED_HORIZON, Lesson, learn_churn, model_rows, verdict_rows
+from crm_pipeline.domain.contact_keys.person_records import normalise_people
+from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import churn, identity, timeline

@@ -11,8 +11,8 @@ import dagster as dg
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.records import read_rows
-from crm_pipeline.domain.snapshots import shrunken_tables, spoken_of
+from crm_pipeline.domain.ingest.delivery_validation import shrunken_tables, spoken_of
+from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.resources.lake import UNCHANGED, Changes
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows

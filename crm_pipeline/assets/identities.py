@@ -14,9 +14,9 @@ from crm_pipeline.assets.resolution import EVERYBODYS, FOUND, OVERRIDES, RECORDS
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, find_stirred_records
-from crm_pipeline.domain.identities_check import violations
+from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS, normalise_people
+from crm_pipeline.domain.identity.audit import violations
 from crm_pipeline.domain.needed import find_rows_of_needed, need_stirred
-from crm_pipeline.domain.people import INVALID_KEYS, normalise_people
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings

@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.churn_model import POOL
+from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import lake_name

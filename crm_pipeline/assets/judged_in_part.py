@@ -12,7 +12,7 @@ from crm_pipeline.assets.staging import changes_of, log_of
 from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import judge_rows
-from crm_pipeline.domain import records
+from crm_pipeline.domain.ingest import row_validation
 from crm_pipeline.resources.lake_rows import replaced, tenant_filter
 from crm_pipeline.resources.publication import Due
 from crm_pipeline.tables import PEOPLE
@@ -107,7 +107,7 @@ def _give_moved(part: Step) -> None:
             from {present} p semi join moved_records m
             on m.service = '{service}' and m.tenant_id = p.tenant_id
                 and m.service_record_id = cast(p.{column} as varchar)""")
-        records.judge_rows(part.con, table, f"moved_{name}", part.as_of)
+        row_validation.judge_rows(part.con, table, f"moved_{name}", part.as_of)
 
 
 def _union(queries: Sequence[str]) -> str:

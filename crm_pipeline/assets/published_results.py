@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.gate_told import JUDGED
-from crm_pipeline.domain.tenants import on_one_line
+from crm_pipeline.domain.ingest.tenant_validation import on_one_line
 from crm_pipeline.resources.dagster_history import settle_checks
 from crm_pipeline.resources.lake import UNCHANGED, Changes
 from crm_pipeline.resources.publisher import Cost

@@ -10,11 +10,11 @@ from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, added_up, columns_metadata, counted, rows_table
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, SCORE_INPUTS, score_part
-from crm_pipeline.domain.churn_model import load_models
-from crm_pipeline.domain.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
-from crm_pipeline.domain.people import normalise_people
-from crm_pipeline.domain.profiles import NEGATIVE_TOTALS, build_profiles
-from crm_pipeline.domain.timeline import PROFILE_TARGETS
+from crm_pipeline.domain.churn.parameters import load_models
+from crm_pipeline.domain.contact_keys.person_records import normalise_people
+from crm_pipeline.domain.scoring.build_profiles import NEGATIVE_TOTALS, build_profiles
+from crm_pipeline.domain.scoring.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
+from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.settings import Settings

@@ -14,7 +14,7 @@ from crm_pipeline.assets.inputs import find_inputs
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata, counted
 from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, judging_part
-from crm_pipeline.domain.records import faulty_rows
+from crm_pipeline.domain.ingest.row_validation import faulty_rows
 from crm_pipeline.domain.rejudged import is_rejudged
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter

@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.tenants import in_groups
+from crm_pipeline.domain.batches import in_groups
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.publication import Due, Rows
 from crm_pipeline.resources.publication_states import Content, Published, contents, lake_id, tenant_column

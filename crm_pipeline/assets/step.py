@@ -12,9 +12,10 @@ import dagster as dg
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.clock import define_as_of
-from crm_pipeline.domain.records import judge_rows
-from crm_pipeline.domain.tenants import Tenant, in_groups, tenants_table, usable_tenants
+from crm_pipeline.domain.as_of import define_as_of
+from crm_pipeline.domain.batches import in_groups
+from crm_pipeline.domain.ingest.row_validation import judge_rows
+from crm_pipeline.domain.ingest.tenant_validation import Tenant, tenants_table, usable_tenants
 from crm_pipeline.resources.lake import Changes, Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time

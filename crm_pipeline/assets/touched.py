@@ -23,7 +23,7 @@ from crm_pipeline.domain.stirred import (
     is_any,
     looked_at,
 )
-from crm_pipeline.domain.timeline import PROFILE_TARGETS
+from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED, find_touched, find_touched_by_events
 from crm_pipeline.resources.lake_changes import find_changed
 from crm_pipeline.tables import PEOPLE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.checks.suites import Expected, Suite, TableSuite
-from crm_pipeline.domain.tenants import in_groups
+from crm_pipeline.domain.batches import in_groups
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.evidence import MOST_CARRIERS
+from crm_pipeline.domain.identity.match_keys import MOST_CARRIERS
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 
 _KINDS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
-from crm_pipeline.domain.evidence import MOST_CARRIERS
-from crm_pipeline.domain.pairs import CONFIDENCE
-from crm_pipeline.domain.pairs import RULES as RULE_ORDER
+from crm_pipeline.domain.identity.match_keys import MOST_CARRIERS
+from crm_pipeline.domain.identity.match_rules import CONFIDENCE
+from crm_pipeline.domain.identity.match_rules import RULES as RULE_ORDER
 from crm_pipeline.explain.published import Key
 from crm_pipeline.explain.values import Row, joined
 from crm_pipeline.explain.words import VALUES, record_name

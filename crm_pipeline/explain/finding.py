@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from crm_pipeline.domain.contacts import normalise_email
-from crm_pipeline.domain.phones import normalise_phone
+from crm_pipeline.domain.contact_keys.email_and_name import normalise_email
+from crm_pipeline.domain.contact_keys.phone import normalise_phone
 from crm_pipeline.explain.known import KnownPeople, record_named
 from crm_pipeline.explain.published import Key, Published
 from crm_pipeline.explain.values import Clock

@@ -4,7 +4,7 @@ A payment that failed or a record that was set aside makes no event and no score
 What is shown here is what `forget` would take out, found by the same code.
 """
 
-from crm_pipeline.domain.forgetting import source_condition
+from crm_pipeline.domain.privacy.subject_rows import source_condition
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.values import Row
 from crm_pipeline.forget.person import Subject, find_records

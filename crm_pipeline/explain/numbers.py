@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any, Final
 
-from crm_pipeline.domain.clock import RECENT
-from crm_pipeline.domain.engagement import CONSENT_POINTS, GROUPS, MEMBERSHIP_POINTS
+from crm_pipeline.domain.as_of import RECENT
+from crm_pipeline.domain.profile_facts.engagement import CONSENT_POINTS, GROUPS, MEMBERSHIP_POINTS
 from crm_pipeline.explain.values import Clock, Row, adding_up, all_counted, counted, joined, money
 from crm_pipeline.explain.words import BASES, COUNTED
 from crm_pipeline.vocabulary import ChurnBasis, CountsAs, EventType

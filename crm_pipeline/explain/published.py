@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
 
-from crm_pipeline.domain.tenants import no_such_tenant
+from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.explain.values import Row
 from crm_pipeline.resources.warehouse import Warehouse
 from crm_pipeline.settings import Settings

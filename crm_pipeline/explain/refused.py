@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
-from crm_pipeline.domain.contests import Contest
+from crm_pipeline.domain.identity.cannot_link import Contest
 from crm_pipeline.explain.alike import Alike, Side, alikes, carriers, keys_of, place, sides_of
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.published import Key, Published

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.forgetting import source_condition
+from crm_pipeline.domain.privacy.subject_rows import source_condition
 from crm_pipeline.forget.order import Order, Person, Sum
 from crm_pipeline.forget.person import DIGITS, Subject, find_records
 from crm_pipeline.forget.traces import Needles

@@ -11,8 +11,8 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.assets.step import Step
-from crm_pipeline.domain.inactive import ACTIVITY, find_inactive
-from crm_pipeline.domain.people import normalise_people
+from crm_pipeline.domain.contact_keys.person_records import normalise_people
+from crm_pipeline.domain.privacy.inactivity import ACTIVITY, find_inactive
 from crm_pipeline.forget.belongings import order_to_forget
 from crm_pipeline.forget.carry_out import Say, carry_out
 from crm_pipeline.forget.order import Order, pending

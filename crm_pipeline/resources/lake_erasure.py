@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.forgetting import condition
+from crm_pipeline.domain.privacy.subject_rows import condition
 from crm_pipeline.resources.lake import TARGET_FILE_BYTES, Lake
 from crm_pipeline.resources.lake_files import write_files
 from crm_pipeline.resources.lake_rows import BOOKKEEPING, lake_columns, lake_key

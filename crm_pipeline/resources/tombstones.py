@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.forgetting import Mention, mentions, source_condition
-from crm_pipeline.domain.inactive import OF_GOLFERS, comes_again
+from crm_pipeline.domain.privacy.inactivity import OF_GOLFERS, comes_again
+from crm_pipeline.domain.privacy.subject_rows import Mention, mentions, source_condition
 from crm_pipeline.resources.lake import Lake
 from crm_pipeline.resources.lake_rows import tenant_filter
 from crm_pipeline.resources.source_contract import SourceError

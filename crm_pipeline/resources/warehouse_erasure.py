@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from crm_pipeline.domain.forgetting import OUTPUT_CONDITIONS
+from crm_pipeline.domain.privacy.subject_rows import OUTPUT_CONDITIONS
 from crm_pipeline.resources.publication import keep_publishers_out
 from crm_pipeline.resources.tombstones import Record
 from crm_pipeline.resources.warehouse import Warehouse

@@ -11,7 +11,7 @@ from uuid import uuid5
 import numpy as np
 import pyarrow as pa
 
-from crm_pipeline.domain.profile_ids import NAMESPACE
+from crm_pipeline.domain.identity.profile_ids import NAMESPACE
 from crm_pipeline.sample.chance import DAY, Flags, Ints, between, happens, pick
 from crm_pipeline.sample.clubs import Block, Club
 from crm_pipeline.sample.people import Kind, People

@@ -12,8 +12,8 @@ import pytest
 from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.domain.churn_model import POOL
-from crm_pipeline.domain.mbg_nbd import PRIOR
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR
+from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.sample import generate
 from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
 from crm_pipeline.tables.outputs.profiles import customer_profiles

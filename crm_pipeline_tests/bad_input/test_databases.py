@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 
-from crm_pipeline.domain.records import read_rows
+from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import Sources
 from crm_pipeline.tables.sources import teetime

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 from sqlalchemy import Table
 
-from crm_pipeline.domain.records import judge_rows, read_rows
-from crm_pipeline.domain.tenants import Tenant, tenants_table
+from crm_pipeline.domain.ingest.row_validation import judge_rows, read_rows
+from crm_pipeline.domain.ingest.tenant_validation import Tenant, tenants_table
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 

@@ -2,22 +2,20 @@
 
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from crm_pipeline import domain
-from crm_pipeline.domain.clock import define_as_of
-from crm_pipeline.domain.identities import Resolution
+from crm_pipeline.domain.as_of import define_as_of
+from crm_pipeline.domain.identity.resolve import Resolution
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.domain.random_worlds import FEW, IDS
 
 CHANNELS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
-GOLDEN_RECORD: Final = (Path(domain.__file__).parent / "golden_record.sql").read_text(encoding="utf-8")
 PEOPLE: Final = """
     create temp table people as
     select tenant_id, service, service_record_id as record_id, null::varchar as auth_user_id, null::varchar as email,
@@ -55,5 +53,5 @@ def consents(found: Resolution, answers: Answers) -> dict[str, Flags]:
             con.register(name, arrow_schema(table).empty_table())
         schema = pa.schema([f.with_nullable(True) for f in arrow_schema(messaging.contact)])
         con.register("messaging_contact", pa.Table.from_pylist(rows, schema))
-        query = f"select id, {', '.join(CHANNELS)} from ({GOLDEN_RECORD})"
+        query = f"select id, {', '.join(CHANNELS)} from ({GOLDEN_RECORD.read_text(encoding='utf-8')})"
         return {profile: tuple(flags) for profile, *flags in con.sql(query).fetchall()}

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identities import Inputs, Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline_tests.domain.naive_identities import Person, World

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from crm_pipeline.domain.clock import define_as_of
+from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.measures import find_bands
 from crm_pipeline_tests.resources.warehouses import a_connection
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.domain.identities import Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Resolution, resolve
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.domain.identity_worlds import T, about, inputs, run, world

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from crm_pipeline.domain.clock import define_as_of
+from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.stirred import find_unsettled
 from crm_pipeline.tables.sources import teetime
 

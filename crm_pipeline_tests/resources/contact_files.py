@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm_pipeline.domain.records import read_rows
+from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import Service

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Table, create_engine, make_url, text
 
-from crm_pipeline.domain.records import read_rows
+from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
 from crm_pipeline.resources.sources import SourceError, Sources
 from crm_pipeline.tables.columns import service_of, source_metadata

@@ -1,0 +1,121 @@
+"""The fit of MBG/NBD: its likelihood, the gradient, and the parameters that make the visits seen most likely.
+
+Not here: what the parameters then say (`mbg_nbd`), the search itself (`maximum_likelihood`), which profiles are
+sampled, how a fit is stored and judged.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, log_expit
+
+from crm_pipeline.domain.churn.mbg_nbd import Floats, MbgNbd, as_visits, dropout_log_odds
+from crm_pipeline.domain.churn.mle import maximise
+
+PRIOR_STRENGTH: Final = 2.5
+
+
+class Sample(NamedTuple):
+    """Distinct visitors (n,), how many of each, and how many have a frequency of at least 0, 1, 2, ... (k,)."""
+
+    x: Floats
+    recency: Floats
+    age: Floats
+    weight: Floats
+    at_least: Floats
+
+    @property
+    def visitors(self) -> float:
+        """How many visitors there are, distinct or not."""
+        return float(self.weight.sum())
+
+
+def fit_mbg_nbd(
+    frequency: npt.ArrayLike,
+    recency: npt.ArrayLike,
+    age: npt.ArrayLike,
+    *,
+    prior: MbgNbd | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> MbgNbd:
+    """The parameters that maximise LL - 2.5 * ||ln theta - ln prior||^2, or LL alone without a prior.
+
+    Args:
+        frequency: visits after the first, (n,).
+        recency: first visit to last, (n,), in any unit.
+        age: first visit to now, (n,), in that unit.
+        prior: what to shrink towards, alpha in that unit too. Without any visitor it is the answer.
+        weights: how many visitors each row stands for, (n,); 1 unless given.
+
+    Raises:
+        ValueError: something is not finite, a frequency or weight is negative, or there is no visitor and no prior.
+        ArithmeticError: the search did not converge.
+    """
+    sample = sample_of(frequency, recency, age, weights)
+    if prior is None and not sample.visitors:
+        raise ValueError("MBG/NBD has no visitor to be fitted to, and no prior")
+    start = prior or MbgNbd(1.0, float(sample.weight @ sample.age) / sample.visitors or 1.0, 1.0, 1.0)
+    strength = PRIOR_STRENGTH if prior else 0.0
+    theta = maximise(lambda theta: log_likelihood(theta, sample), np.log(start[:4]), sample.visitors, strength)
+    r, alpha, a, b = np.exp(theta).tolist()
+    return MbgNbd(r, alpha, a, b, log_likelihood(theta, sample)[0])
+
+
+def sample_of(
+    frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Sample:
+    """Each distinct visitor once with the summed weight. Raises ValueError as `fit_mbg_nbd` does."""
+    visits = np.stack(as_visits(frequency, recency, age))
+    weight = np.ones(visits.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not (np.isfinite(visits).all() and np.isfinite(weight).all()):
+        raise ValueError("MBG/NBD is fitted to finite visits and weights only")
+    if (visits < 0).any() or (visits[0] % 1).any() or (weight < 0).any():
+        raise ValueError("MBG/NBD is fitted to whole frequencies and to weights, none of them negative")
+    order = np.lexsort(visits)
+    visits, weight = visits[:, order], weight[order]
+    starts = np.ones(weight.size, dtype=np.bool_)
+    starts[1:] = (visits[:, 1:] != visits[:, :-1]).any(axis=0)
+    x, first_to_last, first_to_now = visits[:, starts]
+    shared = _total_by(np.cumsum(starts) - 1, weight)
+    return Sample(x, first_to_last, first_to_now, shared, np.cumsum(_total_by(x.astype(np.intp), shared)[::-1])[::-1])
+
+
+def _total_by(group: npt.NDArray[np.intp], weight: Floats) -> Floats:
+    """Sum (k,) of the weights (n,) in each group 0, 1, ..."""
+    return np.bincount(group, weight).astype(np.float64, copy=False)
+
+
+def log_likelihood(theta: Floats, sample: Sample) -> tuple[float, Floats]:
+    """Batislam et al.'s (2007) log likelihood and its gradient (4,), at and by theta = ln (r, alpha, a, b)."""
+    r, alpha, a, b = np.exp(theta).tolist()
+    x, recency, age, weight, _ = sample
+    log_odds = dropout_log_odds(MbgNbd(r, alpha, a, b), x, recency, age)
+    dropped = expit(log_odds)
+    lapse = (age - recency) / (alpha + recency)
+    wait = np.log1p(age / alpha)
+    of_counts, slopes = _count_terms(r, a, b, sample.at_least)
+    value = of_counts - weight @ ((r + x) * wait + x * theta[1] + log_expit(-log_odds))
+    slopes += (
+        r * (weight @ (dropped * np.log1p(lapse) - wait)),
+        weight @ ((r + x) * (age - alpha * dropped * lapse) / (alpha + age) - x),
+        weight @ dropped,
+        -b * (weight @ (dropped / (b + x))),
+    )
+    return float(value), slopes
+
+
+def _count_terms(r: float, a: float, b: float, at_least: Floats) -> tuple[float, Floats]:
+    """The likelihood's G(r+x)/G(r) * G(b+x+1)/G(b) * G(a+b)/G(a+b+x+1), in logarithms, and its slopes (4,).
+
+    Each ratio is a product of as many factors as there were visits, shared by all visitors who came that often. That
+    is exact where a difference of two log gammas loses every digit, and cheaper.
+    """
+    steps = np.arange(at_least.size, dtype=np.float64)
+
+    def rise(start: float, visitors: Floats) -> tuple[float, float]:
+        factors = start + steps[: visitors.size]
+        return float(visitors @ np.log(factors)), float(visitors @ (1.0 / factors))
+
+    (visits, by_r), (stays, by_b), (ends, by_both) = rise(r, at_least[1:]), rise(b, at_least), rise(a + b, at_least)
+    return visits + stays - ends, np.array([r * by_r, 0.0, -a * by_both, b * (by_b - by_both)])

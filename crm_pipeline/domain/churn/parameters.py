@@ -1,0 +1,110 @@
+"""The churn model of every club: its parameters, how they are kept as rows, and how they lie beside profiles.
+
+Here: one club's parameters together, reading and writing them, laying them out one set per profile. Not here: fitting
+them (`churn_fit`) and what they say (`churn`). Until a fit there is the prior alone.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, GammaGammas
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, MbgNbds
+from crm_pipeline.domain.churn.renewal_fit import CODES, Renewal
+from crm_pipeline.domain.churn.seasonality import PLAIN_DAYS
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+
+POOL: Final = ""
+"""All clubs together, in the place of a tenant's id; a club without a model of its own is served by this one."""
+LATEST: Final = """
+    select tenant_id, r, alpha, a, b, log_likelihood, spend, season, members, tiers from churn_models
+    where fitted_at <= as_of()
+    qualify row_number() over (partition by tenant_id order by fitted_at desc) = 1"""
+
+
+class ClubModel(NamedTuple):
+    """One club's parameters; spend None: no one paid twice; season None: plain days."""
+
+    visits: MbgNbd = PRIOR
+    spend: GammaGamma | None = None
+    season: tuple[float, ...] | None = None
+    members: Renewal = Renewal()
+    tiers: Mapping[str, Renewal] = {}
+
+    def values(self) -> dict[str, Any]:
+        """The columns of churn_models that hold it."""
+        return {
+            **self.visits._asdict(),
+            "spend": json.dumps(self.spend._asdict()) if self.spend else None,
+            "season": json.dumps(self.season) if self.season else None,
+            "members": json.dumps({**self.members._asdict(), "log_odds": dict(self.members.log_odds)}),
+            "tiers": json.dumps({tier: [each.gamma, each.delta] for tier, each in sorted(self.tiers.items())}),
+        }
+
+
+class Models(NamedTuple):
+    """The parameters that apply at one hour, by tenant."""
+
+    clubs: Mapping[str, ClubModel]
+
+    def of(self, tenant_id: str) -> ClubModel:
+        """A club's own, else the pool's, else the prior's."""
+        return self.clubs.get(tenant_id) or self.clubs.get(POOL) or ClubModel()
+
+
+class Beside(NamedTuple):
+    """Parameters laid out for n profiles: a set each, the clocks (k, 12) once with `club` (n,) telling whose."""
+
+    visits: MbgNbds
+    spend: GammaGammas
+    gamma: Floats
+    delta: Floats
+    log_odds: dict[str, Floats]
+    seasons: Floats
+    club: Places
+
+
+def load_models(con: DuckDBPyConnection) -> Models:
+    """The latest fit of every club up to as_of(), from relation churn_models."""
+    rows = con.sql(LATEST).fetchall()
+    return Models({tenant: _model(*values) for tenant, *values in rows})
+
+
+def _model(*values: Any) -> ClubModel:  # noqa: ANN401  a row
+    *visits, spend, season, members, tiers = values
+    of_club = Renewal(**json.loads(members))
+    return ClubModel(
+        MbgNbd(*visits),
+        GammaGamma(**json.loads(spend)) if spend else None,
+        tuple(json.loads(season)) if season else None,
+        of_club,
+        {tier: Renewal(gamma, delta, of_club.log_odds) for tier, (gamma, delta) in json.loads(tiers).items()},
+    )
+
+
+def lay_beside(
+    models: Models, tenants: Sequence[str], club: Places, tiers: Sequence[str | None], tier: Places
+) -> Beside:
+    """The parameters of n profiles: profile i is of tenants[club[i]] and pays for tiers[tier[i]]."""
+    of_clubs = [models.of(tenant) for tenant in tenants]
+    visits = np.array([model.visits[:4] for model in of_clubs]).reshape(-1, 4)
+    spend = np.array([model.spend or (np.nan,) * 3 for model in of_clubs]).reshape(-1, 3)
+    hazards = np.array(
+        [[(model.tiers.get(name or "") or model.members)[:2] for name in tiers] for model in of_clubs], dtype=np.float64
+    ).reshape(len(of_clubs), len(tiers), 2)
+    added = np.array([[model.members.log_odds[code] for code in CODES] for model in of_clubs]).reshape(-1, len(CODES))
+    return Beside(
+        visits=MbgNbds(*visits[club].T),
+        spend=GammaGammas(*spend[club].T),
+        gamma=hazards[club, tier, 0],
+        delta=hazards[club, tier, 1],
+        log_odds={code: added[club, place] for place, code in enumerate(CODES)},
+        seasons=np.array([model.season or PLAIN_DAYS for model in of_clubs]).reshape(-1, len(PLAIN_DAYS)),
+        club=club,
+    )

@@ -1,0 +1,54 @@
+"""Hindsight: what would have been known of every profile on an earlier day, by the very queries of today.
+
+Here: putting the events, payments and memberships back to that day, and the facts they lead to. Who is who is taken as
+it is known today. Not here: what is learned from it (`churn_fit`).
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.domain.as_of import define_as_of
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD, find_facts, run_query
+
+MEMBERSHIPS: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+REWOUND: Final = f"""
+    create or replace temp view customer_timeline as select * from timeline_now where occurred_at <= as_of();
+    create or replace temp view scl_payment as
+    select * replace (case when paid_at > as_of() then 'PENDING' else status end as status) from payments_now;
+    create or replace temp table golden_record as {MEMBERSHIPS}"""
+
+
+def find_facts_of_today(con: DuckDBPyConnection, as_of: datetime) -> None:
+    """Create temp table `facts_0`, the facts as of now, and keep what `find_past_facts` looks back from.
+
+    Reads what `build_profiles` reads, with the timeline called timeline_now and SCL's payments payments_now.
+    """
+    define_as_of(con, as_of)
+    con.execute("create or replace temp view customer_timeline as from timeline_now")
+    con.execute("create or replace temp view scl_payment as from payments_now")
+    run_query(con, GOLDEN_RECORD)
+    con.execute("create or replace temp table people_now as from golden_record")
+    _keep_facts(con, 0)
+
+
+def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None:
+    """Create temp table `facts_<days>`: the facts of that many days before, and what came of the profiles since.
+
+    `has_left`: no transaction since; `has_lapsed`: no contract now. `find_facts_of_today` comes first.
+    """
+    define_as_of(con, as_of - timedelta(days=days))
+    con.execute(REWOUND)
+    _keep_facts(con, days)
+
+
+def _keep_facts(con: DuckDBPyConnection, days: int) -> None:
+    find_facts(con)
+    now = "facts" if not days else "facts_0"
+    con.execute(f"""
+        create or replace temp table facts_{days} as
+        select f.*, not coalesce(now.last_transaction_at > as_of(), false) as has_left,
+            not now.has_contract as has_lapsed
+        from facts f join {now} now using (tenant_id, id)""")

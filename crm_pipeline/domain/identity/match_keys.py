@@ -1,0 +1,115 @@
+"""Which values are evidence: those few enough records carry, and no operator suppressed.
+
+Belongs here: shared values. Does not belong here: what an equal value makes of two records (`pairs.py`), or how a
+shared one is reported (`reviews.py`).
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.domain.identity.nodes import SERVICES, Codes, Flags, Ints, Longs, Nodes, as_text
+
+MOST_CARRIERS: Final = 3
+AUTH_USER_ID, EMAIL, PHONE = "AUTH_USER_ID", "EMAIL", "PHONE"
+COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE: "phone_number"}
+
+
+class Carriers(NamedTuple):
+    """The records that carry a value which is no evidence, and the value."""
+
+    node: Ints
+    value: pa.StringArray
+    is_suppressed: Flags
+
+
+class Usable(NamedTuple):
+    """The values of one kind that are evidence.
+
+    Attributes:
+        code: per node, -1 where its value is no evidence or it has none, (n,).
+        node: the nodes that share evidence with another node, sorted by value, (m,).
+        value: tenant and code as one number, (m,).
+        shared: the records whose value is no evidence.
+    """
+
+    code: Ints
+    node: Ints
+    value: Longs
+    shared: Carriers
+
+
+def usable_values(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: pa.Table) -> dict[str, Usable]:
+    """Per kind (AUTH_USER_ID, EMAIL, PHONE) the values that are evidence. `min_confidence` has no say in it.
+
+    Args:
+        nodes: all records.
+        values: per kind of value, the text each code stands for.
+        suppressed: tenant_id, kind and value of the suppressed identifiers.
+
+    Raises:
+        ValueError: a suppressed identifier is neither an EMAIL nor a PHONE.
+    """
+    unknown = set(suppressed["kind"].to_pylist()) - {EMAIL, PHONE}
+    if unknown:
+        raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
+    usable = {}
+    for kind, column in COLUMNS.items():
+        of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
+        usable[kind] = _usable(nodes, nodes.codes[column], values[column], _suppressed(nodes, values[column], of_kind))
+    return usable
+
+
+def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
+    """Whether each key is one of `wanted`, which is sorted and much shorter."""
+    if not len(wanted):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    found: Flags = wanted[at] == keys
+    return found
+
+
+def _suppressed(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Longs:
+    tenant, listed = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids), as_text(suppressed, "value")
+    # The values are many and the suppressed ones few, so it is these that are looked up in.
+    carried = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
+    code = pa.array(carried).take(pc.index_in(listed, values.take(pa.array(carried))))
+    known = pc.and_(tenant.is_valid(), code.is_valid())
+    return np.unique(_value(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
+
+
+def _value(tenant: Ints, code: Ints) -> Longs:
+    value: Longs = (tenant.astype(np.int64) << 32) | code
+    return value
+
+
+def _usable(nodes: Nodes, code: Ints, values: pa.StringArray, suppressed: Longs) -> Usable:
+    node = np.flatnonzero(code >= 0).astype(np.int32)
+    value = _value(nodes.tenant[node], code[node])
+    order = np.argsort(value)
+    node, value = node[order], value[order]
+    starts = np.flatnonzero(np.diff(value, prepend=-1))
+    size = np.diff(starts, append=len(value))
+    is_suppressed = is_among(value[starts], suppressed)
+    is_shared = is_suppressed | _has_many_of_one_service(nodes.service[node], starts, size)
+    shared, evidence = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
+    usable = code.copy()
+    usable[node[shared]] = -1
+    carried = values.take(pa.array(code[node[shared]]))
+    carriers = Carriers(node[shared], carried, np.repeat(is_suppressed, size)[shared])
+    return Usable(usable, node[evidence], value[evidence], carriers)
+
+
+def _has_many_of_one_service(service: Codes, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> Flags:
+    """Per group of neighbouring records whether more than `MOST_CARRIERS` of them are of one service."""
+    large = np.flatnonzero(size > MOST_CARRIERS)
+    group = np.repeat(np.arange(len(large)), size[large])
+    before = np.cumsum(size[large]) - size[large]
+    member = np.arange(len(group)) + np.repeat(starts[large] - before, size[large])
+    carriers = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
+    result = np.zeros(len(size), bool)
+    result[large] = carriers.reshape(-1, len(SERVICES)).max(axis=1) > MOST_CARRIERS
+    return result

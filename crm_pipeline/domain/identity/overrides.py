@@ -1,0 +1,78 @@
+"""What operators decided about pairs of records: ALWAYS one person, NEVER one person.
+
+Belongs here: reading the overrides and refusing an ALWAYS that nothing may grant. Does not belong here: what a decision
+does to a cluster (`pairs.py`, `conflicts.py`).
+"""
+
+from typing import NamedTuple
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.domain.identity.match_keys import is_among
+from crm_pipeline.domain.identity.nodes import Flags, Longs, Nodes, find_nodes
+
+
+class Decisions(NamedTuple):
+    """Pairs of nodes as `pair_key`s, sorted and each once. Decisions about records that are gone are left out.
+
+    Attributes:
+        always: the ALWAYS pairs to obey.
+        never: the NEVER pairs.
+        against_auth: ALWAYS pairs refused because the two have different auth_user_ids.
+        against_never: ALWAYS pairs refused because of a NEVER about the same two. Where their auth_user_ids differ as
+            well, the NEVER has settled the matter already and the pair is in neither.
+    """
+
+    always: Longs
+    never: Longs
+    against_auth: Longs
+    against_never: Longs
+
+
+def pair_key(one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Longs:
+    """One number for an unordered pair of nodes; sorts like (lower node, higher node)."""
+    low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
+    key: Longs = (low << 32) | high
+    return key
+
+
+def pair_nodes(key: Longs) -> tuple[Longs, Longs]:
+    """The lower and the higher node of each `pair_key`."""
+    return key >> 32, key & 0xFFFFFFFF
+
+
+def read_decisions(con: duckdb.DuckDBPyConnection, nodes: Nodes, overrides: pa.Table) -> Decisions:
+    """The decisions about records of `nodes`.
+
+    Raises:
+        ValueError: a decision is neither ALWAYS nor NEVER.
+    """
+    unknown = set(overrides["decision"].to_pylist()) - {"ALWAYS", "NEVER"}
+    if unknown:
+        raise ValueError(f"unknown identity override {sorted(unknown)}: expected ALWAYS or NEVER")
+    one, other = (
+        find_nodes(con, nodes, overrides.select(columns).rename_columns(["tenant_id", "service", "record_id"]))
+        for columns in (["tenant_id", "service_a", "record_id_a"], ["tenant_id", "service_b", "record_id_b"])
+    )
+    known = (one >= 0) & (other >= 0) & (one != other)
+    is_never = pc.equal(overrides["decision"], "NEVER").to_numpy()
+    never, always = (np.unique(pair_key(one[mask], other[mask])) for mask in (known & is_never, known & ~is_never))
+    by_auth, by_never = have_different_auth(nodes, *pair_nodes(always)), is_among(always, never)
+    refused_twice_over = by_auth & by_never
+    return Decisions(
+        always[~by_auth & ~by_never],
+        never,
+        always[by_auth & ~refused_twice_over],
+        always[by_never & ~refused_twice_over],
+    )
+
+
+def have_different_auth(nodes: Nodes, one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Flags:
+    """Whether the two of each pair have different auth_user_ids; shared ones too, since a person has only one."""
+    auth = nodes.codes["auth_user_id"]
+    differ: Flags = (auth[one] != auth[other]) & (auth[one] >= 0) & (auth[other] >= 0)
+    return differ

@@ -1,0 +1,1 @@
+"""Whose a row is for an erasure, and who is inactive."""

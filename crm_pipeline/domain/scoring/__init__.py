@@ -1,0 +1,1 @@
+"""Scores, stage and status of every profile, put together as customer_profiles."""

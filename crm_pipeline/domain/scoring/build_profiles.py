@@ -1,0 +1,39 @@
+"""Profiles put together: the golden record, activity and facts from SQL, the scores from the models.
+
+Each number's formula lives in its own module (`engagement`, `churn` and the models behind it, `lifecycle` in
+`facts.sql`); here they only meet, for all profiles of a run at once.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.domain.churn.parameters import Models
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD, find_facts, run_query
+from crm_pipeline.domain.scoring.scores import score_facts
+from crm_pipeline.vocabulary import QuarantineReason
+
+PROFILES: Final = Path(__file__).with_name("profiles.sql")
+NEGATIVE_TOTALS = f"""
+    select tenant_id, 'CRM' as service, 'CustomerProfile' as table_name, id as service_record_id, id as _subject,
+        'lifetimeValue' as column_name, '{QuarantineReason.NEGATIVE_TOTAL}' as reason, 'profile_scores' as found_by
+    from facts where net_value < 0"""
+"""A query of the profiles that were refunded more than they paid; their lifetime value is 0."""
+
+
+def build_profiles(con: DuckDBPyConnection, models: Models) -> None:
+    """Create temp table `profiles`, the customer_profiles rows of the tenants in relation `tenants`.
+
+    Reads what `golden_record.sql`, `activity.sql` and `facts.sql` say they read; leaves their results as temp tables.
+    """
+    run_query(con, GOLDEN_RECORD)
+    score_profiles(con, models)
+
+
+def score_profiles(con: DuckDBPyConnection, models: Models) -> None:
+    """Create temp table `profiles` for relation `golden_record`; leaves `activity` and `facts` behind."""
+    find_facts(con)
+    con.register("scores", score_facts(con, models))
+    run_query(con, PROFILES)
+    con.unregister("scores")

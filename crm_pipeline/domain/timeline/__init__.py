@@ -1,0 +1,1 @@
+"""The activity timeline: one stream of events from every service."""

@@ -1,0 +1,151 @@
+"""Questions for a person: what they say, that the printed row settles them, and when they close and open again."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from crm_pipeline.domain.identity.resolve import Resolution
+from crm_pipeline_tests.domain.identity_worlds import AS_OF, T, about, open_reviews, part, run, world
+from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, tenants, thorough
+
+ANN = Person("SCL", "1", None, "lees@x.example", "+1", "ann", "lee")
+BOB = Person("SCL", "2", None, "lees@x.example", "+2", "bob", "lee")
+PLAYER = Person("TEETIME", "p", None, "lees@x.example", None, "lee")
+NAMELESS = PLAYER._replace(first_name=None)
+HUB = tuple(Person("SCL", str(i), "hub", first_name=f"n{i}") for i in range(4))
+CROWD = tuple(Person("SCL", str(i), email="reception@x.example") for i in range(4))
+ASKED = {
+    "AMBIGUOUS": world(ANN, BOB, NAMELESS),
+    "CONFLICT": world(
+        *(pair := (Person("SCL", "1", "a"), Person("TEETIME", "p"))),
+        last := Person("CRM", "l", "b"),
+        always=[pair, (pair[1], last)],
+    ),
+    "NAMES_DIFFER": world(ANN, PLAYER._replace(first_name="bob")),
+    "REJECTED_ALWAYS": world(
+        one := Person("SCL", "1", "a"), other := Person("TEETIME", "p", "b"), always=[(one, other)]
+    ),
+    "SHARED": world(*CROWD),
+    "SHARED auth_user_id": world(*HUB),
+}
+
+
+def settled(some: World, reviews: Sequence[dict[str, Any]]) -> World:
+    """The world after an operator entered the row each review prints; a decision replaces one about the same pair."""
+    by_key = {person[:2]: person for person in some.people}
+    for row in (json.loads(review["settled_by"]) for review in reviews):
+        if "kind" in row:
+            some = some._replace(suppressed=some.suppressed | {(row["kind"], row["value"])})
+            continue
+        pair = frozenset(by_key[row[f"service{side}"], row[f"recordId{side}"]] for side in "AB")
+        decided = {"ALWAYS": some.always - {pair}, "NEVER": some.never - {pair}}
+        decided[row["decision"]] |= {pair}
+        some = some._replace(always=decided["ALWAYS"], never=decided["NEVER"])
+    return some
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_the_row_a_question_prints_settles_it(kind: str) -> None:
+    asked = run(ASKED[kind])
+    reviews = open_reviews(asked)
+    assert {review["kind"] for review in reviews} == {kind.split(maxsplit=1)[0]}
+    assert json.loads(reviews[0]["settled_by"])["tenantId"] == T
+    closed = run(settled(ASKED[kind], reviews[:1]), asked, hour=1)
+    [row] = [r for r in closed.identity_reviews.to_pylist() if r["review_id"] == reviews[0]["review_id"]]
+    assert (row["opened_at"], row["closed_at"]) == (AS_OF, AS_OF + timedelta(hours=1))
+
+
+@thorough
+@given(tenants(MANY))
+def test_every_question_is_settled_by_the_row_it_prints(everybody: Tenants) -> None:
+    asked = run(everybody)
+    questions = {tenant: open_reviews(part(asked, tenant)) for tenant in everybody}
+    for nth in range(max(map(len, questions.values()))):
+        these = {tenant: reviews[nth] for tenant, reviews in questions.items() if nth < len(reviews)}
+        after = run({tenant: settled(everybody[tenant], [review]) for tenant, review in these.items()}, asked, hour=1)
+        still_open = {row["review_id"] for row in open_reviews(after)}
+        for tenant, review in these.items():
+            with about(tenant, everybody[tenant]):
+                assert review["review_id"] not in still_open, review
+                assert json.loads(review["settled_by"])["tenantId"] == tenant
+
+
+@thorough
+@given(tenants(MANY))
+def test_questions_keep_their_ids_and_tell_records_not_people(everybody: Tenants) -> None:
+    asked = run(everybody)
+    again = run(everybody, asked, hour=1)
+    for tenant, some in everybody.items():
+        with about(tenant, some):
+            assert part(again, tenant).identity_reviews == part(asked, tenant).identity_reviews
+            reviews = open_reviews(part(asked, tenant))
+            assert len({review["review_id"] for review in reviews}) == len(reviews)
+            personal = {value for person in some.people for value in (person.email, person.phone_number) if value}
+            assert not [review for review in reviews for value in personal if value in review["reason"]]
+            assert all(json.loads(review["witness"]) for review in reviews)
+
+
+def test_a_question_that_is_no_longer_asked_closes_and_opens_again_when_it_is() -> None:
+    asked = run(ASKED["AMBIGUOUS"])
+    closed = run(world(ANN, BOB), asked, hour=1)
+    still_closed = run(world(ANN, BOB), closed, hour=2)
+    again = run(ASKED["AMBIGUOUS"], still_closed, hour=3)
+
+    def times(found: Resolution) -> list[tuple[Any, Any]]:
+        return [(row["opened_at"], row["closed_at"]) for row in found.identity_reviews.to_pylist()]
+
+    assert times(asked) == [(AS_OF, None)] * 2
+    assert times(closed) == times(still_closed) == [(AS_OF, AS_OF + timedelta(hours=1))] * 2
+    assert times(again) == [(AS_OF + timedelta(hours=3), None)] * 2
+
+
+def test_an_ambiguous_pair_tells_why_nobody_was_joined() -> None:
+    first, second = open_reviews(run(ASKED["AMBIGUOUS"]))
+    assert {first["record_id_a"], second["record_id_a"]} == {"1", "2"}
+    assert json.loads(first["witness"]) == {
+        "rule": "EMAIL",
+        "confidence": 0.95,
+        "cannot_link": "SAME_SERVICE",
+        "service_a": "SCL",
+        "record_id_a": "1",
+        "service_b": "SCL",
+        "record_id_b": "2",
+    }
+    assert "SCL 1 and SCL 2 (two records of one service)" in first["reason"]
+
+
+def test_a_shared_value_is_named_with_the_records_that_carry_it() -> None:
+    [review] = open_reviews(run(ASKED["SHARED"]))
+    assert json.loads(review["settled_by"]) == {"tenantId": T, "kind": "EMAIL", "value": "reception@x.example"}
+    assert json.loads(review["witness"])["records"] == 4
+    assert [record["record_id"] for record in json.loads(review["witness"])["first_records"]] == ["0", "1", "2", "3"]
+
+
+def test_first_names_are_questioned_where_nothing_but_email_and_phone_speaks_for_a_link() -> None:
+    other = PLAYER._replace(first_name="bob")
+    assert [r["kind"] for r in open_reviews(run(world(ANN, other)))] == ["NAMES_DIFFER"]
+    assert open_reviews(run(world(ANN, other._replace(first_name="a")))) == []
+    assert open_reviews(run(world(ANN, other._replace(first_name=None)))) == []
+    assert [r["kind"] for r in open_reviews(run(world(ANN, other._replace(phone_number="+1"))))] == ["NAMES_DIFFER"]
+    assert open_reviews(run(world(ANN._replace(auth_user_id="x"), other._replace(auth_user_id="x")))) == []
+    assert open_reviews(run(world(ANN, other, always=[(ANN, other)]))) == []
+    assert open_reviews(run(world(ANN, other, never=[(ANN, other)]))) == []
+
+
+def test_an_always_against_a_never_is_asked_about_until_one_is_withdrawn() -> None:
+    pair = (Person("SCL", "1"), Person("TEETIME", "p"))
+    found = run(world(*pair, always=[pair], never=[pair]))
+    [review] = open_reviews(found)
+    assert "Withdraw one of the two" in review["reason"]
+    assert open_reviews(run(world(*pair, always=[pair]), found, hour=1)) == []
+    assert open_reviews(run(world(*pair, never=[pair]), found, hour=1)) == []
+
+
+def test_a_decision_about_a_shared_auth_user_id_settles_it_for_its_own_tenant_only() -> None:
+    found = run({"club-1": world(*HUB), "club-2": world(*HUB, never=[HUB[:2]])})
+    assert [review["tenant_id"] for review in open_reviews(found)] == ["club-1"]
