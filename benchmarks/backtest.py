@@ -16,15 +16,16 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.refresh_run import refresh_once
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.sample import generate
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs.churn import churn_backtests
-from crm_pipeline.workplace import choose, open_instance
 
 UNTIL: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 ENOUGH_GOLFERS: Final = 200

@@ -19,11 +19,12 @@ from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from crm_pipeline.assets.history import KEEP
+from crm_pipeline.cli_options import choose
 from crm_pipeline.refresh_run import refresh_once
-from crm_pipeline.resources.dagster_history import purge
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, started
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.dagster_storage.purge import purge
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
 from crm_pipeline.sample import generate
-from crm_pipeline.workplace import choose, open_instance
 
 TENANTS: Final = (3, 1_000)
 PEOPLE_PER_TENANT: Final = 5

@@ -26,7 +26,7 @@ from benchmarks.apart import forget_peak, measured, peak_mb, tell
 from benchmarks.identity_world import SEED, inputs, made_up_records, nothing_known
 from benchmarks.results import AT_LEAST, Row, keep
 from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 
 _OURS: Final = "resolve"

@@ -18,10 +18,10 @@ from sqlalchemy import Table
 from benchmarks.apart import tell
 from benchmarks.publishing import psql
 from benchmarks.scores import PLAIN
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.resources.warehouse_schema import SCHEMA
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.schema import SCHEMA
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs.timeline import customer_timeline

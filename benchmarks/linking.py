@@ -18,7 +18,7 @@ from rich.table import Table
 from crm_pipeline.assets.resolution import read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.ingest.row_validation import read_rows
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.sample import generate
 from crm_pipeline.sample.write import file_of
 from crm_pipeline.tables import PEOPLE

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.observed import run
 from benchmarks.results import AT_MOST, PLACE, Row, keep
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
 from crm_pipeline.vocabulary import Service
 

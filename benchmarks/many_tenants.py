@@ -13,9 +13,9 @@ from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from benchmarks.publishing_rows import AS_OF, generate, publish
-from crm_pipeline.resources.bi_access import grant
-from crm_pipeline.resources.embedded_postgres import started
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.warehouse.bi_access import grant
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 TENANTS: Final = 2_000
 PEOPLE_PER_TENANT: Final = 50

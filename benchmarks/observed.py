@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.apart import peak_mb
-from crm_pipeline.resources.embedded_postgres import started
+from crm_pipeline.resources.postgres.embedded import started
 
 PROGRAM: Final = Path(sys.executable).parent / "crm-pipeline"
 _STEP: Final = re.compile(r"  ([…✓]) (\w+)(?: \((\d+\.\d) s\))?")

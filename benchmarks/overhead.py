@@ -83,9 +83,9 @@ def hour(home: Path, sources: Path, as_of: str) -> None:
     spent: dict[str, float] = defaultdict(float)
     with watched(spent):
         # Imported where they are timed.
+        from crm_pipeline.cli_options import choose  # noqa: PLC0415
         from crm_pipeline.refresh_run import refresh_once  # noqa: PLC0415
         from crm_pipeline.working_copy import working_copy  # noqa: PLC0415
-        from crm_pipeline.workplace import choose  # noqa: PLC0415
 
         with working_copy(choose(home, sources, as_of), dry_run=False) as settings:
             outcome = refresh_once(settings, [], [], dry_run=False)
@@ -157,7 +157,7 @@ def report(tenants: int, people: int, events: int) -> bool:
     from rich.table import Table  # noqa: PLC0415
 
     from benchmarks.results import AT_MOST, PLACE, Row, keep  # noqa: PLC0415
-    from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415
+    from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
 
     shown = Table("hour", "rows published", *ORDER, "overhead", title=f"seconds, {tenants:,} clubs")
     rows = []

@@ -23,11 +23,11 @@ from sqlalchemy import ARRAY, Table, create_engine, make_url, text
 
 from benchmarks.publishing_rows import AS_OF, TABLES, generate, publish
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.embedded_postgres_programs import binary
-from crm_pipeline.resources.publication_states import contents
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.resources.warehouse_schema import holder_of
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.postgres.programs import binary
+from crm_pipeline.resources.warehouse.publishing.publication_state import contents
+from crm_pipeline.resources.warehouse.schema import holder_of
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 
 SIZES: Final = (20, 100_000, 2_000_000)

@@ -10,10 +10,10 @@ from typing import Final
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.resources.publication import Rows
-from crm_pipeline.resources.publication_states import contents
-from crm_pipeline.resources.publisher import Publisher
+from crm_pipeline.resources.lake.rows import row_hash
+from crm_pipeline.resources.warehouse.publishing.publication_state import contents
+from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
+from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import key_columns

@@ -23,7 +23,7 @@ from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.churn.parameters import load_models
 from crm_pipeline.domain.scoring.build_profiles import score_profiles
 from crm_pipeline.domain.scoring.lifecycle import find_stage_changes
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import churn, profiles, timeline
 from crm_pipeline.tables.projections import duckdb_type
 from crm_pipeline.tables.sources import scl

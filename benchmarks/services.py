@@ -13,7 +13,7 @@ from sqlalchemy import Engine, Table, create_engine
 
 from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.sources import crm

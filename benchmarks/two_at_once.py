@@ -20,8 +20,8 @@ from benchmarks.observed import prepared, run
 from benchmarks.results import AT_LEAST, PLACE, Row, keep
 from benchmarks.services import HOURS, Size, change, databases, sample_of
 from benchmarks.whole import EVENTS_PER_PERSON, TENANTS
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.warehouse_schema import SCHEMA
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.schema import SCHEMA
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.tables.outputs import operations
 

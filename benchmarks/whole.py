@@ -15,7 +15,7 @@ from benchmarks.apart import measured
 from benchmarks.observed import Observed, prepared, run
 from benchmarks.results import AT_MOST, PLACE, Row, keep, show
 from benchmarks.services import HOURS, Size, change, databases, rows_in, sample_of
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 
 EVENTS_PER_PERSON: Final = 20
 TENANTS: Final = 200

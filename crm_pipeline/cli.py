@@ -22,8 +22,9 @@ from crm_pipeline.cli_options import time_of as _time
 from crm_pipeline.cli_privacy import forget, retention, unforget
 from crm_pipeline.cli_questions import explain, what_if
 from crm_pipeline.cli_warehouse import drop_tenant, grant
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.postgres.embedded import embedded
 from crm_pipeline.settings import Settings
-from crm_pipeline.workplace import embedded, open_instance
 
 if TYPE_CHECKING:
     from crm_pipeline.refresh_run import Outcome
@@ -58,9 +59,9 @@ def run(
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = _settings(home, sources, as_of)
-    from crm_pipeline.assets.wiring import lake_of  # noqa: PLC0415  seconds that other commands need not wait
     from crm_pipeline.refresh_run import UnknownTenantError, refresh_once  # noqa: PLC0415
-    from crm_pipeline.resources.sources import SourceError  # noqa: PLC0415
+    from crm_pipeline.resources.connections import lake_of  # noqa: PLC0415  seconds that other commands need not wait
+    from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
     from crm_pipeline.summary import print_summary  # noqa: PLC0415
     from crm_pipeline.working_copy import working_copy  # noqa: PLC0415
 
@@ -127,7 +128,7 @@ def ui(sources: Path | None, home: Path | None, port: int) -> None:
 @HOME
 def status(home: Path | None) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
-    from crm_pipeline.assets.wiring import warehouse_of  # noqa: PLC0415
+    from crm_pipeline.resources.connections import warehouse_of  # noqa: PLC0415
     from crm_pipeline.status import print_status  # noqa: PLC0415
 
     print_status(_console(), warehouse_of(_settings(home, None, None)))
@@ -169,7 +170,7 @@ def url(home: Path | None) -> None:
 @HOME
 def psql(home: Path | None) -> None:
     """Open psql on the warehouse."""
-    from crm_pipeline.resources.embedded_postgres_programs import binary  # noqa: PLC0415
+    from crm_pipeline.resources.postgres.programs import binary  # noqa: PLC0415
 
     settings = _settings(home, None, None)
     target = settings.warehouse_url or embedded(settings).url("crm")
@@ -184,7 +185,7 @@ def psql(home: Path | None) -> None:
 @HOME
 def stop(home: Path | None) -> None:
     """Stop the embedded server."""
-    from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415
+    from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
 
     EmbeddedPostgres(_settings(home, None, None).home).stop()
 

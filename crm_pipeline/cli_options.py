@@ -1,5 +1,6 @@
 """What the commands share: options, settings made from them, and the terminal. No command belongs here."""
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from crm_pipeline.settings import SettingError, Settings, parse_time
-from crm_pipeline.workplace import choose
+from crm_pipeline.settings import SettingError, Settings, parse_time, source_variable
+from crm_pipeline.vocabulary import Service
 
 PIPE_WIDTH = 200
 HOME = click.option("--home", type=click.Path(path_type=Path), help="Working folder; data/local by default.")
@@ -37,3 +38,15 @@ def time_of(name: str, value: str) -> datetime:
         return parse_time(name, value)
     except SettingError as error:
         raise click.ClickException(str(error)) from None
+
+
+def choose(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:
+    """Let command-line options win over the environment, for this process and those it starts."""
+    if home:
+        os.environ["CRM_PIPELINE_HOME"] = str(home)
+    if sources:
+        for service in Service:
+            os.environ[source_variable(service)] = str((sources / service.lower()).absolute())
+    if as_of:
+        os.environ["CRM_PIPELINE_AS_OF"] = as_of
+    return Settings.from_environment()

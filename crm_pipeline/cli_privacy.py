@@ -31,7 +31,7 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
     from crm_pipeline.explain import Question  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.forget.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.privacy_requests import ForgetError, forget  # noqa: PLC0415
-    from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
         issued = forget(settings_of(home), Question(tenant, *given[0]), reason, _say)
@@ -56,7 +56,7 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
 def unforget(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
     from crm_pipeline.privacy_requests import ForgetError, unforget  # noqa: PLC0415
-    from crm_pipeline.resources.run_lock import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
         lifted = unforget(settings_of(home), tenant, certificate, reason, _say)

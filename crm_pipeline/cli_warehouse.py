@@ -9,7 +9,7 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli_options import HOME, TENANT, settings_of
-from crm_pipeline.resources.administrator import administrator_engine
+from crm_pipeline.resources.postgres.admin import administrator_engine
 from crm_pipeline.settings import SettingError, Settings
 
 KNOWN = "select from crm.publications where tenant_id = %s limit 1"
@@ -20,8 +20,9 @@ KNOWN = "select from crm.publications where tenant_id = %s limit 1"
 @TENANT
 def grant(home: Path | None, tenant: str) -> None:
     """Create a login that sees this club alone, read-only, and print its URL."""
-    from crm_pipeline.assets.wiring import warehouse_of  # noqa: PLC0415  seconds that other commands need not wait
-    from crm_pipeline.resources import bi_access, privacy_schema  # noqa: PLC0415
+    from crm_pipeline.resources.connections import warehouse_of  # noqa: PLC0415  seconds that other commands need not wait
+    from crm_pipeline.resources.privacy import schema  # noqa: PLC0415
+    from crm_pipeline.resources.warehouse import bi_access  # noqa: PLC0415
 
     settings = settings_of(home)
     warehouse = warehouse_of(settings)
@@ -29,8 +30,8 @@ def grant(home: Path | None, tenant: str) -> None:
         if not administrator.exec_driver_sql(KNOWN, (tenant,)).all():
             raise click.ClickException(f"nothing is published of {tenant}")
         login = bi_access.grant(administrator, tenant, warehouse.url)
-        privacy_schema.prepare(administrator, warehouse.url)
-        privacy_schema.record(administrator, "GRANT", tenant, subject=make_url(login.url).username)
+        schema.prepare(administrator, warehouse.url)
+        schema.record(administrator, "GRANT", tenant, subject=make_url(login.url).username)
     for database in login.open_databases:
         click.echo(f"It may connect to database {database} as well: revoke connect on it from public.", err=True)
     click.echo(login.url)
@@ -42,8 +43,8 @@ def grant(home: Path | None, tenant: str) -> None:
 @click.confirmation_option(prompt="Everything published of this club, and every login to it, goes. Sure?")
 def drop_tenant(home: Path | None, tenant: str) -> None:
     """Drop a closed club from the warehouse; one that is still open comes back with the next run."""
-    from crm_pipeline.assets.wiring import warehouse_of  # noqa: PLC0415
-    from crm_pipeline.resources import bi_access, run_lock, tenant_removal  # noqa: PLC0415
+    from crm_pipeline.resources.connections import warehouse_of  # noqa: PLC0415
+    from crm_pipeline.resources.warehouse import bi_access, run_lock, tenant_removal  # noqa: PLC0415
 
     settings = settings_of(home)
     warehouse = warehouse_of(settings)

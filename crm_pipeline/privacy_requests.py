@@ -9,7 +9,6 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.assets.wiring import lake_of, warehouse_of
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.known import KnownPeople
@@ -18,18 +17,19 @@ from crm_pipeline.forget.belongings import order_to_forget
 from crm_pipeline.forget.carry_out import Say, carry_out
 from crm_pipeline.forget.order import Order, pending
 from crm_pipeline.forget.person import Subject
-from crm_pipeline.resources import privacy_schema
-from crm_pipeline.resources.administrator import administrator_engine
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.run_lock import hold_tenants
-from crm_pipeline.resources.tombstones import Record, tombstone, total_up
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.admin import administrator_engine
+from crm_pipeline.resources.postgres.embedded import embedded
+from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy.tombstones import Record, tombstone, total_up
+from crm_pipeline.resources.warehouse.run_lock import hold_tenants
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import operations, privacy
 from crm_pipeline.tables.ownership import PROFILE
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
-from crm_pipeline.workplace import embedded
 
 _OF_ALL: Final = "split_part(certificate_id, '-', 1)"
 """The certificate of all whom retention removed at once; each has a number behind it."""
@@ -67,9 +67,9 @@ def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: st
         if any(order.certificate_id == certificate_id.partition("-")[0] for order in pending(lake)):
             raise ForgetError(f"{certificate_id} is not finished yet: run forget again first")
         with administrator.begin() as connection:
-            for table in privacy_schema.KEPT:
+            for table in schema.KEPT:
                 connection.execute(
-                    text(f"""delete from {privacy_schema.SCHEMA}.{table.name}
+                    text(f"""delete from {schema.SCHEMA}.{table.name}
                         where tenant_id = :tenant and :certificate in (certificate_id, {_OF_ALL})"""),
                     params,
                 )
@@ -78,7 +78,7 @@ def unforget(settings: Settings, tenant_id: str, certificate_id: str, reason: st
         if not lifted:
             raise ForgetError(f"{tenant_id} has no certificate {certificate_id}")
         with administrator.begin() as connection:
-            privacy_schema.record(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
+            schema.record(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
     return lifted
 
 
@@ -91,10 +91,10 @@ def keep_casual_golfers(settings: Settings, tenant_id: str, months: int | None, 
     if (tenant_id,) not in clubs:
         raise ForgetError(no_such_tenant([tenant_id], (club for (club,) in clubs)))
     with administrator.begin() as connection:
-        privacy_schema.prepare(connection, warehouse.url)
-        privacy_schema.set_months_kept(connection, tenant_id, months)
+        schema.prepare(connection, warehouse.url)
+        schema.set_months_kept(connection, tenant_id, months)
         kept = f"casual golfers: {f'{months} months' if months else 'for ever'}"
-        privacy_schema.record(connection, "RETENTION", tenant_id, subject=kept, reason=reason)
+        schema.record(connection, "RETENTION", tenant_id, subject=kept, reason=reason)
 
 
 def record_explain(settings: Settings, question: Question) -> None:
@@ -102,14 +102,14 @@ def record_explain(settings: Settings, question: Question) -> None:
     warehouse = settings.warehouse_url or embedded(settings).url("crm")
     if not settings.warehouse_url or settings.warehouse_admin_url:
         with administrator_engine(settings).begin() as connection:
-            if not privacy_schema.is_prepared(connection):
-                privacy_schema.prepare(connection, warehouse_of(settings).url)
+            if not schema.is_prepared(connection):
+                schema.prepare(connection, warehouse_of(settings).url)
     subject = None
     if settings.erasure_key and question.by == "profile":
         subject = _subject(settings.erasure_key, question.tenant_id, question.value.strip().lower())
     try:
         with Warehouse(warehouse).engine().begin() as connection:
-            privacy_schema.record(connection, "EXPLAIN", question.tenant_id, subject=subject)
+            schema.record(connection, "EXPLAIN", question.tenant_id, subject=subject)
     except DBAPIError as error:
         said = str(error.orig).splitlines()[0]
         raise ForgetError(
@@ -124,7 +124,7 @@ def _alone(settings: Settings, say: Say) -> Iterator[Engine]:
     administrator, warehouse = administrator_engine(settings), warehouse_of(settings)
     with hold_tenants(warehouse, "forget", None, say):
         with administrator.begin() as connection:
-            privacy_schema.prepare(connection, warehouse.url)
+            schema.prepare(connection, warehouse.url)
         yield administrator
 
 
@@ -158,7 +158,7 @@ def _subject(key: str, tenant_id: str, profile_id: str) -> str:
 
 def _lift(con: DuckDBPyConnection, lake: Lake, tenant_id: str, certificate_id: str) -> int:
     now, scope, lifted = datetime.now(UTC), f"'{certificate_id}' in (certificate_id, {_OF_ALL})", 0
-    for table in privacy_schema.KEPT:
+    for table in schema.KEPT:
         nothing = f"(from {lake.current(con, table, name='kept_now')} where false)"
         changes = lake.replace(con, table, nothing, tenants=[tenant_id], known_at=now, scope=scope)
         lifted += changes.removed if table is privacy.tombstones else 0

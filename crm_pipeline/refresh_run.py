@@ -14,14 +14,14 @@ from crm_pipeline.assets.published import PROFILES, TIMELINE
 from crm_pipeline.assets.refresh import add_tenants, discover_tenants, neighbours, range_tags
 from crm_pipeline.assets.snapshots import FRESH
 from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
-from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance, process_tag
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.sources import crm
-from crm_pipeline.workplace import open_instance, process_tag
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}
 """Lets the UI count a run made here among the code location's own."""

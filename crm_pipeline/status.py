@@ -5,7 +5,7 @@ from rich.table import Table as RichTable
 from sqlalchemy import text
 
 from crm_pipeline.domain.ingest.tenant_validation import on_one_line
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 STATUS = text("""
     with refreshed as (

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 
 TEXTS = ("tenant", "links by rule", "stages")

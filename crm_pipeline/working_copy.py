@@ -15,10 +15,10 @@ from pathlib import Path
 from deltalake import DeltaTable
 from sqlalchemy import text
 
-from crm_pipeline.assets.wiring import lake_of, warehouse_of
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_files import write_files
-from crm_pipeline.resources.lake_rows import lake_key
+from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.resources.lake.commit import write_files
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.lake.rows import lake_key
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.outputs import operations

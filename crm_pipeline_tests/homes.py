@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, started
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.workplace import choose, open_instance
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.service_databases import spare_the_disk
 from crm_pipeline_tests.support import clean_environment, stopped_afterwards
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, NullPool, Table, create_engine, make_url
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import source_variable
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.columns import source_metadata

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.console import SECONDS, TENANTS, assert_one_clear_line, crm_pipeline, here
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.explain.values import plain
+from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.columns import service_of, source_metadata
 from crm_pipeline.tables.sources import crm
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.questions import answer
 from crm_pipeline_tests.support import ask, clean_environment
 from crm_pipeline_tests.world_rows import FYNBOS

@@ -14,8 +14,8 @@ import pytest
 
 from crm_pipeline.assets.extraction import extract
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.sources import Sources
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.homes import copied

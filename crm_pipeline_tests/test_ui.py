@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
 from crm_pipeline_tests.assets.test_churn import fit
 from crm_pipeline_tests.browser import Browser, browser, installed

@@ -16,7 +16,7 @@ from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.domain.churn.train import SCORED_HORIZON, Lesson, learn_churn, model_rows, verdict_rows
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import churn, identity, timeline
 from crm_pipeline.tables.projections import lake_name

@@ -13,11 +13,18 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.ingest.delivery_validation import shrunken_tables, spoken_of
 from crm_pipeline.domain.ingest.row_validation import read_rows
-from crm_pipeline.resources.lake import UNCHANGED, Changes
-from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.resources.source_contract import Delivery, Horizon, Request, Rows
-from crm_pipeline.resources.sources import SourceError, Sources
-from crm_pipeline.resources.tombstones import Stones, end_tombstones, find_stones, keep_out, returned_since, total_up
+from crm_pipeline.resources.lake.lake import UNCHANGED, Changes
+from crm_pipeline.resources.lake.rows import tenant_filter
+from crm_pipeline.resources.privacy.tombstones import (
+    Stones,
+    end_tombstones,
+    find_stones,
+    keep_out,
+    returned_since,
+    total_up,
+)
+from crm_pipeline.resources.sources.delivery import Delivery, Horizon, Request, Rows
+from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import lake_name

@@ -18,7 +18,7 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.data_docs import write_data_docs
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import Verdict, judge_rows
-from crm_pipeline.resources.publication import Due
+from crm_pipeline.resources.warehouse.publishing.table_publication import Due
 from crm_pipeline.tables.outputs import operations
 
 SHARE_THAT_STOPS_ALL = 0.5

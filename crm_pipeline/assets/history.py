@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from crm_pipeline.assets.metadata import DAILY
-from crm_pipeline.resources.dagster_history import purge
+from crm_pipeline.resources.dagster_storage.purge import purge
 
 KEEP = timedelta(days=30)
 """How long runs and their events are kept; what the UI shows of the present stays however old it is."""

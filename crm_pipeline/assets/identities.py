@@ -18,7 +18,7 @@ from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS, normal
 from crm_pipeline.domain.identity.audit import violations
 from crm_pipeline.domain.needed import find_rows_of_needed, need_stirred
 from crm_pipeline.domain.reached import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import identity

@@ -13,8 +13,8 @@ from crm_pipeline.assets.step import Step
 from crm_pipeline.checks.suites import TABLE_SUITES
 from crm_pipeline.checks.validation import judge_rows
 from crm_pipeline.domain.ingest import row_validation
-from crm_pipeline.resources.lake_rows import replaced, tenant_filter
-from crm_pipeline.resources.publication import Due
+from crm_pipeline.resources.lake.rows import replaced, tenant_filter
+from crm_pipeline.resources.warehouse.publishing.table_publication import Due
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 from crm_pipeline.tables.projections import lake_name

@@ -12,8 +12,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.resolution import EVERYBODYS, FOUND
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake import Changes
-from crm_pipeline.resources.lake_rows import lake_key, tenant_filter
+from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline.resources.lake.rows import lake_key, tenant_filter
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_events, profile_ids
 from crm_pipeline.tables.projections import lake_name
 

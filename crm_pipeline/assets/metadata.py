@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 from sqlalchemy import Column, Table
 
-from crm_pipeline.resources.lake import Changes
+from crm_pipeline.resources.lake.lake import Changes
 from crm_pipeline.tables.columns import service_of, source_metadata
 from crm_pipeline.tables.lineage import MADE_OF
 from crm_pipeline.tables.outputs.profiles import customer_profiles

@@ -17,11 +17,11 @@ from crm_pipeline.assets.metadata import HOURLY, columns_metadata, published_lin
 from crm_pipeline.assets.published_results import results
 from crm_pipeline.assets.staging import due_rows, in_order
 from crm_pipeline.assets.step import TENANTS, Step, step
-from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.resources.publication import Due
-from crm_pipeline.resources.publisher import Publisher, PublishError, Rows, SnapshotAge
-from crm_pipeline.resources.side_by_side import publish_at_once
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.warehouse.publishing.parallel import publish_at_once
+from crm_pipeline.resources.warehouse.publishing.publisher import Publisher, PublishError, Rows, SnapshotAge
+from crm_pipeline.resources.warehouse.publishing.table_publication import Due
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import REPORTS
 from crm_pipeline.tables.outputs import identity, operations, privacy, profiles, timeline

@@ -7,9 +7,9 @@ import dagster as dg
 
 from crm_pipeline.assets.gate_told import JUDGED
 from crm_pipeline.domain.ingest.tenant_validation import on_one_line
-from crm_pipeline.resources.dagster_history import settle_checks
-from crm_pipeline.resources.lake import UNCHANGED, Changes
-from crm_pipeline.resources.publisher import Cost
+from crm_pipeline.resources.dagster_storage.purge import settle_checks
+from crm_pipeline.resources.lake.lake import UNCHANGED, Changes
+from crm_pipeline.resources.warehouse.publishing.publisher import Cost
 
 UNPUBLISHED = "unpublished"
 """The failure's metadata that maps each tenant that was not published to its reason."""

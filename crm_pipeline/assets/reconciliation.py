@@ -6,9 +6,9 @@ Comparing belongs to `comparison`. The proof holds all tenants meanwhile, as a r
 import dagster as dg
 
 from crm_pipeline.assets.metadata import DAILY
-from crm_pipeline.resources.comparison import differences, forget
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.reconcile import differences, forget
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 
 @dg.op(description="Count and add up every tenant's rows in the warehouse and in the lake.")

@@ -11,7 +11,7 @@ from crm_pipeline.assets.metadata import HOURLY
 from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.assets.wiring import RANGE_END, RANGE_START
 from crm_pipeline.domain.ingest.tenant_validation import is_usable_id
-from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 

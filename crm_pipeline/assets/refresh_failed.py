@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from crm_pipeline.assets.refresh import neighbours, range_tags, refresh
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 
 LEFT_BEHIND = "left_behind"

@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.contact_keys.person_records import normalise_people, normalise_suppressed
 from crm_pipeline.domain.identity.resolve import Inputs, resolve
-from crm_pipeline.resources.lake_rows import tenant_filter
+from crm_pipeline.resources.lake.rows import tenant_filter
 from crm_pipeline.tables.outputs import identity
 
 RECORDS: Final = """

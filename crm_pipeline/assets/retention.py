@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from crm_pipeline.assets.metadata import rows_table
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_erasure import drop_long_past
-from crm_pipeline.resources.lake_upkeep import AS_OF_DAYS
+from crm_pipeline.resources.lake.compaction import AS_OF_DAYS
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.lake_erasure import drop_long_past
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import lake_name
 

@@ -16,7 +16,7 @@ from crm_pipeline.domain.scoring.build_profiles import NEGATIVE_TOTALS, build_pr
 from crm_pipeline.domain.scoring.lifecycle import INCOMPLETE, Transition, find_stage_changes, funnel
 from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 

@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake_rows import row_hash
+from crm_pipeline.resources.lake.rows import row_hash
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs.identity import customer_identities, profile_events
 from crm_pipeline.tables.sources import crm

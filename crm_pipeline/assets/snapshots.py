@@ -16,9 +16,9 @@ from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, judging_part
 from crm_pipeline.domain.ingest.row_validation import faulty_rows
 from crm_pipeline.domain.rejudged import is_rejudged
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.lake.rows import tenant_filter
+from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings, source_pool
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.outputs import operations

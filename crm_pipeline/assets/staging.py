@@ -12,10 +12,16 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.batches import in_groups
-from crm_pipeline.resources.lake_rows import tenant_filter
-from crm_pipeline.resources.publication import Due, Rows
-from crm_pipeline.resources.publication_states import Content, Published, contents, lake_id, tenant_column
-from crm_pipeline.resources.warehouse_schema import literal
+from crm_pipeline.resources.lake.rows import tenant_filter
+from crm_pipeline.resources.warehouse.publishing.publication_state import (
+    Content,
+    Published,
+    contents,
+    lake_id,
+    tenant_column,
+)
+from crm_pipeline.resources.warehouse.publishing.table_publication import Due, Rows
+from crm_pipeline.resources.warehouse.schema import literal
 from crm_pipeline.tables.projections import key_columns
 
 Known = Mapping[tuple[str, str], Published]

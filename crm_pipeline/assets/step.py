@@ -16,8 +16,8 @@ from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.batches import in_groups
 from crm_pipeline.domain.ingest.row_validation import judge_rows
 from crm_pipeline.domain.ingest.tenant_validation import Tenant, tenants_table, usable_tenants
-from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.resources.lake_rows import tenant_filter
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.lake.rows import tenant_filter
 from crm_pipeline.settings import Settings, parse_time
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.columns import source_metadata

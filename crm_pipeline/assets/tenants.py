@@ -5,7 +5,7 @@ import dagster as dg
 from crm_pipeline.assets.metadata import HOURLY, columns_metadata
 from crm_pipeline.assets.step import step
 from crm_pipeline.domain.ingest.tenant_validation import faulty_settings
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.sources import crm
 

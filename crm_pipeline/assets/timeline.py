@@ -12,7 +12,7 @@ from crm_pipeline.assets.step import Step, step
 from crm_pipeline.assets.touched import DECISIVE, TIMELINE_INPUTS, timeline_part
 from crm_pipeline.domain.retold import IS_RETOLD, RETOLD
 from crm_pipeline.domain.timeline.events import OF_PROFILES, ORPHANS, build_timeline
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import identity, timeline
 from crm_pipeline.tables.ownership import OF_SOMEBODY

@@ -25,7 +25,7 @@ from crm_pipeline.domain.stirred import (
 )
 from crm_pipeline.domain.timeline.events import PROFILE_TARGETS
 from crm_pipeline.domain.touched import SCORED, find_touched, find_touched_by_events
-from crm_pipeline.resources.lake_changes import find_changed
+from crm_pipeline.resources.lake.change_feed import find_changed
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import identity, timeline
 from crm_pipeline.tables.ownership import OF_SOMEBODY

@@ -5,8 +5,8 @@ from contextlib import closing
 import dagster as dg
 
 from crm_pipeline.assets.metadata import DAILY, rows_table
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_upkeep import clear_spill, keep_up
+from crm_pipeline.resources.lake.compaction import clear_spill, keep_up
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import lake_name
 

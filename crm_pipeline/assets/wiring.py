@@ -6,28 +6,16 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.resources import privacy_schema
-from crm_pipeline.resources.embedded_postgres import started
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.run_lock import hold_tenants
-from crm_pipeline.resources.sources import Sources
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.resources.warehouse.run_lock import hold_tenants
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
-
-
-def warehouse_of(settings: Settings) -> Warehouse:
-    """The warehouse the settings name, or the embedded one, started where it is not running; its schema is complete."""
-    warehouse = Warehouse(settings.warehouse_url or started(settings.home).url("crm"))
-    warehouse.prepare()
-    return warehouse
-
-
-def lake_of(settings: Settings) -> Lake:
-    """The lake the settings name."""
-    return Lake(settings.lake_url, settings.home / "spill", memory=settings.memory)
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
@@ -49,7 +37,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
     def lake(context: dg.InitResourceContext) -> Lake:
         made = lake_of(settings)
-        privacy_schema.restore(made, context.resources.warehouse.engine())
+        schema.restore(made, context.resources.warehouse.engine())
         return made
 
     return {

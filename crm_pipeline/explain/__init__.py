@@ -7,13 +7,13 @@ operators' decisions and the club's settings. Nothing is written. Personal data 
 from contextlib import closing
 from typing import Any
 
-from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.explain.finding import NothingFoundError, Question, find
 from crm_pipeline.explain.holdings import holdings
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.person import describe
 from crm_pipeline.explain.published import NothingPublishedError, read_published
 from crm_pipeline.explain.values import plain
+from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.settings import Settings
 
 __all__ = ["NothingFoundError", "Question", "explain"]

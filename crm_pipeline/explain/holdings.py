@@ -8,8 +8,8 @@ from crm_pipeline.domain.privacy.subject_rows import source_condition
 from crm_pipeline.explain.known import KnownPeople
 from crm_pipeline.explain.values import Row
 from crm_pipeline.forget.person import Subject, find_records
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.lake_rows import tenant_filter
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.lake.rows import tenant_filter
 from crm_pipeline.tables.columns import service_of, source_metadata
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or
 
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.explain.values import Row
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.postgres.embedded import embedded
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
@@ -18,7 +19,6 @@ from crm_pipeline.tables.outputs.operations import publications, quarantined_rec
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import ReviewKind
-from crm_pipeline.workplace import embedded
 
 
 class NothingPublishedError(Exception):

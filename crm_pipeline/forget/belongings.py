@@ -14,8 +14,8 @@ from crm_pipeline.domain.privacy.subject_rows import source_condition
 from crm_pipeline.forget.order import Order, Person, Sum
 from crm_pipeline.forget.person import DIGITS, Subject, find_records
 from crm_pipeline.forget.traces import Needles
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.tombstones import Record
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.tombstones import Record
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.columns import service_of, source_metadata
 from crm_pipeline.tables.outputs import timeline

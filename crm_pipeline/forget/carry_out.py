@@ -17,17 +17,17 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from crm_pipeline.assets.kept_identities import take_back_half_kept
 from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.wiring import lake_of, warehouse_of
 from crm_pipeline.forget import traces
 from crm_pipeline.forget.certificate import certificate
 from crm_pipeline.forget.order import Order
 from crm_pipeline.forget.person import name_forgotten
 from crm_pipeline.forget.traces import Needles
-from crm_pipeline.resources import lake_erasure, privacy_schema, warehouse_erasure
-from crm_pipeline.resources.dagster_storage import dagster_url
-from crm_pipeline.resources.embedded_postgres import started
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.tombstones import key_id, tombstone, total_up
+from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.resources.dagster_storage.storage import dagster_url
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.privacy import lake_erasure, schema, warehouse_erasure
+from crm_pipeline.resources.privacy.tombstones import key_id, tombstone, total_up
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.outputs import privacy
@@ -55,7 +55,7 @@ def carry_out(settings: Settings, order: Order, key: str, administrator: Engine,
     issued = [certificate(order, tenant_id, key, left) for tenant_id in order.tenants]
     with administrator.begin() as connection:
         for each in issued:
-            privacy_schema.record(
+            schema.record(
                 connection,
                 "FORGET",
                 each["tenant_id"],
@@ -82,12 +82,12 @@ def stone_rows(order: Order, key: str) -> dict[str, list[dict[str, Any]]]:
 def _copy_stones(order: Order, key: str, administrator: Engine) -> None:
     rows = stone_rows(order, key)
     with administrator.begin() as connection:
-        for table in privacy_schema.KEPT:
+        for table in schema.KEPT:
             names, key_names = [column.name for column in table.columns], ", ".join(c.name for c in table.primary_key)
             if rows[table.name]:
                 # Whoever came again after retention, and goes once more, has tombstones that ended.
                 connection.execute(
-                    text(f"""insert into {privacy_schema.SCHEMA}.{table.name} ({", ".join(names)})
+                    text(f"""insert into {schema.SCHEMA}.{table.name} ({", ".join(names)})
                         values ({", ".join(f":{name}" for name in names)})
                         on conflict ({key_names}) do update set
                         {", ".join(f"{name} = excluded.{name}" for name in names)}"""),
@@ -97,8 +97,8 @@ def _copy_stones(order: Order, key: str, administrator: Engine) -> None:
 
 def _lay_stones(con: DuckDBPyConnection, lake: Lake, order: Order, key: str) -> None:
     rows = stone_rows(order, key)
-    for table in privacy_schema.KEPT:
-        privacy_schema.keep(con, lake, table, pa.Table.from_pylist(rows[table.name], schema=arrow_schema(table)))
+    for table in schema.KEPT:
+        schema.keep(con, lake, table, pa.Table.from_pylist(rows[table.name], schema=arrow_schema(table)))
     total_up(con, lake, order.tenants, order.time)
 
 

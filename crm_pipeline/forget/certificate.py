@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crm_pipeline.forget.order import Order
-from crm_pipeline.resources.tombstones import tombstone
+from crm_pipeline.resources.privacy.tombstones import tombstone
 
 OUT_OF_REACH: Final = (
     "the services themselves, which have to forget too",

@@ -17,10 +17,10 @@ from crm_pipeline.forget.belongings import order_to_forget
 from crm_pipeline.forget.carry_out import Say, carry_out
 from crm_pipeline.forget.order import Order, pending
 from crm_pipeline.forget.person import Subject, find_records
-from crm_pipeline.resources import privacy_schema
-from crm_pipeline.resources.administrator import administrator_engine
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.admin import administrator_engine
+from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import operations
@@ -50,7 +50,7 @@ def remove_inactive(
     if key is None:
         raise SettingError("ERASURE_KEY is not set")
     with administrator.begin() as connection:
-        privacy_schema.prepare(connection, warehouse.url)
+        schema.prepare(connection, warehouse.url)
     orders = list(pending(lake))
     for order in orders:
         carry_out(settings, order, key, administrator, say)

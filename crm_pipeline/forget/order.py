@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.tombstones import Record
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.tombstones import Record
 
 FOLDER = "_pending_erasures"
 

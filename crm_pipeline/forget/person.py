@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.tombstones import Record
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.tombstones import Record
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.ownership import PROFILE

@@ -10,9 +10,9 @@ from crm_pipeline.assets.retention import drop_past_rows
 from crm_pipeline.assets.schedules import schedule
 from crm_pipeline.forget.inactive import remove_inactive
 from crm_pipeline.forget.order import pending
-from crm_pipeline.resources import privacy_schema
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
 
 
@@ -25,7 +25,7 @@ def remove_casual_golfers(
 ) -> None:
     """Nobody where no club has said so. Raises Failure where this process may not do what `forget` does."""
     with warehouse.engine().connect() as connection:
-        months = privacy_schema.months_kept(connection)
+        months = schema.months_kept(connection)
     if not months and not any(pending(lake)):
         return
     try:

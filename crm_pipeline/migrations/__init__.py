@@ -3,16 +3,3 @@
 A warehouse made anew does not come this way, but both ways end at the same schema; a test holds that. Partitions are
 left out: they follow their parent. `python -m crm_pipeline.migrations "what changes"` drafts the next revision.
 """
-
-from alembic.config import Config
-from sqlalchemy import Connection
-
-FIRST = "0001"
-
-
-def config(connection: Connection) -> Config:
-    """Alembic's configuration for work on this connection, in the transaction it is in."""
-    made = Config()
-    made.set_main_option("script_location", "crm_pipeline:migrations")
-    made.attributes["connection"] = connection
-    return made

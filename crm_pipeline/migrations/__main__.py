@@ -10,10 +10,10 @@ from pathlib import Path
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from crm_pipeline.migrations import config
-from crm_pipeline.resources.embedded_postgres import started
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.resources.warehouse_schema import first_statements
+from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.warehouse.migrate import config
+from crm_pipeline.resources.warehouse.schema import first_statements
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 VERSIONS = Path(__file__).parent / "versions"
 

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.schema import SchemaItem
 
-from crm_pipeline.resources.warehouse_schema import SCHEMA, warehouse_tables
+from crm_pipeline.resources.warehouse.schema import SCHEMA, warehouse_tables
 
 
 def is_ours(_: SchemaItem, __: str | None, kind: str, reflected: bool, compared: SchemaItem | None) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres, started
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
 from crm_pipeline_tests.assets.histories import History, a_database
 from crm_pipeline_tests.service_databases import spare_the_disk
 from crm_pipeline_tests.support import SAMPLE, stopped_afterwards

@@ -16,9 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, insert,
 
 from crm_pipeline.assets.extraction import Extraction, extract
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.sources import Sources
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.sources import scl

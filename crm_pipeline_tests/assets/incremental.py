@@ -18,8 +18,8 @@ from crm_pipeline.assets.scores import keep_scores
 from crm_pipeline.assets.snapshots import quarantine
 from crm_pipeline.assets.step import Step
 from crm_pipeline.assets.timeline import keep_timeline
-from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.resources.sources import Sources
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.tables.outputs import operations, profiles
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.moves import MOVES

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from crm_pipeline.assets import wiring
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.resources.warehouse_schema import holder_of
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.schema import holder_of
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 

@@ -12,11 +12,13 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.refresh import range_tags
 from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.assets.wiring import PARTITION, lake_of
+from crm_pipeline.assets.wiring import PARTITION
+from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import parse_time
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.support import AS_OF, ask, clean_environment
 
 FYNBOS, HEATHER, SAGUARO = "fynbos-links", "heather-moor", "saguaro-ridge"

@@ -10,14 +10,15 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.assets.step import AS_OF_TAG
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
 from crm_pipeline.domain.churn.parameters import POOL
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.sample import generate
 from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import CLUBS
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK

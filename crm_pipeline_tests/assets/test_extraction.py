@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from sqlalchemy import Engine, Table, text
 
-from crm_pipeline.resources import source_database
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.source_contract import Request, SourceError
-from crm_pipeline.resources.tombstones import end_tombstones
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.privacy.tombstones import end_tombstones
+from crm_pipeline.resources.sources import database
+from crm_pipeline.resources.sources.delivery import Request, SourceError
 from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move, a_database
 from crm_pipeline_tests.soak import SOAK
@@ -63,7 +63,7 @@ def test_asking_only_for_newer_times_would_not_do(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, moves: list[Move]
 ) -> None:
     """The same test fails with the condition most would write first."""
-    monkeypatch.setattr(source_database, "_changed", newer_than_the_newest(engine))
+    monkeypatch.setattr(database, "_changed", newer_than_the_newest(engine))
     with pytest.raises(AssertionError, match="in the lake"):
         replay(engine, moves)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline_tests.assets.histories import TABLES, a_database
 from crm_pipeline_tests.soak import SOAK

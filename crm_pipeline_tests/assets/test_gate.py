@@ -16,15 +16,15 @@ from crm_pipeline.assets.compared import judged_today, keep_measures
 from crm_pipeline.assets.gate import failed_tenants
 from crm_pipeline.assets.judged_in_part import little_moved
 from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.wiring import lake_of
 from crm_pipeline.checks.suites import MEANINGS
 from crm_pipeline.checks.validation import Verdict
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.publication import Rows
-from crm_pipeline.resources.publication_states import Content
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.publishing.publication_state import Content
+from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
 from crm_pipeline.tables.outputs.operations import quality_measures
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import (
     FYNBOS,
     HEATHER,

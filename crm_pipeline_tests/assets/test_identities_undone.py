@@ -15,10 +15,10 @@ import pytest
 from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_kept
 from crm_pipeline.assets.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.resources.lake import Lake
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.columns import source_metadata
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.changed_identities import (
     ADRIAAN,
     BRIAN,

@@ -19,7 +19,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets import wiring
 from crm_pipeline.assets.resolution import FOUND
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_ids
 from crm_pipeline_tests.assets.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
 from crm_pipeline_tests.assets.hours import State, keep_hour, stored

@@ -11,10 +11,11 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from crm_pipeline.assets.alerts import Alert, run_failed, run_incomplete
 from crm_pipeline.assets.refresh_failed import refresh_left_behind, tenants_without_a_service, unpublished_tenants
-from crm_pipeline.assets.wiring import warehouse_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.resources.connections import warehouse_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.support import SAMPLE, clean_environment, refresh

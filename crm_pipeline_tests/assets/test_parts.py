@@ -7,9 +7,9 @@ import pytest
 
 from crm_pipeline.assets import step
 from crm_pipeline.assets.published import TENANT_TABLES
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.tables.outputs import identity, profiles, timeline
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import contents
 from crm_pipeline_tests.support import clean_environment, refresh
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.assets.runs import FYNBOS, SAGUARO, keep_in_lake, mend, publish_alone, said
 from crm_pipeline_tests.support import SAMPLE, ask, refresh
 

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.assets.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
 from crm_pipeline_tests.soak import SOAK

@@ -15,8 +15,8 @@ from sqlalchemy import Table
 from crm_pipeline.assets import self_audit, wiring
 from crm_pipeline.assets.self_audit import audit
 from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.assets.runs import CLUBS, FYNBOS, HEATHER, SAGUARO, dagster_of, hour, runs

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from crm_pipeline.assets import wiring
-from crm_pipeline.assets.wiring import lake_of
-from crm_pipeline.resources.lake import Changes, Lake
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import clean_environment, refresh
 

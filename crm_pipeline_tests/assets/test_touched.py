@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.resources.lake import UNCHANGED
+from crm_pipeline.resources.lake.lake import UNCHANGED
 from crm_pipeline_tests.assets.incremental import ALL_MOVES, Hours
 from crm_pipeline_tests.moving_services import delivered
 from crm_pipeline_tests.soak import SOAK

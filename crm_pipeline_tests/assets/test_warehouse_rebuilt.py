@@ -9,9 +9,10 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from crm_pipeline.assets.reconciliation import reconcile
 from crm_pipeline.assets.wiring import resources_of
 from crm_pipeline.cli import main
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, contents
 from crm_pipeline_tests.support import ask, clean_environment, refresh
 

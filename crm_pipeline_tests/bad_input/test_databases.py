@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 
 from crm_pipeline.domain.ingest.row_validation import read_rows
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.sources import Sources
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.tables.sources import teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.bad_input.cases import Case

@@ -12,11 +12,12 @@ from typing import Final
 
 import dagster as dg
 
-from crm_pipeline.assets.wiring import lake_of, warehouse_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.forget.inactive import remove_inactive
+from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
-from crm_pipeline.workplace import choose, open_instance
 from crm_pipeline_tests.forget.zephyrine import KEY
 from crm_pipeline_tests.support import clean_environment
 from crm_pipeline_tests.world_rows import (

@@ -8,14 +8,14 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.assets.wiring import lake_of
+from crm_pipeline.cli_options import choose
 from crm_pipeline.explain import Question
 from crm_pipeline.privacy_requests import forget
-from crm_pipeline.resources.lake_upkeep import keep_up
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.compaction import keep_up
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.outputs import operations, privacy
-from crm_pipeline.workplace import choose
 from crm_pipeline_tests.assets.runs import contents, dagster_of, runs
 from crm_pipeline_tests.forget.zephyrine import CLUB, KEY
 from crm_pipeline_tests.questions import By

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.forget.homes import failed_checks, forgotten, kept, money, published, upkeep, without
 from crm_pipeline_tests.forget.zephyrine import CLUB, EMAIL, KEY, MEMBER, NAMESAKE, PIETER, WORDS, traces, write_clubs
 from crm_pipeline_tests.homes import copied

@@ -14,7 +14,7 @@ from uuid import UUID
 import duckdb
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.world import cast
 from crm_pipeline_tests.world_rows import (
     CLUBS,

@@ -8,10 +8,10 @@ import pytest
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.lake import Lake
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline.resources.warehouse_schema import STATES
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.schema import STATES
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.resources.lakes import a_lake

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.domain.ingest.row_validation import read_rows
-from crm_pipeline.resources.sources import SourceError, Sources
+from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.domain.delivered import a_connection

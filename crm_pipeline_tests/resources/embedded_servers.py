@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from crm_pipeline.resources.embedded_postgres import EmbeddedPostgres
-from crm_pipeline.resources.embedded_postgres_cluster import DATABASE_OWNERS
+from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 
 START = """
 import os, sys, time

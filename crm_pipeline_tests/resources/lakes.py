@@ -11,10 +11,10 @@ from sqlalchemy import Table
 
 from crm_pipeline.assets.staging import due_rows
 from crm_pipeline.assets.step import Step
-from crm_pipeline.resources.lake import Changes, Lake
-from crm_pipeline.resources.publication import Rows
-from crm_pipeline.resources.publisher import Publisher
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
+from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import arrow_schema, key_columns

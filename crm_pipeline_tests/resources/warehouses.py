@@ -13,11 +13,11 @@ import pyarrow as pa
 from sqlalchemy import BigInteger, Boolean, Connection, DateTime, Double, String, Table, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from crm_pipeline.resources.lake import Changes
-from crm_pipeline.resources.lake_rows import row_hash
-from crm_pipeline.resources.publication import Rows
-from crm_pipeline.resources.publication_states import Content, contents
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline.resources.lake.rows import row_hash
+from crm_pipeline.resources.warehouse.publishing.publication_state import Content, contents
+from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.projections import arrow_schema, key_columns
 
 LAKE = "a lake"

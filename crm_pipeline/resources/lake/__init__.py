@@ -1,0 +1,1 @@
+"""The lake: an append-only change log per table, in Delta Lake."""

@@ -1,0 +1,184 @@
+"""A real PostgreSQL under the home folder, for those who bring no server of their own.
+
+Belongs here: starting, stopping and addressing that server. Does not: what it is made of (`embedded_postgres_cluster`),
+how its programs are run (`embedded_postgres_programs`), what is in its databases, logins for readers, which settings of
+the environment choose it.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import OperationalError
+
+from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
+from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, error_with_log, run_program
+from crm_pipeline.settings import Settings
+
+SECONDS_TO_WAIT = 600
+PATIENTLY = ("--wait", f"--timeout={SECONDS_TO_WAIT}")
+
+
+@dataclass(frozen=True)
+class _Access:
+    port: int = 0
+    passwords: dict[str, str] = field(
+        default_factory=lambda: {role: secrets.token_urlsafe(24) for role in (SUPERUSER, *DATABASE_OWNERS.values())},
+        repr=False,
+    )
+
+
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """The server of one home folder; any number of these objects, in any processes, stand for the same server.
+
+    Every process of the server has the log as its output and with it the lock that the starter took on the log, so
+    whoever gets that lock knows that none is left. Unlike a process id it cannot be stale after a crash or a reboot.
+    """
+
+    home: Path
+
+    def start(self) -> None:
+        """Return when the server takes logins, making or starting it where needed; it outlives this process."""
+        deadline = time.monotonic() + SECONDS_TO_WAIT
+        with self._turn() as log:
+            if self._data.exists():
+                self._read_access()
+            while not (nobody_runs := _try_lock(log)) and not self.is_running():
+                if time.monotonic() > deadline:
+                    raise error_with_log("a server runs but takes no logins", log)
+                time.sleep(0.05)
+            if nobody_runs:
+                self._launch(log)
+
+    def stop(self) -> None:
+        """Return when no process of the server is left, cutting off whoever is connected."""
+        if not self._folder.exists():
+            return
+        with self._turn() as log:
+            if not _try_lock(log):
+                run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *PATIENTLY)
+                fcntl.flock(log, fcntl.LOCK_EX)
+
+    def is_running(self) -> bool:
+        """Whether the server takes a login."""
+        # Without require_auth a stranger on our port could ask for the password in clear text, or claim to need none.
+        careful = {"connect_timeout": 10, "require_auth": "scram-sha-256"}
+        try:
+            with create_engine(self.url(SUPERUSER), poolclass=NullPool, connect_args=careful).connect():
+                return True
+        except (EmbeddedPostgresError, OperationalError):
+            return False
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database as its owner, of `postgres` as superuser; a start may change the port."""
+        access = self._read_access()
+        role = {SUPERUSER: SUPERUSER, **DATABASE_OWNERS}[database]
+        return f"postgresql+psycopg2://{role}:{access.passwords[role]}@127.0.0.1:{access.port}/{database}"
+
+    @property
+    def _folder(self) -> Path:
+        return self.home.resolve() / "postgres"
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "server.log"
+
+    @property
+    def _access_file(self) -> Path:
+        return self._folder / "access.json"
+
+    @contextmanager
+    def _turn(self) -> Iterator[IO[str]]:
+        """The log, while no other process starts or stops this server."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            turn, log = _open_private(self._folder / "turn.lock", "a"), _open_private(self._log, "a")
+        except OSError as failure:
+            raise EmbeddedPostgresError(f"no place for a server: {failure}") from None
+        with turn, log:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield log
+
+    def _launch(self, log: IO[str]) -> None:
+        if not self._data.exists():
+            self._create(log)
+        # PostgreSQL refuses to start if the process id in it belongs to anybody by now; nobody of ours is left.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        access = self._read_access()
+        port = _free_port(access.port)
+        if port != access.port:
+            self._write_access(_Access(port, access.passwords))
+        run_program(log, self._data, "pg_ctl", "start", *PATIENTLY, f"--options=-p {port}")
+        if not self.is_running():
+            raise error_with_log("the server has started but refuses the login kept beside it", log)
+
+    def _create(self, log: IO[str]) -> None:
+        draft = self._folder / "data.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        access = _Access()
+        self._write_access(access)
+        create_cluster(log, draft, access.passwords)
+        draft.rename(self._data)
+
+    def _read_access(self) -> _Access:
+        try:
+            return _Access(**json.loads(self._access_file.read_text()))
+        except OSError as failure:
+            raise EmbeddedPostgresError(f"not started yet, or the passwords are lost or not ours: {failure}") from None
+
+    def _write_access(self, access: _Access) -> None:
+        draft = self._access_file.with_suffix(".new")
+        with _open_private(draft, "w") as file:
+            json.dump(asdict(access), file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._access_file)
+
+
+def _open_private(path: Path, mode: str) -> IO[str]:
+    return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _free_port(preferred: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def started(home: Path) -> EmbeddedPostgres:
+    """The server under `home`, running."""
+    server = EmbeddedPostgres(home)
+    server.start()
+    return server
+
+
+def embedded(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server under the home folder, running."""
+    return started(settings.home)

@@ -1,0 +1,1 @@
+"""Erasure from lake and warehouse, tombstones, and the privacy log."""

@@ -1,0 +1,1 @@
+"""The services as they are delivered: folders of files or PostgreSQL databases."""

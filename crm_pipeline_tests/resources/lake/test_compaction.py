@@ -1,0 +1,105 @@
+"""Upkeep changes what a lake costs, never what it says."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_pipeline.resources.lake.compaction import Upkeep, clear_spill, keep_up
+from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline_tests.resources.lake.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
+from crm_pipeline_tests.soak import SOAK
+
+KEYS = st.tuples(st.sampled_from(["links", "mesa"]), st.just("SCL"), st.sampled_from("ABC"))
+STEPS = st.lists(st.one_of(st.just("keep up"), st.dictionaries(KEYS, st.integers(0, 3), max_size=5)), max_size=8)
+
+
+def a_lake(folder: Path) -> Lake:
+    return Lake(str(folder / "lake"), folder / "spill")
+
+
+def maintain(lake: Lake) -> Upkeep | None:
+    with closing(lake.connect()) as con:
+        return keep_up(con, lake, TABLE)
+
+
+def past(lake: Lake, hours: int) -> list[Row]:
+    with closing(lake.connect()) as con:
+        view = lake.past(con, TABLE, HOUR + timedelta(hours=hours))
+        return con.sql(f"select tenant_id, service, table_name, rows from {view} order by all").fetchall()
+
+
+def live_through(lake: Lake, steps: Sequence[str | dict[Row, int]]) -> Iterator[list[dict[Row, int]]]:
+    """Put each state an hour after the other, with upkeep in between; after each step all states so far."""
+    states: list[dict[Row, int]] = []
+    for step in steps:
+        if isinstance(step, str):
+            maintain(lake)
+        else:
+            put(lake, [(*key, HOUR, rows) for key, rows in step.items()], at=HOUR + timedelta(hours=len(states)))
+            states.append(step)
+        yield states
+
+
+def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    for rows in range(6):
+        put(lake, [a_row("links", "A", rows), a_row("links", "B")])
+    before = versions(lake)
+    assert maintain(lake) == Upkeep(files_before=6, files=1, is_folded=True)
+    assert (versions(lake), lake.base_version(TABLE)) == (before, 5)
+    assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
+    assert kept(lake) == [a_row("links", "A", 5), a_row("links", "B")]
+
+
+def test_a_table_without_a_log_needs_no_upkeep(tmp_path: Path) -> None:
+    assert maintain(a_lake(tmp_path)) is None
+
+
+def test_a_first_version_is_its_own_base(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    put(lake, [a_row("links", "A")])
+    assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
+
+
+@settings(max_examples=200 if SOAK else 10, deadline=None)
+@given(STEPS)
+def test_whenever_it_happens_present_and_past_stay_the_same(steps: Sequence[str | dict[Row, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        lake = a_lake(Path(folder))
+        states: list[dict[Row, int]] = []
+        for states in live_through(lake, steps):
+            assert {row[:3]: row[4] for row in kept(lake)} == (states[-1] if states else {})
+        for hours, state in enumerate(states):
+            assert {row[:3]: row[3] for row in past(lake, hours)} == state
+
+
+def test_compaction_and_an_append_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    put(lake, [a_row("links", "A")])
+
+    def append(number: int) -> Changes:
+        return put(lake, [a_row("mesa", str(number))], tenants=["mesa"], scope=f"table_name = '{number}'")
+
+    with ThreadPoolExecutor(2) as threads:
+        appending = threads.submit(lambda: [append(number) for number in range(12)])
+        while not appending.done():
+            maintain(lake)
+        appending.result()
+    assert len(kept(lake)) == len(versions(lake)) == 13
+
+
+def test_what_a_killed_process_spilled_is_deleted_a_day_later(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    for name, age in (("old", 25 * 3600), ("new", 0)):
+        (lake.spill / name).mkdir(parents=True)
+        os.utime(lake.spill / name, (time.time() - age, time.time() - age))
+    clear_spill(lake)
+    assert [folder.name for folder in lake.spill.iterdir()] == ["new"]

@@ -1,0 +1,57 @@
+"""PostgreSQL's programs run as root and as anybody else, and what they say on failing is shown."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, binary
+from crm_pipeline_tests.resources.embedded_servers import ask, passwords, postmaster, starter
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+def test_an_error_shows_the_end_of_the_log(server: EmbeddedPostgres) -> None:
+    server.stop()
+    settings = server.home / "postgres/data/postgresql.conf"
+    good = settings.read_text()
+    settings.write_text(good + "max_connections = many\n")
+    with pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "max_connections"') as failure:
+        server.start()
+    settings.write_text(good)
+    assert not [password for password in passwords(server) if password in str(failure.value)]
+
+
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
+def test_root_without_namespaces(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "setpriv").symlink_to(str(shutil.which("setpriv")))
+    server = EmbeddedPostgres(tmp_path / "home")
+    assert starter(server.home, env={"PATH": str(tools)}).communicate()[0] == "started\n"
+    assert Path(f"/proc/{postmaster(server)}").stat().st_uid != 0
+    assert ask(server.url("crm"), "create table written (by text)") is None
+    server.stop()
+    server.start()
+    server.stop()
+
+
+@as_root
+def test_without_root() -> None:
+    reach = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "test", "-x", str(binary("initdb"))]
+    if subprocess.run(reach, check=False).returncode:
+        pytest.skip("the programs are in a folder closed to everybody but root")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        server = EmbeddedPostgres(Path(folder) / "home")
+        assert starter(server.home, uid=NOBODY).communicate()[0] == "started\n"
+        assert (server.home / "postgres/data").stat().st_uid == NOBODY
+        assert ask(server.url("crm"), "select 1") == 1
+        server.stop()

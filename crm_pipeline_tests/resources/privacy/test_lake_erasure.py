@@ -1,0 +1,88 @@
+"""Rows that are erased leave the log with every version of theirs, and nothing of before comes back in their place."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from crm_pipeline.forget.person import name_forgotten
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.lake_erasure import erase, left
+from crm_pipeline.resources.privacy.tombstones import Record
+from crm_pipeline.tables.outputs.identity import customer_identities
+
+HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
+
+
+def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> None:
+    """Keep which profile each of these players belongs to; who is not named is taken away."""
+    rows = " union all ".join(
+        f"""select 'links' as tenant_id, 'TEETIME' as service, '{record}' as service_record_id,
+            '{profile}' as profile_id, true as is_primary, 'ANCHOR' as rule, 1.0 as confidence,
+            null as linked_to_service, null as linked_to_record_id,
+            false as email_is_shared, false as phone_is_shared"""
+        for record, profile in profiles.items()
+    )
+    con.execute(f"create or replace temp table links as {rows}")
+    lake.replace(con, customer_identities, "links", tenants=["links"], known_at=HOUR + timedelta(hours=hour))
+
+
+def links(con: DuckDBPyConnection, lake: Lake) -> dict[str, str]:
+    view = lake.current(con, customer_identities)
+    rows = con.sql(f"select service_record_id, profile_id from {view}").fetchall()
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    link(con, lake, 0, anne="a", bert="a", carl="c")
+    link(con, lake, 1, anne="a", bert="b", carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 2
+    assert (links(con, lake), left(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
+
+
+def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_one(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    link(con, lake, 0, bert="b", carl="c")
+    link(con, lake, 1, bert="a", carl="c")
+    link(con, lake, 2, carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    erase(con, lake, customer_identities)
+    assert links(con, lake) == {"carl": "c"}
+    link(con, lake, 3, carl="d")
+    assert links(con, lake) == {"carl": "d"}
+
+
+def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    for hour, profile in enumerate(("b", "a", "c")):
+        link(con, lake, hour, bert=profile, carl="c")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 1
+    assert links(con, lake) == {"bert": "c", "carl": "c"}
+
+
+def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
+    link(con, lake, 0, anne="a")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    assert erase(con, lake, customer_identities) == 1
+    assert links(con, lake) == {}
+    link(con, lake, 1, carl="c")
+    assert links(con, lake) == {"carl": "c"}
+
+
+def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -> None:
+    link(con, lake, 0, anne="a", carl="c")
+    link(con, lake, 1, anne="a", carl="d")
+    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
+    erase(con, lake, customer_identities)
+    folder = Path(lake.path(customer_identities))
+    assert len(list(folder.glob("*.parquet"))) == 1
+    assert not any(b"anne" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert erase(con, lake, customer_identities) == 0

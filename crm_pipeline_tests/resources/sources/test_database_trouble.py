@@ -1,0 +1,117 @@
+"""Trouble with a service's database: what passes is tried again, what does not is said at once."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.sources import database
+from crm_pipeline.resources.sources.sources import SourceError, Sources
+from crm_pipeline.tables.columns import source_metadata
+from crm_pipeline.tables.sources import crm
+from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.domain.delivered import a_connection
+
+
+@pytest.fixture
+def engine(server: EmbeddedPostgres) -> Iterator[Engine]:
+    engine = create_engine(server.url("crm"), isolation_level="AUTOCOMMIT")
+    source_metadata.create_all(engine, [crm.tenant])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PAUSES", (0.2, 6.0))
+
+
+def url_of(engine: Engine, password: str | None = None) -> str:
+    return engine.url.set(password=password or engine.url.password).render_as_string(hide_password=False)
+
+
+def read(url: str) -> str:
+    """Read the clubs; return what was wrong, or nothing."""
+    try:
+        with closing(a_connection()) as con:
+            Sources({Service.CRM: url}).snapshot(con, Service.CRM, only=crm.tenant)
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+def test_a_server_that_comes_back_in_time_was_never_away(server: EmbeddedPostgres, engine: Engine) -> None:
+    engine.dispose()
+    server.stop()
+    with ThreadPoolExecutor() as meanwhile:
+        reading = meanwhile.submit(read, url_of(engine))
+        time.sleep(0.5)
+        server.start()
+        assert reading.result() == ""
+
+
+def test_a_server_that_stays_away_is_named_after_three_attempts(
+    server: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PAUSES", (0.1, 0.3))
+    engine.dispose()
+    server.stop()
+    before = time.monotonic()
+    assert read(url_of(engine)).startswith("CRM: the database does not answer: connection to server")
+    assert time.monotonic() - before > 0.4
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("postgresql://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
+        ("postgres://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
+        ("postgresql+psycopg2://ada:hunter2@no-host.invalid/x", "the database does not answer: could not translate"),
+        ("postgresql://ada:hunter2@127.0.0.1/x?nonsense=1", "the database does not answer: invalid URI query"),
+        ("postgresql://ada:hunter2@127.0.0.1:port/x", "CRM_SOURCE is no database URL"),
+        ("postgresql://ada:hunter2@[::1/x", "CRM_SOURCE is no database URL"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_named_without_its_password(
+    url: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PAUSES", (0.1, 0.1))
+    said = read(url)
+    assert said.startswith(f"CRM: {fault}")
+    assert "\n" not in said
+    assert "hunter2" not in said
+
+
+def test_a_wrong_password_is_not_tried_again_nor_printed(engine: Engine) -> None:
+    before = time.monotonic()
+    fault = read(url_of(engine, password="open-sesame"))
+    assert fault.startswith("CRM: the database does not answer: ")
+    assert "password authentication failed" in fault
+    assert "open-sesame" not in fault
+    assert time.monotonic() - before < 5
+
+
+def test_a_query_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(database.TIMEOUTS, "statement_timeout", "300ms")
+    columns = ", ".join(f'null::text as "{column.name}"' for column in crm.tenant.columns)
+    with engine.connect() as connection:
+        connection.exec_driver_sql('drop table "Tenant"')
+        connection.exec_driver_sql(f'create view "Tenant" as select {columns} from pg_sleep(30)')
+    before = time.monotonic()
+    assert read(url_of(engine)) == "CRM: the database cannot be read: canceling statement due to statement timeout"
+    assert time.monotonic() - before < 5
+
+
+def test_a_table_that_is_being_altered_is_waited_for_and_then_named(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database.TIMEOUTS, "lock_timeout", "100ms")
+    monkeypatch.setattr(database, "PAUSES", (0.1, 0.1))
+    with engine.connect() as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
+        connection.exec_driver_sql('lock table "Tenant" in access exclusive mode')
+        assert read(url_of(engine)) == "CRM: the database cannot be read: canceling statement due to lock timeout"
+    assert read(url_of(engine)) == ""

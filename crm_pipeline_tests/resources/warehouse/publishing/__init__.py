@@ -1,0 +1,1 @@
+"""Tests of `crm_pipeline.resources.warehouse.publishing`."""

@@ -1,0 +1,100 @@
+"""Many tenants at a time: the same as one after the other, and no tenant's trouble is another's."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.publishing import parallel
+from crm_pipeline.resources.warehouse.publishing.parallel import publish_at_once
+from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline_tests.resources.lakes import Staged, a_lake, assert_equal, at, keep, publish_lake, stage_from
+from crm_pipeline_tests.resources.warehouses import ask
+
+CLUBS: Final = [f"club {number}" for number in range(7)]
+NEW: Final = "a new club"
+PEOPLE: Final = 60
+SESSIONS: Final = "select pid from pg_stat_activity where application_name = 'crm-pipeline' and pid <> pg_backend_pid()"
+
+
+@pytest.fixture(autouse=True)
+def few_rows_are_worth_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "WORTH_A_CONNECTION", 100)
+
+
+@pytest.fixture
+def lake(warehouse: Warehouse, tmp_path: Path) -> Lake:
+    """One with the second hour of clubs whose first is published, and of another that is new."""
+    lake = a_lake(tmp_path)
+    keep(lake, CLUBS, 0, PEOPLE)
+    publish_lake(lake, warehouse, CLUBS)
+    keep(lake, [*CLUBS, NEW], 1, PEOPLE)
+    return lake
+
+
+@pytest.fixture
+def staged(lake: Lake, warehouse: Warehouse) -> Iterator[Staged]:
+    publisher, due = stage_from(lake, warehouse, [*CLUBS, NEW])
+    with closing(publisher.con), closing(publisher):
+        yield publisher, due
+
+
+def test_all_at_once_is_what_one_after_the_other_is(lake: Lake, warehouse: Warehouse, staged: Staged) -> None:
+    publisher, due = staged
+    published = publish_at_once(publisher, due)
+    tenant, changes = next(published)
+    sessions = len(ask(warehouse, SESSIONS))
+    outcomes = {tenant: changes, **dict(published)}
+    assert sessions == parallel.MOST_AT_ONCE
+    assert_equal(lake, warehouse)
+    assert outcomes.pop(NEW) == {"customer_profiles": (PEOPLE, 0, 0), "customer_timeline": (3 * PEOPLE, 0, 0)}
+    # One came and one went; of the other 59, 20 have neither hour's mark.
+    moved = {"customer_profiles": (1, 39, 1), "customer_timeline": (3, 117, 3)}
+    assert outcomes == dict.fromkeys(CLUBS, moved)
+    assert set(publisher.costs) == {*CLUBS, NEW}
+
+
+def test_a_club_that_is_not_as_it_was_published_is_compared_while_others_go_on(
+    lake: Lake, warehouse: Warehouse, staged: Staged
+) -> None:
+    publisher, due = staged
+    ask(warehouse, "delete from crm.customer_timeline where tenant_id in ('club 1', 'club 3', 'club 5')")
+    assert [outcome for _, outcome in publish_at_once(publisher, due) if isinstance(outcome, PublishError)] == []
+    assert_equal(lake, warehouse)
+
+
+def test_a_club_that_is_refused_keeps_no_other_from_being_published(lake: Lake, warehouse: Warehouse) -> None:
+    with closing(lake.connect()) as con:
+        present = lake.current(con, customer_profiles, tenants=["club 2"])
+        con.execute(f"create temp table spoilt as select * replace ('x' || chr(0) as status) from {present}")
+        lake.replace(con, customer_profiles, "spoilt", tenants=["club 2"], known_at=at(2))
+    publisher, due = stage_from(lake, warehouse, [*CLUBS, NEW])
+    with closing(publisher.con), closing(publisher):
+        outcomes = dict(publish_at_once(publisher, due))
+    refused = {tenant: str(outcome) for tenant, outcome in outcomes.items() if isinstance(outcome, PublishError)}
+    assert list(refused) == ["club 2"]
+    assert refused["club 2"].startswith("club 2: invalid byte sequence")
+    published = ask(warehouse, "select tenant_id from crm.publications where as_of is not null and version = 1")
+    assert {tenant for (tenant,) in published} == {*CLUBS, NEW} - {"club 2"}
+
+
+def test_who_stops_leaves_no_session_and_no_half_published_club(
+    lake: Lake, warehouse: Warehouse, staged: Staged
+) -> None:
+    publisher, due = staged
+    published = publish_at_once(publisher, due)
+    next(published)
+    published.close()
+    # The server takes a moment to notice who has gone.
+    end = time.monotonic() + 10
+    while (left := len(ask(warehouse, SESSIONS))) > 1 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left == 1
+    publish_lake(lake, warehouse, [*CLUBS, NEW])
+    assert_equal(lake, warehouse)

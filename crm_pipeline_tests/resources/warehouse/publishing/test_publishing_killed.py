@@ -1,0 +1,63 @@
+"""kill -9 at any moment, of the publisher or of the server: after a restart and one run the tables equal the lake."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.resources.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.soak import SOAK
+
+KILLS: Final = 30 if SOAK else 2
+PEOPLE: Final = 300
+RANDOM: Final = random.Random(6)
+PUBLISH = """
+import sys
+from pathlib import Path
+from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline_tests.resources.lakes import a_lake, publish_lake
+lake, warehouse = a_lake(Path(sys.argv[1])), Warehouse(sys.argv[2])
+print("begins", flush=True)
+publish_lake(lake, warehouse, sys.argv[3:])
+print("published", flush=True)
+"""
+
+
+def postmaster(server: EmbeddedPostgres) -> int:
+    return int((server.home / "postgres" / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
+def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], seconds: float, *, whom: str) -> bool:
+    """Whether the publisher was through before it, or its server, was killed."""
+    command = [sys.executable, "-c", PUBLISH, str(lake), server.url("crm"), *tenants]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as publisher:
+        assert publisher.stdout is not None
+        assert publisher.stdout.readline() == "begins\n"
+        time.sleep(seconds)
+        was_through = publisher.poll() is not None
+        if whom == "server":
+            os.kill(postmaster(server), signal.SIGKILL)
+        publisher.send_signal(signal.SIGKILL)
+    return was_through
+
+
+def test_whenever_anybody_is_killed_one_more_run_makes_the_tables_equal_the_lake(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    lake = a_lake(tmp_path)
+    through = 0
+    for kill in range(KILLS):
+        tenants = ["ash", "birch", *(f"new {n}" for n in range(kill // 2, kill + 1))]
+        keep(lake, tenants, kill, PEOPLE)
+        whom = ("publisher", "server")[kill % 2]
+        through += publish_and_kill(tmp_path, server, tenants, RANDOM.uniform(0.1, 1.0), whom=whom)
+        server.start()
+        publish_lake(lake, Warehouse(server.url("crm")), sorted({*tenants, *(f"new {n}" for n in range(kill))}))
+        assert_equal(lake, Warehouse(server.url("crm")))
+    assert through < KILLS / 2 or not SOAK

@@ -1,0 +1,110 @@
+"""Readers during publications: never kept waiting, never shown an empty or a half-published tenant."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Final, Literal, get_args
+
+from sqlalchemy import Connection, text
+
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.resources.lakes import TABLES, a_lake, assert_equal, club_at, keep, publish_lake
+from crm_pipeline_tests.resources.warehouses import connected
+from crm_pipeline_tests.soak import SOAK
+
+PUBLICATIONS: Final = 50 if SOAK else 4
+LOCK_TIMEOUT_SECONDS: Final = 1.0
+PEOPLE: Final = 60
+SEEN = text("""
+    select coalesce((select version from crm.publications p where p.tenant_id = t.tenant_id
+            and table_name = 'customer_profiles'), -1),
+        (select count(*) from crm.customer_profiles p where p.tenant_id = t.tenant_id),
+        (select count(*) from crm.customer_timeline e where e.tenant_id = t.tenant_id),
+        (select string_agg(status, ' ' order by id) from crm.customer_profiles p where p.tenant_id = t.tenant_id),
+        (select count(*) from crm.customer_timeline e left join crm.customer_profiles p
+            on (p.tenant_id, p.id) = (e.tenant_id, e.profile_id)
+            where e.tenant_id = t.tenant_id and p.status is distinct from e.summary)
+    from (values (cast(:tenant as text))) t (tenant_id)""")
+"""In one statement: the version, rows of both tables, what the profiles say, and events that say another hour."""
+Sight = tuple[int, int, int, str | None, int]
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+ISOLATIONS: Final[tuple[Isolation, ...]] = get_args(Isolation)
+
+
+def hour_of(tenant: str, hour: int) -> Sight:
+    """What there is to be seen of an hour."""
+    profiles, events = (club_at(tenant, hour, PEOPLE)[table] for table in TABLES)
+    return hour, len(profiles), len(events), " ".join(row["status"] for row in profiles), 0
+
+
+def watch(
+    warehouse: Warehouse, isolation: Isolation, tenant: str, pause: float, end: Event
+) -> tuple[set[Sight], float]:
+    """Look at a tenant in a loop of transactions of two looks each; what was seen, and the longest look."""
+    seen, longest = set(), 0.0
+    with warehouse.engine().execution_options(isolation_level=isolation).connect() as reader:
+        reader.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
+        reader.commit()
+        while not end.is_set():
+            looks = []
+            for _ in range(2):
+                start = time.monotonic()
+                looks.append(look(reader, tenant))
+                longest = max(longest, time.monotonic() - start)
+                time.sleep(pause)
+            reader.rollback()
+            if isolation == "REPEATABLE READ":
+                assert looks[0] == looks[1]
+            seen |= set(looks)
+    return seen, longest
+
+
+def look(reader: Connection, tenant: str) -> Sight:
+    version, profiles, events, statuses, others = reader.execute(SEEN, {"tenant": tenant}).one()
+    return version, profiles, events, statuses, others
+
+
+def whole(tenant: str, isolation: Isolation) -> set[Sight]:
+    """All that may be seen of a tenant that is published from hour 1 on, the old one from hour 0.
+
+    A statement that is planned before a partition is attached, and looks at the rows after, sees all else of the first
+    publication: PostgreSQL plans with the partitions there are, and READ COMMITTED looks at the rows anew.
+    """
+    hours = {hour_of(tenant, hour) for hour in range(1, PUBLICATIONS + 1)}
+    if tenant == "old":
+        return hours | {hour_of(tenant, 0)}
+    version, profiles, _, statuses, others = hour_of(tenant, 1)
+    planned_before = {(version, profiles, 0, statuses, others)} if isolation == "READ COMMITTED" else set()
+    return hours | {(-1, 0, 0, None, 0)} | planned_before
+
+
+def readers(
+    pool: ThreadPoolExecutor, warehouse: Warehouse, end: Event
+) -> Iterator[tuple[str, Isolation, Future[tuple[set[Sight], float]]]]:
+    for isolation in ISOLATIONS:
+        for tenant, pause in (("old", 0.0), ("old", 0.4), ("new", 0.0)):
+            yield tenant, isolation, pool.submit(watch, warehouse, isolation, tenant, pause, end)
+
+
+def test_every_reader_sees_whole_publications_and_waits_for_none(warehouse: Warehouse, tmp_path: Path) -> None:
+    lake, end = a_lake(tmp_path), Event()
+    keep(lake, ["old"], 0, PEOPLE)
+    publish_lake(lake, warehouse, ["old"])
+    with ThreadPoolExecutor(6) as pool:
+        watching = list(readers(pool, warehouse, end))
+        try:
+            for hour in range(1, PUBLICATIONS + 1):
+                keep(lake, ["old", "new"], hour, PEOPLE)
+                publish_lake(lake, warehouse, ["old", "new"])
+        finally:
+            end.set()
+        found = [(tenant, isolation, *reader.result()) for tenant, isolation, reader in watching]
+    for tenant, isolation, seen, longest in found:
+        assert seen <= whole(tenant, isolation)
+        assert len(seen) > 1
+        assert longest < LOCK_TIMEOUT_SECONDS
+    assert_equal(lake, warehouse)
+    with connected(warehouse) as connection:
+        assert connection.execute(text("select deadlocks from pg_stat_database where datname = 'crm'")).scalar() == 0

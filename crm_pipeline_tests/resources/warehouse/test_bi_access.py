@@ -1,0 +1,163 @@
+"""What a club's login sees: its own rows, and no way to anything else."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from psycopg2 import OperationalError, ProgrammingError, connect  # type: ignore[import-untyped]
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from crm_pipeline.resources.warehouse.bi_access import OWNER, Login, create_views, drop_views, grant, revoke, schema_of
+from crm_pipeline.resources.warehouse.schema import holder_of
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.tables.outputs.identity import profile_ids
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline_tests.resources.bi_attempts import SEES_NOTHING, WAYS_OUT
+from crm_pipeline_tests.resources.warehouses import Row, a_row, ask, connected, publish
+
+OURS, THEIRS = "ours", "o'hara 100% :club"
+LEAST_PRIVILEGE: Final = "42501"
+
+
+def profile(tenant: str, number: int, **values: object) -> Row:
+    return a_row(customer_profiles, tenant_id=tenant, id=f"00000000-0000-0000-0000-{number:012}", **values)
+
+
+@pytest.fixture(scope="module")
+def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, Login]]:
+    """Two clubs that were published, and a login of each."""
+    for number, (tenant, email) in enumerate({OURS: "1", THEIRS: "secret@example.com"}.items()):
+        ids = [
+            a_row(profile_ids, tenant_id=tenant, profile_id=f"0000000{n}-0000-0000-0000-000000000000") for n in (1, 2)
+        ]
+        ids[0]["redirects_to"] = ids[1]["profile_id"]
+        rows: dict[Any, Sequence[Row]] = {
+            customer_profiles: [profile(tenant, number, email=email)],
+            customer_timeline: [a_row(customer_timeline, tenant_id=tenant, event_id=tenant)],
+            profile_ids: ids,
+        }
+        publish(prepared, tenant, rows, 1)
+    with administrator.begin() as connection:
+        logins = {tenant: grant(connection, tenant, prepared.url) for tenant in (OURS, THEIRS)}
+    yield logins
+    with administrator.begin() as connection:
+        for tenant in (OURS, THEIRS):
+            revoke(connection, tenant)
+
+
+@contextmanager
+def logged_in(login: Login, database: str = "crm") -> Iterator[Any]:
+    """As a BI tool connects, but determined to write."""
+    connection = connect(make_url(login.url).set(database=database).render_as_string(hide_password=False))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("set default_transaction_read_only = off")
+    yield connection
+    connection.close()
+
+
+def rows(login: Login, query: str) -> list[tuple[Any, ...]]:
+    with logged_in(login) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+@pytest.mark.parametrize("tenant", [OURS, THEIRS])
+def test_a_login_sees_its_club_under_the_plain_names(clubs: dict[str, Login], tenant: str) -> None:
+    assert rows(clubs[tenant], "select tenant_id from customer_profiles") == [(tenant,)]
+    assert rows(clubs[tenant], "select event_id from customer_timeline") == [(tenant,)]
+    assert rows(
+        clubs[tenant], "select left(profile_id::text, 8), left(redirects_to::text, 8) from profile_redirects"
+    ) == [("00000001", "00000002")]
+
+
+def test_a_login_reads_what_every_column_means(clubs: dict[str, Login]) -> None:
+    said = rows(
+        clubs[OURS],
+        """select attname, col_description(attrelid, attnum) from pg_attribute
+        where attrelid = 'customer_profiles'::regclass and attnum > 0""",
+    )
+    assert dict(said) == {column.name: column.comment for column in customer_profiles.columns}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_every_way_out_is_refused(clubs: dict[str, Login], prepared: Warehouse, way: str) -> None:
+    login = clubs[OURS]
+    with connected(prepared) as pipeline, logged_in(login) as connection, connection.cursor() as cursor:
+        attempt = WAYS_OUT[way].format(
+            theirs=schema_of(THEIRS),
+            owner=OWNER,
+            login=make_url(login.url).username,
+            partition=holder_of(customer_timeline, THEIRS),
+            pid=pipeline.execute(text("select pg_backend_pid()")).scalar(),
+        )
+        with pytest.raises(ProgrammingError) as refused:
+            cursor.execute(attempt)
+    assert refused.value.pgcode == LEAST_PRIVILEGE
+
+
+@pytest.mark.parametrize("what", SEES_NOTHING)
+def test_what_cannot_be_refused_shows_nothing(clubs: dict[str, Login], prepared: Warehouse, what: str) -> None:
+    ask(prepared, "analyze crm.customer_profiles")
+    assert rows(clubs[OURS], SEES_NOTHING[what]) == []
+
+
+def test_a_predicate_that_fails_on_other_clubs_rows_never_sees_them(clubs: dict[str, Login]) -> None:
+    assert rows(clubs[OURS], "select count(*) from customer_profiles where email::int > 0") == [(1,)]
+
+
+@pytest.mark.parametrize("database", ["dagster", "postgres", "template1"])
+def test_a_login_reaches_no_other_database(clubs: dict[str, Login], database: str) -> None:
+    assert clubs[OURS].open_databases == []
+    with pytest.raises(OperationalError, match="permission denied for database"), logged_in(clubs[OURS], database):
+        pytest.fail("connected")
+
+
+def test_owners_cannot_log_in_and_the_pipeline_cannot_make_roles(clubs: dict[str, Login], prepared: Warehouse) -> None:
+    assert clubs
+    powers = """select rolname, rolcanlogin, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles
+        where rolname in (:owner, :club, 'crm_pipeline') order by 1"""
+    found = ask(prepared, powers, owner=OWNER, club=schema_of(OURS))
+    assert found == [(schema_of(OURS), False, False), (OWNER, False, False), ("crm_pipeline", True, False)]
+    with pytest.raises(DBAPIError, match="permission denied to create role"):
+        ask(prepared, "create role spy")
+
+
+def test_a_second_login_of_a_club_leaves_the_first_alone(
+    clubs: dict[str, Login], prepared: Warehouse, administrator: Engine
+) -> None:
+    with administrator.begin() as connection:
+        second = grant(connection, OURS, prepared.url)
+    assert second.url != clubs[OURS].url
+    for login in (second, clubs[OURS]):
+        assert rows(login, "select tenant_id from customer_profiles") == [(OURS,)]
+
+
+def test_the_pipeline_can_make_the_views_anew_and_logins_keep_their_sight(
+    clubs: dict[str, Login], prepared: Warehouse
+) -> None:
+    with prepared.engine().begin() as connection:
+        found = drop_views(connection)
+        assert found == {tenant: schema_of(tenant) for tenant in (OURS, THEIRS)}
+        for tenant, schema in found.items():
+            create_views(connection, schema, tenant)
+    assert rows(clubs[THEIRS], "select tenant_id from customer_profiles") == [(THEIRS,)]
+
+
+def test_access_that_is_revoked_ends_at_once(prepared: Warehouse, administrator: Engine) -> None:
+    publish(prepared, "leaver", {customer_profiles: [profile("leaver", 9)]}, 1)
+    with administrator.begin() as connection:
+        login = grant(connection, "leaver", prepared.url)
+    with logged_in(login) as connection:
+        with administrator.begin() as superuser:
+            revoke(superuser, "leaver")
+        with pytest.raises(OperationalError), connection.cursor() as cursor:
+            cursor.execute("select 1")
+    with pytest.raises(OperationalError, match="authentication failed"), logged_in(login):
+        pytest.fail("connected")
+    left = """select rolname from pg_roles where rolname like 'bi_leaver%'
+        union all select nspname from pg_namespace where nspname like 'bi_leaver%'"""
+    assert ask(prepared, left) == []

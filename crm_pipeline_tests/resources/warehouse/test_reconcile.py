@@ -1,0 +1,82 @@
+"""The proof that the warehouse equals the lake finds whatever does not, and the next publication mends it."""
+
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.reconcile import differences, forget
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.resources.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.resources.warehouses import ask
+
+CLUBS = ["ash", "birch"]
+PEOPLE = 10
+
+
+@pytest.fixture
+def lake(warehouse: Warehouse, tmp_path: Path) -> Lake:
+    """A lake of several hours, published."""
+    made = a_lake(tmp_path)
+    for hour in range(4):
+        keep(made, CLUBS, hour, PEOPLE)
+        publish_lake(made, warehouse, CLUBS)
+    return made
+
+
+def said(lake: Lake, warehouse: Warehouse) -> list[str]:
+    return [str(difference) for difference in differences(lake, warehouse)]
+
+
+def test_what_was_published_does_not_differ(lake: Lake, warehouse: Warehouse) -> None:
+    assert said(lake, warehouse) == []
+
+
+def test_hours_that_still_wait_to_be_published_are_no_difference(lake: Lake, warehouse: Warehouse) -> None:
+    keep(lake, CLUBS, 4, PEOPLE)
+    publish_lake(lake, warehouse, ["ash"])
+    assert said(lake, warehouse) == []
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "complaint"),
+    [
+        (
+            "delete from crm.customer_profiles where tenant_id = 'ash' and status = 'once'",
+            "customer_profiles of ash: 4 rows, the lake has 10",
+        ),
+        (
+            "update crm.customer_timeline set row_hash = row_hash + 1 where tenant_id = 'birch'",
+            "customer_timeline of birch: other rows than the lake's",
+        ),
+        (
+            "update crm.customer_profiles set tenant_id = 'gone' where tenant_id = 'ash'",
+            "customer_profiles of ash: 0 rows, the lake has 10",
+        ),
+    ],
+)
+def test_a_difference_is_named_and_mended_by_the_next_publication(
+    lake: Lake, warehouse: Warehouse, spoilt: str, complaint: str
+) -> None:
+    ask(warehouse, spoilt)
+    assert complaint in said(lake, warehouse)
+    forget(warehouse, differences(lake, warehouse))
+    publish_lake(lake, warehouse, CLUBS)
+    ask(warehouse, "delete from crm.customer_profiles where tenant_id = 'gone'")
+    assert said(lake, warehouse) == []
+    assert_equal(lake, warehouse)
+
+
+def test_rows_that_nobody_published_are_named(lake: Lake, warehouse: Warehouse) -> None:
+    ask(warehouse, "delete from crm.publications where tenant_id = 'ash' and table_name = 'customer_profiles'")
+    assert said(lake, warehouse) == ["customer_profiles of ash: 10 rows, the lake has 0"]
+
+
+def test_a_tenant_still_to_be_published_from_a_lake_made_anew_is_no_difference(
+    lake: Lake, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    anew = a_lake(tmp_path / "anew")
+    keep(anew, CLUBS, 5, PEOPLE)
+    publish_lake(anew, warehouse, ["ash"])
+    assert said(lake, warehouse) == []
+    assert said(anew, warehouse) == []

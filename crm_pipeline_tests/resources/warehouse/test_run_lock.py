@@ -1,0 +1,151 @@
+"""Who may run beside whom: real sessions, real processes, and one that is killed."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+
+from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError, hold_tenants
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.resources.warehouses import ask, connected
+
+HOLD = """
+import sys, time
+from crm_pipeline.resources.run_lock import hold_tenants
+from crm_pipeline.resources.warehouse import Warehouse
+with hold_tenants(Warehouse(sys.argv[1]), sys.argv[2], sys.argv[3:] or None, print):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+Tenants = Sequence[str] | None
+
+
+def silent(_: str) -> None:
+    """For runs that nobody listens to."""
+
+
+@contextmanager
+def holding(
+    warehouse: Warehouse, tenants: Tenants, run_id: str = "holder00", log: Callable[[str], None] = silent
+) -> Iterator[None]:
+    with hold_tenants(warehouse, run_id, tenants, log, patience=0):
+        yield
+
+
+def is_free(warehouse: Warehouse, tenants: Tenants) -> bool:
+    try:
+        with holding(warehouse, tenants, "asking00"):
+            return True
+    except TenantsBusyError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "free"),
+    [
+        (["a", "b"], ["c", "d"], True),
+        (["a", "b"], ["b", "c"], False),
+        (["a"], ["a"], False),
+        (["a"], None, False),
+        (None, ["a"], False),
+        (None, None, False),
+        (["o'hara; ü"], ["o'hara; u"], True),
+        (["o'hara; ü"], ["o'hara; ü"], False),
+    ],
+)
+def test_runs_exclude_each_other_exactly_where_they_share_a_tenant(
+    prepared: Warehouse,
+    held: Tenants,
+    wanted: Tenants,
+    free: bool,
+) -> None:
+    with holding(prepared, held):
+        assert is_free(prepared, wanted) is free
+    assert is_free(prepared, wanted)
+
+
+def test_who_cannot_have_all_tenants_keeps_none_of_them(prepared: Warehouse) -> None:
+    with holding(prepared, ["b"]):
+        assert not is_free(prepared, ["a", "b"])
+        assert is_free(prepared, ["a"])
+
+
+def test_whoever_waits_says_once_for_whom_and_goes_on_when_they_finish(prepared: Warehouse) -> None:
+    said: list[str] = []
+
+    def wait() -> float:
+        with hold_tenants(prepared, "waiter00-id", ["a", "b"], said.append, patience=30):
+            return time.monotonic()
+
+    with ThreadPoolExecutor(1) as pool:
+        with holding(prepared, ["z"], "stranger"), holding(prepared, ["b"], "12345678-and-more"):
+            waiter = pool.submit(wait)
+            time.sleep(1.2)
+            assert not waiter.done()
+            freed = time.monotonic()
+        assert waiter.result(timeout=5) > freed
+    assert len(said) == 1
+    assert said[0].startswith("waiting: crm-pipeline run 12345678 (pid ")
+    assert said[0].endswith(") holds a, b or some of them")
+    assert "stranger" not in said[0]
+
+
+def test_a_run_of_everything_names_every_run_in_its_way(prepared: Warehouse) -> None:
+    held = holding(prepared, ["a"], "first000"), holding(prepared, ["b"], "second00")
+    with held[0], held[1], pytest.raises(TenantsBusyError) as refused, holding(prepared, None):
+        pytest.fail("two runs hold tenants")
+    assert "run first000" in str(refused.value)
+    assert "run second00" in str(refused.value)
+    assert str(refused.value).endswith("holds every tenant or some of them and did not finish within 0 s")
+
+
+def test_patience_ends(prepared: Warehouse) -> None:
+    began = time.monotonic()
+    wanted = hold_tenants(prepared, "waiter00", ["a"], silent, patience=1)
+    with holding(prepared, ["a"]), pytest.raises(TenantsBusyError, match="did not finish within 1 s"), wanted:
+        pytest.fail("the tenant is held")
+    assert 1 <= time.monotonic() - began < 4
+
+
+def test_a_run_that_fails_frees_its_tenants(prepared: Warehouse) -> None:
+    with pytest.raises(ZeroDivisionError), holding(prepared, ["a"]):
+        raise ZeroDivisionError
+    assert is_free(prepared, None)
+
+
+def test_a_killed_run_frees_its_tenants(prepared: Warehouse) -> None:
+    arguments = [sys.executable, "-c", HOLD, prepared.url, "deadbeef", "a", "b"]
+    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    assert not is_free(prepared, ["b"])
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    with hold_tenants(prepared, "next0000", ["a", "b"], silent, patience=10):
+        assert not is_free(prepared, ["a"])
+
+
+def test_a_run_whose_connection_is_cut_goes_on_and_says_so(prepared: Warehouse) -> None:
+    said: list[str] = []
+    with holding(prepared, ["a"], "severed0", said.append):
+        with connected(prepared) as administrator:
+            cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like '%severed0'"
+            administrator.execute(text(cut))
+        assert is_free(prepared, ["a"])
+    assert said == [
+        "the connection that held the tenants was lost: another run may have worked on them at the same time"
+    ]
+
+
+def test_holding_leaves_no_session_behind(prepared: Warehouse) -> None:
+    with holding(prepared, None):
+        pass
+    assert ask(prepared, "select count(*) from pg_stat_activity where application_name like 'crm-pipeline run%'") == [
+        (0,)
+    ]

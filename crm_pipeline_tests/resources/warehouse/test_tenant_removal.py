@@ -1,0 +1,72 @@
+"""Dropping a club keeps no reader waiting, and can be taken up again after an interruption."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import text
+
+from crm_pipeline.resources.warehouse.schema import holder_of
+from crm_pipeline.resources.warehouse.tenant_removal import drop_partitions, drop_rows
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
+
+CLUB = {
+    tenant: {
+        customer_profiles: [a_row(customer_profiles, tenant_id=tenant)],
+        customer_timeline: [a_row(customer_timeline, tenant_id=tenant, event_id="e")],
+    }
+    for tenant in ("leaves", "stays")
+}
+WAITS = """select count(*) from pg_stat_activity
+    where query like '%detach partition%' and wait_event_type = 'Lock' and pid <> pg_backend_pid()"""
+
+
+def partition_is_there(warehouse: Warehouse) -> bool:
+    return bool(ask(warehouse, f"select to_regclass('{holder_of(customer_timeline, 'leaves')}') is not null")[0][0])
+
+
+def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(warehouse: Warehouse) -> None:
+    for tenant, rows in CLUB.items():
+        publish(warehouse, tenant, rows, 1)
+    with connected(warehouse, "REPEATABLE READ") as reader, ThreadPoolExecutor(1) as pool:
+        count = text("select count(*) from crm.customer_timeline")
+        assert reader.execute(count).scalar() == 2
+        assert drop_rows(warehouse, "leaves") == 2
+        removal = pool.submit(drop_partitions, warehouse, "leaves")
+        while ask(warehouse, WAITS) == [(0,)]:
+            assert not removal.done()
+        assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
+        assert reader.execute(count).scalar() == 2
+        reader.rollback()
+        removal.result(timeout=20)
+    assert not partition_is_there(warehouse)
+    assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
+    drop_partitions(warehouse, "leaves")
+
+
+def test_a_removal_that_was_interrupted_is_taken_up_again(warehouse: Warehouse) -> None:
+    publish(warehouse, "leaves", CLUB["leaves"], 1)
+    with connected(warehouse, "REPEATABLE READ") as reader, ThreadPoolExecutor(1) as pool:
+        reader.execute(text("select count(*) from crm.customer_timeline"))
+        removal = pool.submit(drop_partitions, warehouse, "leaves")
+        while ask(warehouse, WAITS) == [(0,)]:
+            assert not removal.done()
+        ask(
+            warehouse,
+            "select pg_terminate_backend(pid) from pg_stat_activity where query like '%detach partition%'"
+            " and pid <> pg_backend_pid()",
+        )
+        assert removal.exception(timeout=20)
+        reader.rollback()
+    assert partition_is_there(warehouse)
+    drop_partitions(warehouse, "leaves")
+    assert not partition_is_there(warehouse)
+
+
+def test_a_dropped_club_can_be_published_again(warehouse: Warehouse) -> None:
+    publish(warehouse, "leaves", CLUB["leaves"], 1)
+    drop_rows(warehouse, "leaves")
+    drop_partitions(warehouse, "leaves")
+    publish(warehouse, "leaves", CLUB["leaves"], 1)
+    assert len(rows_of(warehouse, customer_timeline, "leaves")) == 1
