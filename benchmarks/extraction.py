@@ -19,13 +19,13 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from benchmarks.apart import measured, tell
 from benchmarks.results import AT_MOST, Row, keep
-from crm_pipeline.assets.extraction import extract
-from crm_pipeline.assets.snapshots import quarantine
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.postgres.programs import binary
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.extract import extract
+from crm_pipeline.steps.validate import quarantine_rows
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.sources import crm
@@ -136,7 +136,7 @@ def _extract(url: str, folder: str, hours: str) -> None:
             extract(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
         began = time.perf_counter()
         extract(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
-        quarantine(step, Service.MESSAGING, "messaging_snapshot")
+        quarantine_rows(step, Service.MESSAGING, "messaging_snapshot")
         seconds = time.perf_counter() - began
         set_aside = step.set_aside("messaging_snapshot")
     if set_aside:

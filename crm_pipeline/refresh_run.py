@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from crm_pipeline.assets.failures import chosen_words, first_cause
-from crm_pipeline.assets.published import PROFILES, TIMELINE
-from crm_pipeline.assets.refresh import add_tenants, discover_tenants, neighbours, range_tags
-from crm_pipeline.assets.snapshots import FRESH
-from crm_pipeline.assets.step import AS_OF_TAG, BELIEVE_TAG, TENANTS
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, BELIEVE_TAG, TENANTS, neighbours, range_tags
+from crm_pipeline.defs.ingest.snapshots import FRESH
+from crm_pipeline.defs.jobs.alerts import chosen_words, first_cause
+from crm_pipeline.defs.jobs.new_tenants import add_tenants, discover_tenants
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance, process_tag
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings
+from crm_pipeline.steps.publish.publish import PROFILES, TIMELINE
 from crm_pipeline.tables.sources import crm
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}

@@ -14,14 +14,14 @@ from duckdb import DuckDBPyConnection
 from rich.console import Console
 from rich.text import Text
 
-from crm_pipeline.assets.resolution import read_records, resolve_tenants
-from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
 from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD
 from crm_pipeline.domain.timeline import events as timelines
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.run_context import Step
 from crm_pipeline.settings import Settings
+from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
 from crm_pipeline.tables.outputs import operations, timeline
 from crm_pipeline.tables.sources import teetime
 

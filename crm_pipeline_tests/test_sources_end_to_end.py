@@ -12,10 +12,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from crm_pipeline.assets.extraction import extract
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.extract import extract
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.homes import copied

@@ -18,8 +18,8 @@ from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.assets.runs import keep_in_lake, publish_alone
-from crm_pipeline_tests.assets.test_churn import fit
 from crm_pipeline_tests.browser import Browser, browser, installed
+from crm_pipeline_tests.defs.churn.test_churn_models import fit
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.soak import SOAK
 from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, clean_environment

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.assets.step import AS_OF_TAG
 from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.defs.dagster_context import AS_OF_TAG
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.moves import MOVES

@@ -1,1 +1,1 @@
-"""The asset graph: one thin module per stage, which names its inputs and its run's tenants and calls the domain."""
+"""The documented place of `Alert`; everything else is under `defs` and `steps`."""

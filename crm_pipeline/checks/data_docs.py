@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.checks.suites import MEANINGS, SUITES, Suite
-from crm_pipeline.checks.validation import in_gx
+from crm_pipeline.checks.evaluation import in_gx
+from crm_pipeline.checks.expectations import MEANINGS, SUITES, Suite
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 INDEX: Final = "index.html"
@@ -127,3 +127,6 @@ def _write(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
+
+
+DATA_DOCS = "data_docs"

@@ -15,8 +15,6 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from crm_pipeline.assets.kept_identities import take_back_half_kept
-from crm_pipeline.assets.step import Step
 from crm_pipeline.forget import traces
 from crm_pipeline.forget.certificate import certificate
 from crm_pipeline.forget.order import Order
@@ -28,7 +26,9 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import started
 from crm_pipeline.resources.privacy import lake_erasure, schema, warehouse_erasure
 from crm_pipeline.resources.privacy.tombstones import key_id, tombstone, total_up
+from crm_pipeline.run_context import Step
 from crm_pipeline.settings import Settings
+from crm_pipeline.steps.identities.atomic_commit import take_back_half_kept
 from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.tables.projections import arrow_schema, lake_name

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.assets.step import Step
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.privacy.inactivity import ACTIVITY, find_inactive
 from crm_pipeline.forget.belongings import order_to_forget
@@ -21,6 +20,7 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import administrator_engine
 from crm_pipeline.resources.privacy import schema
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.run_context import Step
 from crm_pipeline.settings import SettingError, Settings
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.outputs import operations

@@ -5,10 +5,10 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from crm_pipeline.assets.extraction import extract
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.extract import extract
 from crm_pipeline.vocabulary import Service
 
 

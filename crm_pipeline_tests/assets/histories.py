@@ -14,11 +14,11 @@ from typing import Any
 from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, insert, select, text, update
 
-from crm_pipeline.assets.extraction import Extraction, extract
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.extract import Extraction, extract
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.sources import scl

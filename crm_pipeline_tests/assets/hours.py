@@ -5,10 +5,10 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
-from crm_pipeline.assets.kept_identities import keep_identities, take_back_half_kept
-from crm_pipeline.assets.resolution import FOUND, resolve_tenants
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.identities.atomic_commit import keep_identities, take_back_half_kept
+from crm_pipeline.steps.identities.resolution import FOUND, resolve_tenants
 from crm_pipeline_tests.domain.identity_worlds import AS_OF, inputs
 from crm_pipeline_tests.domain.naive_identities import World
 

@@ -12,14 +12,14 @@ from random import Random
 from shutil import copytree
 from typing import Any
 
-from crm_pipeline.assets.extraction import extract
-from crm_pipeline.assets.identities import keep_resolved
-from crm_pipeline.assets.scores import keep_scores
-from crm_pipeline.assets.snapshots import quarantine
-from crm_pipeline.assets.step import Step
-from crm_pipeline.assets.timeline import keep_timeline
 from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.extract import extract
+from crm_pipeline.steps.identities.model import keep_resolved
+from crm_pipeline.steps.scores import keep_scores
+from crm_pipeline.steps.timeline import keep_timeline
+from crm_pipeline.steps.validate import quarantine_rows
 from crm_pipeline.tables.outputs import operations, profiles
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.moves import MOVES
@@ -123,7 +123,7 @@ class Hours:
     def judge(self, service: Service, at: datetime) -> None:
         """Set aside what is wrong in a service."""
         with closing(self.lake.connect()) as con:
-            quarantine(Step(con, self.lake, at, "run", None), service, f"{service.lower()}_snapshot")
+            quarantine_rows(Step(con, self.lake, at, "run", None), service, f"{service.lower()}_snapshot")
 
     def set_aside(self) -> set[tuple[Any, ...]]:
         """What is set aside now."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from crm_pipeline.assets import wiring
+from crm_pipeline.defs import resources
 from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.schema import holder_of
@@ -78,7 +78,7 @@ def scored(rows: str) -> Poison:
                 return super().replace(con, table, "spoilt" if table is customer_profiles else incoming, **how)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(wiring, "lake_of", lambda settings: Spoilt(settings.lake_url, settings.home / "spill"))
+            patched.setattr(resources, "lake_of", lambda settings: Spoilt(settings.lake_url, settings.home / "spill"))
             yield
 
     return poison

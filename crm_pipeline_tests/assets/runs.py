@@ -10,11 +10,9 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.assets.refresh import range_tags
-from crm_pipeline.assets.step import TENANTS
-from crm_pipeline.assets.wiring import PARTITION
 from crm_pipeline.cli_options import choose
 from crm_pipeline.definitions import build_defs
+from crm_pipeline.defs.dagster_context import PARTITION, TENANTS, range_tags
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import parse_time

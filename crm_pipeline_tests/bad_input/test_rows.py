@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.assets.step import Step
 from crm_pipeline.refresh_run import Outcome
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.run_context import Step
 from crm_pipeline.settings import parse_time
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.tables.sources import crm, scl, teetime

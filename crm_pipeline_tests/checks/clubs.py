@@ -8,12 +8,11 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.checks.agreement import find_disagreements
-from crm_pipeline.checks.over_time import find_unusual
-from crm_pipeline.checks.suites import AS_USUAL, TABLE_SUITES, TABLES_AGREE
-from crm_pipeline.checks.validation import Verdict, judge_findings, judge_rows
+from crm_pipeline.checks.anomalies import MEASURES, find_unusual
+from crm_pipeline.checks.cross_table import find_disagreements
+from crm_pipeline.checks.evaluation import Verdict, judge_findings, judge_rows
+from crm_pipeline.checks.expectations import AS_USUAL, TABLE_SUITES, TABLES_AGREE
 from crm_pipeline.domain.as_of import define_as_of
-from crm_pipeline.domain.measures import MEASURES
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crm_pipeline.checks.data_docs import write_data_docs
-from crm_pipeline.checks.suites import SUITES
+from crm_pipeline.checks.expectations import SUITES
 from crm_pipeline_tests.resources.warehouses import AS_OF, a_connection
 
 HILLS, DUNES = "hills", "<dunes>"

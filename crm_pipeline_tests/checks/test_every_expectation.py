@@ -4,8 +4,8 @@ from collections import defaultdict
 
 import pytest
 
-from crm_pipeline.checks.suites import SUITES
-from crm_pipeline.checks.validation import Verdict
+from crm_pipeline.checks.evaluation import Verdict
+from crm_pipeline.checks.expectations import SUITES
 from crm_pipeline_tests.checks.clubs import judged, sound
 from crm_pipeline_tests.checks.faults import FAULTS
 

@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.checks.agreement import AGREEMENTS
-from crm_pipeline.checks.suites import PROFILE_RULES, SUITES, TIMELINE_RULES
-from crm_pipeline.domain.measures import DAYS_KEPT, DAYS_LEARNED_FROM, FEWEST_DAYS, MEASURES, REACH, SCALE, SLACK, UNITS
+from crm_pipeline.checks.anomalies import (
+    DAYS_KEPT,
+    DAYS_LEARNED_FROM,
+    FEWEST_DAYS,
+    MEASURES,
+    REACH,
+    SCALE,
+    SLACK,
+    UNITS,
+)
+from crm_pipeline.checks.cross_table import AGREEMENTS
+from crm_pipeline.checks.expectations import PROFILE_RULES, SUITES, TIMELINE_RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "quality.md").read_text(encoding="utf-8")
 FAMILIES = ("share_of_", "linked_by_")

@@ -15,7 +15,6 @@ from duckdb import DuckDBPyConnection
 from hypothesis import settings
 from sqlalchemy import Table
 
-from crm_pipeline.assets.resolution import WITH_PRIMARY
 from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.churn.parameters import Models
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
@@ -23,6 +22,7 @@ from crm_pipeline.domain.ingest.row_validation import judge_rows
 from crm_pipeline.domain.scoring.build_profiles import NEGATIVE_TOTALS, build_profiles
 from crm_pipeline.domain.scoring.lifecycle import Transition, find_stage_changes
 from crm_pipeline.domain.timeline.events import ORPHANS, build_timeline
+from crm_pipeline.steps.identities.resolution import WITH_PRIMARY
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs import identity, profiles, timeline

@@ -9,12 +9,12 @@ from typing import Any, Final
 import pyarrow as pa
 from sqlalchemy import Table
 
-from crm_pipeline.assets.staging import due_rows
-from crm_pipeline.assets.step import Step
 from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
 from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.publish.pending_rows import due_rows
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import arrow_schema, key_columns

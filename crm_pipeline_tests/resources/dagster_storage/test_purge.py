@@ -9,10 +9,9 @@ import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from sqlalchemy import create_engine, text
 
-from crm_pipeline.assets.gate_told import check_specs
-from crm_pipeline.assets.refresh import range_tags
-from crm_pipeline.assets.step import TENANTS
 from crm_pipeline.cli_options import choose
+from crm_pipeline.defs.dagster_context import TENANTS, range_tags
+from crm_pipeline.defs.publish.check_results import check_specs
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.dagster_storage.purge import purge
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres

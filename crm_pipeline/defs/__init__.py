@@ -1,0 +1,1 @@
+"""What Dagster is told: assets, checks, jobs, schedules, sensors and resources."""

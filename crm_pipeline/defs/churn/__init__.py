@@ -1,0 +1,1 @@
+"""The weekly assets of churn models and their backtest."""

@@ -1,0 +1,1 @@
+"""The assets of the services' snapshots and of the tenants."""

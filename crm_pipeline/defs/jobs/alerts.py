@@ -1,0 +1,156 @@
+"""Alerts: a run that failed, or that succeeded without a service or with a check that did not hold.
+
+An alert names jobs, tenants, services and columns; no person, and no secret. Of an error that is not the pipeline's own
+words it gives the class name only, since the messages of others quote what they choke on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster_shared.error import SerializableErrorInfo
+
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, tenants_of_run
+from crm_pipeline.defs.jobs.asset_jobs import refresh
+from crm_pipeline.defs.publish.materializations import UNPUBLISHED
+from crm_pipeline.domain.ingest.tenant_validation import on_one_line
+from crm_pipeline.settings import Settings
+
+MOST_SAID = 10
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One run that somebody should look at."""
+
+    job: str
+    run_id: str
+    as_of: str
+    tenants: Sequence[str] | None
+    """Whom it is about: those that were not published, else all of the run's; None for every tenant."""
+    reasons: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """A message of a few lines."""
+        tenants = "every tenant" if self.tenants is None else _some([on_one_line(tenant) for tenant in self.tenants])
+        return f"{self.job} as of {self.as_of}, {tenants}: {_some(self.reasons, '; ')} (run {self.run_id})"
+
+
+class NotifierError(Exception):
+    """The notifier of CRM_PIPELINE_NOTIFY cannot be found or raised an error, whose text may hold its secrets."""
+
+
+@dg.run_failure_sensor(
+    name="run_failed",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of every run that fails, those whose process died included.",
+)
+def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
+    """Tell why in the steps' own words; where no step says anything, in Dagster's."""
+    failures = {str(event.step_key): event.step_failure_data for event in context.get_step_failure_events()}
+    said = [f"{step}: {_said_by(failure)}" for step, failure in failures.items()] or [_said_of(context.failure_event)]
+    unpublished = [tenant for failure in failures.values() for tenant in _unpublished(failure)]
+    _tell(context, settings, [*said, *failed_checks(context.instance, context.dagster_run.run_id)], unpublished)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    name="run_incomplete",
+    monitored_jobs=[refresh],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of a refresh that succeeded without a service, or with a check that did not hold.",
+)
+def run_incomplete(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
+    """Tell, where a check of the whole run failed."""
+    if checks := failed_checks(context.instance, context.dagster_run.run_id):
+        _tell(context, settings, checks)
+
+
+def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The checks of the whole run that failed, not warnings; a tenant's own are among the reasons of the failure."""
+    found = []
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        result = entry.get_dagster_event().asset_check_evaluation_data
+        is_grave = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
+        if is_grave and result.partition is None:
+            reason = result.metadata.get("reason")
+            found.append(
+                f"{result.asset_key.to_user_string()}: {reason.value if reason else f'{result.check_name} failed'}"
+            )
+    return found
+
+
+def _tell(
+    context: dg.RunStatusSensorContext,
+    settings: Settings,
+    reasons: Sequence[str],
+    unpublished: Sequence[str] = (),
+) -> None:
+    run = context.dagster_run
+    record = context.instance.get_run_record_by_id(run.run_id)
+    asked = record.create_timestamp.isoformat(timespec="seconds") if record else "an unknown hour"
+    tenants = unpublished or tenants_of_run(run, context.instance)
+    alert = Alert(run.job_name, run.run_id, run.tags.get(AS_OF_TAG, asked), tenants, reasons)
+    context.log.error(alert.text)
+    if settings.notify:
+        _notify(settings.notify, alert)
+
+
+def _notify(path: str, alert: Alert) -> None:
+    """Call the notifier. Its failure fails the sensor's tick, once; the run is not told of again."""
+    try:
+        notifier(path)(alert)
+    except Exception as error:  # noqa: BLE001  whatever a stranger's code raises
+        raise NotifierError(
+            f"{path} raised {type(error).__name__}; {alert.job}'s failure is in this tick's log"
+        ) from None
+
+
+def notifier(path: str) -> Callable[[Alert], Any]:
+    """The function that `module:function` names."""
+    module, _, function = path.partition(":")
+    found: Callable[[Alert], Any] = getattr(import_module(module), function)
+    return found
+
+
+def _said_by(failure: StepFailureData) -> str:
+    return chosen_words(failure) or _kind(failure.error)
+
+
+def _said_of(event: dg.DagsterEvent) -> str:
+    """What Dagster says of a run that failed outside its steps; further lines may quote a worker's output."""
+    error = getattr(event.event_specific_data, "error", None)
+    first_line = (event.message or "failed").splitlines()[0]
+    return f"{first_line} {_kind(error)}" if error else first_line
+
+
+def _kind(error: SerializableErrorInfo | None) -> str:
+    cause = first_cause(error)
+    return (cause.cls_name if cause else None) or "an error without a name"
+
+
+def _unpublished(failure: StepFailureData) -> Sequence[str]:
+    found = failure.user_failure_data.metadata.get(UNPUBLISHED) if failure.user_failure_data else None
+    return sorted(found.value) if isinstance(found, dg.JsonMetadataValue) and isinstance(found.value, dict) else []
+
+
+def _some(words: Sequence[str], separator: str = ", ") -> str:
+    more = f"{separator}and {len(words) - MOST_SAID} more" if len(words) > MOST_SAID else ""
+    return separator.join(words[:MOST_SAID]) + more
+
+
+def chosen_words(failure: StepFailureData) -> str | None:
+    """What the step said itself, where it chose its words."""
+    chosen = failure.user_failure_data
+    return chosen.description if chosen and chosen.description else None
+
+
+def first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
+    """The error that all others were raised for."""
+    while error and error.cause:
+        error = error.cause
+    return error

@@ -1,0 +1,29 @@
+"""The jobs over assets: the hourly refresh, the weekly fit, and the nightly reconciliation."""
+
+import dagster as dg
+
+from crm_pipeline.defs.churn.churn_models import GROUP
+from crm_pipeline.defs.metadata import DAILY, HOURLY, WEEKLY
+from crm_pipeline.defs.publish.reconciliation import compare_warehouse
+
+
+@dg.job(description="Prove that the warehouse equals the lake.", tags=DAILY.tags)
+def reconcile() -> None:
+    """One op."""
+    compare_warehouse()
+
+
+refresh = dg.define_asset_job(
+    "refresh",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP),
+    description="Read the services, resolve identities, score, check and publish.",
+    tags=HOURLY.tags,
+)
+
+
+fit_churn = dg.define_asset_job(
+    "fit_churn",
+    selection=dg.AssetSelection.groups(GROUP),
+    description="Fit every club's churn model and judge it on the past; the next refresh applies it.",
+    tags=WEEKLY.tags,
+)

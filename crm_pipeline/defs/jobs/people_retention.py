@@ -1,0 +1,63 @@
+"""The weekly retention, a job that holds every tenant: rows deleted long ago, old versions, inactive casual golfers.
+
+A past hour can be asked for during `AS_OF_DAYS`; what no such hour shows leaves the lake.
+"""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from crm_pipeline.defs.metadata import WEEKLY, rows_table
+from crm_pipeline.forget.inactive import remove_inactive
+from crm_pipeline.forget.order import pending
+from crm_pipeline.resources.lake.compaction import AS_OF_DAYS
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy.lake_erasure import drop_long_past
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables.projections import lake_name
+
+
+@dg.op(description="Rewrite every log without what no hour shows that can still be asked for.")
+def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+    """One table after the other, by the clock: an hour that is pinned is no measure of how long somebody is gone."""
+    before = datetime.now(UTC) - timedelta(days=AS_OF_DAYS)
+    with closing(lake.connect()) as con:
+        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
+        dropped = {lake_name(table): drop_long_past(con, lake, table, before) for table in tables}
+    rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
+    context.add_output_metadata({"tables": rows_table(rows)})
+
+
+@dg.op(description="Forget the casual golfers who have not come for as long as their club said.")
+def remove_casual_golfers(
+    context: dg.OpExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    """Nobody where no club has said so. Raises Failure where this process may not do what `forget` does."""
+    with warehouse.engine().connect() as connection:
+        months = schema.months_kept(connection)
+    if not months and not any(pending(lake)):
+        return
+    try:
+        removed = remove_inactive(settings, lake, warehouse, months, context.log.info)
+    except SettingError as error:
+        raise dg.Failure(f"whom retention is to remove is still there: {error}", allow_retries=False) from None
+    rows = [{"tenant": tenant, "golfers_removed": count} for tenant, count in removed.items()]
+    context.add_output_metadata({"tenants": rows_table(rows)})
+
+
+@dg.job(
+    description="People deleted at the source, versions replaced long ago and inactive casual golfers leave the lake.",
+    executor_def=dg.in_process_executor,
+    tags=WEEKLY.tags,
+)
+def people_retention() -> None:
+    """See its two ops; neither waits for the other."""
+    drop_past_rows()
+    remove_casual_golfers()

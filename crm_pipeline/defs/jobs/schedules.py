@@ -1,0 +1,66 @@
+"""The clock: which job runs when. One run a tick, as of the tick; what a job does is said where the job is.
+
+After a time without a daemon Dagster evaluates the last tick alone, so missed hours are made up by one run.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, TENANTS, range_tags
+from crm_pipeline.defs.jobs.asset_jobs import fit_churn, reconcile, refresh
+from crm_pipeline.defs.jobs.dagster_purge import purge_history
+from crm_pipeline.defs.jobs.lake_compaction import lake_upkeep
+from crm_pipeline.defs.jobs.people_retention import people_retention
+from crm_pipeline.defs.metadata import DAILY, HOURLY, WEEKLY, Cadence
+
+Job = dg.JobDefinition | UnresolvedAssetJobDefinition
+
+
+def schedule(
+    name: str,
+    job: Job,
+    cron_schedule: str,
+    cadence: Cadence,
+    description: str,
+    tags_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
+) -> dg.ScheduleDefinition:
+    """A schedule that is on; `tags_of` all tenants are added to its runs'."""
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron_schedule,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+        tags=cadence.tags,
+    )
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        tenants = context.instance.get_dynamic_partitions(str(TENANTS.name))
+        if not tenants:
+            return dg.SkipReason("no tenant is known yet that can be worked on")
+        as_of = context.scheduled_execution_time.isoformat()
+        if later := _hour_beyond(context.instance, job, as_of):
+            return dg.SkipReason(f"{job.name} as of {later} has been made already, and live tables are never rewound")
+        return dg.RunRequest(run_key=as_of, tags={AS_OF_TAG: as_of, **tags_of(tenants)})
+
+    return ask
+
+
+def _hour_beyond(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | None:
+    """The hour of the job's last run, where it came after this one: a tick can be late, somebody quicker by hand."""
+    done = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    last = instance.get_run_records(done, limit=1)
+    hours = [run.dagster_run.tags.get(AS_OF_TAG) or run.create_timestamp.astimezone(UTC).isoformat() for run in last]
+    return next((hour for hour in hours if hour > as_of), None)
+
+
+hourly_refresh = schedule("hourly_refresh", refresh, "0 * * * *", HOURLY, "One run for all tenants.", range_tags)
+daily_purge = schedule("daily_purge", purge_history, "10 2 * * *", DAILY, "Every night, between two refreshes.")
+daily_lake_upkeep = schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DAILY, "After the purge.")
+nightly_reconciliation = schedule("nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh.")
+weekly_churn_fit = schedule("weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep.")
+weekly_retention = schedule("weekly_retention", people_retention, "30 1 * * 0", WEEKLY, "Sundays, before the upkeep.")

@@ -1,0 +1,1 @@
+"""The published assets, their checks, and the reconciliation."""

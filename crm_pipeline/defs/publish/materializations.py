@@ -1,0 +1,68 @@
+"""What Dagster is told of a publication: an event per tenant, and which tenants were not published."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.domain.ingest.tenant_validation import on_one_line
+from crm_pipeline.resources.dagster_storage.purge import settle_checks
+from crm_pipeline.resources.lake.lake import UNCHANGED, Changes
+from crm_pipeline.resources.warehouse.publishing.publisher import Cost
+from crm_pipeline.steps.publish.gate import JUDGED
+
+UNPUBLISHED = "unpublished"
+"""The failure's metadata that maps each tenant that was not published to its reason."""
+
+
+def results(
+    context: dg.AssetExecutionContext,
+    changes: dict[str, dict[str, Changes]],
+    rows: dict[tuple[str, str], int],
+    costs: dict[str, Cost],
+    unpublished: dict[str, str],
+    checks: Mapping[str, dg.AssetCheckResult],
+) -> Iterator[dg.MaterializeResult]:
+    """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
+
+    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
+    """
+    one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
+    for table in JUDGED:
+        for tenant, moved_tables in changes.items():
+            moved = moved_tables.get(table.name)
+            metadata = _metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
+            if one_by_one:
+                context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
+            else:
+                _add_metadata(context, table.name, tenant, metadata)
+        if not unpublished:
+            yield dg.MaterializeResult(
+                asset_key=table.name,
+                metadata=_metadata(None),  # of the asset as a whole, in a run without partitions
+                check_results=[checks[table.name]],
+            )
+    settle_checks(context.instance, context.run.run_id)
+    if unpublished:
+        reasons = "; ".join(f"{on_one_line(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items()))
+        raise dg.Failure(
+            f"not published, last published data kept: {reasons}",
+            metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},
+            allow_retries=False,
+        )
+
+
+def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, metadata: dict[str, Any]) -> None:
+    """`context.add_asset_metadata`, which asks the database for all partitions at every call."""
+    step = context.op_execution_context.get_step_execution_context()
+    step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # noqa: SLF001
+        dg.AssetKey(asset), tenant, metadata
+    )
+
+
+def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:
+    added, changed, removed = changes or UNCHANGED
+    counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
+    if rows is not None:
+        counts["dagster/row_count"] = rows
+    return counts if cost is None else {**counts, "publish_seconds": cost.seconds, "publish_wal_bytes": cost.wal_bytes}

@@ -1,0 +1,145 @@
+"""The weekly fit on the sample clubs: what it keeps and shows, and that the refresh applies it and never fits."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.cli_options import choose
+from crm_pipeline.definitions import build_defs
+from crm_pipeline.defs.dagster_context import AS_OF_TAG
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR
+from crm_pipeline.domain.churn.parameters import POOL
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.sample import generate
+from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline_tests.assets.runs import CLUBS
+from crm_pipeline_tests.homes import copied
+from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.support import AS_OF, SAMPLE, clean_environment, refresh
+
+NEXT_DAY, NEXT_WEEK = "2026-04-01T12:00:00Z", "2026-04-07T12:00:00Z"
+SCORES = "select tenant_id, id, churn_risk_score, predicted_value_12m from {table} where churn_basis = 'TRANSACTIONAL'"
+
+
+class Fitted(NamedTuple):
+    """A home whose models are fitted, and each asset's metadata of that."""
+
+    home: Path
+    shown: dict[str, Any]
+
+
+def fit(home: Path, as_of: str = AS_OF) -> dict[str, Any]:
+    """Job `fit_churn`, as its schedule starts it; each asset's metadata."""
+    with clean_environment():
+        settings = choose(home, SAMPLE)
+        with open_instance(settings) as instance:
+            job = build_defs(settings).resolve_job_def("fit_churn")
+            result = job.execute_in_process(
+                instance=instance, tags={AS_OF_TAG: as_of}, run_config={"loggers": {"console": {}}}
+            )
+    return {
+        event.asset_key.path[-1]: event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def kept(home: Path, query: str, table: Any = churn_models) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    """The rows of a query on a table of the lake."""
+    with clean_environment():
+        lake = lake_of(choose(home))
+    with closing(lake.connect()) as con:
+        return con.sql(query.format(table=lake.current(con, table)) + " order by all").fetchall()
+
+
+@pytest.fixture(scope="module")
+def fitted(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+    """Fitted once."""
+    with copied(first_run, tmp_path_factory.mktemp("fitted") / "home") as home:
+        yield Fitted(home, fit(home))
+
+
+def test_a_refresh_never_fits(sample_home: Path) -> None:
+    assert kept(sample_home, "from {table}") == []
+    with clean_environment():
+        job = build_defs(choose(sample_home)).resolve_job_def("refresh")
+    assert not {"churn_model", "churn_backtest"} & {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+
+
+def test_every_club_and_the_pool_have_a_model_and_a_verdict(fitted: Fitted) -> None:
+    home = fitted.home
+    assert kept(home, "select tenant_id, fitted_at::varchar from {table}") == [
+        (tenant, "2026-03-31 12:00:00+00") for tenant in (POOL, *CLUBS)
+    ]
+    verdicts = kept(
+        home, "select tenant_id, horizon_days, golfers > 0, brier between 0 and 1 from {table}", churn_backtests
+    )
+    assert set(verdicts) >= {(POOL, 90, True, True), (POOL, 365, True, True)}
+    (_, r, visitors), *clubs = kept(home, "select tenant_id, r, visitors from {table}")
+    assert visitors == sum(of_club for *_, of_club in clubs) > 0
+    assert r != PRIOR.r
+
+
+def test_the_ui_shows_parameters_measures_and_a_plot(fitted: Fitted) -> None:
+    shown = fitted.shown
+    assert set(shown) == {"churn_model", "churn_backtest"}
+    parameters = [record.data for record in shown["churn_model"]["parameters"].records]
+    assert {row["club"] for row in parameters} == {"all clubs", *CLUBS}
+    assert all(row[name] > 0 for row in parameters for name in ("r", "alpha", "a", "b"))
+    first, *_ = [record.data for record in shown["churn_backtest"]["measures"].records]
+    assert first["club"] == "all clubs"
+    assert first.keys() >= {"auc", "auc_recency", "brier", "brier_base_rate", "brier_recency"}
+    plot = shown["churn_backtest"]["calibration"]
+    assert isinstance(plot, dg.MarkdownMetadataValue)
+    assert plot.value.startswith("![")
+    assert "data:image/png;base64,iVBOR" in plot.value
+    assert len(plot.value) < 80_000
+    assert all(shown[name]["dagster/row_count"].value > 0 for name in shown)
+
+
+def test_the_next_refresh_applies_the_fit_and_one_of_an_earlier_hour_does_not(fitted: Fitted) -> None:
+    home = fitted.home
+    before = kept(home, SCORES, customer_profiles)
+    assert refresh(home).faults == []
+    applied = kept(home, SCORES, customer_profiles)
+    assert {row[:2] for row in applied} == {row[:2] for row in before}
+    assert applied != before
+    assert refresh(home).published_rows == 0
+
+
+@pytest.mark.skipif(not SOAK, reason="a fit and a run more: make soak")
+def test_a_fit_of_a_later_hour_changes_nothing_yet(refreshed: Path) -> None:
+    fit(refreshed, NEXT_DAY)
+    assert refresh(refreshed).published_rows == 0
+
+
+@pytest.mark.skipif(not SOAK, reason="three fits: make soak")
+def test_every_version_stays_and_a_fit_made_again_is_the_same(refreshed: Path) -> None:
+    fit(refreshed)
+    first = kept(refreshed, "select * exclude (_version) from {table}")
+    again = fit(refreshed)
+    assert [shown["changed_rows"].value for shown in again.values()] == [0, 0]
+    fit(refreshed, NEXT_WEEK)
+    both = kept(refreshed, "select * exclude (_version) from {table}")
+    assert len(both) == 2 * len(first)
+    assert set(first) < set(both)
+
+
+@pytest.mark.skipif(not SOAK, reason="half a minute of clubs made up and refreshed: make soak")
+def test_made_up_golfers_who_lapse_are_foretold_better_than_by_either_rival(own_home: Path, tmp_path: Path) -> None:
+    """`python -m benchmarks.backtest` asks the same of forty clubs."""
+    until = datetime.fromisoformat(AS_OF)
+    generate(tenants=2, people=900, events=15_000, seed=1, out=tmp_path / "sources", until=until)
+    assert refresh(own_home, tmp_path / "sources").faults == []
+    fit(own_home)
+    query = (
+        "select brier < brier_base_rate and brier < brier_recency from {table} where tenant_id = '' or golfers >= 200"
+    )
+    assert set(kept(own_home, query, churn_backtests)) == {(True,)}

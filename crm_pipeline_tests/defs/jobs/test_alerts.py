@@ -1,0 +1,84 @@
+"""Alerts of runs that say little about themselves: a worker that died, an error that quotes a person."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
+
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, range_tags
+from crm_pipeline.defs.jobs.alerts import MOST_SAID, Alert, notifier, run_failed
+from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline_tests.support import clean_environment
+
+TOLD: list[Alert] = []
+
+
+def remember(alert: Alert) -> None:
+    """A notifier."""
+    TOLD.append(alert)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    TOLD.clear()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("tenants", ["links", "downs", "heath"])
+        yield instance
+
+
+def told(instance: dg.DagsterInstance) -> Alert:
+    """The one alert of a sensor that looks for the first time after the run."""
+    with clean_environment(CRM_PIPELINE_NOTIFY=f"{__name__}:remember"):
+        settings = Settings.from_environment()
+    cursor = RunStatusSensorCursor(record_id=0).to_json()  # type: ignore[no-untyped-call]
+    run_failed.evaluate_tick(dg.build_sensor_context(instance, cursor, resources={"settings": settings}))
+    (alert,) = TOLD
+    return alert
+
+
+def test_a_run_whose_worker_died_is_told_of(instance: dg.DagsterInstance) -> None:
+    tags = {AS_OF_TAG: "2026-03-31T13:00:00+00:00", **range_tags(["links", "downs"])}
+    run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags=tags))
+    instance.report_run_failed(run, "Run worker exited with code -9.\nlast words of the pod: jean@example.org")
+    alert = told(instance)
+    assert alert.tenants == ["links", "downs"]
+    assert alert.text == (
+        f"refresh as of 2026-03-31T13:00:00+00:00, links, downs: Run worker exited with code -9. (run {run.run_id})"
+    )
+
+
+def test_of_an_error_that_is_not_ours_only_the_kind_is_told(instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def quote() -> None:
+        raise ValueError("no row for jean@example.org") from KeyError("jean@example.org")
+
+    @dg.job
+    def careless() -> None:
+        quote()
+
+    assert not careless.execute_in_process(instance=instance, raise_on_error=False).success
+    alert = told(instance)
+    assert (alert.tenants, alert.reasons) == (None, ["quote: KeyError"])
+
+
+def test_a_club_is_named_on_one_line() -> None:
+    assert "noon, a\\nb, a\\rb: why (" in Alert("refresh", "1", "noon", ["a\nb", "a\rb"], ["why"]).text
+
+
+def test_a_long_list_is_cut() -> None:
+    tenants = [f"club-{n}" for n in range(MOST_SAID + 5)]
+    text = Alert("refresh", "1", "noon", tenants, [f"{tenant} (why)" for tenant in tenants]).text
+    assert "club-9, and 5 more: club-0 (why)" in text
+    assert "club-10" not in text
+
+
+@pytest.mark.parametrize("path", ["slack", "slack:", ":send"])
+def test_a_notifier_that_is_none_is_refused(path: str) -> None:
+    with clean_environment(CRM_PIPELINE_NOTIFY=path), pytest.raises(SettingError, match="CRM_PIPELINE_NOTIFY: "):
+        Settings.from_environment()
+
+
+def test_a_notifier_is_a_module_and_a_function() -> None:
+    assert notifier(f"{__name__}:remember") is remember

@@ -1,0 +1,90 @@
+"""The warehouse is a projection of the lake: dropped, it comes back as it was; and every night that is proved."""
+
+from pathlib import Path
+
+import dagster as dg
+from click.testing import CliRunner
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from crm_pipeline.cli import main
+from crm_pipeline.cli_options import choose
+from crm_pipeline.defs.jobs.asset_jobs import reconcile
+from crm_pipeline.defs.resources import resources_of
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.tables import PUBLISHED
+from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, contents
+from crm_pipeline_tests.support import ask, clean_environment, refresh
+
+WHEN = "published_at", "run_id"
+"""Of a publication: when it was made, and by which run."""
+
+
+def hashes(home: Path) -> dict[str, str]:
+    """A hash of every table with all its columns, and all its rows; of a publication without when it was made."""
+    found = {}
+    for table in PUBLISHED:
+        names = [c.name for c in table.columns if table.name != "publications" or c.name not in WHEN]
+        row = f"md5(row({', '.join(names)})::text)"
+        found[table.name] = str(ask(home, f"select md5(string_agg({row}, '' order by {row})) from crm.{table.name}"))
+    return found
+
+
+def as_superuser(home: Path, *statements: str, database: str = "postgres") -> None:
+    url = make_url(EmbeddedPostgres(home).url("postgres")).set(database=database)
+    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def reconciled(home: Path) -> dg.ExecuteInProcessResult:
+    """The nightly job, run once."""
+    with clean_environment():
+        settings = choose(home)
+        with open_instance(settings) as instance:
+            return reconcile.execute_in_process(
+                instance=instance, resources=resources_of(settings), raise_on_error=False
+            )
+
+
+def test_a_dropped_database_is_rebuilt_identically_by_one_run(refreshed: Path) -> None:
+    before = hashes(refreshed)
+    as_superuser(refreshed, "drop database crm with (force)", "create database crm owner crm_pipeline")
+    assert refresh(refreshed).faults == []
+    assert hashes(refreshed) == before
+
+
+def test_the_night_finds_nothing_after_a_refresh_and_whatever_was_spoilt_later(refreshed: Path) -> None:
+    before = hashes(refreshed)
+    assert reconciled(refreshed).success
+    as_superuser(refreshed, f"delete from crm.customer_identities where tenant_id = '{HEATHER}'", database="crm")
+    result = reconciled(refreshed)
+    (failure,) = result.get_step_failure_events()
+    told = failure.step_failure_data.user_failure_data
+    assert told
+    assert f"customer_identities of {HEATHER}: 0 rows, the lake has " in str(told.description)
+    assert FYNBOS not in str(told.description)
+    assert refresh(refreshed).faults == []
+    assert reconciled(refreshed).success
+    assert hashes(refreshed) == before
+
+
+def test_a_tenant_is_dropped_by_command_alone_with_its_logins(refreshed: Path) -> None:
+    kept = contents(refreshed, "customer_timeline", FYNBOS)
+    run = CliRunner().invoke
+    where = ["--home", str(refreshed), "--tenant", HEATHER]
+    with clean_environment():
+        assert run(main, ["database", "grant", *where]).exit_code == 0
+        assert run(main, ["database", "drop-tenant", *where], input="n\n").exit_code == 1
+        assert contents(refreshed, "customer_profiles", HEATHER) != []
+        done = run(main, ["database", "drop-tenant", "--yes", *where])
+    assert done.exit_code == 0, done.output
+    assert done.output.endswith(f"rows of {HEATHER} are gone\n")
+    for table in PUBLISHED:
+        assert contents(refreshed, table.name, HEATHER) == [], table.name
+    left = """select relname from pg_class where relispartition and relkind = 'r'
+        union all select rolname from pg_roles where rolname like 'bi\\_heather%'"""
+    assert len(ask(refreshed, left)) == 2
+    assert contents(refreshed, "customer_timeline", FYNBOS) == kept
+    assert refresh(refreshed).faults == []
+    assert contents(refreshed, "customer_profiles", HEATHER) != [], "it is still open in the CRM"

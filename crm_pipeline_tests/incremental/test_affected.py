@@ -1,0 +1,103 @@
+"""Which rows' events are told anew beside the stirred ones: those that change by what happened to others."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from crm_pipeline.incremental.affected import IS_RETOLD, RETOLD, stir_rows_by_others
+
+READ = {
+    "present_scl_payment": "tenant_id, id, member_id, booking_id",
+    "changed_scl_payment": "tenant_id, id, member_id, booking_id",
+    "present_teetime_booking": "tenant_id, id, player_id",
+    "present_messaging_message_event": "tenant_id, id, contact_id, message_id, kind",
+    "changed_messaging_message_event": "tenant_id, id, contact_id, message_id",
+    "present_crm_referral": "tenant_id, id, referrer_profile_id, referred_profile_id",
+    "changed_profile_ids": "tenant_id, profile_id, redirects_to",
+    "stirred": "tenant_id, service, record_id",
+    "stirred_rows": "tenant_id, table_name, record_id",
+    "needed_records": "tenant_id, service, record_id",
+    "touched_profiles": "tenant_id, profile_id",
+}
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        for name, columns in READ.items():
+            con.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in columns.split(', '))})")
+        # Of two clubs that use the same ids.
+        for club in ("oak", "elm"):
+            con.execute(
+                f"insert into present_scl_payment values ('{club}', 'pay', '7', 'tee'), ('{club}', 'due', '8', null)"
+            )
+            con.execute(
+                f"insert into present_teetime_booking values ('{club}', 'tee', 'ann'), ('{club}', 'sun', 'bob')"
+            )
+            for event, contact in (("open 1", "ann"), ("open 2", "ann"), ("open 3", "bob"), ("click", "ann")):
+                row = f"('{club}', '{event}', '{contact}', 'news', '{'CLICKED' if event == 'click' else 'OPENED'}')"
+                con.execute(f"insert into present_messaging_message_event values {row}")
+            con.execute(f"insert into present_crm_referral values ('{club}', 'ref', 'p1', 'p2')")
+        yield con
+
+
+TOLD_ANEW = {
+    "nothing": (None, set()),
+    "the bookings a changed payment settled and settles": (
+        "changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')",
+        {("oak", "Booking", "tee"), ("oak", "Booking", "sun"), ("oak", "Payment", "pay")},
+    ),
+    "the booking of a payment whose member may be sound now": (
+        "stirred values ('oak', 'SCL', '7')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the booking of a payment whose time has come": (
+        "stirred_rows values ('oak', 'Payment', 'pay')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the payment that settles a stirred booking": (
+        "stirred_rows values ('oak', 'Booking', 'tee')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the payment that settles a touched player's booking": (
+        "needed_records values ('oak', 'TEETIME', 'ann')",
+        {("oak", "Payment", "pay")},
+    ),
+    "all openings by the contact of a message of which one is gone": (
+        "changed_messaging_message_event values ('oak', 'gone', 'ann', 'news')",
+        {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "all openings by the contact of a message of which one's time has come": (
+        "stirred_rows values ('oak', 'MessageEvent', 'open 1')",
+        {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "the referral of whoever has another id": (
+        "changed_profile_ids values ('oak', 'p2', 'p9')",
+        {("oak", "Referral", "ref")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("happened", "told_anew"), TOLD_ANEW.values(), ids=TOLD_ANEW)
+def test_beside_what_was_stirred(
+    con: duckdb.DuckDBPyConnection, happened: str | None, told_anew: set[tuple[str, str, str]]
+) -> None:
+    if happened:
+        con.execute(f"insert into {happened}")
+    stir_rows_by_others(con)
+    assert set(con.sql("from stirred_rows").fetchall()) == told_anew
+
+
+def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("insert into touched_profiles values ('oak', 'p1')")
+    con.execute("insert into stirred_rows values ('oak', 'Booking', '5')")
+    con.execute("""create table customer_timeline as select * from (values
+        ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1', 11), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2', 12),
+        ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2', 13), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3', 14)
+    ) as events (tenant_id, event_id, service_record_id, profile_id, _row_hash)""")
+    told_anew = [("oak", "CRM:Note:1:NOTE_ADDED", 11), ("oak", "TEETIME:Booking:5:BOOKING_MADE", 12)]
+    of_condition = f"select tenant_id, event_id, _row_hash from customer_timeline where {IS_RETOLD}"
+    assert sorted(con.sql(of_condition).fetchall()) == told_anew
+    con.execute(RETOLD)
+    assert sorted(con.sql("from retold").fetchall()) == told_anew

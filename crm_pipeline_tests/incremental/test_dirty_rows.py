@@ -1,0 +1,59 @@
+"""Which people an hour unsettles: those because of whom rows that name them can be judged or told otherwise."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from crm_pipeline.domain.as_of import define_as_of
+from crm_pipeline.incremental.dirty_rows import find_unsettled
+from crm_pipeline.tables.sources import teetime
+
+NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SOUND: list[str] = []
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        define_as_of(con, NOON + HOUR)
+        con.execute("create table noted as select 'oak' as tenant_id, ? as worked_at, 7 as teetime_player", [NOON])
+        times = "created_at timestamptz, updated_at timestamptz"
+        con.execute(f"create table present_teetime_player (tenant_id varchar, id varchar, {times}, _version bigint)")
+        con.execute(f"""
+            create table changed_teetime_player (
+                tenant_id varchar, id varchar, _problems varchar[], {times}, _is_lasting boolean)""")
+        yield con
+
+
+CHANGES = {
+    "who is as sound as before": ([(SOUND, NOON + HOUR, True)], False),
+    "who is new": ([(SOUND, NOON, False)], True),
+    "who is new and was changed since": ([(SOUND, NOON, False), (SOUND, NOON + HOUR, True)], True),
+    "who is gone": ([(SOUND, NOON, False), (SOUND, NOON, True)], True),
+    "who was not sound": ([(["email:BAD_EMAIL"], NOON, True), (SOUND, NOON, True)], True),
+    "who is not sound": ([(SOUND, NOON, True), (["id:DUPLICATE_KEY:0"], NOON, True)], True),
+    "whose clock is a little ahead": ([(SOUND, NOON + DAY, True)], False),
+    "whose clock is more than a day ahead": ([(SOUND, NOON + DAY + HOUR, True)], True),
+}
+
+
+@pytest.mark.parametrize(("images", "is_unsettled"), CHANGES.values(), ids=CHANGES)
+def test_of_people_who_changed(
+    con: duckdb.DuckDBPyConnection, images: list[tuple[list[str], datetime, bool]], is_unsettled: bool
+) -> None:
+    for problems, updated_at, is_lasting in images:
+        row = [problems, NOON, updated_at, is_lasting]
+        con.execute("insert into changed_teetime_player values ('oak', 'ann', ?, ?, ?, ?)", row)
+    find_unsettled(con, [teetime.player])
+    assert set(con.sql("from stirred").fetchall()) == ({("oak", "TEETIME", "ann")} if is_unsettled else set())
+
+
+def test_of_people_whose_time_has_come(con: duckdb.DuckDBPyConnection) -> None:
+    for name, created_at, version in (("ann", NOON + HOUR, 7), ("bob", NOON - HOUR, 7), ("new", NOON + HOUR, 8)):
+        con.execute("insert into present_teetime_player values ('oak', ?, ?, ?, ?)", [name, created_at, NOON, version])
+    find_unsettled(con, [teetime.player])
+    assert con.sql("from stirred").fetchall() == [("oak", "TEETIME", "ann")]

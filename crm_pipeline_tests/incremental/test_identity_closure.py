@@ -1,0 +1,147 @@
+"""Whom a changed record concerns: they alone, resolved anew, end where everybody would; and a crowd is nobody's tie."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_pipeline.domain.identity.resolve import Resolution, resolve
+from crm_pipeline.incremental.identity_closure import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
+from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
+from crm_pipeline_tests.domain.identity_worlds import T, about, inputs, run, world
+from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.domain.random_worlds import HALF, VALUES, people, worlds
+from crm_pipeline_tests.soak import SOAK
+
+Hour = tuple[World, World]
+"""A tenant before and after."""
+Rows = list[dict[str, Any]]
+KEPT: Final = (customer_identities, profile_ids, identity_reviews)
+MOSTLY_SHARED: Final = (
+    st.none(),
+    st.sampled_from(("e1@x.example", "e1@x.example", "e2@x.example", None)),
+    st.sampled_from(("+1", "+2", "+3", "+4", None, None)),
+    st.sampled_from(("ann", "bob", None)),
+    st.sampled_from(("lee", "kim")),
+)
+CROWD: Final = tuple(Person("SCL", str(n), None, "office@x.example", None, f"n{n}", "lee") for n in range(5))
+EVE: Final = Person("TEETIME", "eve", None, "eve@x.example", None, "eve", "kim")
+CROWDED: Final = st.lists(
+    st.builds(Person, st.sampled_from(("SCL", "TEETIME")), st.integers(0, 30).map(str), *MOSTLY_SHARED),
+    min_size=6,
+    max_size=14,
+    unique_by=lambda person: person[:2],
+).map(lambda people: world(*people))
+YOUNGEST: Final = Person("CRM", "youngest", None, "zoe@x.example", None, "zoe", "kim")
+
+
+def an_hour_in_part(before: Mapping[str, World], after: Mapping[str, World], known: Resolution) -> tuple[Any, ...]:
+    """The second moment as an hour finds it: events, and what is kept where the rest stays as it was known."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    given, stirred = inputs(after, known), list(stirred_in(before, after))
+    register(con, "people", inputs(before).records)
+    con.execute(f"create table record_keys as {RECORD_KEYS}")
+    con.execute("create table stirred (tenant_id varchar, service varchar, record_id varchar)")
+    con.executemany("insert into stirred values (?, ?, ?)", [*stirred, ("nobody", "SCL", "0")])
+    register(con, "everybody", given.records)
+    register(con, "people", "from everybody semi join stirred using (tenant_id, service, record_id)")
+    register(con, "suppressed", given.suppressed)
+    register(con, "crm_identity_override", given.overrides)
+    for table in KEPT:
+        register(con, table.name, getattr(known, table.name))
+    find_reached(con)
+    register(con, "people", "from everybody semi join needed_records using (tenant_id, service, record_id)")
+    con.execute(TELL_SHARED)
+
+    def rows(relation: str, condition: str = "true") -> pa.Table:
+        return con.sql(f"from {relation} where {condition}").to_arrow_table()
+
+    found = resolve(
+        con,
+        replace(
+            given,
+            records=rows("people"),
+            suppressed=rows("suppressed"),
+            previous_identities=rows("customer_identities", IS_REACHED[customer_identities]),
+            previous_ids=rows("profile_ids", IS_REACHED[profile_ids]),
+            previous_reviews=rows("identity_reviews", IS_REACHED[identity_reviews]),
+        ),
+    )
+    others = [rows(table.name, f"not coalesce({IS_REACHED[table]}, false)").to_pylist() for table in KEPT]
+    kept = [getattr(found, table.name).to_pylist() + theirs for table, theirs in zip(KEPT, others, strict=True)]
+    reached = {tuple(row.values()) for row in rows("needed_records").to_pylist()}
+    return found.profile_events.to_pylist(), kept, reached
+
+
+def register(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | str) -> None:
+    """Create a temp table of these rows in the place of any before."""
+    con.execute(f"create or replace temp table {name} as {rows if isinstance(rows, str) else 'from rows'}")
+
+
+def stirred_in(before: Mapping[str, World], after: Mapping[str, World]) -> Iterable[tuple[str, str, str]]:
+    for tenant in before:
+        for person in set(before[tenant].people) ^ set(after[tenant].people):
+            yield tenant, person.service, person.record_id
+
+
+def of_tenant(rows: Rows, tenant: str) -> list[str]:
+    return sorted(str(sorted(row.items())) for row in rows if row["tenant_id"] == tenant)
+
+
+@st.composite
+def hours(draw: st.DrawFn) -> Hour:
+    """A tenant, often crowded, and an hour later: some records say something else, some are gone, some are new."""
+    before = draw(st.one_of(worlds(7), CROWDED, CROWDED))
+    fate = st.sampled_from(draw(st.sampled_from(("====+-", "==========+"))))
+    fates = draw(st.lists(fate, min_size=len(before.people), max_size=len(before.people)))
+    changed = [
+        person if fate == "=" else Person(*person[:2], *draw(VALUES))
+        for person, fate in zip(before.people, fates, strict=True)
+        if fate != "-"
+    ]
+    taken = {person[:2] for person in before.people}
+    new = [person for person in draw(people(2)) if person[:2] not in taken] if draw(st.booleans()) else []
+    return before, before._replace(people=(*changed, *new))
+
+
+@settings(max_examples=250 if SOAK else 12, deadline=None, database=None)
+@given(st.lists(hours(), min_size=HALF, max_size=HALF))
+def test_those_who_are_reached_end_where_everybody_would(found: Sequence[Hour]) -> None:
+    before, after = ({f"club-{n}": hour[moment] for n, hour in enumerate(found)} for moment in (0, 1))
+    known = run(before)
+    whole = resolve(duckdb.connect(), inputs(after, known))
+    events, kept, _ = an_hour_in_part(before, after, known)
+    for tenant in before:
+        with about(tenant, before[tenant], after[tenant]):
+            assert of_tenant(events, tenant) == of_tenant(whole.profile_events.to_pylist(), tenant)
+            for table, rows in zip(KEPT, kept, strict=True):
+                assert of_tenant(rows, tenant) == of_tenant(getattr(whole, table.name).to_pylist(), tenant), table.name
+
+
+def reached(before: Sequence[Person], after: Sequence[Person]) -> set[str]:
+    """The ids of the records that are resolved anew, but for the youngest's, from which births are counted on."""
+    was, is_now = ({T: world(*some, YOUNGEST)} for some in (before, after))
+    found = {record_id for _, _, record_id in an_hour_in_part(was, is_now, run(was))[2]}
+    return found - {YOUNGEST.record_id}
+
+
+def test_who_carries_a_value_of_a_crowd_as_before_does_not_reach_the_crowd() -> None:
+    renamed = CROWD[0]._replace(last_name="kim")
+    assert reached([*CROWD, EVE], [renamed, *CROWD[1:], EVE]) == {"0"}
+
+
+def test_who_comes_to_carry_it_or_carries_it_no_more_does() -> None:
+    everybody = {"0", "1", "2", "3", "4"}
+    assert reached([*CROWD, EVE], [*CROWD, EVE._replace(email=CROWD[0].email)]) == everybody | {"eve"}
+    assert reached([*CROWD, EVE], [*CROWD[1:], EVE]) == everybody
+
+
+def test_three_of_one_service_are_no_crowd() -> None:
+    renamed = CROWD[0]._replace(last_name="kim")
+    few = CROWD[:3], [renamed, *CROWD[1:3], CROWD[3]._replace(service="TEETIME")]
+    assert reached([*few[0], few[1][-1]], few[1]) == {"0", "1", "2", "3"}

@@ -1,0 +1,79 @@
+"""Which rows are read where only some are needed: single ones, those of people, and the people they are of."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from crm_pipeline.incremental.required_rows import find_needed_rows
+from crm_pipeline.tables.sources import teetime
+
+SEEN, NEW = 7, 8
+"""Versions of rows: the last one that was looked at, and the next."""
+RELATIONS = {
+    "noted": "tenant_id varchar, teetime_booking bigint",
+    "present_teetime_player": "tenant_id varchar, id varchar",
+    "present_teetime_booking": "tenant_id varchar, id varchar, player_id varchar, _version bigint",
+    "stirred_rows": "tenant_id varchar, table_name varchar, record_id varchar",
+    "needed_records": "tenant_id varchar, service varchar, record_id varchar",
+}
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        for name, columns in RELATIONS.items():
+            con.execute(f"create table {name} ({columns})")
+        con.execute(f"insert into noted values ('oak', {SEEN}), ('elm', {SEEN})")
+        # Of two clubs that use the same ids.
+        for club in ("oak", "elm"):
+            con.execute(f"insert into present_teetime_player values ('{club}', 'ann'), ('{club}', 'bob')")
+            for booking, player, version in (
+                ("old", "ann", SEEN),
+                ("new", "ann", NEW),
+                ("other", "bob", SEEN),
+                ("next", "bob", NEW),
+            ):
+                row = f"('{club}', '{booking}', '{player}', {version})"
+                con.execute(f"insert into present_teetime_booking values {row}")
+        yield con
+
+
+NEEDED = {
+    "nothing": (None, set(), set()),
+    "a new row": ("stirred_rows values ('oak', 'Booking', 'new')", {("oak", "new")}, {("oak", "ann")}),
+    "a row whose time has come": (
+        "stirred_rows values ('oak', 'Booking', 'other')",
+        {("oak", "other")},
+        {("oak", "bob")},
+    ),
+    "a row that is gone": ("stirred_rows values ('oak', 'Booking', 'was')", set(), set()),
+    "a row of another table": ("stirred_rows values ('oak', 'HandicapUpdate', 'old')", set(), set()),
+    "all rows of somebody": (
+        "needed_records values ('oak', 'TEETIME', 'ann')",
+        {("oak", "old"), ("oak", "new")},
+        {("oak", "ann")},
+    ),
+    "somebody's own row": ("stirred_rows values ('oak', 'Player', 'bob')", set(), {("oak", "bob")}),
+    "a row without an id": (
+        f"present_teetime_booking values ('oak', null, 'bob', {SEEN}), ('elm', null, 'bob', {NEW})",
+        {("oak", None), ("elm", None)},
+        {("oak", "bob"), ("elm", "bob")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "bookings", "players"), NEEDED.values(), ids=NEEDED)
+def test_what_is_read(
+    con: duckdb.DuckDBPyConnection,
+    given: str | None,
+    bookings: set[tuple[str, str | None]],
+    players: set[tuple[str, str]],
+) -> None:
+    if given:
+        con.execute(f"insert into {given}")
+    find_needed_rows(con, [teetime.player, teetime.booking])
+    assert sorted(con.sql("select tenant_id, id from needed_teetime_booking").fetchall(), key=str) == sorted(
+        bookings, key=str
+    )
+    assert set(con.sql("select tenant_id, id from needed_teetime_player").fetchall()) == players

@@ -1,0 +1,223 @@
+"""The gate: whom a broken expectation stops, who is looked at again, and what people are shown of it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from crm_pipeline.checks.evaluation import Verdict
+from crm_pipeline.checks.expectations import MEANINGS
+from crm_pipeline.cli_options import choose
+from crm_pipeline.defs.jobs.alerts import failed_checks
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.publishing.publication_state import Content
+from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
+from crm_pipeline.run_context import Step
+from crm_pipeline.steps.publish import gate
+from crm_pipeline.steps.publish.gate import failed_tenants, judged_today, keep_measures, little_moved
+from crm_pipeline.tables.outputs.operations import quality_measures
+from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline_tests.assets.runs import (
+    FYNBOS,
+    HEATHER,
+    dagster_of,
+    evaluations,
+    hour,
+    keep_in_lake,
+    publish_alone,
+    said,
+)
+from crm_pipeline_tests.support import AS_OF, ask, clean_environment
+
+GREETED = "'renamed' as display_name"
+NOON = hour(AS_OF)
+FAILED = """
+    select tenant_id, suite, expectation, is_critical, observed from crm.data_quality_results
+    where not success order by 1"""
+
+
+def verdict(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> Verdict:
+    return Verdict(tenant, "suite", name, success, is_critical, int(not success), 10)
+
+
+def test_who_breaks_a_critical_expectation_is_stopped_and_a_warning_stops_nobody() -> None:
+    verdicts = [verdict("bad"), verdict("odd", is_critical=False), verdict("good", success=True)]
+    assert failed_tenants(verdicts, ["bad", "odd", "good"]) == {"bad": "suite: x"}
+
+
+def test_the_reason_names_the_first_three_and_what_was_found() -> None:
+    verdicts = [verdict("bad", name=name)._replace(observed=f"{name} of 9") for name in "12345"]
+    said_of = failed_tenants(verdicts, ["bad", "good"])["bad"]
+    assert said_of == "suite: 1, 1 of 9; suite: 2, 2 of 9; suite: 3, 3 of 9 and 2 more"
+
+
+@pytest.mark.parametrize(("failing", "stopped"), [(0, 0), (1, 1), (2, 2), (3, 4), (4, 4)])
+def test_where_more_than_half_fail_all_are_stopped(failing: int, stopped: int) -> None:
+    tenants = ["a", "b", "c", "d"]
+    failed = failed_tenants([verdict(tenant) for tenant in tenants[:failing]], tenants)
+    assert len(failed) == stopped
+    assert all(failed[tenant] == "suite: x" for tenant in tenants[:failing])
+    assert {failed[tenant] for tenant in tenants[failing:] if tenant in failed} <= {"most tenants failed their checks"}
+
+
+@pytest.fixture
+def at_noon(tmp_path: Path) -> Iterator[Step]:
+    """A run's step on an empty lake."""
+    lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
+    with closing(lake.connect()) as con:
+        yield Step(con, lake, NOON, "run", None)
+
+
+def measured(this: Step, value: float, *tenants: str) -> None:
+    """The gate has measured these tenants in this run."""
+    query = "select unnest($tenants) as tenant_id, 'profiles' as measure, $value::double as value"
+    this.con.execute(f"create or replace temp table measured as {query}", {"tenants": list(tenants), "value": value})
+    keep_measures(this, tenants)
+
+
+def verdicts_of(tenant: str, *, failing: str = "") -> list[Verdict]:
+    """What a whole judgement finds."""
+    return [
+        Verdict(tenant, suite, name, name != failing, suite != "as_usual", int(name == failing), 10)
+        for suite, name in MEANINGS
+    ]
+
+
+def looked_at(this: Step, tenants: list[str], **due: list[Rows]) -> list[str]:
+    this.define_as_of()
+    return gate._tenants_to_judge(this, due, tenants, judged_today(this, tenants))
+
+
+ALL_OF_IT = Rows(customer_profiles, "", Content(10, 0), 1, "a lake")
+
+
+def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_everywhere(at_noon: Step) -> None:
+    clubs = ["failing", "moved", "new", "quiet"]
+    measured(at_noon, 10, "failing", "moved", "quiet")
+    gate._keep_verdicts(at_noon, [*verdicts_of("failing", failing="profiles"), *verdicts_of("moved")])
+    gate._keep_verdicts(at_noon, verdicts_of("quiet"))
+    assert looked_at(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
+    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
+    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
+
+
+@pytest.mark.parametrize(("moved", "is_little"), [(0, True), (10, True), (11, False)])
+def test_more_than_a_tenth_is_no_little(moved: int, is_little: bool) -> None:
+    rows = Rows(customer_profiles, "", Content(100, 0), 1, "a lake", "changed_customer_profiles", moved)
+    assert little_moved({"club": [rows]}, ["club"]) == (["club"] if is_little else [])
+
+
+def test_expectations_that_are_new_or_gone_have_everybody_judged_whole(at_noon: Step) -> None:
+    measured(at_noon, 10, "before", "now", "later")
+    before, *others = verdicts_of("before")
+    gate._keep_verdicts(at_noon, [before._replace(expectation="renamed since"), *others])
+    gate._keep_verdicts(at_noon, verdicts_of("now"))
+    gate._keep_verdicts(at_noon, verdicts_of("later")[:-1])
+    assert looked_at(at_noon, ["before", "now", "later"]) == ["before", "later"]
+
+
+def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: Step) -> None:
+    def kept() -> list[tuple[Any, ...]]:
+        view = at_noon.lake.current(at_noon.con, quality_measures)
+        return at_noon.con.sql(f"select measured_on, tenant_id, value from {view} order by all").fetchall()
+
+    measured(at_noon, 10, "a", "b")
+    measured(replace(at_noon, as_of=NOON + timedelta(hours=1)), 11, "a")
+    assert kept() == [(date(2026, 3, 31), "a", 11.0), (date(2026, 3, 31), "b", 10.0)]
+    measured(replace(at_noon, as_of=NOON + timedelta(days=60)), 12, "a", "b")
+    assert len(kept()) == 4
+    measured(replace(at_noon, as_of=NOON + timedelta(days=61)), 13, "a")
+    assert kept() == [
+        (date(2026, 3, 31), "b", 10.0),
+        (date(2026, 5, 30), "a", 12.0),
+        (date(2026, 5, 30), "b", 12.0),
+        (date(2026, 5, 31), "a", 13.0),
+    ]
+
+
+def told(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
+    """What Dagster was told of each tenant in a run."""
+    return {(name, tenant): e for (name, tenant), e in evaluations(home, run_id).items() if tenant}
+
+
+@contextmanager
+def usually(home: Path, tenant: str, profiles: int) -> Iterator[None]:
+    """The lake remembers ten days on which the club had so many profiles, and forgets them again."""
+    days = [NOON.date() - timedelta(days=n) for n in range(1, 11)]
+
+    def remember(query: str, known_at: datetime) -> None:
+        with clean_environment(), closing(lake_of(choose(home)).connect()) as con:
+            con.execute(f"create temp table past as {query}")
+            scope = f"measured_on < date '{NOON:%Y-%m-%d}'"
+            lake_of(choose(home)).replace(
+                con, quality_measures, "past", tenants=[tenant], known_at=known_at, scope=scope
+            )
+
+    rows = ", ".join(f"('{tenant}', date '{day}', 'profiles', {profiles}.0)" for day in days)
+    remember(f"from (values {rows}) t(tenant_id, measured_on, measure, value)", NOON)
+    yield
+    remember("from (select '' as tenant_id, current_date as measured_on, '' as measure, 0.0 as value) limit 0", NOON)
+
+
+def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mended(refreshed: Path) -> None:
+    (profiles,) = ask(refreshed, f"select count(*) from crm.customer_profiles where tenant_id = '{HEATHER}'")[0]
+    disagree = "tables_agree: lifetime_value_adds_up"
+    with usually(refreshed, HEATHER, 10 * profiles):
+        keep_in_lake(refreshed, {FYNBOS: f"{GREETED}, lifetime_value + 1 as lifetime_value", HEATHER: GREETED})
+        for _ in range(2):  # the second time nothing has moved at Heather Moor
+            result = publish_alone(refreshed)
+            assert said(result) == f"not published, last published data kept: {FYNBOS} ({disagree})"
+            assert {tenant for tenant, *_ in ask(refreshed, RENAMED)} == {HEATHER}
+            observed = f"{profiles}; usually {9 * profiles} to {11 * profiles} over 10 days"
+            assert ask(refreshed, FAILED) == [
+                (FYNBOS, "tables_agree", "lifetime_value_adds_up", True, None),
+                (HEATHER, "as_usual", "profiles", False, observed),
+            ]
+            _assert_dagster_was_told(told(refreshed, result.run_id), refreshed, observed)
+        alone = told(refreshed, publish_alone(refreshed, only=HEATHER).run_id)["customer_profiles", HEATHER]
+        assert (alone.passed, alone.severity) == (False, dg.AssetCheckSeverity.WARN)
+    keep_in_lake(refreshed, {FYNBOS: "lifetime_value - 1 as lifetime_value"})
+    result = publish_alone(refreshed)
+    assert result.success
+    assert [e.passed for e in told(refreshed, result.run_id).values()] == [True, True]
+    assert ask(refreshed, FAILED) == []
+
+
+def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned_of(refreshed: Path) -> None:
+    (profiles,) = ask(refreshed, f"select count(*) from crm.customer_profiles where tenant_id = '{HEATHER}'")[0]
+    with usually(refreshed, HEATHER, 10 * profiles):
+        keep_in_lake(refreshed, {HEATHER: GREETED})
+        for _ in range(2):  # the second time nothing has moved
+            result = publish_alone(refreshed)
+            assert result.success
+            found = evaluations(refreshed, result.run_id)
+            whole = found["customer_profiles", None]
+            assert (whole.passed, whole.severity, whole.description) == (False, dg.AssetCheckSeverity.WARN, HEATHER)
+            assert found["customer_timeline", None].passed
+            with dagster_of(refreshed) as instance:
+                assert failed_checks(instance, result.run_id) == []  # nobody is called for a warning
+    keep_in_lake(refreshed, {HEATHER: "'renamed again' as display_name"})
+    assert evaluations(refreshed, publish_alone(refreshed).run_id)["customer_profiles", None].passed
+
+
+RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"
+
+
+def _assert_dagster_was_told(evaluations: Mapping[tuple[str, str | None], Any], home: Path, observed: str) -> None:
+    """Of the two clubs alone, in words, with how grave it is and where the pages are."""
+    assert set(evaluations) == {("customer_profiles", FYNBOS), ("customer_profiles", HEATHER)}
+    stopped, warned = (evaluations["customer_profiles", club] for club in (FYNBOS, HEATHER))
+    assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert (warned.passed, warned.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert warned.description == "The club has about as many profiles as usual."
+    (row,) = warned.metadata["what_is_wrong"].records
+    assert row.data["observed"] == observed
+    index = Path(warned.metadata["data_docs"].value)
+    assert index == home / "data_docs" / "index.html"
+    assert observed in index.read_text(encoding="utf-8")

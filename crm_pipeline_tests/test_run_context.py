@@ -1,0 +1,37 @@
+"""A step in parts, some clubs after others: the memory it takes is bounded, and what it finds is the same."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crm_pipeline import run_context
+from crm_pipeline.cli_options import choose
+from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.steps.publish.publish import TENANT_TABLES
+from crm_pipeline.tables.outputs import identity, profiles, timeline
+from crm_pipeline_tests.assets.runs import contents
+from crm_pipeline_tests.support import clean_environment, refresh
+
+KEPT_IN_PARTS = (
+    identity.customer_identities,
+    identity.identity_reviews,
+    identity.profile_events,
+    identity.profile_ids,
+    profiles.customer_profiles,
+    timeline.customer_timeline,
+)
+
+
+def test_a_refresh_in_parts_finds_what_one_in_a_piece_does(
+    sample_home: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_context, "ROWS_AT_ONCE", 1)
+    assert refresh(own_home).faults == []
+    for table in TENANT_TABLES:
+        assert contents(own_home, table.name) == contents(sample_home, table.name)
+    with clean_environment(), closing(lake_of(choose(own_home)).connect()) as con:
+        lake = lake_of(choose(own_home))
+        for table in KEPT_IN_PARTS:
+            versions = con.sql(f"select distinct _version from {lake.log(con, table)}").fetchall()
+            assert versions == [(0,)], f"{table.name}: reading it would cost more than after one commit"
