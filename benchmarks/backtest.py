@@ -16,10 +16,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.run import refresh_once
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.churn.parameters import POOL
-from crm_pipeline.refresh_run import refresh_once
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, inspect, text
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.run import refresh_once
 from crm_pipeline.defs.jobs.dagster_purge import KEEP
-from crm_pipeline.refresh_run import refresh_once
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.dagster_storage.purge import purge
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started

@@ -83,9 +83,9 @@ def hour(home: Path, sources: Path, as_of: str) -> None:
     spent: dict[str, float] = defaultdict(float)
     with watched(spent):
         # Imported where they are timed.
-        from crm_pipeline.cli_options import choose  # noqa: PLC0415
-        from crm_pipeline.refresh_run import refresh_once  # noqa: PLC0415
-        from crm_pipeline.working_copy import working_copy  # noqa: PLC0415
+        from crm_pipeline.cli.lake_copy import working_copy  # noqa: PLC0415
+        from crm_pipeline.cli.options import choose  # noqa: PLC0415
+        from crm_pipeline.cli.run import refresh_once  # noqa: PLC0415
 
         with working_copy(choose(home, sources, as_of), dry_run=False) as settings:
             outcome = refresh_once(settings, [], [], dry_run=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
 from crm_pipeline.resources.warehouse.warehouse import Warehouse

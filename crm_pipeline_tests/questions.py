@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from crm_pipeline.cli import main
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.explain import Question, explain
-from crm_pipeline.explain.page import print_answer
+from crm_pipeline.explain.text_page import print_answer
+from crm_pipeline.explain.what_if import Effect, what_would_change
 from crm_pipeline.vocabulary import TenantStatus
-from crm_pipeline.what_if import Effect, what_would_change
 from crm_pipeline_tests.homes import copied
 from crm_pipeline_tests.support import ask, clean_environment, refresh
 from crm_pipeline_tests.world import cast

@@ -7,7 +7,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 from sqlalchemy import NullPool, create_engine, inspect, text
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables.columns import output_metadata, source_metadata

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from crm_pipeline.cli_options import choose
-from crm_pipeline.refresh_run import Outcome, refresh_once
+from crm_pipeline.cli.lake_copy import working_copy
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.run import Outcome, refresh_once
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import VARIABLES
-from crm_pipeline.working_copy import working_copy
 
 AS_OF = "2026-03-31T12:00:00Z"
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"

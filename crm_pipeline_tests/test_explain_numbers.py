@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from crm_pipeline.cli_options import choose
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.person import describe
-from crm_pipeline.explain.published import read_published
-from crm_pipeline.explain.values import adding_up, plain
+from crm_pipeline.cli.options import choose
+from crm_pipeline.explain.document import describe
+from crm_pipeline.explain.formatting import adding_up, plain
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.explain.warehouse_reader import read_published
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline_tests.support import ask, clean_environment
 from crm_pipeline_tests.world import AS_OF

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli_options import choose
-from crm_pipeline.explain.values import plain
+from crm_pipeline.cli.options import choose
+from crm_pipeline.explain.formatting import plain
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.columns import service_of, source_metadata

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline import run_context
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.steps.publish.publish import TENANT_TABLES
 from crm_pipeline.tables.outputs import identity, profiles, timeline

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline

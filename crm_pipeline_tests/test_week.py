@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import AS_OF_TAG
 from crm_pipeline.resources.dagster_storage.instance import open_instance

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.explain.what_if import Change, NotKnownError
 from crm_pipeline.sample import Club
-from crm_pipeline.what_if import Change, NotKnownError
 from crm_pipeline_tests.questions import Changed, State, command, effect
 from crm_pipeline_tests.support import ask
 from crm_pipeline_tests.world_rows import CLUBS, FYNBOS, HEATHER, SAGUARO, contact, lead, member, player

@@ -7,12 +7,12 @@ operators' decisions and the club's settings. Nothing is written. Personal data 
 from contextlib import closing
 from typing import Any
 
-from crm_pipeline.explain.finding import NothingFoundError, Question, find
-from crm_pipeline.explain.holdings import holdings
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.person import describe
-from crm_pipeline.explain.published import NothingPublishedError, read_published
-from crm_pipeline.explain.values import plain
+from crm_pipeline.explain.document import describe
+from crm_pipeline.explain.formatting import plain
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.explain.lookup import NothingFoundError, Question, find
+from crm_pipeline.explain.subject_access import holdings
+from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import PARTITION, TENANTS, range_tags
 from crm_pipeline.resources.connections import lake_of

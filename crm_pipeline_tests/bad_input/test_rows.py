@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.refresh_run import Outcome
+from crm_pipeline.cli.run import Outcome
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import Step
 from crm_pipeline.settings import parse_time

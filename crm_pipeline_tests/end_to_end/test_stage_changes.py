@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.defs import resources
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.lake import Changes, Lake

@@ -9,7 +9,7 @@ import pytest
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.jobs.alerts import Alert, run_failed, run_incomplete
 from crm_pipeline.defs.jobs.refresh_failed import refresh_left_behind, tenants_without_a_service, unpublished_tenants

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from crm_pipeline.cli import main
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.defs.jobs.asset_jobs import reconcile
 from crm_pipeline.defs.resources import resources_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance

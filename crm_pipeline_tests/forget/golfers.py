@@ -12,9 +12,9 @@ from typing import Final
 
 import dagster as dg
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.forget.inactive import remove_inactive
+from crm_pipeline.privacy.inactive_golfers import remove_inactive
 from crm_pipeline.resources.connections import lake_of, warehouse_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.privacy_requests import forget
 from crm_pipeline.explain import Question
-from crm_pipeline.privacy_requests import forget
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.compaction import keep_up
 from crm_pipeline.tables import PUBLISHED

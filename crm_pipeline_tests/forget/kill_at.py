@@ -5,9 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.privacy_requests import forget
 from crm_pipeline.explain import Question
-from crm_pipeline.privacy_requests import forget
 
 
 def main(home: str, tenant: str, profile: str, place: str) -> None:

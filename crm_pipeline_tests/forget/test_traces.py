@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from crm_pipeline.forget.traces import Needles, blank, needles
+from crm_pipeline.privacy.byte_search import Needles, blank, needles
 
 MEGABYTE: Final = 1 << 20
 UUID: Final = "8f14e45f-ceea-467f-a0e6-1d3c1f0a7c11"

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from crm_pipeline.defs.metadata import WEEKLY, rows_table
-from crm_pipeline.forget.inactive import remove_inactive
-from crm_pipeline.forget.order import pending
+from crm_pipeline.privacy.inactive_golfers import remove_inactive
+from crm_pipeline.privacy.request import pending
 from crm_pipeline.resources.lake.compaction import AS_OF_DAYS
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema

@@ -23,7 +23,6 @@ from sqlalchemy.exc import OperationalError
 
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, error_with_log, run_program
-from crm_pipeline.settings import Settings
 
 SECONDS_TO_WAIT = 600
 PATIENTLY = ("--wait", f"--timeout={SECONDS_TO_WAIT}")
@@ -177,8 +176,3 @@ def started(home: Path) -> EmbeddedPostgres:
     server = EmbeddedPostgres(home)
     server.start()
     return server
-
-
-def embedded(settings: Settings) -> EmbeddedPostgres:
-    """The embedded server under the home folder, running."""
-    return started(settings.home)

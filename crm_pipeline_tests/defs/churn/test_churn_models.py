@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import AS_OF_TAG
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR

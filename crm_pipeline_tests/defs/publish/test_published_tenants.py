@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from crm_pipeline.cli_options import choose
-from crm_pipeline.refresh_run import Outcome, refresh_once
-from crm_pipeline.working_copy import working_copy
+from crm_pipeline.cli.lake_copy import working_copy
+from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.run import Outcome, refresh_once
 from crm_pipeline_tests.assets.runs import (
     ASSETS,
     CLUBS,

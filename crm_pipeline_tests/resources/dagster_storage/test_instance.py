@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.dagster_storage.instance import make_pools, open_instance
 from crm_pipeline_tests.support import clean_environment
 

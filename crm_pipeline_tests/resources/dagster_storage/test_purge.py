@@ -9,7 +9,7 @@ import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from sqlalchemy import create_engine, text
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.defs.dagster_context import TENANTS, range_tags
 from crm_pipeline.defs.publish.check_results import check_specs
 from crm_pipeline.resources.dagster_storage.instance import open_instance

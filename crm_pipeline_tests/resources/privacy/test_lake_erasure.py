@@ -6,7 +6,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.forget.person import name_forgotten
+from crm_pipeline.privacy.subject import name_forgotten
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.lake_erasure import erase, left
 from crm_pipeline.resources.privacy.tombstones import Record

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import Step

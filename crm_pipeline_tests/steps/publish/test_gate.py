@@ -12,7 +12,7 @@ import pytest
 
 from crm_pipeline.checks.evaluation import Verdict
 from crm_pipeline.checks.expectations import MEANINGS
-from crm_pipeline.cli_options import choose
+from crm_pipeline.cli.options import choose
 from crm_pipeline.defs.jobs.alerts import failed_checks
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.lake import Lake

@@ -5,9 +5,9 @@ What is shown here is what `forget` would take out, found by the same code.
 """
 
 from crm_pipeline.domain.privacy.subject_rows import source_condition
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.values import Row
-from crm_pipeline.forget.person import Subject, find_records
+from crm_pipeline.explain.formatting import Row
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.privacy.subject import Subject, find_records
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import tenant_filter
 from crm_pipeline.tables.columns import service_of, source_metadata

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from crm_pipeline.domain.as_of import RECENT
 from crm_pipeline.domain.profile_facts.engagement import CONSENT_POINTS, GROUPS, MEMBERSHIP_POINTS
-from crm_pipeline.explain.values import Clock, Row, adding_up, all_counted, counted, joined, money
-from crm_pipeline.explain.words import BASES, COUNTED
+from crm_pipeline.explain.formatting import Clock, Row, adding_up, all_counted, counted, joined, money
+from crm_pipeline.explain.labels import BASES, COUNTED
 from crm_pipeline.vocabulary import ChurnBasis, CountsAs, EventType
 
 CHANNELS: Final = {"email": "email", "sms": "SMS", "push": "push messages", "whatsapp": "WhatsApp"}

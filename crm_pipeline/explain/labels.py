@@ -5,7 +5,7 @@ Only names and short phrases belong here; sentences about a person are made wher
 
 from typing import Any, Final
 
-from crm_pipeline.explain.published import Key
+from crm_pipeline.explain.warehouse_reader import Key
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.vocabulary import (
     ChurnBasis,

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from crm_pipeline.domain.identity.match_keys import MOST_CARRIERS
 from crm_pipeline.domain.identity.match_rules import CONFIDENCE
 from crm_pipeline.domain.identity.match_rules import RULES as RULE_ORDER
-from crm_pipeline.explain.published import Key
-from crm_pipeline.explain.values import Row, joined
-from crm_pipeline.explain.words import VALUES, record_name
+from crm_pipeline.explain.formatting import Row, joined
+from crm_pipeline.explain.labels import VALUES, record_name
+from crm_pipeline.explain.warehouse_reader import Key
 from crm_pipeline.vocabulary import LinkRule, Service
 
 _RULE_OF: Final = {

@@ -10,17 +10,16 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
-from crm_pipeline.explain.finding import NothingFoundError, Question, find
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.published import NothingPublishedError, read_published
-from crm_pipeline.forget.belongings import order_to_forget
-from crm_pipeline.forget.carry_out import Say, carry_out
-from crm_pipeline.forget.order import Order, pending
-from crm_pipeline.forget.person import Subject
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.explain.lookup import NothingFoundError, Question, find
+from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published
+from crm_pipeline.privacy.erase import Say, carry_out
+from crm_pipeline.privacy.request import Order, pending
+from crm_pipeline.privacy.subject import Subject, order_to_forget
 from crm_pipeline.resources.connections import lake_of, warehouse_of
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import administrator_engine
-from crm_pipeline.resources.postgres.embedded import embedded
+from crm_pipeline.resources.postgres.embedded import started
 from crm_pipeline.resources.privacy import schema
 from crm_pipeline.resources.privacy.tombstones import Record, tombstone, total_up
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
@@ -99,7 +98,7 @@ def keep_casual_golfers(settings: Settings, tenant_id: str, months: int | None, 
 
 def record_explain(settings: Settings, question: Question) -> None:
     """Put on record that somebody is asked about, before anything is answered. Raises ForgetError where nobody may."""
-    warehouse = settings.warehouse_url or embedded(settings).url("crm")
+    warehouse = settings.warehouse_url or started(settings.home).url("crm")
     if not settings.warehouse_url or settings.warehouse_admin_url:
         with administrator_engine(settings).begin() as connection:
             if not schema.is_prepared(connection):

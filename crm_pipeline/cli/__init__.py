@@ -1,8 +1,4 @@
-"""The command line: `crm-pipeline run | ui | status | sample | database`. Options here, work elsewhere.
-
-The commands that answer a question, `explain` and `what-if`, are in `cli_questions`, `forget`, `unforget` and
-`retention` in `cli_privacy`, those of the warehouse's administrator in `cli_warehouse`.
-"""
+"""The command line, `crm-pipeline`: one module per group of commands; `run`, `ui`, `status` and `sample` are here."""
 
 import os
 import shlex
@@ -13,21 +9,16 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy import make_url
 
-from crm_pipeline.cli_options import HOME, SOURCES
-from crm_pipeline.cli_options import console_of_stdout as _console
-from crm_pipeline.cli_options import settings_of as _settings
-from crm_pipeline.cli_options import time_of as _time
-from crm_pipeline.cli_privacy import forget, retention, unforget
-from crm_pipeline.cli_questions import explain, what_if
-from crm_pipeline.cli_warehouse import drop_tenant, grant
+from crm_pipeline.cli.database import database_commands
+from crm_pipeline.cli.explain import explain_command, what_if_command
+from crm_pipeline.cli.options import HOME, SOURCES, console_of_stdout, settings_of, time_of
+from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.resources.dagster_storage.instance import open_instance
-from crm_pipeline.resources.postgres.embedded import embedded
 from crm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from crm_pipeline.refresh_run import Outcome
+    from crm_pipeline.cli.run import Outcome
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -35,21 +26,25 @@ def main() -> None:
     """One customer profile per golfer and club, from SCL, TeeTime, Messaging and the CRM."""
 
 
-main.add_command(explain)
-main.add_command(what_if)
-main.add_command(forget)
-main.add_command(unforget)
-main.add_command(retention)
+for command in (
+    explain_command,
+    what_if_command,
+    forget_command,
+    unforget_command,
+    retention_command,
+    database_commands,
+):
+    main.add_command(command)
 
 
-@main.command()
+@main.command("run")
 @SOURCES
 @HOME
 @click.option("--tenant", "tenants", multiple=True, help="Refresh only this tenant; may be given again.")
 @click.option("--as-of", help="The hour the data speak of, ISO 8601; now by default.")
 @click.option("--believe", multiple=True, metavar="SERVICE.TABLE", help="Accept that this table really shrank.")
 @click.option("--dry-run", is_flag=True, help="Report what a run would find, and publish nothing.")
-def run(
+def run_command(
     sources: Path | None,
     home: Path | None,
     tenants: tuple[str, ...],
@@ -58,14 +53,14 @@ def run(
     dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
-    settings = _settings(home, sources, as_of)
-    from crm_pipeline.refresh_run import UnknownTenantError, refresh_once  # noqa: PLC0415
+    settings = settings_of(home, sources, as_of)
+    from crm_pipeline.cli.lake_copy import working_copy  # noqa: PLC0415
+    from crm_pipeline.cli.run import UnknownTenantError, refresh_once  # noqa: PLC0415
+    from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
     from crm_pipeline.resources.connections import lake_of  # noqa: PLC0415  seconds that other commands need not wait
     from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
-    from crm_pipeline.summary import print_summary  # noqa: PLC0415
-    from crm_pipeline.working_copy import working_copy  # noqa: PLC0415
 
-    console = _console()
+    console = console_of_stdout()
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
     with working_copy(settings, dry_run=dry_run) as used:
         if used.is_replay:
@@ -107,13 +102,13 @@ def _option(name: str, value: object) -> str:
     return f" {name} {shlex.quote(str(value))}" if value else ""
 
 
-@main.command()
+@main.command("ui")
 @SOURCES
 @HOME
 @click.option("--port", default=3000, show_default=True, help="Port of the web page, on 127.0.0.1.")
-def ui(sources: Path | None, home: Path | None, port: int) -> None:
+def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
-    settings = _settings(home, sources, None)
+    settings = settings_of(home, sources)
     _settle(settings)
     open_instance(settings).dispose()
     # `dg dev`, which it recommends instead, belongs to the development tools.
@@ -124,70 +119,29 @@ def ui(sources: Path | None, home: Path | None, port: int) -> None:
     os.execv(command, [str(command), *arguments])  # noqa: S606  Ctrl-C goes to Dagster itself
 
 
-@main.command()
+@main.command("status")
 @HOME
-def status(home: Path | None) -> None:
+def status_command(home: Path | None) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
+    from crm_pipeline.cli.status import print_status  # noqa: PLC0415
     from crm_pipeline.resources.connections import warehouse_of  # noqa: PLC0415
-    from crm_pipeline.status import print_status  # noqa: PLC0415
 
-    print_status(_console(), warehouse_of(_settings(home, None, None)))
+    print_status(console_of_stdout(), warehouse_of(settings_of(home)))
 
 
-@main.command()
+@main.command("sample")
 @click.option("--tenants", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--people", default=400, show_default=True, type=click.IntRange(1))
 @click.option("--events", default=8000, show_default=True, type=click.IntRange(0))
 @click.option("--seed", default=1, show_default=True)
 @click.option("--until", default="2026-03-31T12:00:00Z", show_default=True, help="When the data end.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-def sample(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:
+def sample_command(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:
     """Write synthetic clubs, and truth.csv that says who is who."""
     from crm_pipeline.sample import generate  # noqa: PLC0415
 
-    generate(tenants=tenants, people=people, events=events, seed=seed, out=out, until=_time("--until", until))
+    generate(tenants=tenants, people=people, events=events, seed=seed, out=out, until=time_of("--until", until))
     click.echo(f"{people:,} people of {tenants} clubs are in {out}; refresh with: crm-pipeline run --sources {out}")
-
-
-@main.group()
-def database() -> None:
-    """The warehouse: the embedded server, and who may see what."""
-
-
-database.add_command(grant)
-database.add_command(drop_tenant)
-
-
-@database.command()
-@HOME
-def url(home: Path | None) -> None:
-    """Print the warehouse's URL, starting the server if needed."""
-    settings = _settings(home, None, None)
-    click.echo(settings.warehouse_url or _plain(embedded(settings).url("crm")))
-
-
-@database.command()
-@HOME
-def psql(home: Path | None) -> None:
-    """Open psql on the warehouse."""
-    from crm_pipeline.resources.postgres.programs import binary  # noqa: PLC0415
-
-    settings = _settings(home, None, None)
-    target = settings.warehouse_url or embedded(settings).url("crm")
-    address = make_url(target)
-    os.environ["PGPASSWORD"] = address.password or ""
-    os.environ["PGOPTIONS"] = "-c search_path=crm,public"
-    program = str(binary("psql"))
-    os.execv(program, [program, _plain(address._replace(password=None).render_as_string())])  # noqa: S606
-
-
-@database.command()
-@HOME
-def stop(home: Path | None) -> None:
-    """Stop the embedded server."""
-    from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
-
-    EmbeddedPostgres(_settings(home, None, None).home).stop()
 
 
 def _settle(settings: Settings) -> None:
@@ -197,8 +151,3 @@ def _settle(settings: Settings) -> None:
             "no service is set up: give --sources DIR, or set SCL_SOURCE, TEETIME_SOURCE,"
             " MESSAGING_SOURCE and CRM_SOURCE"
         )
-
-
-def _plain(address: str) -> str:
-    """A URL that psql and every other client understands."""
-    return address.replace("postgresql+psycopg2://", "postgresql://", 1)

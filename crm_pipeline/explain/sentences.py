@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from crm_pipeline.explain.alike import sides_of
-from crm_pipeline.explain.published import Key
-from crm_pipeline.explain.values import Clock, Row
-from crm_pipeline.explain.words import CANNOT_LINK, LIFE, RULES, record_name
+from crm_pipeline.explain.formatting import Clock, Row
+from crm_pipeline.explain.labels import CANNOT_LINK, LIFE, RULES, record_name
+from crm_pipeline.explain.shared_values import sides_of
+from crm_pipeline.explain.warehouse_reader import Key
 from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind
 
 _SHOWN: Final = {

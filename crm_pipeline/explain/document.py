@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from crm_pipeline.explain import numbers, standing
-from crm_pipeline.explain.alike import Side, keys_of, place
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.published import Key, Published
-from crm_pipeline.explain.refused import refusals
-from crm_pipeline.explain.told import life_words, link_words, review_words
-from crm_pipeline.explain.values import Clock, Row
+from crm_pipeline.explain import score_reasons, stage_reasons
+from crm_pipeline.explain.formatting import Clock, Row
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.explain.non_matches import refusals
+from crm_pipeline.explain.sentences import life_words, link_words, review_words
+from crm_pipeline.explain.shared_values import Side, keys_of, place
+from crm_pipeline.explain.warehouse_reader import Key, Published
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.vocabulary import EventType, ReviewKind, Service
 
@@ -118,13 +118,15 @@ def _numbers(published: Published, profile: Row, events: Sequence[Row], clock: C
     member = held.get(Key(Service.SCL, str(profile["scl_member_id"])))
     referrals = [event for event in events if event["event_type"] == EventType.REFERRAL]
     referred = published.last_transactions([event["details"]["referred_profile_id"] for event in referrals])
-    risk = numbers.churn(profile)
+    risk = score_reasons.churn(profile)
     return {
-        "engagement": numbers.engagement(profile, events, clock),
+        "engagement": score_reasons.engagement(profile, events, clock),
         "churn": risk,
-        "lifetime_value": numbers.lifetime_value(profile, events),
-        "predicted_value_12m": numbers.predicted_value(profile, risk, member["yearly_fee_cents"] if member else None),
-        **numbers.counts(profile, events, clock),
-        "lifecycle_stage": standing.stage(profile, events, clock, member, referred),
-        "status": standing.status(profile, clock),
+        "lifetime_value": score_reasons.lifetime_value(profile, events),
+        "predicted_value_12m": score_reasons.predicted_value(
+            profile, risk, member["yearly_fee_cents"] if member else None
+        ),
+        **score_reasons.counts(profile, events, clock),
+        "lifecycle_stage": stage_reasons.stage(profile, events, clock, member, referred),
+        "status": stage_reasons.status(profile, clock),
     }

@@ -12,8 +12,8 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.ingest.tenant_validation import DEFAULT_MIN_CONFIDENCE
-from crm_pipeline.explain.published import Key
-from crm_pipeline.explain.values import Row
+from crm_pipeline.explain.formatting import Row
+from crm_pipeline.explain.warehouse_reader import Key
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import Step
 from crm_pipeline.tables import PEOPLE

@@ -8,11 +8,11 @@ from itertools import product
 from typing import NamedTuple
 
 from crm_pipeline.domain.identity.cannot_link import Contest
-from crm_pipeline.explain.alike import Alike, Side, alikes, carriers, keys_of, place, sides_of
-from crm_pipeline.explain.known import KnownPeople
-from crm_pipeline.explain.published import Key, Published
-from crm_pipeline.explain.values import Row
-from crm_pipeline.explain.words import CANNOT_LINK, record_name
+from crm_pipeline.explain.formatting import Row
+from crm_pipeline.explain.labels import CANNOT_LINK, record_name
+from crm_pipeline.explain.lake_reader import KnownPeople
+from crm_pipeline.explain.shared_values import Alike, Side, alikes, carriers, keys_of, place, sides_of
+from crm_pipeline.explain.warehouse_reader import Key, Published
 from crm_pipeline.vocabulary import Service
 
 

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from crm_pipeline.domain.contact_keys.email_and_name import normalise_email
 from crm_pipeline.domain.contact_keys.phone import normalise_phone
-from crm_pipeline.explain.known import KnownPeople, record_named
-from crm_pipeline.explain.published import Key, Published
-from crm_pipeline.explain.values import Clock
-from crm_pipeline.explain.words import record_name
+from crm_pipeline.explain.formatting import Clock
+from crm_pipeline.explain.labels import record_name
+from crm_pipeline.explain.lake_reader import KnownPeople, record_named
+from crm_pipeline.explain.warehouse_reader import Key, Published
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.vocabulary import ProfileEventType, Service
 

@@ -12,10 +12,9 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.privacy.inactivity import ACTIVITY, find_inactive
-from crm_pipeline.forget.belongings import order_to_forget
-from crm_pipeline.forget.carry_out import Say, carry_out
-from crm_pipeline.forget.order import Order, pending
-from crm_pipeline.forget.person import Subject, find_records
+from crm_pipeline.privacy.erase import Say, carry_out
+from crm_pipeline.privacy.request import Order, pending
+from crm_pipeline.privacy.subject import Subject, find_records, order_to_forget
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import administrator_engine
 from crm_pipeline.resources.privacy import schema

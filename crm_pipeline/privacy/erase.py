@@ -15,11 +15,11 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from crm_pipeline.forget import traces
-from crm_pipeline.forget.certificate import certificate
-from crm_pipeline.forget.order import Order
-from crm_pipeline.forget.person import name_forgotten
-from crm_pipeline.forget.traces import Needles
+from crm_pipeline.privacy import byte_search
+from crm_pipeline.privacy.byte_search import Needles
+from crm_pipeline.privacy.certificate import certificate
+from crm_pipeline.privacy.request import Order
+from crm_pipeline.privacy.subject import name_forgotten
 from crm_pipeline.resources.connections import lake_of, warehouse_of
 from crm_pipeline.resources.dagster_storage.storage import dagster_url
 from crm_pipeline.resources.lake.lake import Lake
@@ -112,7 +112,7 @@ def _clear_lake(settings: Settings, lake: Lake, order: Order, say: Say) -> None:
             order.note(lake, f"lake: {lake_name(table)}", lake_erasure.erase(con, lake, table))
         # The newest versions of the club's rows may be gone; what is told half-kept by them must not be.
         take_back_half_kept(step, order.tenants)
-    order.note(lake, "files of killed processes", traces.clear_leftovers(settings.home))
+    order.note(lake, "files of killed processes", byte_search.clear_leftovers(settings.home))
 
 
 def _clear_warehouse(settings: Settings, order: Order, lake: Lake, administrator: Engine, say: Say) -> None:
@@ -140,7 +140,7 @@ def _clear_reports(settings: Settings, order: Order, lake: Lake, say: Say) -> No
     if touched and not settings.dagster_pg_url:
         warehouse_erasure.rewrite_statistics(_embedded_engine(settings, "dagster"))
     say("reports and logs")
-    files = traces.blank(_reports(settings), traces.needles(order.values))
+    files = byte_search.blank(_reports(settings), byte_search.needles(order.values))
     order.note(lake, "reports and logs under the home folder", files)
 
 
@@ -155,7 +155,7 @@ def _mentions(engine: Engine, order: Order) -> tuple[str, dict[tuple[str, str], 
 
 def _left(settings: Settings, lake: Lake, order: Order) -> dict[str, int]:
     """What every place still holds, looked for anew."""
-    records, wanted = [*order.records, *order.followers], traces.needles(order.values)
+    records, wanted = [*order.records, *order.followers], byte_search.needles(order.values)
     with closing(lake.connect()) as con:
         name_forgotten(con, records)
         tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
@@ -164,18 +164,18 @@ def _left(settings: Settings, lake: Lake, order: Order) -> dict[str, int]:
     left |= {f"warehouse: crm.{table}": rows for table, rows in published.items()}
     engine = create_engine(dagster_url(settings), poolclass=NullPool)
     left[f"{DAGSTER}every table"] = sum(_mentions(engine, order)[1].values())
-    logs = [file for file in traces.all_files(Path(lake.url)) if "_delta_log" in file.parts]
-    left["lake: transaction logs, files"] = len(list(traces.files_holding(logs, wanted)))
-    left["reports and logs under the home folder"] = len(list(traces.files_holding(_reports(settings), wanted)))
+    logs = [file for file in byte_search.all_files(Path(lake.url)) if "_delta_log" in file.parts]
+    left["lake: transaction logs, files"] = len(list(byte_search.files_holding(logs, wanted)))
+    left["reports and logs under the home folder"] = len(list(byte_search.files_holding(_reports(settings), wanted)))
     if _data(settings).exists():
-        files = traces.all_files(_data(settings))
-        left["files of the embedded server"] = len(list(traces.files_holding(files, wanted)))
+        files = byte_search.all_files(_data(settings))
+        left["files of the embedded server"] = len(list(byte_search.files_holding(files, wanted)))
     return left
 
 
 def _reports(settings: Settings) -> list[Path]:
     return list(
-        traces.all_files(settings.home, but=[_data(settings), Path(settings.lake_url), settings.home / "spill"])
+        byte_search.all_files(settings.home, but=[_data(settings), Path(settings.lake_url), settings.home / "spill"])
     )
 
 

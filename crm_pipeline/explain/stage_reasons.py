@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from crm_pipeline.explain.values import Clock, Row, counted, joined
-from crm_pipeline.explain.words import STAGES, STATUSES
+from crm_pipeline.explain.formatting import Clock, Row, counted, joined
+from crm_pipeline.explain.labels import STAGES, STATUSES
 from crm_pipeline.vocabulary import CountsAs, CustomerStatus, EventType, LifecycleStage, MembershipStatus
 
 TRANSACTIONS: Final = {CountsAs.PAYMENT, CountsAs.ROUND_PLAYED}

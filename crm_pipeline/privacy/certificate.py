@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crm_pipeline.forget.order import Order
+from crm_pipeline.privacy.request import Order
 from crm_pipeline.resources.privacy.tombstones import tombstone
 
 OUT_OF_REACH: Final = (

@@ -6,13 +6,13 @@ from typing import Final, Literal
 
 import click
 
-from crm_pipeline.cli_options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.cli.options import HOME, TENANT, console_of_stdout, settings_of
 
 BY: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = ("email", "phone", "profile", "record")
 JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
 
 
-@click.command()
+@click.command("explain")
 @TENANT
 @click.option("--email", help="Whoever has this email address.")
 @click.option("--phone", help="Whoever has this phone number, as it is dialled in the club's country.")
@@ -20,14 +20,14 @@ JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as
 @click.option("--record", metavar="SERVICE:ID", help="The person behind a record, such as SCL:1042.")
 @JSON
 @HOME
-def explain(tenant: str, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+def explain_command(tenant: str, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
     """Say who somebody is, why, and what every number about them is made of. Prints personal data."""
     given = [(by, value) for by in BY if (value := asked[by]) is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --email, --phone, --profile and --record")
+    from crm_pipeline.cli.privacy_requests import ForgetError, record_explain  # noqa: PLC0415
     from crm_pipeline.explain import NothingFoundError, Question, explain  # noqa: PLC0415  seconds --help can do without
-    from crm_pipeline.explain.page import print_answer  # noqa: PLC0415
-    from crm_pipeline.privacy_requests import ForgetError, record_explain  # noqa: PLC0415
+    from crm_pipeline.explain.text_page import print_answer  # noqa: PLC0415
 
     settings, question = settings_of(home), Question(tenant, *given[0])
     try:
@@ -52,9 +52,9 @@ def explain(tenant: str, home: Path | None, *, as_json: bool, **asked: str | Non
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Most changes to list.")
 @JSON
 @HOME
-def what_if(tenant: str, min_confidence: float, limit: int, home: Path | None, *, as_json: bool) -> None:
+def what_if_command(tenant: str, min_confidence: float, limit: int, home: Path | None, *, as_json: bool) -> None:
     """Say who would become one person, or several, at another least confidence. Changes nothing."""
-    from crm_pipeline.what_if import NotKnownError, print_effect, what_would_change  # noqa: PLC0415
+    from crm_pipeline.explain.what_if import NotKnownError, print_effect, what_would_change  # noqa: PLC0415
 
     try:
         effect = what_would_change(settings_of(home), tenant, min_confidence)

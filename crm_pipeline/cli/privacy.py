@@ -7,14 +7,14 @@ from typing import Final, Literal
 import click
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.cli_options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.cli.options import HOME, TENANT, console_of_stdout, settings_of
 from crm_pipeline.settings import SettingError
 
 BY: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
 REASON = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
 
 
-@click.command()
+@click.command("forget")
 @TENANT
 @click.option("--profile", help="The profile with this id.")
 @click.option("--email", help="Whoever has this email address, if it is one person.")
@@ -23,14 +23,14 @@ REASON = click.option("--reason", help="Why, for the certificate and the audit; 
 @click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
 @click.confirmation_option(prompt="Everything we hold about this person goes and cannot be brought back. Sure?")
 @HOME
-def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
     """Forget a person: out of every table and version, with a certificate. A killed one is finished by the next."""
     given = [(by, value) for by in BY if (value := asked[by]) is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --profile, --email and --phone")
+    from crm_pipeline.cli.privacy_requests import ForgetError, forget  # noqa: PLC0415
     from crm_pipeline.explain import Question  # noqa: PLC0415  seconds --help can do without
-    from crm_pipeline.forget.certificate import print_certificate  # noqa: PLC0415
-    from crm_pipeline.privacy_requests import ForgetError, forget  # noqa: PLC0415
+    from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
@@ -48,14 +48,14 @@ def forget(tenant: str, reason: str | None, home: Path | None, *, as_json: bool,
         raise click.ClickException("something is left, see above")
 
 
-@click.command()
+@click.command("unforget")
 @TENANT
 @click.option("--certificate", required=True, help="The id of the certificate whose tombstones are a mistake.")
 @REASON
 @HOME
-def unforget(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
+def unforget_command(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
-    from crm_pipeline.privacy_requests import ForgetError, unforget  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import ForgetError, unforget  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
@@ -65,7 +65,7 @@ def unforget(tenant: str, certificate: str, reason: str | None, home: Path | Non
     click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
 
 
-@click.command()
+@click.command("retention")
 @TENANT
 @click.option(
     "--casual-golfers-months", "months", type=click.IntRange(1, 600), help="Remove them after so many months."
@@ -73,11 +73,11 @@ def unforget(tenant: str, certificate: str, reason: str | None, home: Path | Non
 @click.option("--forever", is_flag=True, help="Keep them, as is usual.")
 @REASON
 @HOME
-def retention(tenant: str, months: int | None, reason: str | None, home: Path | None, *, forever: bool) -> None:
+def retention_command(tenant: str, months: int | None, reason: str | None, home: Path | None, *, forever: bool) -> None:
     """Set how long casual golfers who no longer come are kept; the weekly job removes them as `forget` does."""
     if forever == (months is not None):
         raise click.UsageError("give one of --casual-golfers-months and --forever")
-    from crm_pipeline.privacy_requests import ForgetError, keep_casual_golfers  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import ForgetError, keep_casual_golfers  # noqa: PLC0415
 
     try:
         keep_casual_golfers(settings_of(home), tenant, months, reason)

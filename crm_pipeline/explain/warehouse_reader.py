@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
 
 from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
-from crm_pipeline.explain.values import Row
-from crm_pipeline.resources.postgres.embedded import embedded
+from crm_pipeline.explain.formatting import Row
+from crm_pipeline.resources.postgres.embedded import started
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PEOPLE
@@ -117,7 +117,7 @@ def read_published(settings: Settings, tenant_id: str) -> Iterator[Published]:
     Raises:
         NothingPublishedError: no run has published this tenant.
     """
-    engine = Warehouse(settings.warehouse_url or embedded(settings).url("crm")).engine()
+    engine = Warehouse(settings.warehouse_url or started(settings.home).url("crm")).engine()
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         if not inspect(connection).has_table(publications.name, schema=publications.schema):
