@@ -42,7 +42,7 @@ check: $(READY)  ## format, lint, types, import direction
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest crm_pipeline_tests/test_architecture.py
+	$(BIN)/pytest crm_pipeline_tests/project/test_architecture.py
 
 golden: $(READY)  ## make golden BASE=<commit>: this tree publishes what that commit does, row for row
 	$(BIN)/python -m crm_pipeline_tests.project.golden_home $(BASE)

@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.results import AT_LEAST, Row, keep
 from crm_pipeline.domain.churn.mbg_nbd_fit import log_likelihood, sample_of
 from crm_pipeline.domain.churn.risk import PRIOR, alive_probability, expected_transactions, fit_mbg_nbd, horizon_churn
-from crm_pipeline_tests.domain import cdnow
+from crm_pipeline_tests.fixtures.input import cdnow
 
 Floats = npt.NDArray[np.float64]
 

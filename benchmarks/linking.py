@@ -19,7 +19,7 @@ from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import Step
 from crm_pipeline.sample import generate
-from crm_pipeline.sample.write import file_of
+from crm_pipeline.sample.make import file_of
 from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.sources import crm

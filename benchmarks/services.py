@@ -18,7 +18,7 @@ from crm_pipeline.settings import source_variable
 from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.service_databases import load, new_database
+from crm_pipeline_tests.fixtures.servers.service_databases import load, new_database
 
 HOURS: Final = ("2026-03-31T15:00:00Z", "2026-03-31T16:00:00Z", "2026-03-31T17:00:00Z")
 """In none of the sample's time zones is midnight between them."""

@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -7,21 +8,27 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from crm_pipeline_tests.homes import copied, made_once, make_blank
-from crm_pipeline_tests.questions import Changed, change_world, changed_world, command
-from crm_pipeline_tests.support import AS_OF, SAMPLE
+from crm_pipeline_tests.fixtures.homes.homes import copied, made_once, make_blank
+from crm_pipeline_tests.fixtures.homes.questions import Changed, change_world, changed_world, command
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE
 
 # A machine that is busy with something else is no fault of the code's.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
-LONGEST = ("test_ui.py", "test_cli_run.py", "test_replay.py", "test_forget.py", "test_sources_end_to_end.py")
+LONGEST = ("test_ui.py", "test_cli_run.py", "test_replay.py", "test_erase.py", "test_sources_end_to_end.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that in the end nobody waits for one of them."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Path:
+    """The sample's sources, to be changed."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "services"))
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.definitions import defs
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import stopped_afterwards
-from crm_pipeline_tests.webserver import BIN, environment
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
+from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment
 
 PROJECT = Path(__file__).parents[1]
 SLOW = pytest.mark.skipif(not SOAK, reason="each loads everything once more: make soak")

@@ -10,8 +10,8 @@ from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.steps.publish.publish import TENANT_TABLES
 from crm_pipeline.tables.outputs import identity, profiles, timeline
-from crm_pipeline_tests.assets.runs import contents
-from crm_pipeline_tests.support import clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.runs import contents
+from crm_pipeline_tests.fixtures.homes.support import clean_environment, refresh
 
 KEPT_IN_PARTS = (
     identity.customer_identities,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.settings import SettingError, Settings
-from crm_pipeline_tests.support import clean_environment
+from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 
 @pytest.mark.parametrize("name", ["CRM_PIPELINE_HOME", "LAKE_URL"])

@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from crm_pipeline.sample.clubs import Club, blocks, found_clubs
-from crm_pipeline.sample.make import make_block
+from crm_pipeline.sample.make import SampleFiles, make_block
 from crm_pipeline.sample.office import club_columns, suppressed_columns
-from crm_pipeline.sample.write import SampleFiles
 from crm_pipeline.tables.sources import crm
 
 __all__ = ["Club", "generate", "generate_for"]

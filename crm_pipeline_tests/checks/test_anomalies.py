@@ -7,7 +7,7 @@ import pytest
 
 from crm_pipeline.checks.anomalies import find_bands
 from crm_pipeline.domain.as_of import define_as_of
-from crm_pipeline_tests.resources.warehouses import a_connection
+from crm_pipeline_tests.fixtures.servers.warehouses import a_connection
 
 AS_OF = datetime(2026, 3, 31, 12, tzinfo=UTC)
 Band = tuple[int, float | None, float | None, bool]

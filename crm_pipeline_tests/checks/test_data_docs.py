@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.checks.data_docs import write_data_docs
 from crm_pipeline.checks.expectations import SUITES
-from crm_pipeline_tests.resources.warehouses import AS_OF, a_connection
+from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, a_connection
 
 HILLS, DUNES = "hills", "<dunes>"
 

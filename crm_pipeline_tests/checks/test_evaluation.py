@@ -8,8 +8,8 @@ from crm_pipeline.checks.expectations import TABLE_SUITES, TABLES_AGREE, Suite
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import CustomerStatus
-from crm_pipeline_tests.checks.clubs import Club, changed, sound, staged
-from crm_pipeline_tests.resources.warehouses import a_connection
+from crm_pipeline_tests.fixtures.servers.warehouses import a_connection
+from crm_pipeline_tests.fixtures.worlds.checked_clubs import Club, changed, sound, staged
 
 TIMELINE = TABLE_SUITES[customer_timeline]
 

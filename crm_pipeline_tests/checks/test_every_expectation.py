@@ -6,8 +6,8 @@ import pytest
 
 from crm_pipeline.checks.evaluation import Verdict
 from crm_pipeline.checks.expectations import SUITES
-from crm_pipeline_tests.checks.clubs import judged, sound
-from crm_pipeline_tests.checks.faults import FAULTS
+from crm_pipeline_tests.fixtures.worlds.checked_clubs import judged, sound
+from crm_pipeline_tests.fixtures.worlds.faults import FAULTS
 
 SOUND = "a sound club"
 Broken = dict[str, dict[tuple[str, str], Verdict]]

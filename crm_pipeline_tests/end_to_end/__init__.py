@@ -1,1 +1,1 @@
-"""Tests of `crm_pipeline.end_to_end`."""
+"""Whole runs."""

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline_tests.assets.runs import FYNBOS, SAGUARO, keep_in_lake, mend, publish_alone, said
-from crm_pipeline_tests.support import SAMPLE, ask, refresh
+from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, SAGUARO, keep_in_lake, mend, publish_alone, said
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE, ask, refresh
 
 PEOPLE = ("scl/Member.csv", "teetime/Player.csv", "messaging/Contact.csv", "crm/Lead.csv")
 COMMON_WORDS = re.compile("[^A-Za-z]|^.{0,4}$")

@@ -10,11 +10,11 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from crm_pipeline.defs.dagster_context import TENANTS
 from crm_pipeline.sample import generate
-from crm_pipeline_tests.assets.poisons import WAYS, Clubs, Way
-from crm_pipeline_tests.assets.runs import ASSETS, contents, dagster_of, hour
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, ask, refresh
+from crm_pipeline_tests.fixtures.histories.poisons import WAYS, Clubs, Way
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import ASSETS, contents, dagster_of, hour
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, refresh
 
 BAD = "copper-downs"
 AN_HOUR_LATER, TWO_HOURS_LATER = "2026-03-31T13:00:00Z", "2026-03-31T14:00:00Z"

@@ -12,8 +12,8 @@ from crm_pipeline.resources.connections import lake_of
 from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import clean_environment, refresh
 
 IN_MAY, IN_AUGUST, IN_NOVEMBER = "2026-05-31T12:00:00Z", "2026-08-31T12:00:00Z", "2026-11-30T12:00:00Z"
 

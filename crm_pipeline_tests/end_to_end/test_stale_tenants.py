@@ -16,9 +16,9 @@ from crm_pipeline.defs.jobs.refresh_failed import refresh_left_behind, tenants_w
 from crm_pipeline.resources.connections import warehouse_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
-from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.support import SAMPLE, clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, SAGUARO, mend
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE, clean_environment, refresh
 
 NOTIFIER = f"{__name__}:remember"
 TOLD: list[Alert] = []

@@ -13,8 +13,8 @@ from crm_pipeline.defs.resources import resources_of
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, contents
-from crm_pipeline_tests.support import ask, clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, contents
+from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment, refresh
 
 WHEN = "published_at", "run_id"
 """Of a publication: when it was made, and by which run."""

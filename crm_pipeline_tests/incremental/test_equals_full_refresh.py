@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.resources.lake.lake import UNCHANGED
-from crm_pipeline_tests.assets.incremental import ALL_MOVES, Hours
-from crm_pipeline_tests.moving_services import delivered
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.histories.incremental import ALL_MOVES, Hours
+from crm_pipeline_tests.fixtures.histories.moving_services import delivered
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 MORNING = datetime(2026, 3, 24, 8, tzinfo=UTC)
 HOURS = 12 if SOAK else 4

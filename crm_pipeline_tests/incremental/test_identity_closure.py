@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from crm_pipeline.domain.identity.resolve import Resolution, resolve
 from crm_pipeline.incremental.identity_closure import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
-from crm_pipeline_tests.domain.identity_worlds import T, about, inputs, run, world
-from crm_pipeline_tests.domain.naive_identities import Person, World
-from crm_pipeline_tests.domain.random_worlds import HALF, VALUES, people, worlds
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, about, inputs, run, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
+from crm_pipeline_tests.fixtures.worlds.random_worlds import HALF, VALUES, people, worlds
 
 Hour = tuple[World, World]
 """A tenant before and after."""

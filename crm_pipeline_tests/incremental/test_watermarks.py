@@ -10,8 +10,8 @@ from crm_pipeline.incremental import watermarks
 from crm_pipeline.incremental.required_rows import DECISIVE, TIMELINE_INPUTS
 from crm_pipeline.incremental.watermarks import find_inputs
 from crm_pipeline.run_context import Step
-from crm_pipeline_tests.assets.incremental import Hours
-from crm_pipeline_tests.moving_services import delivered
+from crm_pipeline_tests.fixtures.histories.incremental import Hours
+from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 
 AFTERNOON = datetime(2026, 3, 24, 14, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -19,9 +19,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from crm_pipeline_tests.moves import MOVES
-from crm_pipeline_tests.moving_services import MovingServices, delivered, read_services
-from crm_pipeline_tests.support import SAMPLE
+from crm_pipeline_tests.fixtures.histories.moves import MOVES
+from crm_pipeline_tests.fixtures.histories.moving_services import MovingServices, delivered, read_services
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE
 
 ROOT: Final = Path(__file__).parents[2]
 START: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -13,8 +13,8 @@ from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.schema import STATES
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.resources.lakes import a_lake
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 
 PARTITIONS = """
     select oid::regclass::text from pg_class where relispartition and relkind = 'r'

@@ -14,8 +14,8 @@ from crm_pipeline.resources.privacy.tombstones import end_tombstones
 from crm_pipeline.resources.sources import database
 from crm_pipeline.resources.sources.delivery import Request, SourceError
 from crm_pipeline.tables.sources import scl
-from crm_pipeline_tests.assets.histories import HISTORIES, TABLES, History, Move, a_database
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.histories.histories import HISTORIES, TABLES, History, Move, a_database
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 COUNT = 200 if SOAK else 10
 UNHURRIED = settings(

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, text
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables.outputs import operations
-from crm_pipeline_tests.assets.histories import TABLES, a_database
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.histories.histories import TABLES, a_database
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 KILLS = 20 if SOAK else 1
 HOURS = ("2026-03-31T12:00:00+00:00", "2026-04-01T13:00:00+00:00")
@@ -55,7 +55,7 @@ def test_the_next_run_ends_with_the_lake_of_an_undisturbed_one(session: Connecti
 
 def start(session: Connection, folder: Path, hour: str) -> subprocess.Popen[str]:
     url = session.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "crm_pipeline_tests.assets.extract_once", url, str(folder), hour]
+    command = [sys.executable, "-m", "crm_pipeline_tests.fixtures.histories.extract_once", url, str(folder), hour]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"

@@ -6,7 +6,7 @@ from contextlib import closing
 from sqlalchemy import text
 
 from crm_pipeline.tables.sources import scl
-from crm_pipeline_tests.assets.histories import History
+from crm_pipeline_tests.fixtures.histories.histories import History
 
 
 def change(history: History, *statements: str) -> None:

@@ -11,18 +11,16 @@ import pytest
 
 from crm_pipeline.cli.options import choose
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.defs.dagster_context import AS_OF_TAG
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
 from crm_pipeline.domain.churn.parameters import POOL
 from crm_pipeline.resources.connections import lake_of
-from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.sample import generate
 from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.assets.runs import CLUBS
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, SAMPLE, clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import CLUBS, fit
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, clean_environment, refresh
 
 NEXT_DAY, NEXT_WEEK = "2026-04-01T12:00:00Z", "2026-04-07T12:00:00Z"
 SCORES = "select tenant_id, id, churn_risk_score, predicted_value_12m from {table} where churn_basis = 'TRANSACTIONAL'"
@@ -33,22 +31,6 @@ class Fitted(NamedTuple):
 
     home: Path
     shown: dict[str, Any]
-
-
-def fit(home: Path, as_of: str = AS_OF) -> dict[str, Any]:
-    """Job `fit_churn`, as its schedule starts it; each asset's metadata."""
-    with clean_environment():
-        settings = choose(home, SAMPLE)
-        with open_instance(settings) as instance:
-            job = build_defs(settings).resolve_job_def("fit_churn")
-            result = job.execute_in_process(
-                instance=instance, tags={AS_OF_TAG: as_of}, run_config={"loggers": {"console": {}}}
-            )
-    return {
-        event.asset_key.path[-1]: event.materialization.metadata
-        for event in result.get_asset_materialization_events()
-        if event.asset_key
-    }
 
 
 def kept(home: Path, query: str, table: Any = churn_models) -> list[tuple[Any, ...]]:  # noqa: ANN401

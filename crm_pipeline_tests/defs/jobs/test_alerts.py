@@ -10,7 +10,7 @@ from dagster._core.definitions.run_status_sensor_definition import RunStatusSens
 from crm_pipeline.defs.dagster_context import AS_OF_TAG, range_tags
 from crm_pipeline.defs.jobs.alerts import MOST_SAID, Alert, notifier, run_failed
 from crm_pipeline.settings import SettingError, Settings
-from crm_pipeline_tests.support import clean_environment
+from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 TOLD: list[Alert] = []
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from crm_pipeline.checks.expectations import MEANINGS
 from crm_pipeline.defs.publish.check_results import CHECK
-from crm_pipeline_tests.assets.runs import (
+from crm_pipeline_tests.fixtures.homes.runs import (
     ASSETS,
     CLUBS,
     FYNBOS,
@@ -22,7 +22,7 @@ from crm_pipeline_tests.assets.runs import (
     runs,
     said,
 )
-from crm_pipeline_tests.support import ask, refresh
+from crm_pipeline_tests.fixtures.homes.support import ask, refresh
 
 GREETED = "'renamed' as display_name"
 FAILED_CHECKS = "select tenant_id, suite, expectation, unexpected_count from crm.data_quality_results where not success"

@@ -16,9 +16,9 @@ from sqlalchemy import text
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
-from crm_pipeline_tests.assets.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import AS_OF, SAMPLE, ask, refresh
+from crm_pipeline_tests.fixtures.homes.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, ask, refresh
 
 PROGRAM = str(Path(sys.executable).with_name("crm-pipeline"))
 PUBLISHED_PROFILES = "select distinct tenant_id from crm.customer_profiles"

@@ -5,7 +5,7 @@ from pathlib import Path
 from crm_pipeline.cli.lake_copy import working_copy
 from crm_pipeline.cli.options import choose
 from crm_pipeline.cli.run import Outcome, refresh_once
-from crm_pipeline_tests.assets.runs import (
+from crm_pipeline_tests.fixtures.homes.runs import (
     ASSETS,
     CLUBS,
     FYNBOS,
@@ -16,7 +16,7 @@ from crm_pipeline_tests.assets.runs import (
     mend,
     runs,
 )
-from crm_pipeline_tests.support import AS_OF, ask, clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, clean_environment, refresh
 
 TENANT = Path("crm") / "Tenant.csv"
 AN_HOUR_LATER = "2026-03-31T13:00:00Z"

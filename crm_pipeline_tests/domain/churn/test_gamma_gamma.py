@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, expected_mean_value, fit_gamma_gamma, log_likelihood
-from crm_pipeline_tests.domain import cdnow
+from crm_pipeline_tests.fixtures.input import cdnow
 
 
 def test_cdnow_gives_the_published_parameters() -> None:

@@ -17,7 +17,7 @@ from crm_pipeline.domain.churn.mbg_nbd import (
     expected_transactions,
     horizon_churn,
 )
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 GRID_SIZE: Final = 20_000 if SOAK else 300
 EXAMPLES: Final = 10_000 if SOAK else 100

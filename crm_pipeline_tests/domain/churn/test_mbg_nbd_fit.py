@@ -9,7 +9,7 @@ from scipy.optimize import approx_fprime
 
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, horizon_churn
 from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd, log_likelihood, sample_of
-from crm_pipeline_tests.domain import cdnow
+from crm_pipeline_tests.fixtures.input import cdnow
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import pytest
 
 from crm_pipeline.domain.churn.renewal import MEMBER_TERMS
 from crm_pipeline.tables.sources import messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import Scene, Values, ago
 
 Story = Callable[[Scene, str], Any]
 QUIET: Final[Values] = {"joined_at": ago(800), "renews_on": ago(-30).date()}

@@ -16,7 +16,7 @@ from crm_pipeline.domain.churn.renewal_fit import Renewal
 from crm_pipeline.domain.churn.seasonality import PLAIN_DAYS
 from crm_pipeline.domain.churn.train import ClubLesson, Lesson, model_rows
 from crm_pipeline.tables.sources import scl, teetime
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, CLUB, Scene, ago
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, CLUB, Scene, ago
 
 VISITS = MbgNbd(0.7, 45.0, 0.4, 1.1, -123.5)
 MEMBERS = Renewal(0.5, 3.0, {**JUDGED, "suspended": 0.9})

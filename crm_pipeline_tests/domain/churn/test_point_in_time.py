@@ -13,8 +13,8 @@ from crm_pipeline.domain.churn.point_in_time import find_facts_of_today, find_pa
 from crm_pipeline.domain.churn.train import learn_churn
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
-from crm_pipeline_tests.domain.scene import AS_OF, CLUB, Scene, ago, thorough
-from crm_pipeline_tests.domain.scoring.test_profile_properties import Row, club, clubs
+from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, ago, thorough
 
 
 def look_back(scene: Scene, days: int) -> None:

@@ -13,7 +13,7 @@ from crm_pipeline.domain.churn.risk import (
     member_churn,
 )
 from crm_pipeline.vocabulary import ChurnBasis
-from crm_pipeline_tests.domain import cdnow
+from crm_pipeline_tests.fixtures.input import cdnow
 
 
 def standing_of(*holds: str) -> Standing:

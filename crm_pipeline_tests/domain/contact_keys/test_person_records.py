@@ -4,7 +4,7 @@ from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS, normal
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.domain.scene import Scene, ago
+from crm_pipeline_tests.fixtures.worlds.scene import Scene, ago
 
 
 def people(scene: Scene, *columns: str) -> list[tuple[object, ...]]:

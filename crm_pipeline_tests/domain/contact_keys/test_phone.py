@@ -11,7 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS, PhoneNumber, PhoneNumberFormat, Phon
 from crm_pipeline.domain.contact_keys import phone
 from crm_pipeline.domain.contact_keys.phone import normalise_phone, normalise_phones
 from crm_pipeline.domain.contact_keys.phone_fast_path import numbers_in_columns
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 Case = tuple[str, str | None]
 

@@ -11,9 +11,9 @@ from hypothesis import given
 
 from crm_pipeline.domain.identity.audit import CHECKS, violations
 from crm_pipeline.domain.identity.resolve import Inputs, Resolution
-from crm_pipeline_tests.domain.identity_worlds import T, about, history, inputs, run, world
-from crm_pipeline_tests.domain.naive_identities import Person
-from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, histories, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, about, history, inputs, run, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person
+from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, histories, tenants, thorough
 
 STORED = """
     create table customer_identities as

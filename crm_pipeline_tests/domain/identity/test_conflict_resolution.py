@@ -3,8 +3,8 @@
 import pytest
 
 from crm_pipeline.domain.identity.cannot_link import names_agree
-from crm_pipeline_tests.domain.identity_worlds import open_reviews, partition, run, together, world
-from crm_pipeline_tests.domain.naive_identities import Person, World
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import open_reviews, partition, run, together, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
 
 
 def asked(some: World) -> list[tuple[str, str, str]]:

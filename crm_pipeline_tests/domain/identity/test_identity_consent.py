@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from hypothesis import given
 
-from crm_pipeline_tests.domain.identity_consents import ANSWERS, CHANNELS, Answers, consents
-from crm_pipeline_tests.domain.identity_worlds import about, history, part, profiles
-from crm_pipeline_tests.domain.random_worlds import Tenants, histories, thorough
+from crm_pipeline_tests.fixtures.worlds.identity_consents import ANSWERS, CHANNELS, Answers, consents
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, history, part, profiles
+from crm_pipeline_tests.fixtures.worlds.random_worlds import Tenants, histories, thorough
 
 
 @thorough

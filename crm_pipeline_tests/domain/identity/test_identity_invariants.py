@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from crm_pipeline.domain.identity import clustering
 from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
-from crm_pipeline_tests.domain.identity_consents import ANSWERS, Answers, consents
-from crm_pipeline_tests.domain.identity_worlds import (
+from crm_pipeline_tests.fixtures.worlds.identity_consents import ANSWERS, Answers, consents
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
     about,
     anonymous,
@@ -31,8 +31,8 @@ from crm_pipeline_tests.domain.identity_worlds import (
     together,
     world,
 )
-from crm_pipeline_tests.domain.naive_identities import Person, cannot_link
-from crm_pipeline_tests.domain.random_worlds import HALF, MANY, Tenants, histories, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, cannot_link
+from crm_pipeline_tests.fixtures.worlds.random_worlds import HALF, MANY, Tenants, histories, tenants, thorough
 
 SEED = st.integers(0, 9_999)
 """Of choices that need not be shrunk."""

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from crm_pipeline.domain.identity.resolve import Resolution
-from crm_pipeline_tests.domain.identity_worlds import about, obeyed, open_reviews, part, run, world
-from crm_pipeline_tests.domain.naive_identities import Person, World, confidence, links
-from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, obeyed, open_reviews, part, run, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World, confidence, links
+from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, tenants, thorough
 
 
 def linked(some: World) -> dict[str, tuple[str, str | None]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from crm_pipeline.domain.identity.profile_ids import NAMESPACE
 from crm_pipeline.domain.identity.resolve import Resolution
-from crm_pipeline_tests.domain.identity_worlds import (
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     T,
     about,
     events,
@@ -22,8 +22,8 @@ from crm_pipeline_tests.domain.identity_worlds import (
     run,
     world,
 )
-from crm_pipeline_tests.domain.naive_identities import Person
-from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, histories, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person
+from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, histories, tenants, thorough
 
 ANN, ANNS = Person("SCL", "1", email="ann@x.example"), Person("TEETIME", "p", email="ann@x.example")
 CONTACT, LEAD = Person("MESSAGING", "c", email="mel@x.example"), Person("CRM", "l", email="mel@x.example")

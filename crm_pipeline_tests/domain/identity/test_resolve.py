@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.domain.identity.resolve import Resolution, resolve
-from crm_pipeline_tests.domain.identity_worlds import (
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
     T,
     inputs,
@@ -16,7 +16,7 @@ from crm_pipeline_tests.domain.identity_worlds import (
     together,
     world,
 )
-from crm_pipeline_tests.domain.naive_identities import Person
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person
 
 
 @pytest.mark.parametrize(

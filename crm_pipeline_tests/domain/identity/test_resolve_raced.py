@@ -8,7 +8,7 @@ from hypothesis import given
 
 from crm_pipeline.domain.identity import resolve as resolution
 from crm_pipeline.domain.identity.resolve import Resolution, resolve
-from crm_pipeline_tests.domain.identity_worlds import (
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
     Partition,
     about,
@@ -21,8 +21,8 @@ from crm_pipeline_tests.domain.identity_worlds import (
     run,
     together,
 )
-from crm_pipeline_tests.domain.naive_identities import World, cannot_link, confidence, links, solve
-from crm_pipeline_tests.domain.random_worlds import HALF, MANY, Tenants, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.naive_identities import World, cannot_link, confidence, links, solve
+from crm_pipeline_tests.fixtures.worlds.random_worlds import HALF, MANY, Tenants, tenants, thorough
 
 
 @thorough

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 
 from crm_pipeline.domain.identity.resolve import Resolution
-from crm_pipeline_tests.domain.identity_worlds import AS_OF, T, about, open_reviews, part, run, world
-from crm_pipeline_tests.domain.naive_identities import Person, World
-from crm_pipeline_tests.domain.random_worlds import MANY, Tenants, tenants, thorough
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import AS_OF, T, about, open_reviews, part, run, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
+from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, tenants, thorough
 
 ANN = Person("SCL", "1", None, "lees@x.example", "+1", "ann", "lee")
 BOB = Person("SCL", "2", None, "lees@x.example", "+2", "bob", "lee")

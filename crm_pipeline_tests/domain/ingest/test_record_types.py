@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.domain.ingest.row_validation import read_rows
 from crm_pipeline.tables.columns import snake_case
 from crm_pipeline.tables.sources import scl
-from crm_pipeline_tests.domain.delivered import a_connection, a_row
+from crm_pipeline_tests.fixtures.input.delivered import a_connection, a_row
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 TYPED = [

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from crm_pipeline.domain.ingest.row_validation import faulty_rows, judge_rows
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.tables.sources import crm, scl, teetime
-from crm_pipeline_tests.domain.delivered import AS_OF, Delivered, Read, a_connection, a_row, judge, read
+from crm_pipeline_tests.fixtures.input.delivered import AS_OF, Delivered, Read, a_connection, a_row, judge, read
 
 
 def problems(rows: list[Read]) -> list[list[str]]:

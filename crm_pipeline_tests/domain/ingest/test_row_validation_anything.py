@@ -12,8 +12,8 @@ from crm_pipeline.tables import source_tables
 from crm_pipeline.tables.projections import lake_name
 from crm_pipeline.tables.sources import teetime
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.domain.delivered import AS_OF, LINKS, MESA, a_connection, a_row, read
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.input.delivered import AS_OF, LINKS, MESA, a_connection, a_row, read
 
 INJECTIONS: Final = ("'", "'; drop table tenants; --", '"', "%", "\\", "a duplicate 2", "no id 1", ":", "{}", "\x1f")
 

@@ -13,7 +13,7 @@ from crm_pipeline.domain.ingest.tenant_validation import (
     usable_tenants,
 )
 from crm_pipeline.tables.sources import crm
-from crm_pipeline_tests.domain.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
+from crm_pipeline_tests.fixtures.input.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
 
 def judged(*rows: Delivered) -> tuple[list[Tenant], dict[str, list[str]]]:

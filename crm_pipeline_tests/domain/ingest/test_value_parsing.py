@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.delivered import LINKS, Delivered, a_connection, a_row, read
+from crm_pipeline_tests.fixtures.input.delivered import LINKS, Delivered, a_connection, a_row, read
 
 TEXTS = {
     "Ada": "Ada",

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from crm_pipeline.domain.privacy.inactivity import comes_again, find_inactive
 from crm_pipeline.tables.outputs import profiles
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, CLUB, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, CLUB, Scene, Values, ago
 
 BEN = "ben"
 LONG_ENOUGH = datetime(2024, 3, 30, 12, tzinfo=UTC)

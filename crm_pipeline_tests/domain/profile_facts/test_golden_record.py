@@ -9,7 +9,7 @@ from crm_pipeline.domain.privacy.subject_rows import FIELDS_WITH_SOURCE
 from crm_pipeline.tables import PEOPLE
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Scene, Values, ago
 
 CONTESTED = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
 Record = tuple[Service, str, float, bool]

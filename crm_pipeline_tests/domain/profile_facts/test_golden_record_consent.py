@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, Scene, thorough
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Scene, thorough
 
 CHANNELS = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
 contacts = st.lists(st.tuples(*[st.booleans()] * len(CHANNELS)), max_size=3)

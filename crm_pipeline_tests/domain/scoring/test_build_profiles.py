@@ -12,7 +12,7 @@ from scipy.special import expit
 from crm_pipeline.domain.churn.risk import PRIOR, churn_score, expected_transactions, horizon_churn, renewal_hazard
 from crm_pipeline.domain.profile_facts.engagement import engagement_points
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import AS_OF, LONG_AGO, Refreshed, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, LONG_AGO, Refreshed, Scene, Values, ago
 
 EXAMPLES: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("worked_examples.json").read_text("utf-8"))
 ZONES: Final = ("UTC", "America/Phoenix", "Pacific/Auckland")

@@ -4,7 +4,7 @@ import json
 
 from crm_pipeline.domain.scoring.lifecycle import funnel
 from crm_pipeline.tables.sources import scl, teetime
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, Refreshed, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Refreshed, Scene, Values, ago
 
 
 def changes(run: Refreshed) -> list[Values]:

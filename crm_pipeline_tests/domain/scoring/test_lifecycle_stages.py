@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, Scene, Values, ago
 
 Story = Callable[[Scene, str], Any]
 

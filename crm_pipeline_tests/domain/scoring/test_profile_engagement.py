@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.profile_facts.engagement import GROUPS
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import AS_OF, CLUB, Refreshed, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Refreshed, Scene, Values, ago
 
 Row = tuple[Table, Values]
 OPENED: Final[Values] = {"kind": "OPENED", "message_id": "A"}

@@ -3,99 +3,14 @@
 import json
 import math
 from datetime import datetime
-from typing import Any, TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Table
 
 from crm_pipeline.domain.profile_facts.engagement import EngagementPoints
-from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import ChurnBasis, CustomerStatus, LifecycleStage
-from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago, thorough
-
-PEOPLE = ("ann", "ben", "cas", "dov")
-DAYS = st.sampled_from((0, 0.5, 1, 29, 30, 31, 60, 89, 90, 179, 180, 181, 365, 366, 400, 545, 730, 731))
-AGES = st.one_of(DAYS, st.floats(0, 800))
-CENTS = st.one_of(st.integers(0, 10), st.integers(0, 200_000))
-who = st.sampled_from(PEOPLE)
-Row = tuple[Table, str, Values]
-Choice = TypeVar("Choice")
-
-
-def rows_of(table: Table, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[Row]:
-    return st.tuples(st.just(table), who, st.fixed_dictionaries(columns))
-
-
-def times(*columns: str) -> dict[str, st.SearchStrategy[Any]]:
-    return {column: AGES.map(ago) for column in columns}
-
-
-def choice(*values: Choice) -> st.SearchStrategy[Choice]:
-    return st.sampled_from(values)
-
-
-bookings = rows_of(
-    teetime.booking,
-    id=st.integers(1, 6).map(str),
-    status=choice("BOOKED", "PLAYED", "CANCELLED", "NO_SHOW"),
-    price_cents=st.none() | CENTS,
-    paid_at=st.none() | AGES.map(ago),
-    **times("booked_at", "tee_time_at", "updated_at"),
-)
-payments = rows_of(
-    scl.payment,
-    id=st.integers(1, 6).map(str),
-    kind=choice("PAYMENT", "PAYMENT", "REFUND"),
-    status=choice("SETTLED", "SETTLED", "PENDING", "FAILED"),
-    amount_cents=CENTS,
-    booking_id=st.none() | st.integers(1, 7).map(str),
-    **times("paid_at", "due_at"),
-)
-memberships = rows_of(
-    scl.member,
-    id=st.integers(101, 104),
-    membership_status=choice("PENDING", "ACTIVE", "OVERDUE", "SUSPENDED", "LAPSED", "RESIGNED"),
-    yearly_fee_cents=st.none() | CENTS,
-    ended_at=st.none() | AGES.map(lambda days: ago(days - 100)),
-    renews_on=st.none() | AGES.map(lambda days: ago(days - 100).date()),
-    notice_given_at=st.none() | AGES.map(ago),
-    **times("joined_at", "updated_at"),
-)
-messages = rows_of(
-    messaging.message_event,
-    message_id=choice("A", "B"),
-    kind=choice("SENT", "OPENED", "CLICKED"),
-    is_machine_open=st.booleans(),
-    **times("occurred_at"),
-)
-entries = rows_of(teetime.competition_entry, **times("entered_at", "played_at"))
-handicaps = rows_of(teetime.handicap_update, **times("recorded_at"))
-contacts = rows_of(messaging.contact, email_opt_in=st.booleans(), **times("updated_at"))
-answers = rows_of(crm.campaign_interaction, kind=choice("RESPONDED", "ENQUIRED"), **times("occurred_at"))
-referrals = rows_of(crm.referral, referred_profile_id=who, **times("occurred_at"))
-tags = rows_of(crm.profile_tag, tag=choice("vip", "junior"), **times("added_at"))
-rows = st.one_of(
-    bookings, bookings, payments, memberships, messages, entries, handicaps, contacts, answers, referrals, tags
-)
-
-
-clubs = st.tuples(st.lists(rows, max_size=40), choice("UTC", "Pacific/Auckland", "America/Los_Angeles"))
-
-
-def club(drawn: tuple[list[Row], str], order: int | None = None) -> Scene:
-    """A small club; of rows with one id the first stays. `order` seeds another order of its rows."""
-    scene, seen = Scene(timezone=drawn[1]), set()
-    for name in PEOPLE:
-        scene.add(teetime.player, name)
-    for number, (table, name, values) in enumerate(drawn[0]):
-        row = {"id": f"row {number}"} | values
-        if (table.name, row["id"]) not in seen:
-            seen.add((table.name, row["id"]))
-            scene.add(table, name, **row)
-    if order is not None:
-        scene.shuffle(order)
-    return scene
+from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, Scene, ago, thorough
 
 
 def money(scene: Scene) -> list[tuple[int, datetime]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from crm_pipeline.tables.sources import messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import ANN, AS_OF, Scene, Values, ago
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Scene, Values, ago
 
 LOS_ANGELES, NEW_YORK, LONDON, AUCKLAND = (
     "America/Los_Angeles",

@@ -1,26 +1,14 @@
 """The timeline: every kind of event from its row, on whom it lands, when, and how it counts."""
 
 import json
-from datetime import datetime
 from decimal import Decimal
 
-import pyarrow as pa
 import pytest
 
 from crm_pipeline.domain.timeline.events import build_timeline
-from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline.tables.projections import arrow_schema
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import EventType
-from crm_pipeline_tests.domain.scene import ANN, CLUB, CURRENCY, Scene, Values, ago
-
-
-def stage_changed(profile: str, at: datetime) -> pa.Table:
-    """What an earlier run kept on the timeline of a profile."""
-    row = {"tenant_id": CLUB, "profile_id": profile, "service_record_id": profile, "occurred_at": at, "source": "CRM"}
-    row |= {"event_id": f"CRM:CustomerProfile:{profile}:STAGE_CHANGED:{int(at.timestamp())}000000"}
-    row |= {"event_type": "STAGE_CHANGED", "summary": "Stage changed from LEAD to CUSTOMER", "details": "{}"}
-    return pa.Table.from_pylist([row], arrow_schema(customer_timeline))
+from crm_pipeline_tests.fixtures.worlds.scene import ANN, CURRENCY, Scene, Values, ago, stage_changed
 
 
 def everything() -> Scene:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
-from crm_pipeline_tests.domain.scene import AS_OF, Scene, Values, ago
-from crm_pipeline_tests.domain.timeline.test_events import stage_changed
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, Scene, Values, ago, stage_changed
 
 PAID: dict[str, Any] = {"price_cents": 4_500, "paid_at": ago(3)}
 

@@ -6,7 +6,7 @@ from threading import Barrier
 
 from crm_pipeline.cli.options import choose
 from crm_pipeline.resources.dagster_storage.instance import make_pools, open_instance
-from crm_pipeline_tests.support import clean_environment
+from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 POOLS = {"crm_source", "scl_source", "teetime_source", "messaging_source"}
 AT_ONCE = 8

@@ -15,8 +15,8 @@ from crm_pipeline.defs.publish.check_results import check_specs
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.dagster_storage.purge import purge
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.support import clean_environment
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 KEY = dg.AssetKey("customer_profiles")
 CHECK = next(spec for spec in check_specs() if spec.asset_key == KEY)

@@ -2,50 +2,18 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from crm_pipeline.resources.lake.compaction import Upkeep, clear_spill, keep_up
-from crm_pipeline.resources.lake.lake import Changes, Lake
-from crm_pipeline_tests.resources.lake.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
-from crm_pipeline_tests.soak import SOAK
-
-KEYS = st.tuples(st.sampled_from(["links", "mesa"]), st.just("SCL"), st.sampled_from("ABC"))
-STEPS = st.lists(st.one_of(st.just("keep up"), st.dictionaries(KEYS, st.integers(0, 3), max_size=5)), max_size=8)
-
-
-def a_lake(folder: Path) -> Lake:
-    return Lake(str(folder / "lake"), folder / "spill")
-
-
-def maintain(lake: Lake) -> Upkeep | None:
-    with closing(lake.connect()) as con:
-        return keep_up(con, lake, TABLE)
-
-
-def past(lake: Lake, hours: int) -> list[Row]:
-    with closing(lake.connect()) as con:
-        view = lake.past(con, TABLE, HOUR + timedelta(hours=hours))
-        return con.sql(f"select tenant_id, service, table_name, rows from {view} order by all").fetchall()
-
-
-def live_through(lake: Lake, steps: Sequence[str | dict[Row, int]]) -> Iterator[list[dict[Row, int]]]:
-    """Put each state an hour after the other, with upkeep in between; after each step all states so far."""
-    states: list[dict[Row, int]] = []
-    for step in steps:
-        if isinstance(step, str):
-            maintain(lake)
-        else:
-            put(lake, [(*key, HOUR, rows) for key, rows in step.items()], at=HOUR + timedelta(hours=len(states)))
-            states.append(step)
-        yield states
+from crm_pipeline.resources.lake.compaction import Upkeep, clear_spill
+from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, maintain, past
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.lake_rows import TABLE, Row, a_row, kept, put, versions
 
 
 def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:

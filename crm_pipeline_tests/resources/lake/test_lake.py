@@ -1,69 +1,20 @@
 """The lake keeps every version of every row, appends only what changed, and reads back the newest."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import MetaData, Table
 
 from crm_pipeline.resources.lake.lake import Changes, Lake
-from crm_pipeline.tables.columns import integer, primary, stamp, text
 from crm_pipeline.tables.outputs import operations
-from crm_pipeline.tables.projections import arrow_schema, key_columns
 from crm_pipeline.tables.sources import crm, teetime
+from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_row, kept, put, versions
 
-HOUR = datetime(2026, 3, 31, 12, tzinfo=UTC)
 LATER = HOUR + timedelta(hours=1)
-TABLE = Table(
-    "counts",
-    MetaData(schema="crm"),
-    *(primary(text(name, "")) for name in ("tenant_id", "service", "table_name")),
-    stamp("seen_at", ""),
-    integer("rows", ""),
-)
-Row = tuple[Any, ...]
-
-
-def a_row(tenant_id: str, table_name: str, rows: int = 1, service: str = "SCL") -> Row:
-    return (tenant_id, service, table_name, HOUR, rows)
-
-
-def put(
-    lake: Lake,
-    rows: Sequence[Row],
-    *,
-    tenants: Sequence[str] | None = None,
-    at: datetime = HOUR,
-    scope: str = "true",
-) -> Changes:
-    """`replace` with these rows."""
-    with closing(lake.connect()) as con:
-        columns = list(zip(*rows, strict=True)) or [()] * len(TABLE.columns)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, arrow_schema(TABLE), strict=True)]
-        con.register("incoming_rows", pa.table(arrays, schema=arrow_schema(TABLE)))
-        return lake.replace(con, TABLE, "incoming_rows", tenants=tenants, known_at=at, scope=scope)
-
-
-def kept(lake: Lake, tenants: Sequence[str] | None = None) -> list[Row]:
-    """The present rows, as they were put."""
-    with closing(lake.connect()) as con:
-        names = ", ".join(column.key for column in TABLE.columns)
-        view = lake.current(con, TABLE, tenants=tenants)
-        return con.sql(f"select {names} from {view} order by {', '.join(key_columns(TABLE))}").fetchall()
-
-
-def versions(lake: Lake) -> list[Row]:
-    """The whole log, oldest first: table, rows, hour, deleted."""
-    with closing(lake.connect()) as con:
-        log = lake.log(con, TABLE)
-        return con.sql(f"select table_name, rows, _known_at, _deleted from {log} order by _version, 1").fetchall()
 
 
 def test_a_lake_with_nothing_in_it_has_empty_tables(lake: Lake) -> None:

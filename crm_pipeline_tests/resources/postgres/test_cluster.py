@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
-from crm_pipeline_tests.resources.embedded_servers import ask
-from crm_pipeline_tests.support import stopped_afterwards
+from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
+from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
 
 
 @pytest.fixture(scope="module")

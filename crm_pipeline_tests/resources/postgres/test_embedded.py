@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError
-from crm_pipeline_tests.resources.embedded_servers import ask, passwords, postmaster, starter
+from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, passwords, postmaster, starter
 
 
 def command_lines() -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, binary
-from crm_pipeline_tests.resources.embedded_servers import ask, passwords, postmaster, starter
+from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, passwords, postmaster, starter
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

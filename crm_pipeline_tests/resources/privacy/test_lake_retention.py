@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.lake_erasure import drop_long_past
-from crm_pipeline_tests.resources.lake.test_compaction import STEPS, a_lake, live_through, past
-from crm_pipeline_tests.resources.lake.test_lake import HOUR, TABLE, Row, a_row, kept, put, versions
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, past
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_row, kept, put, versions
 
 
 def drop(lake: Lake, hours: float) -> int:

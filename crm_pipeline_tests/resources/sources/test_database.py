@@ -17,8 +17,8 @@ from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.columns import service_of, source_metadata
 from crm_pipeline.tables.sources import crm, scl, teetime
-from crm_pipeline_tests.domain.delivered import a_connection
-from crm_pipeline_tests.service_databases import load, spare_the_disk
+from crm_pipeline_tests.fixtures.input.delivered import a_connection
+from crm_pipeline_tests.fixtures.servers.service_databases import load, spare_the_disk
 
 _numbers = count(1)
 BOOKING = """

@@ -14,7 +14,7 @@ from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.domain.delivered import a_connection
+from crm_pipeline_tests.fixtures.input.delivered import a_connection
 
 
 @pytest.fixture

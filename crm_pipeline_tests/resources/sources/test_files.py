@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline_tests.resources.contact_files import (
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.input.contact_files import (
     ADA,
     BOB,
     HEADER,
@@ -21,7 +22,6 @@ from crm_pipeline_tests.resources.contact_files import (
     csv_of,
     snapshot,
 )
-from crm_pipeline_tests.soak import SOAK
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])

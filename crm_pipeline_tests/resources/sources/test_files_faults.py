@@ -8,8 +8,7 @@ import pytest
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.domain.delivered import a_connection
-from crm_pipeline_tests.resources.contact_files import (
+from crm_pipeline_tests.fixtures.input.contact_files import (
     ADA,
     HEADER,
     SECRET,
@@ -20,6 +19,7 @@ from crm_pipeline_tests.resources.contact_files import (
     refused,
     snapshot,
 )
+from crm_pipeline_tests.fixtures.input.delivered import a_connection
 
 CSV_FAULTS = {
     "line 3: another number of values than the header has": f"{HEADER}\n{a_line()}\n{SECRET},{SECRET}\n",

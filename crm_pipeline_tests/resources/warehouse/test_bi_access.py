@@ -15,8 +15,8 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline_tests.resources.bi_attempts import SEES_NOTHING, WAYS_OUT
-from crm_pipeline_tests.resources.warehouses import Row, a_row, ask, connected, publish
+from crm_pipeline_tests.fixtures.servers.bi_attempts import SEES_NOTHING, WAYS_OUT
+from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_row, ask, connected, publish
 
 OURS, THEIRS = "ours", "o'hara 100% :club"
 LEAST_PRIVILEGE: Final = "42501"

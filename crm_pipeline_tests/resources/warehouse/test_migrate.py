@@ -16,7 +16,7 @@ from crm_pipeline.resources.warehouse import migrate
 from crm_pipeline.resources.warehouse.bi_access import grant, revoke
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish
+from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish
 
 SHAPE = """
     select 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod) || a.attnotnull,

@@ -7,8 +7,8 @@ import pytest
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.reconcile import differences, forget
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import a_lake, assert_equal, keep, publish_lake
-from crm_pipeline_tests.resources.warehouses import ask
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 CLUBS = ["ash", "birch"]
 PEOPLE = 10

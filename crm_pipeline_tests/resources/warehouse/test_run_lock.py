@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError, hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.resources.warehouses import ask, connected
+from crm_pipeline_tests.fixtures.servers.warehouses import ask, connected
 
 HOLD = """
 import sys, time

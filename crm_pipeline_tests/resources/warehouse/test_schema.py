@@ -6,7 +6,7 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.projections import postgres_type
-from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
+from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish, rows_of
 
 ROW_HASH = "Hash of the row, for comparing it with the lake."
 OUR_OWN = {"publication_states", "alembic_version"}

@@ -9,7 +9,7 @@ from crm_pipeline.resources.warehouse.tenant_removal import drop_partitions, dro
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline_tests.resources.warehouses import a_row, ask, connected, publish, rows_of
+from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish, rows_of
 
 CLUB = {
     tenant: {

@@ -21,13 +21,13 @@ from crm_pipeline.defs import resources
 from crm_pipeline.resources.lake.lake import Changes, Lake
 from crm_pipeline.steps.identities.resolution import FOUND
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_ids
-from crm_pipeline_tests.assets.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
-from crm_pipeline_tests.assets.hours import State, keep_hour, stored
-from crm_pipeline_tests.domain.identity_worlds import T, world
-from crm_pipeline_tests.domain.naive_identities import Person, World
-from crm_pipeline_tests.domain.random_worlds import worlds
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import ask, refresh
+from crm_pipeline_tests.fixtures.histories.hours import State, keep_hour, stored
+from crm_pipeline_tests.fixtures.homes.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import ask, refresh
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, world
+from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
+from crm_pipeline_tests.fixtures.worlds.random_worlds import worlds
 
 ANN = Person("SCL", "1", None, "ann@x.example", "+1", "ann", "lee")
 ANNS = Person("TEETIME", "p", None, "ann@x.example", None, "ann", "lee")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline_tests.assets.changed_identities import (
+from crm_pipeline_tests.fixtures.homes.changed_identities import (
     ISLA,
     ONE,
     RUTH,
@@ -16,9 +16,9 @@ from crm_pipeline_tests.assets.changed_identities import (
     present,
     untouched,
 )
-from crm_pipeline_tests.assets.runs import FYNBOS, HEATHER, SAGUARO, mend
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import refresh
+from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, SAGUARO, mend
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import refresh
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

@@ -19,7 +19,8 @@ from crm_pipeline.run_context import Step
 from crm_pipeline.steps.identities.atomic_commit import keep_identities, take_back_half_kept
 from crm_pipeline.steps.identities.resolution import FOUND, read_records, resolve_tenants
 from crm_pipeline.tables.columns import source_metadata
-from crm_pipeline_tests.assets.changed_identities import (
+from crm_pipeline_tests.fixtures.histories.hours import State, stored
+from crm_pipeline_tests.fixtures.homes.changed_identities import (
     ADRIAAN,
     BRIAN,
     FRANK,
@@ -37,11 +38,10 @@ from crm_pipeline_tests.assets.changed_identities import (
     share_keys,
     untouched,
 )
-from crm_pipeline_tests.assets.hours import State, stored
-from crm_pipeline_tests.assets.runs import hour
-from crm_pipeline_tests.homes import copied
-from crm_pipeline_tests.soak import SOAK
-from crm_pipeline_tests.support import SAMPLE, ask, clean_environment, refresh
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import hour
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE, ask, clean_environment, refresh
 
 NEXT_WEEK, WEEK_AFTER = "2026-04-07T13:00:00Z", "2026-04-14T14:00:00Z"
 

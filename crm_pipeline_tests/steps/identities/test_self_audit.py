@@ -20,9 +20,9 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities import self_audit
 from crm_pipeline.steps.identities.self_audit import audit
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
-from crm_pipeline_tests.assets.runs import CLUBS, FYNBOS, HEATHER, SAGUARO, dagster_of, hour, runs
-from crm_pipeline_tests.domain.identity_worlds import AS_OF
-from crm_pipeline_tests.support import refresh
+from crm_pipeline_tests.fixtures.homes.runs import CLUBS, FYNBOS, HEATHER, SAGUARO, dagster_of, hour, runs
+from crm_pipeline_tests.fixtures.homes.support import refresh
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import AS_OF
 
 NOON = hour("2026-03-31T12:00:00Z")
 DAMAGE = {

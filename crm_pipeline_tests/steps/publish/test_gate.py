@@ -23,7 +23,7 @@ from crm_pipeline.steps.publish import gate
 from crm_pipeline.steps.publish.gate import failed_tenants, judged_today, keep_measures, little_moved
 from crm_pipeline.tables.outputs.operations import quality_measures
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.assets.runs import (
+from crm_pipeline_tests.fixtures.homes.runs import (
     FYNBOS,
     HEATHER,
     dagster_of,
@@ -33,7 +33,7 @@ from crm_pipeline_tests.assets.runs import (
     publish_alone,
     said,
 )
-from crm_pipeline_tests.support import AS_OF, ask, clean_environment
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, clean_environment
 
 GREETED = "'renamed' as display_name"
 NOON = hour(AS_OF)

@@ -9,8 +9,8 @@ from sqlalchemy import Table
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.sources.messaging import contact
-from crm_pipeline_tests.assets.runs import CLUBS, HEATHER, evaluated, keep_in_lake, publish_alone, runs, said
-from crm_pipeline_tests.support import ask
+from crm_pipeline_tests.fixtures.homes.runs import CLUBS, HEATHER, evaluated, keep_in_lake, publish_alone, runs, said
+from crm_pipeline_tests.fixtures.homes.support import ask
 
 ONE = "{key} = min({key}) over ()"
 LATER_THAT_DAY, THE_NEXT_DAY = "2026-03-31T23:00:00Z", "2026-04-01T00:00:00Z"

@@ -14,8 +14,8 @@ from crm_pipeline.resources.warehouse.publishing.parallel import publish_at_once
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.resources.lakes import Staged, a_lake, assert_equal, at, keep, publish_lake, stage_from
-from crm_pipeline_tests.resources.warehouses import ask
+from crm_pipeline_tests.fixtures.servers.lakes import Staged, a_lake, assert_equal, at, keep, publish_lake, stage_from
+from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 CLUBS: Final = [f"club {number}" for number in range(7)]
 NEW: Final = "a new club"

@@ -11,7 +11,7 @@ from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline_tests.resources.warehouses import (
+from crm_pipeline_tests.fixtures.servers.warehouses import (
     AS_OF,
     Row,
     a_connection,

@@ -8,7 +8,7 @@ from crm_pipeline.resources.warehouse.publishing.publisher import SnapshotAge
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.operations import data_quality_results, quarantined_records
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.resources.warehouses import AS_OF, a_connection, a_row, ask, publish, rows_of
+from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, a_connection, a_row, ask, publish, rows_of
 
 LATER = datetime(2026, 3, 31, 13, tzinfo=UTC)
 

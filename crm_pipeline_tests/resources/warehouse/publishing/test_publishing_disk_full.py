@@ -12,8 +12,8 @@ from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline_tests.resources.warehouses import AS_OF as HOUR
-from crm_pipeline_tests.resources.warehouses import Row, a_connection, a_row, publish, rows_of, stage
+from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF as HOUR
+from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_connection, a_row, publish, rows_of, stage
 
 MEGABYTE: Final = 1024 * 1024
 ROOM: Final = 20 * MEGABYTE

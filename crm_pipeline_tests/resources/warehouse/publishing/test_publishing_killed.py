@@ -11,8 +11,8 @@ from typing import Final
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import a_lake, assert_equal, keep, publish_lake
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, keep, publish_lake
 
 KILLS: Final = 30 if SOAK else 2
 PEOPLE: Final = 300

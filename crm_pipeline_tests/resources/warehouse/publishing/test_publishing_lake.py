@@ -11,8 +11,17 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.resources.lakes import TABLES, a_lake, assert_equal, at, club_at, keep, publish_lake, stage_from
-from crm_pipeline_tests.resources.warehouses import ask, connected
+from crm_pipeline_tests.fixtures.servers.lakes import (
+    TABLES,
+    a_lake,
+    assert_equal,
+    at,
+    club_at,
+    keep,
+    publish_lake,
+    stage_from,
+)
+from crm_pipeline_tests.fixtures.servers.warehouses import ask, connected
 
 CLUBS = ["ash", "birch"]
 PEOPLE = 20

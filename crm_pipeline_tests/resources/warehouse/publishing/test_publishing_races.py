@@ -9,9 +9,9 @@ from typing import Final
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import Staged, a_lake, assert_equal, keep, stage_from
-from crm_pipeline_tests.resources.warehouses import ask
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.lakes import Staged, a_lake, assert_equal, keep, stage_from
+from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 ROUNDS: Final = 200 if SOAK else 3
 PEOPLE: Final = 30

@@ -10,9 +10,9 @@ from typing import Final, Literal, get_args
 from sqlalchemy import Connection, text
 
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import TABLES, a_lake, assert_equal, club_at, keep, publish_lake
-from crm_pipeline_tests.resources.warehouses import connected
-from crm_pipeline_tests.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.lakes import TABLES, a_lake, assert_equal, club_at, keep, publish_lake
+from crm_pipeline_tests.fixtures.servers.warehouses import connected
 
 PUBLICATIONS: Final = 50 if SOAK else 4
 LOCK_TIMEOUT_SECONDS: Final = 1.0

@@ -1,1 +1,0 @@
-"""Tests of the assets, through whole runs."""

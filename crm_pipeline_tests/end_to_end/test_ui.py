@@ -1,0 +1,273 @@
+"""`crm-pipeline ui`: what people see in Dagster, the hour that passes by itself, and one club refreshed by hand.
+
+One refresh, one server for the whole module. The schedule's clock is set back by an hour before the server starts, so
+that its daemon finds an hour it has missed.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from crm_pipeline.cli.options import choose
+from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.tables import source_tables
+from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
+from crm_pipeline.vocabulary import Service
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import fit, keep_in_lake, publish_alone
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, ask, clean_environment
+from crm_pipeline_tests.fixtures.servers.browser import Browser, browser, installed
+from crm_pipeline_tests.fixtures.servers.webserver import REPOSITORY, Webserver, numbers, schedule_since, webserver
+
+SNAPSHOTS = ["crm_snapshot", "messaging_snapshot", "scl_snapshot", "teetime_snapshot", "tenants"]
+PUBLISHED = ["customer_profiles", "customer_timeline"]
+GROUPS = {
+    "snapshots": SNAPSHOTS,
+    "identities": ["customer_identities"],
+    "timeline": ["timeline_events"],
+    "scores": ["profile_scores"],
+    "published": PUBLISHED,
+    "churn": ["churn_backtest", "churn_model"],
+}
+EVERY_ASSET = [asset for group in GROUPS if group != "churn" for asset in GROUPS[group]]
+"""Of the hourly refresh."""
+TENANTS = ["fynbos-links", "heather-moor", "saguaro-ridge"]
+BUTTONS = {
+    "published assets": "heather-moor",
+    "job": "fynbos-links",
+} | ({"all assets": "heather-moor"} if SOAK else {})
+"""Refreshed by hand: a part as the asset graph's own job, the whole as ours and, in the soak, as the graph's."""
+RUNS = 2 + len(BUTTONS) + (2 if SOAK else 0)
+"""The command line's, the missed hour's, those by hand, and two of a backfill."""
+TICK = {"tags": [{"key": "dagster/schedule_name", "value": "hourly_refresh"}]}
+NEEDLESS = ("dagster.yaml file will not be used to configure dagster", "no cursor for event type dagstereventtype.run_")
+"""Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of; and by the daemon that
+makes up for dead runs, when it starts for the first time."""
+CHANGES = ("rows_added", "rows_changed", "rows_removed")
+ASSETS = """{ assetNodes {
+    assetKey { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
+    partitionStats { numPartitions numMaterialized numFailed } partitionKeys
+    metadataEntries { label ... on TableSchemaMetadataEntry { schema { columns { name description } } } }
+    assetMaterializations(limit: 50) { partition metadataEntries { label ... on IntMetadataEntry { intValue } } } } }"""
+LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
+    name loadStatus locationOrLoadError { __typename } } } } }"""
+AUTOMATION = """query ($in: RepositorySelector!) {
+    schedulesOrError(repositorySelector: $in) { ... on Schedules { results { name scheduleState { status } } } }
+    sensorsOrError(repositorySelector: $in) { ... on Sensors { results { name sensorState { status } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sample clubs, refreshed by the command line."""
+    with copied(first_run, tmp_path_factory.mktemp("ui") / "home") as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def missed_hour() -> datetime:
+    """The last full hour."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:
+    """Dagster on it, late for that hour."""
+    with clean_environment(), open_instance(choose(home, SAMPLE, AS_OF)) as instance:
+        instance.add_instigator_state(schedule_since(missed_hour - timedelta(minutes=1)))
+    with webserver(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def assets(ui: Webserver) -> dict[str, dict[str, Any]]:
+    """The nodes of the asset graph."""
+    return {node["assetKey"]["path"][-1]: node for node in ui.ask(ASSETS)["assetNodes"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def launched(ui: Webserver) -> dict[str, dict[str, Any]]:
+    """What is refreshed by hand, all launched together, since the daemon looks at a backfill only twice a minute."""
+    return ({"whole graph": ui.backfill(EVERY_ASSET, TENANTS)} if SOAK else {}) | {
+        button: ui.materialize(
+            PUBLISHED if button == "published assets" else EVERY_ASSET,
+            tenant,
+            **({"job": "refresh"} if button == "job" else {}),
+        )
+        for button, tenant in BUTTONS.items()
+    }
+
+
+def test_the_code_location_loads(ui: Webserver) -> None:
+    (entry,) = ui.ask(LOCATION)["workspaceOrError"]["locationEntries"]
+    assert entry["name"] == "crm_pipeline.definitions"
+    assert entry["loadStatus"] == "LOADED"
+    assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+
+def test_assets_are_in_groups_by_stage(assets: dict[str, dict[str, Any]]) -> None:
+    groups: dict[str, list[str]] = {}
+    for name, node in sorted(assets.items()):
+        groups.setdefault(node["groupName"], []).append(name)
+    assert groups == GROUPS
+
+
+def test_every_asset_says_what_it_is_whose_and_made_with_what(assets: dict[str, dict[str, Any]]) -> None:
+    for name, node in assets.items():
+        assert node["description"], name
+        assert node["owners"] == [{"team": "data"}], name
+        assert "postgres" in node["kinds"] if name in PUBLISHED else "deltalake" in node["kinds"], name
+
+
+def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[str, Any]]) -> None:
+    shown = {name: _columns(node) for name, node in assets.items()}
+    for asset, table in {
+        "customer_profiles": profiles.customer_profiles,
+        "profile_scores": profiles.customer_profiles,
+        "customer_timeline": timeline.customer_timeline,
+        "timeline_events": timeline.customer_timeline,
+        "customer_identities": identity.customer_identities,
+        "churn_model": churn.churn_models,
+        "churn_backtest": churn.churn_backtests,
+    }.items():
+        assert shown[asset] == {column.name: column.comment for column in table.columns}
+    for service in Service:
+        declared = {f"{t.name}.{c.name}": c.comment for t in source_tables(service) for c in t.columns}
+        assert shown[f"{service.lower()}_snapshot"] == declared
+    assert all(comment for columns in shown.values() for comment in columns.values())
+
+
+def _columns(node: dict[str, Any]) -> dict[str, str]:
+    (schema,) = (entry["schema"] for entry in node["metadataEntries"] if entry["label"] == "dagster/column_schema")
+    return {column["name"]: column["description"] for column in schema["columns"]}
+
+
+def test_every_materialisation_says_how_many_rows_there_are(assets: dict[str, dict[str, Any]]) -> None:
+    for name in EVERY_ASSET:
+        node = assets[name]
+        counts = [numbers(event["metadataEntries"])["dagster/row_count"] for event in node["assetMaterializations"]]
+        assert counts, name
+        assert all(count > 0 for count in counts), name
+
+
+def test_row_counts_are_those_of_the_published_tables(assets: dict[str, dict[str, Any]], home: Path) -> None:
+    for table in PUBLISHED:
+        events = assets[table]["assetMaterializations"][::-1]
+        shown = {event["partition"]: numbers(event["metadataEntries"])["dagster/row_count"] for event in events}
+        assert shown == dict(ask(home, f"select tenant_id, count(*) from crm.{table} group by tenant_id"))
+
+
+def test_published_assets_have_a_partition_per_tenant(assets: dict[str, dict[str, Any]]) -> None:
+    assert {name: node["partitionKeys"] for name, node in assets.items()} == {
+        name: TENANTS if name in PUBLISHED else [] for name in assets
+    }
+
+
+def test_the_schedules_and_the_sensors_are_on(ui: Webserver) -> None:
+    shown = ui.ask(AUTOMATION, **{"in": REPOSITORY})
+    schedules, sensors = shown["schedulesOrError"]["results"], shown["sensorsOrError"]["results"]
+    assert {schedule["name"]: schedule["scheduleState"]["status"] for schedule in schedules} == dict.fromkeys(
+        (
+            "hourly_refresh",
+            "daily_purge",
+            "daily_lake_upkeep",
+            "nightly_reconciliation",
+            "weekly_retention",
+            "weekly_churn_fit",
+        ),
+        "RUNNING",
+    )
+    assert {sensor["name"]: sensor["sensorState"]["status"] for sensor in sensors} == dict.fromkeys(
+        ("new_tenants", "refresh_failed", "run_failed", "run_incomplete"), "RUNNING"
+    )
+
+
+def test_a_missed_hour_is_made_up_by_one_run_over_all_tenants(ui: Webserver, missed_hour: datetime) -> None:
+    run, *_ = ui.runs(TICK, 1)
+    assert run.status == "SUCCESS"
+    assert run.job == "refresh"
+    assert run.tags["dagster/asset_partition_range_start"] == TENANTS[0]
+    assert run.tags["dagster/asset_partition_range_end"] == TENANTS[-1]
+    assert datetime.fromisoformat(run.tags["crm_pipeline/as_of"]) == missed_hour
+    published = {(asset, partition): counts for asset, partition, counts in run.materialised if asset in PUBLISHED}
+    assert set(published) == {(asset, tenant) for asset in PUBLISHED for tenant in TENANTS}
+    assert sum(counts[kind] for counts in published.values() for kind in CHANGES) == 0
+
+
+@pytest.mark.parametrize(("button", "tenant"), BUTTONS.items())
+def test_one_club_is_refreshed_by_hand(
+    button: str, tenant: str, ui: Webserver, launched: dict[str, dict[str, Any]]
+) -> None:
+    (run,) = ui.runs(launched[button], 1)
+    assert run.status == "SUCCESS"
+    assert {asset for asset, _, _ in run.materialised} == set(
+        PUBLISHED if button == "published assets" else EVERY_ASSET
+    )
+    assert {partition for asset, partition, _ in run.materialised if asset in PUBLISHED} == {tenant}
+
+
+@pytest.mark.skipif(not SOAK, reason="twenty seconds of a run by the daemon: make soak")
+def test_the_whole_graph_is_refreshed_by_hand(ui: Webserver, launched: dict[str, dict[str, Any]]) -> None:
+    """A backfill does what has no partitions first, for all tenants, then publishes the tenants asked for."""
+    upstream, publishing = ui.runs(launched["whole graph"], 2)
+    assert upstream.status == publishing.status == "SUCCESS"
+    assert {asset for asset, _, _ in upstream.materialised} == set(EVERY_ASSET) - set(PUBLISHED)
+    published = {(asset, partition) for asset, partition, _ in publishing.materialised}
+    assert published == {(asset, tenant) for asset in PUBLISHED for tenant in TENANTS}
+
+
+def test_every_partition_is_materialised_when_no_run_is_left(ui: Webserver) -> None:
+    ui.runs({}, RUNS)
+    stats = {node["assetKey"]["path"][-1]: node["partitionStats"] for node in ui.ask(ASSETS)["assetNodes"]}
+    for name in PUBLISHED:
+        assert stats[name] == {"numPartitions": 3, "numMaterialized": 3, "numFailed": 0}
+
+
+def test_the_terminal_shows_no_warning(ui: Webserver) -> None:
+    said = [line for line in ui.log.read_text().lower().splitlines() if not any(words in line for words in NEEDLESS)]
+    assert [line for line in said if "warning" in line or " error" in line or "traceback" in line] == []
+
+
+@pytest.fixture(scope="module")
+def eyes(ui: Webserver, home: Path) -> Iterator[Browser]:
+    """A browser on it, after a fit of the churn models and an hour in which one club failed its checks."""
+    program = installed()
+    ui.runs({}, RUNS)
+    fit(home)
+    keep_in_lake(home, {"heather-moor": "101 as engagement_score"})
+    assert not publish_alone(home).success
+    with browser(program, ui.port) as tab:
+        yield tab
+
+
+def test_a_browser_shows_which_club_failed(eyes: Browser) -> None:
+    eyes.open("/assets/customer_profiles?view=partitions&partition=heather-moor")
+    eyes.see("partitions", "Failed (1)", "Materialized (2)", "failed, and did not materialize this asset")
+
+
+def test_a_browser_shows_a_failed_check_with_its_reason(eyes: Browser) -> None:
+    page = eyes.open("/assets/customer_profiles?view=checks")
+    page.get_by_text("Execution history").click()
+    eyes.see("check", "Scores lie between 0 and 100.")
+    failed = page.get_by_role("row").filter(has_text="Scores lie between 0 and 100.")
+    assert [words in failed.inner_text() for words in ("Failed", "heather-moor")] == [True, True]
+
+
+def test_a_browser_shows_the_asset_graph(eyes: Browser) -> None:
+    opened = quote(",".join(f"global@global:{group}" for group in GROUPS))
+    eyes.open(f"/asset-groups?expanded={opened}")
+    # The longest name is shown with its middle left out.
+    eyes.see("graph", *(asset for assets in GROUPS.values() for asset in assets if asset != "customer_identities"))
+
+
+def test_a_browser_shows_how_well_churn_was_foretold(eyes: Browser) -> None:
+    page = eyes.open("/assets/churn_backtest")
+    page.get_by_text("Show Markdown").click()
+    plot = page.get_by_alt_text("calibration: risk foretold against share who left")
+    plot.wait_for()
+    eyes.see("plot", "all clubs")
+    assert plot.evaluate("picture => picture.naturalWidth") > 100

@@ -1,1 +1,0 @@
-"""Tests of being forgotten: everywhere, for good, and nobody else."""
