@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.run_context import Step
-from crm_pipeline.steps.extract import extract
+from crm_pipeline.steps.extract import PastHourError, extract
 from crm_pipeline.tables import PUBLISHED
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.homes import copied
@@ -191,5 +190,5 @@ def test_an_extract_that_found_nothing_new_and_those_of_other_clubs(tmp_path: Pa
     assert extract_at(0) == 0
     assert extract_at(2, "fynbos-links") == 0
     assert extract_at(1, "heather-moor") == 0
-    with pytest.raises(dg.Failure, match="as_of 2026-03-31 13:00 is before the last extract of 2026-03-31 14:00"):
+    with pytest.raises(PastHourError, match="as_of 2026-03-31 13:00 is before the last extract of 2026-03-31 14:00"):
         extract_at(1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from crm_pipeline.domain.churn import fit as churn_fit
 from crm_pipeline.domain.churn.fit import fit_members, fit_spend, fit_visits, forecasts
 from crm_pipeline.domain.churn.gamma_gamma import fit_gamma_gamma
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR, horizon_churn
@@ -44,8 +45,8 @@ def test_at_most_so_many_are_sampled_and_of_every_club_the_same_share(monkeypatc
         seen.append(len(visits[0]))  # type: ignore[arg-type]
         return prior
 
-    monkeypatch.setattr(fit, "MOST", 100)
-    monkeypatch.setattr(fit, "fit_mbg_nbd", fit)
+    monkeypatch.setattr(churn_fit, "MOST", 100)
+    monkeypatch.setattr(churn_fit, "fit_mbg_nbd", fit)
     fit_visits({"large": visitors(300), "small": visitors(60), "tiny": visitors(40)})
     assert seen == [75 + 15 + 10, 100, 60, 40]
 

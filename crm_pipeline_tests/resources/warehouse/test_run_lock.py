@@ -16,8 +16,8 @@ from crm_pipeline_tests.fixtures.servers.warehouses import ask, connected
 
 HOLD = """
 import sys, time
-from crm_pipeline.resources.run_lock import hold_tenants
-from crm_pipeline.resources.warehouse import Warehouse
+from crm_pipeline.resources.warehouse.run_lock import hold_tenants
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
 with hold_tenants(Warehouse(sys.argv[1]), sys.argv[2], sys.argv[3:] or None, print):
     print("held", flush=True)
     time.sleep(60)

@@ -20,8 +20,8 @@ RANDOM: Final = random.Random(6)
 PUBLISH = """
 import sys
 from pathlib import Path
-from crm_pipeline.resources.warehouse import Warehouse
-from crm_pipeline_tests.resources.lakes import a_lake, publish_lake
+from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake, publish_lake
 lake, warehouse = a_lake(Path(sys.argv[1])), Warehouse(sys.argv[2])
 print("begins", flush=True)
 publish_lake(lake, warehouse, sys.argv[3:])
