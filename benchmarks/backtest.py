@@ -16,14 +16,14 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.cli.run import refresh_once
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.cli.run import refresh_tenants
 from crm_pipeline.definitions import build_defs
-from crm_pipeline.domain.churn.parameters import POOL
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.sample import generate
+from crm_pipeline.sample import generate_sample
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs.churn import churn_backtests
 
@@ -43,11 +43,11 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sources, home = Path(folder) / "sources", Path(folder) / "home"
-        generate(
+        generate_sample(
             tenants=given.clubs, people=given.people, events=given.events, seed=given.seed, out=sources, until=UNTIL
         )
         try:
-            found = backtests(choose(home, sources, UNTIL.isoformat()))
+            found = backtests(override_environment(home, sources, UNTIL.isoformat()))
         finally:
             EmbeddedPostgres(home).stop()
     sys.exit(report(found))
@@ -55,14 +55,14 @@ def main() -> None:
 
 def backtests(settings: Settings) -> list[dict[str, Any]]:
     """The rows of churn_backtests after a refresh and a fit."""
-    outcome = refresh_once(settings, (), (), dry_run=False)
+    outcome = refresh_tenants(settings, (), (), dry_run=False)
     if outcome.faults:
         sys.exit("; ".join(outcome.faults))
     with open_instance(settings) as instance:
         build_defs(settings).resolve_job_def("fit_churn").execute_in_process(
             instance=instance, run_config={"loggers": {"console": {}}}
         )
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     with closing(lake.connect()) as con:
         rows: list[dict[str, Any]] = con.sql(f"from {lake.current(con, churn_backtests)}").to_arrow_table().to_pylist()
     return rows
@@ -71,11 +71,13 @@ def backtests(settings: Settings) -> list[dict[str, Any]]:
 def report(rows: list[dict[str, Any]]) -> int:
     """Print the measures; 1 where a rival is not beaten by all clubs together, or by too few of the larger ones."""
     shown, failed = Table("horizon", *MEASURES, "larger clubs", "beat both"), False
-    for row in sorted((row for row in rows if row["tenant_id"] == POOL), key=lambda row: int(row["horizon_days"])):
+    for row in sorted(
+        (row for row in rows if row["tenant_id"] == POOLED_TENANT_ID), key=lambda row: int(row["horizon_days"])
+    ):
         larger = [
             each
             for each in rows
-            if each["tenant_id"] != POOL
+            if each["tenant_id"] != POOLED_TENANT_ID
             and each["horizon_days"] == row["horizon_days"]
             and each["golfers"] >= ENOUGH_GOLFERS
         ]

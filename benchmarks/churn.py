@@ -18,8 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import AT_LEAST, Row, keep
-from crm_pipeline.domain.churn.mbg_nbd_fit import log_likelihood, sample_of
-from crm_pipeline.domain.churn.risk import PRIOR, alive_probability, expected_transactions, fit_mbg_nbd, horizon_churn
+from crm_pipeline.domain.churn.mbg_nbd_fit import build_weighted_visitors, compute_log_likelihood
+from crm_pipeline.domain.churn.risk import (
+    PRIOR,
+    fit_mbg_nbd,
+    predict_alive_probability,
+    predict_horizon_churn,
+    predict_transactions,
+)
 from crm_pipeline_tests.fixtures.input import cdnow
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +68,7 @@ def raced(name: str, sample: Floats) -> Row:
     fitter = ModifiedBetaGeoFitter()
     ours, theirs = seconds(partial(fit_mbg_nbd, *sample), partial(fitter.fit, *sample))
     theta = np.log([fitter.params_[parameter] for parameter in ("r", "alpha", "a", "b")])
-    peers_likelihood = log_likelihood(theta, sample_of(*sample))[0]
+    peers_likelihood = compute_log_likelihood(theta, build_weighted_visitors(*sample))[0]
     likelihood = fit_mbg_nbd(*sample).log_likelihood
     print(f"{name}: log likelihood {likelihood:.3f}, lifetimes {peers_likelihood:.3f}")
     if not math.isclose(likelihood, peers_likelihood, rel_tol=EQUALLY_LIKELY):
@@ -76,7 +82,7 @@ def main() -> None:
     fits = [raced("CDNOW", np.stack(cdnow.read_calibration())), raced("made up", visitors(FIT_ROWS))]
     scores = Table(f"{ROWS:,} rows", "s")
     million = visitors(ROWS)
-    for score in (alive_probability, horizon_churn, expected_transactions):
+    for score in (predict_alive_probability, predict_horizon_churn, predict_transactions):
         scores.add_row(score.__name__, f"{seconds(partial(score, PRIOR, *million))[0]:.3f}")
     Console().print(scores)
     sys.exit(not keep(__spec__.name, fits))

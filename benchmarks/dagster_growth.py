@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, inspect, text
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.cli.run import refresh_once
-from crm_pipeline.defs.jobs.dagster_purge import KEEP
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.cli.run import refresh_tenants
+from crm_pipeline.defs.jobs.dagster_purge import RUN_RETENTION
 from crm_pipeline.resources.dagster_storage.instance import open_instance
-from crm_pipeline.resources.dagster_storage.purge import purge
-from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
-from crm_pipeline.sample import generate
+from crm_pipeline.resources.dagster_storage.purge import delete_old_runs
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
+from crm_pipeline.sample import generate_sample
 
 TENANTS: Final = (3, 1_000)
 PEOPLE_PER_TENANT: Final = 5
@@ -48,7 +48,7 @@ class Growth(NamedTuple):
     @property
     def levels_off_at(self) -> float:
         """Bytes, once as much is purged as is added."""
-        return 24 * (self.kept.size * KEEP.days + self.added.size - self.kept.size)
+        return 24 * (self.kept.size * RUN_RETENTION.days + self.added.size - self.kept.size)
 
 
 def sizes_of(home: Path) -> dict[str, Size]:
@@ -70,8 +70,8 @@ def measure(tenants: int) -> tuple[dict[str, Growth], float]:
     with tempfile.TemporaryDirectory() as folder:
         home, sources = Path(folder) / "home", Path(folder) / "sources"
         people, events = tenants * PEOPLE_PER_TENANT, tenants * EVENTS_PER_TENANT
-        generate(tenants=tenants, people=people, events=events, seed=1, out=sources, until=UNTIL)
-        server = started(home)
+        generate_sample(tenants=tenants, people=people, events=events, seed=1, out=sources, until=UNTIL)
+        server = start_embedded_postgres(home)
         try:
             refresh(home, sources, 0)
             before = purged(home)
@@ -87,8 +87,8 @@ def measure(tenants: int) -> tuple[dict[str, Growth], float]:
 
 def purged(home: Path) -> dict[str, Size]:
     """The tables after a nightly purge."""
-    with open_instance(choose(home)) as instance:
-        purge(instance, datetime.now(UTC) - KEEP)
+    with open_instance(override_environment(home)) as instance:
+        delete_old_runs(instance, datetime.now(UTC) - RUN_RETENTION)
     return sizes_of(home)
 
 
@@ -98,8 +98,8 @@ def _less(one: Size, other: Size) -> Size:
 
 def refresh(home: Path, sources: Path, hour: int) -> None:
     """The refresh of that hour after the data end."""
-    settings = choose(home, sources, (UNTIL + timedelta(hours=hour)).isoformat())
-    outcome = refresh_once(settings, [], [], dry_run=False)
+    settings = override_environment(home, sources, (UNTIL + timedelta(hours=hour)).isoformat())
+    outcome = refresh_tenants(settings, [], [], dry_run=False)
     if outcome.faults:
         raise SystemExit("; ".join(outcome.faults))
 
@@ -111,7 +111,7 @@ def main(*counts: int) -> None:
     for tenants in counts or TENANTS:
         growth, seconds = measure(tenants)
         shown = RichTable(
-            *("table", "rows a run", "kB a run", "rows a day", "MB a day", f"MB in {KEEP.days} days"),
+            *("table", "rows a run", "kB a run", "rows a day", "MB a day", f"MB in {RUN_RETENTION.days} days"),
             title=f"{tenants:,} tenants, a refresh in {seconds:.0f} s",
         )
         largest = sorted(growth.items(), key=lambda item: -item[1].added.size)

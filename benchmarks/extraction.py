@@ -21,12 +21,12 @@ from benchmarks.apart import measured, tell
 from benchmarks.results import AT_MOST, Row, keep
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.postgres.programs import binary
+from crm_pipeline.resources.postgres.programs import find_program
 from crm_pipeline.resources.sources.sources import Sources
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.extract import extract
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.extract import extract_service
 from crm_pipeline.steps.validate import quarantine_rows
-from crm_pipeline.tables import source_tables
+from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
@@ -92,7 +92,7 @@ def _fill(server: EmbeddedPostgres, rows: int) -> Engine:
     with administration.connect() as connection:
         connection.execute(text("create database messaging"))
     engine = create_engine(make_url(server.url("postgres")).set(database="messaging"), isolation_level="AUTOCOMMIT")
-    source_metadata.create_all(engine, source_tables(Service.MESSAGING))
+    source_metadata.create_all(engine, list_source_tables(Service.MESSAGING))
     with engine.connect() as connection:
         for statement in FILL.format(rows=rows, contacts=CONTACTS).split(";"):
             connection.execute(text(statement))
@@ -102,7 +102,7 @@ def _fill(server: EmbeddedPostgres, rows: int) -> Engine:
 def _clubs(folder: Path) -> str:
     """The CRM as a folder, with the clubs and nothing else."""
     folder.mkdir()
-    for table in source_tables(Service.CRM):
+    for table in list_source_tables(Service.CRM):
         rows = [f"club-{i},Club {i},GB,GBP,Europe/London,ACTIVE,,2025-01-01" for i in range(CLUBS)]
         header = ",".join(column.name for column in table.columns)
         lines = [header, *(rows if table is crm.tenant else [])]
@@ -112,7 +112,7 @@ def _clubs(folder: Path) -> str:
 
 def _copy_to_nowhere(engine: Engine) -> float:
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    command = [str(binary("psql")), url, "-c", 'copy "MessageEvent" to stdout (format binary)']
+    command = [str(find_program("psql")), url, "-c", 'copy "MessageEvent" to stdout (format binary)']
     began = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
     return time.perf_counter() - began
@@ -131,11 +131,11 @@ def _extract(url: str, folder: str, hours: str) -> None:
 
     lake = Lake(f"{folder}/lake", Path(folder) / "spill")
     with closing(lake.connect()) as con:
-        step = Step(con, lake, NOON + timedelta(hours=int(hours)), "run", None)
+        step = RunContext(con, lake, NOON + timedelta(hours=int(hours)), "run", None)
         if hours == "0":
-            extract(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
+            extract_service(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
         began = time.perf_counter()
-        extract(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
+        extract_service(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
         quarantine_rows(step, Service.MESSAGING, "messaging_snapshot")
         seconds = time.perf_counter() - began
         set_aside = step.set_aside("messaging_snapshot")

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from benchmarks.apart import forget_peak, measured, peak_mb, tell
 from benchmarks.identity_world import SEED, inputs, made_up_records, nothing_known
 from benchmarks.results import AT_LEAST, Row, keep
-from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Resolution, ResolutionInputs, resolve_identities
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 
@@ -94,7 +94,7 @@ def _run(path: Path) -> None:
     con, loaded = duckdb.connect(), time.perf_counter() - started
     forget_peak()
     started, used = time.perf_counter(), time.process_time()
-    found = resolve(con, given)
+    found = resolve_identities(con, given)
     seconds, processor, peak = time.perf_counter() - started, time.process_time() - used, peak_mb()
     started = time.perf_counter()
     rows = _write(given, found)
@@ -102,7 +102,7 @@ def _run(path: Path) -> None:
     tell(loaded=loaded, seconds=seconds, processor=processor, peak=peak, written=written, rows=rows, asked=asked)
 
 
-def _write(given: Inputs, found: Resolution) -> int:
+def _write(given: ResolutionInputs, found: Resolution) -> int:
     """Keep what was found in a new lake, and return how many rows that were."""
     flags = {name: found.shared_values[name] for name in ("email_is_shared", "phone_is_shared")}
     flags["is_primary"] = pa.repeat(False, len(found.customer_identities))

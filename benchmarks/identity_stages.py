@@ -20,22 +20,22 @@ import pyarrow.compute as pc
 from benchmarks.apart import forget_peak, peak_mb
 from benchmarks.identity_world import SEED, an_hour_later, inputs, made_up_records, nothing_known
 from crm_pipeline.domain.identity import clustering
-from crm_pipeline.domain.identity import resolve as resolution
-from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
+from crm_pipeline.domain.identity import resolve as resolve_module
+from crm_pipeline.domain.identity.resolve import Resolution, ResolutionInputs, resolve_identities
 
 _STAGES: Final = {
-    "read records": (resolution, "read_nodes"),
-    "shared values": (resolution, "usable_values"),
-    "decisions": (resolution, "read_decisions"),
-    "pairs": (resolution, "matching_pairs"),
-    "clusters": (resolution, "find_clusters"),
-    "- components": (clustering, "_components"),
-    "- conflict detection": (clustering, "contested_components"),
-    "- slow path": (clustering, "_separate"),
-    "profile ids": (resolution, "assign_profile_ids"),
-    "links": (resolution, "grow_links"),
-    "events": (resolution, "profile_events"),
-    "reviews": (resolution, "identity_reviews"),
+    "read records": (resolve_module, "read_nodes"),
+    "shared values": (resolve_module, "find_match_keys"),
+    "decisions": (resolve_module, "read_decisions"),
+    "pairs": (resolve_module, "find_matching_pairs"),
+    "clusters": (resolve_module, "find_clusters"),
+    "- components": (clustering, "_find_components"),
+    "- conflict detection": (clustering, "find_conflicting_components"),
+    "- slow path": (clustering, "_resolve_conflicting_nodes"),
+    "profile ids": (resolve_module, "assign_profile_ids"),
+    "links": (resolve_module, "build_link_tree"),
+    "events": (resolve_module, "build_profile_events"),
+    "reviews": (resolve_module, "build_identity_reviews"),
 }
 
 
@@ -58,13 +58,13 @@ def main() -> None:
     _timed("an hour later", con, inputs(an_hour_later(records, chance), known, 2))
 
 
-def _timed(name: str, con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
+def _timed(name: str, con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> Resolution:
     seconds: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
     peaks: dict[str, float] = {}
     forget_peak()
     started, used = time.perf_counter(), time.process_time()
     with _watched(seconds, peaks):
-        resolution = resolve(con, inputs)
+        resolution = resolve_identities(con, inputs)
     total, used = time.perf_counter() - started, time.process_time() - used
     print(f"\n{name}: {total:.2f} s ({used:.2f} s of processor time), peak {peak_mb():,.0f} MB")
     seconds["the rest"] = total - sum(spent for stage, spent in seconds.items() if stage[0] != "-")

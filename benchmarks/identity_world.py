@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identity.resolve import Inputs
+from crm_pipeline.domain.identity.resolve import ResolutionInputs
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
-from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.projections import to_arrow_schema
 
 SEED: Final = 20261122
 _TENANTS: Final = 200
@@ -27,16 +27,16 @@ _FIRST_HOUR: Final = datetime(2026, 11, 22, tzinfo=UTC)
 
 def nothing_known() -> list[pa.Table]:
     """What is known before the first run: no identities, ids or reviews."""
-    return [arrow_schema(table).empty_table() for table in (customer_identities, profile_ids, identity_reviews)]
+    return [to_arrow_schema(table).empty_table() for table in (customer_identities, profile_ids, identity_reviews)]
 
 
-def inputs(records: pa.Table, previous: list[pa.Table], hour: int = 0) -> Inputs:
+def inputs(records: pa.Table, previous: list[pa.Table], hour: int = 0) -> ResolutionInputs:
     """The records as a run after some hours is given them, with the identities, ids and reviews of the run before."""
     tenants = pa.table({"tenant_id": _names("club-", np.arange(_TENANTS)), "min_confidence": np.full(_TENANTS, 0.85)})
     suppressed = pa.table({name: pa.array([], pa.string()) for name in ("tenant_id", "kind", "value")})
     overrides = pa.table({name: pa.array([], pa.string()) for name in _OVERRIDE_COLUMNS})
     (links, ids, reviews), as_of = previous, _FIRST_HOUR + timedelta(hours=hour)
-    return Inputs(records, tenants, suppressed, overrides, links, ids, reviews, as_of, "benchmark")
+    return ResolutionInputs(records, tenants, suppressed, overrides, links, ids, reviews, as_of, "benchmark")
 
 
 def made_up_records(count: int, chance: np.random.Generator) -> pa.Table:

@@ -20,9 +20,9 @@ from benchmarks.publishing import psql
 from benchmarks.scores import PLAIN
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.warehouse.schema import SCHEMA
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 
@@ -48,11 +48,11 @@ def aggregation_seconds(con: duckdb.DuckDBPyConnection, lake: Lake) -> float:
 
 def copy_seconds(warehouse: Warehouse, folder: Path) -> float:
     """To load what is published; table by table, since the largest as a file is as large as it is in the database."""
-    return sum(_copy_back(warehouse, table, folder / f"{table.name}.copy") for table in PUBLISHED)
+    return sum(_copy_back(warehouse, table, folder / f"{table.name}.copy") for table in PUBLISHED_TABLES)
 
 
 def _copy_back(warehouse: Warehouse, table: Table, file: Path) -> float:
-    name = f"{SCHEMA}.{table.name}"
+    name = f"{CRM_SCHEMA}.{table.name}"
     psql(warehouse, f"\\copy (select * from {name}) to '{file}'")
     psql(warehouse, f"truncate {name}")
     start = time.perf_counter()

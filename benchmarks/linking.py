@@ -15,13 +15,13 @@ from duckdb import DuckDBPyConnection
 from rich.console import Console
 from rich.table import Table
 
-from crm_pipeline.domain.ingest.row_validation import read_rows
+from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
-from crm_pipeline.sample import generate
-from crm_pipeline.sample.make import file_of
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.sample import generate_sample
+from crm_pipeline.sample.make import build_source_path
 from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.sources import crm
 
 PEOPLE_PER_CLUB: Final = 5_000
@@ -62,12 +62,12 @@ class Linking(NamedTuple):
 def linking(people: int, seed: int, folder: Path) -> Linking:
     """Make a sample in `folder`, resolve it cold, and hold it against its truth."""
     clubs = max(1, people // PEOPLE_PER_CLUB)
-    generate(tenants=clubs, people=people, events=0, seed=seed, out=folder / "sample", until=UNTIL)
+    generate_sample(tenants=clubs, people=people, events=0, seed=seed, out=folder / "sample", until=UNTIL)
     lake = Lake(str(folder / "lake"), folder / "spill")
     with closing(lake.connect()) as con:
         _read(con, lake, folder / "sample")
-        this = Step(con, lake, UNTIL, "benchmark", None)
-        tenants = [tenant.tenant_id for tenant in this.load_everything()]
+        this = RunContext(con, lake, UNTIL, "benchmark", None)
+        tenants = [tenant.tenant_id for tenant in this.load_all_rows()]
         read_records(this)
         resolve_tenants(this, tenants)
         con.read_csv(str(folder / "sample" / "truth.csv"), all_varchar=True).to_view("truth")
@@ -78,9 +78,9 @@ def linking(people: int, seed: int, folder: Path) -> Linking:
 def _read(con: DuckDBPyConnection, lake: Lake, sample: Path) -> None:
     """Put the rows identity resolution needs into the lake; clubs first, since the others' dates are theirs."""
     con.execute("create temp table tenants (tenant_id varchar, timezone varchar)")
-    for table in (crm.tenant, crm.identity_override, crm.suppressed_identifier, *PEOPLE.values()):
-        con.read_csv(str(file_of(sample, table)), all_varchar=True).to_view("raw", replace=True)
-        read_rows(con, table, "raw", "incoming")
+    for table in (crm.tenant, crm.identity_override, crm.suppressed_identifier, *PERSON_TABLES.values()):
+        con.read_csv(str(build_source_path(sample, table)), all_varchar=True).to_view("raw", replace=True)
+        parse_rows(con, table, "raw", "incoming")
         lake.replace(con, table, "incoming", tenants=None, known_at=UNTIL)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from benchmarks.observed import run
 from benchmarks.results import AT_MOST, PLACE, Row, keep
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.settings import source_variable
+from crm_pipeline.settings import build_source_variable_name
 from crm_pipeline.vocabulary import Service
 
 SAMPLE: Final = Path("data/sample").absolute()
@@ -18,7 +18,7 @@ MOST_SECONDS, MOST_OF_START = 60.0, 20.0
 
 def main() -> None:
     """Measure, keep and print; exits with 1 where it takes longer than it may."""
-    sources = {source_variable(service): str(SAMPLE / service.lower()) for service in Service}
+    sources = {build_source_variable_name(service): str(SAMPLE / service.lower()) for service in Service}
     PLACE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
         try:

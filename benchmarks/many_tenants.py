@@ -13,8 +13,8 @@ from rich.table import Table as RichTable
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from benchmarks.publishing_rows import AS_OF, generate, publish
-from crm_pipeline.resources.postgres.embedded import started
-from crm_pipeline.resources.warehouse.bi_access import grant
+from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
+from crm_pipeline.resources.warehouse.bi_access import grant_bi_access
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 TENANTS: Final = 2_000
@@ -62,7 +62,7 @@ def measure(warehouse: Warehouse, superuser: str, tenants: int) -> dict[str, flo
     for n in range(2):
         with administrator.begin() as connection:
             start = time.perf_counter()
-            login = grant(connection, CLUB, warehouse.url)
+            login = grant_bi_access(connection, CLUB, warehouse.url)
             taken["grant, the first" if n == 0 else "grant, another"] = time.perf_counter() - start
     taken["BI: latest events of the engaged"] = best_query_seconds(login.url, PAGE)
     taken["BI: engagement by tier"] = best_query_seconds(login.url, TIERS)
@@ -73,7 +73,7 @@ def measure(warehouse: Warehouse, superuser: str, tenants: int) -> dict[str, flo
 def main(tenants: int = TENANTS) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
-        server = started(Path(folder))
+        server = start_embedded_postgres(Path(folder))
         try:
             taken = measure(Warehouse(server.url("crm")), server.url("postgres"), tenants)
         finally:

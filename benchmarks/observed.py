@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.apart import peak_mb
-from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 
 PROGRAM: Final = Path(sys.executable).parent / "crm-pipeline"
 _STEP: Final = re.compile(r"  ([…✓]) (\w+)(?: \((\d+\.\d) s\))?")
@@ -88,5 +88,5 @@ def _listen(line: str, found: Observed, began: float) -> str | None:
 
 def prepared(home: Path) -> Path:
     """The home with its server made and running: a database server is not what is measured."""
-    started(home)
+    start_embedded_postgres(home)
     return home

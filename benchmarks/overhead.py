@@ -83,12 +83,12 @@ def hour(home: Path, sources: Path, as_of: str) -> None:
     spent: dict[str, float] = defaultdict(float)
     with watched(spent):
         # Imported where they are timed.
-        from crm_pipeline.cli.lake_copy import working_copy  # noqa: PLC0415
-        from crm_pipeline.cli.options import choose  # noqa: PLC0415
-        from crm_pipeline.cli.run import refresh_once  # noqa: PLC0415
+        from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
+        from crm_pipeline.cli.options import override_environment  # noqa: PLC0415
+        from crm_pipeline.cli.run import refresh_tenants  # noqa: PLC0415
 
-        with working_copy(choose(home, sources, as_of), dry_run=False) as settings:
-            outcome = refresh_once(settings, [], [], dry_run=False)
+        with create_working_copy(override_environment(home, sources, as_of), dry_run=False) as settings:
+            outcome = refresh_tenants(settings, [], [], dry_run=False)
     print("\n" + json.dumps({"faults": outcome.faults, "rows": outcome.published_rows, "spent": spent}))
 
 
@@ -116,12 +116,12 @@ def _moved(header: list[str], rows: Iterator[list[str]], number: int) -> Iterato
 
 def measure(folder: Path, tenants: int, people: int, events: int) -> Iterator[tuple[str, int, dict[str, float]]]:
     """Per hour the rows published and the seconds by whose they were; what no look caught is the interpreter's."""
-    from crm_pipeline.sample import generate  # noqa: PLC0415
+    from crm_pipeline.sample import generate_sample  # noqa: PLC0415
     from crm_pipeline.settings import parse_time  # noqa: PLC0415
 
     sources = folder / "services"
     until = parse_time("until", HOURS[0])
-    generate(tenants=tenants, people=people, events=events, seed=1, out=sources, until=until)
+    generate_sample(tenants=tenants, people=people, events=events, seed=1, out=sources, until=until)
     for number, as_of in enumerate(HOURS):
         start = time.perf_counter()
         hour_of = ["--hour", str(folder / "home"), str(sources), as_of]

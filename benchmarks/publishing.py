@@ -24,9 +24,9 @@ from sqlalchemy import ARRAY, Table, create_engine, make_url, text
 from benchmarks.publishing_rows import AS_OF, TABLES, generate, publish
 from benchmarks.results import AT_LEAST, AT_MOST, Row, keep
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.postgres.programs import binary
-from crm_pipeline.resources.warehouse.publishing.publication_state import contents
-from crm_pipeline.resources.warehouse.schema import holder_of
+from crm_pipeline.resources.postgres.programs import find_program
+from crm_pipeline.resources.warehouse.publishing.publication_state import find_fingerprints
+from crm_pipeline.resources.warehouse.schema import tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 
@@ -69,7 +69,7 @@ def psql(warehouse: Warehouse, *commands: str) -> None:
     options = [option for command in commands for option in ("-c", command)]
     subprocess.run(  # noqa: S603
         [
-            str(binary("psql")),
+            str(find_program("psql")),
             "-X",
             "-q",
             "-1",
@@ -90,7 +90,7 @@ def make_peer(warehouse: Warehouse, tenants: list[str]) -> None:
         partitioned = " partition by list (tenant_id)" if table is customer_timeline else ""
         statements.append(f"create table peer.{table.name} (like crm.{table.name} including all){partitioned}")
     for tenant in tenants:
-        partition = holder_of(customer_timeline, tenant).replace("crm.", "peer.")
+        partition = tenant_table_name(customer_timeline, tenant).replace("crm.", "peer.")
         statements.append(f"create table {partition} partition of peer.customer_timeline for values in ('{tenant}')")
     psql(warehouse, *statements)
 
@@ -130,7 +130,7 @@ def measure(meter: Meter, con: duckdb.DuckDBPyConnection, folder: Path, tenants:
     for table in TABLES:
         has, wants = (
             _sums(warehouse, table),
-            sum(c.checksum for c in contents(con, table, f"later_{table.name}").values()),
+            sum(c.checksum for c in find_fingerprints(con, table, f"later_{table.name}").values()),
         )
         assert has == wants, f"{table.name} is not what it should be"  # noqa: S101
     return written

@@ -10,13 +10,13 @@ from typing import Final
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.rows import row_hash
-from crm_pipeline.resources.warehouse.publishing.publication_state import contents
+from crm_pipeline.resources.lake.rows import build_row_hash_sql
+from crm_pipeline.resources.warehouse.publishing.publication_state import find_fingerprints
 from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
-from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
+from crm_pipeline.resources.warehouse.publishing.table_publication import PendingRows
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline.tables.projections import key_columns
+from crm_pipeline.tables.projections import list_key_columns
 
 SHARE_CHANGED: Final = 0.005
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -51,24 +51,24 @@ def generate(con: duckdb.DuckDBPyConnection, tenants: int, profiles: int, events
     """Make the rows of both tables, and those of an hour later with what changed until then."""
     for table, query, rows in ((customer_profiles, PROFILES, profiles), (customer_timeline, EVENTS, events)):
         made = [query.format(tenants=tenants, rows=rows, people=profiles, hour=hour) for hour in (0, 1)]
-        name, hashed, keys = table.name, row_hash(table), ", ".join(key_columns(table))
+        name, hashed, keys = table.name, build_row_hash_sql(table), ", ".join(list_key_columns(table))
         con.execute(f"create table first_{name} as select *, {hashed} as _row_hash from ({made[0]}) order by tenant_id")
         # Of the rows that differ 7 in 10 are new, 2 changed and 1 is gone.
         con.execute(f"""
             create table {name}_changes as
             with fate as (select *, hash(_row_hash) % 100000 / 100000.0 as f from first_{name})
-            select * exclude f, true as _is_gone from fate where f < {SHARE_CHANGED} * 0.1
+            select * exclude f, true as _is_removed from fate where f < {SHARE_CHANGED} * 0.1
             union all by name
-            select later.*, false as _is_gone
+            select later.*, false as _is_removed
             from (select *, {hashed} as _row_hash from ({made[1]})) later
             semi join (from fate where f between {SHARE_CHANGED} * 0.1 and {SHARE_CHANGED} * 0.3) using ({keys})
             union all by name
-            select * exclude f replace ({_other_key(table)}), false as _is_gone from fate
+            select * exclude f replace ({_other_key(table)}), false as _is_removed from fate
             where f between {SHARE_CHANGED} * 0.3 and {SHARE_CHANGED}""")
         con.execute(f"""
             create table later_{name} as
             select * from first_{name} anti join {name}_changes using ({keys})
-            union all by name select * exclude (_is_gone) from {name}_changes where not _is_gone""")
+            union all by name select * exclude (_is_removed) from {name}_changes where not _is_removed""")
 
 
 def _other_key(table: Table) -> str:
@@ -79,11 +79,11 @@ def _other_key(table: Table) -> str:
 
 def publish(con: duckdb.DuckDBPyConnection, publisher: Publisher, hour: str, version: int) -> int:
     """Publish every tenant; return the rows written."""
-    found = {table: contents(con, table, f"{hour}_{table.name}") for table in TABLES}
+    found = {table: find_fingerprints(con, table, f"{hour}_{table.name}") for table in TABLES}
     written = 0
     for tenant in sorted(found[customer_profiles]):
         parts = [
-            Rows(
+            PendingRows(
                 table,
                 f"{hour}_{table.name}",
                 found[table][tenant],

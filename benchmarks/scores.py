@@ -25,7 +25,7 @@ from crm_pipeline.domain.scoring.build_profiles import score_profiles
 from crm_pipeline.domain.scoring.lifecycle import find_stage_changes
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import churn, profiles, timeline
-from crm_pipeline.tables.projections import duckdb_type
+from crm_pipeline.tables.projections import to_duckdb_type
 from crm_pipeline.tables.sources import scl
 
 AS_OF: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -179,7 +179,7 @@ MEMBER_VALUES: Final = {
 
 def put(con: duckdb.DuckDBPyConnection, lake: Lake, table: Table, values: dict[str, str], where: str = "") -> None:
     """Keep a table made from `people`; columns not given are empty."""
-    kinds = {c.key: duckdb_type(c) for c in table.columns}
+    kinds = {c.key: to_duckdb_type(c) for c in table.columns}
     columns = dict.fromkeys(kinds, "null") | values
     made = ", ".join(
         f"cast({value} as {kinds.get(key, 'VARCHAR[]' if key == '_problems' else 'VARCHAR')}) as {key}"

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, Table, create_engine
 from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.settings import source_variable
-from crm_pipeline.tables import source_tables
+from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.servers.service_databases import load, new_database
@@ -82,10 +82,10 @@ def databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
         settings = {}
         for service in Service:
             engine = new_database(server, f"service_{service.lower()}")
-            for table in source_tables(service):
+            for table in list_source_tables(service):
                 load(engine, table, folders / service.lower() / f"{table.name}.csv")
             _execute(engine, "vacuum analyze")
-            settings[source_variable(service)] = engine.url.render_as_string(hide_password=False)
+            settings[build_source_variable_name(service)] = engine.url.render_as_string(hide_password=False)
         yield settings
     finally:
         server.stop()
@@ -95,9 +95,9 @@ def rows_in(sources: dict[str, str]) -> int:
     """How many rows all services hold together."""
     counted = 0
     for service in Service:
-        engine = create_engine(sources[source_variable(service)])
+        engine = create_engine(sources[build_source_variable_name(service)])
         with engine.connect() as connection:
-            for table in source_tables(service):
+            for table in list_source_tables(service):
                 counted += connection.exec_driver_sql(f'select count(*) from "{table.name}"').scalar_one()
         engine.dispose()
     return counted
@@ -106,8 +106,8 @@ def rows_in(sources: dict[str, str]) -> int:
 def change(sources: dict[str, str], at: str, share: float) -> None:
     """Let an hour pass in all clubs: that share of every table's rows changes, and some are new."""
     for service in Service:
-        engine = create_engine(sources[source_variable(service)])
-        for table in source_tables(service):
+        engine = create_engine(sources[build_source_variable_name(service)])
+        for table in list_source_tables(service):
             if table not in _UNCHANGED:
                 _execute(engine, *_an_hour_of(table, at, share))
         engine.dispose()

@@ -21,15 +21,15 @@ from benchmarks.results import AT_LEAST, PLACE, Row, keep
 from benchmarks.services import HOURS, Size, change, databases, sample_of
 from benchmarks.whole import EVENTS_PER_PERSON, TENANTS
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.warehouse.schema import SCHEMA
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs import operations
 
 ASKED_FROM: Final = 100_000
 """People. Below, starting twice costs more than half the work."""
 SHARE_CHANGED: Final = 0.01
 ONE, TWO, PODS = "one run over all", "two at once, one folder", "two at once, a folder each"
-COMPARED: Final = [t for t in PUBLISHED if t not in (operations.publications, operations.data_quality_results)]
+COMPARED: Final = [t for t in PUBLISHED_TABLES if t not in (operations.publications, operations.data_quality_results)]
 """The others tell of the runs themselves."""
 
 
@@ -114,7 +114,7 @@ def seconds(way: Way, sources: Mapping[str, str], as_of: str) -> float:
 def published(way: Way) -> dict[str, tuple[Any, ...]]:
     """Rows and the sum of their hashes, by table."""
     url = way.server.url("crm")
-    return {t.name: _ask(url, f"select count(*), sum(row_hash) from {SCHEMA}.{t.name}")[0] for t in COMPARED}
+    return {t.name: _ask(url, f"select count(*), sum(row_hash) from {CRM_SCHEMA}.{t.name}")[0] for t in COMPARED}
 
 
 def compared(what: str, people: int, taken: Mapping[str, float]) -> list[Row]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from crm_pipeline.defs.console_logger import progress_logger
-from crm_pipeline.defs.resources import resources_of
+from crm_pipeline.defs.resources import build_resources
 from crm_pipeline.settings import Settings
 
 
@@ -14,7 +14,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=Path(__file__)),
         dg.Definitions(
-            resources=resources_of(settings),
+            resources=build_resources(settings),
             executor=dg.in_process_executor,
             loggers={"console": progress_logger},
         ),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from crm_pipeline.vocabulary import Service
 
-MEMORY = "1GB"
-VARIABLES: dict[str, str] = {
+DEFAULT_MEMORY = "1GB"
+ENVIRONMENT_VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
     "TEETIME_SOURCE": "Where TeeTime is read from",
     "MESSAGING_SOURCE": "Where Messaging is read from",
@@ -23,13 +23,13 @@ VARIABLES: dict[str, str] = {
     "WAREHOUSE_ADMIN_URL": "Its administrator: for `database`, `forget`, `retention` and its job, never for a refresh",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
-    "CRM_PIPELINE_MEMORY": f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {MEMORY} where unset",
+    "CRM_PIPELINE_MEMORY": f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {DEFAULT_MEMORY} where unset",
     "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
-FORBIDDEN_IN_PATHS = frozenset("[]%=")
-LEAST_KEY_CHARACTERS = 32
+FORBIDDEN_PATH_CHARACTERS = frozenset("[]%=")
+MIN_ERASURE_KEY_LENGTH = 32
 
 
 class SettingError(ValueError):
@@ -51,7 +51,7 @@ class Settings:
     warehouse_admin_url: str | None = None
     erasure_key: str | None = field(default=None, repr=False)
     notify: str | None = None
-    memory: str = MEMORY
+    memory: str = DEFAULT_MEMORY
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -59,7 +59,7 @@ class Settings:
         home = Path(os.environ.get("CRM_PIPELINE_HOME") or "data/local").absolute()
         lake_url = os.environ.get("LAKE_URL") or str(home / "lake")
         for name, path in (("CRM_PIPELINE_HOME", str(home)), ("LAKE_URL", lake_url)):
-            if unusable := FORBIDDEN_IN_PATHS & set(path):
+            if unusable := FORBIDDEN_PATH_CHARACTERS & set(path):
                 raise SettingError(f"{name}: {path} contains {' '.join(sorted(unusable))}, which no file list can hold")
         pinned = os.environ.get("CRM_PIPELINE_AS_OF")
         notify = os.environ.get("CRM_PIPELINE_NOTIFY") or None
@@ -67,35 +67,35 @@ class Settings:
             raise SettingError(f"CRM_PIPELINE_NOTIFY: {notify!r} is not module:function")
         return cls(
             home=home,
-            sources={s: url for s in Service if (url := os.environ.get(source_variable(s)))},
+            sources={s: url for s in Service if (url := os.environ.get(build_source_variable_name(s)))},
             lake_url=lake_url,
             warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
             as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
-            erasure_key=_erasure_key(os.environ.get("ERASURE_KEY") or None),
+            erasure_key=_validate_erasure_key(os.environ.get("ERASURE_KEY") or None),
             notify=notify,
-            memory=_memory(os.environ.get("CRM_PIPELINE_MEMORY") or MEMORY),
+            memory=_validate_memory(os.environ.get("CRM_PIPELINE_MEMORY") or DEFAULT_MEMORY),
         )
 
 
-def source_variable(service: Service) -> str:
+def build_source_variable_name(service: Service) -> str:
     """The variable that says where a service is read from."""
     return f"{service}_SOURCE"
 
 
-def source_pool(service: Service) -> str:
+def build_source_pool_name(service: Service) -> str:
     """The pool of Dagster's that says how many may read a service at once."""
     return f"{service.lower()}_source"
 
 
-def _erasure_key(value: str | None) -> str | None:
-    if value is not None and len(value) < LEAST_KEY_CHARACTERS:
-        raise SettingError(f"ERASURE_KEY has fewer than {LEAST_KEY_CHARACTERS} characters")
+def _validate_erasure_key(value: str | None) -> str | None:
+    if value is not None and len(value) < MIN_ERASURE_KEY_LENGTH:
+        raise SettingError(f"ERASURE_KEY has fewer than {MIN_ERASURE_KEY_LENGTH} characters")
     return value
 
 
-def _memory(value: str) -> str:
+def _validate_memory(value: str) -> str:
     if not re.fullmatch(r"[1-9]\d*(\.\d+)? ?[MG]i?B", value):
         raise SettingError(f"CRM_PIPELINE_MEMORY: {value!r} is not an amount of memory such as 512MB or 4GB")
     return value

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline import run_context
-from crm_pipeline.cli.options import choose
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.steps.publish.publish import TENANT_TABLES
 from crm_pipeline.tables.outputs import identity, profiles, timeline
 from crm_pipeline_tests.fixtures.homes.runs import contents
@@ -26,12 +26,12 @@ KEPT_IN_PARTS = (
 def test_a_refresh_in_parts_finds_what_one_in_a_piece_does(
     sample_home: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_context, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(run_context, "MAX_BATCH_ROWS", 1)
     assert refresh(own_home).faults == []
     for table in TENANT_TABLES:
         assert contents(own_home, table.name) == contents(sample_home, table.name)
-    with clean_environment(), closing(lake_of(choose(own_home)).connect()) as con:
-        lake = lake_of(choose(own_home))
+    with clean_environment(), closing(open_lake(override_environment(own_home)).connect()) as con:
+        lake = open_lake(override_environment(own_home))
         for table in KEPT_IN_PARTS:
             versions = con.sql(f"select distinct _version from {lake.log(con, table)}").fetchall()
             assert versions == [(0,)], f"{table.name}: reading it would cost more than after one commit"

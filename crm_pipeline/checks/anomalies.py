@@ -12,15 +12,15 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.vocabulary import LifecycleStage, LinkRule
 
-DAYS_KEPT: Final = 60
-DAYS_LEARNED_FROM: Final = 28
-FEWEST_DAYS: Final = 7
-REACH: Final = 3.5
-SCALE: Final = 1.4826
+STORED_DAYS: Final = 60
+BASELINE_DAYS: Final = 28
+MIN_BASELINE_DAYS: Final = 7
+Z_SCORE_LIMIT: Final = 3.5
+MAD_SCALE: Final = 1.4826
 """The median absolute deviation of a normal distribution times this is its standard deviation."""
-UNITS: Final = 3
+ABSOLUTE_MARGIN: Final = 3
 """Rows, or days, more or less that never alarm."""
-SLACK: Final = {"rows": 0.10, "share": 0.05, "days": 0.0}
+RELATIVE_MARGINS: Final = {"rows": 0.10, "share": 0.05, "days": 0.0}
 """Nor do ten percent of the usual rows, nor five points of a share."""
 
 
@@ -33,7 +33,7 @@ class Measure(NamedTuple):
     unit: str = "1"
 
 
-def _share(counted: str, whole: str, meaning: str) -> Measure:
+def _build_share_measure(counted: str, whole: str, meaning: str) -> Measure:
     return Measure("share", f"coalesce({counted} / nullif({whole}, 0), 0)", meaning, f"1 / greatest({whole}, 1)")
 
 
@@ -45,47 +45,47 @@ MEASURES: Final = {
         "days", "days_quiet", "The newest event is not older than usual: the services still deliver."
     ),
     **{
-        f"share_of_{stage.lower()}": _share(
+        f"share_of_{stage.lower()}": _build_share_measure(
             f"stage_{stage.lower()}", "profiles", f"About as many profiles as usual are {stage}."
         )
         for stage in LifecycleStage
     },
     **{
-        f"linked_by_{rule.lower()}": _share(
+        f"linked_by_{rule.lower()}": _build_share_measure(
             f"rule_{rule.lower()}", "records", f"About as many records as usual are linked by {rule}."
         )
         for rule in LinkRule
     },
 }
-COUNTS: Final = f"""
+COUNTS_SQL: Final = f"""
     create or replace temp table counts as
     select t.tenant_id, coalesce(profiles, 0) as profiles, coalesce(records, 0) as records,
         coalesce(events, 0) as events, coalesce(cast(as_of() as date) - cast(newest_at as date), 0) as days_quiet,
         p.* exclude (tenant_id, profiles), i.* exclude (tenant_id, records)
-    from judged_tenants t
+    from evaluated_tenants t
     left join (
         select tenant_id, count(*) as profiles, {
     ", ".join(f"count(*) filter (lifecycle_stage = '{stage}') as stage_{stage.lower()}" for stage in LifecycleStage)
 }
-        from judged_profiles group by tenant_id) p on p.tenant_id = t.tenant_id
+        from evaluated_profiles group by tenant_id) p on p.tenant_id = t.tenant_id
     left join (
         select tenant_id, count(*) as records, {
     ", ".join(f"count(*) filter (rule = '{rule}') as rule_{rule.lower()}" for rule in LinkRule)
 }
-        from judged_identities group by tenant_id) i on i.tenant_id = t.tenant_id
+        from evaluated_identities group by tenant_id) i on i.tenant_id = t.tenant_id
     left join (
-        select tenant_id, sum(events) as events, max(newest_at) as newest_at from judged_events group by tenant_id
+        select tenant_id, sum(events) as events, max(newest_at) as newest_at from evaluated_events group by tenant_id
     ) e on e.tenant_id = t.tenant_id"""
-MEASURED: Final = " union all ".join(
+MEASURED_QUERY: Final = " union all ".join(
     f"""select tenant_id, '{name}' as measure, '{measure.kind}' as kind, cast({measure.sql} as double) as value,
         cast({measure.unit} as double) as unit from counts"""
     for name, measure in MEASURES.items()
 )
-BANDS: Final = f"""
+BANDS_SQL: Final = f"""
     create or replace temp table bands as
     with past as (
         select h.* from history h
-        where measured_on < cast(as_of() as date) and measured_on >= cast(as_of() as date) - {DAYS_LEARNED_FROM}
+        where measured_on < cast(as_of() as date) and measured_on >= cast(as_of() as date) - {BASELINE_DAYS}
     ),
     middles as (select tenant_id, measure, median(value) as middle, count(*) as days from past group by all),
     spreads as (
@@ -94,23 +94,25 @@ BANDS: Final = f"""
     ),
     reaches as (
         select m.tenant_id, m.measure, m.kind, m.value, coalesce(days, 0) as days, middle,
-            greatest({REACH * SCALE} * spread, {UNITS} * unit, case kind {
-    " ".join(f"when '{kind}' then {slack}{' * middle' if kind == 'rows' else ''}" for kind, slack in SLACK.items())
+            greatest({Z_SCORE_LIMIT * MAD_SCALE} * spread, {ABSOLUTE_MARGIN} * unit, case kind {
+    " ".join(
+        f"when '{kind}' then {slack}{' * middle' if kind == 'rows' else ''}" for kind, slack in RELATIVE_MARGINS.items()
+    )
 } end) as reach
         from measured m left join spreads s on s.tenant_id = m.tenant_id and s.measure = m.measure
     )
     select tenant_id, measure, kind, value, days, greatest(middle - reach, 0) as low, middle + reach as high,
-        days < {FEWEST_DAYS} or (value <= high and (kind = 'days' or value >= low)) as is_usual
+        days < {MIN_BASELINE_DAYS} or (value <= high and (kind = 'days' or value >= low)) as is_usual
     from reaches"""
 
 
-def measure(con: DuckDBPyConnection) -> None:
-    """Create temp table `measured` (tenant_id, measure, kind, value, unit) of the tenants in `judged_tenants`.
+def measure_tenants(con: DuckDBPyConnection) -> None:
+    """Create temp table `measured` (tenant_id, measure, kind, value, unit) of the tenants in `evaluated_tenants`.
 
-    Reads judged_profiles, judged_identities, judged_events (per profile events and newest_at) and as_of().
+    Reads evaluated_profiles, evaluated_identities, evaluated_events (per profile events and newest_at) and as_of().
     """
-    con.execute(COUNTS)
-    con.execute(f"create or replace temp table measured as {MEASURED}")
+    con.execute(COUNTS_SQL)
+    con.execute(f"create or replace temp table measured as {MEASURED_QUERY}")
 
 
 def find_bands(con: DuckDBPyConnection) -> None:
@@ -119,26 +121,26 @@ def find_bands(con: DuckDBPyConnection) -> None:
     `history` is shaped as quality_measures; today's rows in it are not the past. Columns: tenant_id, measure, kind,
     value, days (of the past), low, high, is_usual.
     """
-    con.execute(BANDS)
+    con.execute(BANDS_SQL)
 
 
-def _shown(value: str) -> str:
+def _format_value_sql(value: str) -> str:
     return f"case kind when 'share' then printf('%.1f %%', 100 * {value}) else printf('%.0f', {value}) end"
 
 
-UNUSUAL: Final = f"""
+ANOMALIES_SQL: Final = f"""
     create or replace temp table unusual as
     select tenant_id, measure as expectation, cast(not is_usual as integer) as broken, days as rows,
-        case when not is_usual then concat({_shown("value")}, '; usually ', {_shown("low")}, ' to ', {_shown("high")},
+        case when not is_usual then concat({_format_value_sql("value")}, '; usually ', {_format_value_sql("low")}, ' to ', {_format_value_sql("high")},
             ' over ', days, ' days') end as observed
     from bands"""
 
 
-def find_unusual(con: DuckDBPyConnection) -> None:
-    """Create temp table `unusual` of the tenants in `judged_tenants`, shaped as `disagreements`.
+def find_anomalies(con: DuckDBPyConnection) -> None:
+    """Create temp table `unusual` of the tenants in `evaluated_tenants`, shaped as `disagreements`.
 
     Reads what `measure` and `find_bands` say they read, and leaves their relations.
     """
-    measure(con)
+    measure_tenants(con)
     find_bands(con)
-    con.execute(UNUSUAL)
+    con.execute(ANOMALIES_SQL)

@@ -8,21 +8,21 @@ from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.vocabulary import Service
 
-FLAGS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
-PRIMARIES: Final = {
+CONSENT_FLAGS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+PRIMARY_RECORD_COLUMNS: Final = {
     "scl_member_id": Service.SCL,
     "teetime_player_id": Service.TEETIME,
     "messaging_contact_id": Service.MESSAGING,
 }
-LOOKED_AT: Final = {
-    "profiles": "select tenant_id, count(*) as rows from judged_profiles group by tenant_id",
-    "records": "select tenant_id, count(*) as rows from judged_identities group by tenant_id",
-    "events": "select tenant_id, sum(events) as rows from judged_events group by tenant_id",
-    "payments": "select tenant_id, payments as rows from judged_payments",
+ROW_COUNT_QUERIES: Final = {
+    "profiles": "select tenant_id, count(*) as rows from evaluated_profiles group by tenant_id",
+    "records": "select tenant_id, count(*) as rows from evaluated_identities group by tenant_id",
+    "events": "select tenant_id, sum(events) as rows from evaluated_events group by tenant_id",
+    "payments": "select tenant_id, payments as rows from evaluated_payments",
 }
 
 
@@ -37,77 +37,79 @@ class Agreement(NamedTuple):
 AGREEMENTS: Final = {
     "event_has_a_profile": Agreement(
         "events",
-        """select tenant_id, events as n, null as found from judged_events
-           anti join (select tenant_id, id as profile_id from judged_profiles) using (tenant_id, profile_id)""",
+        """select tenant_id, events as n, null as found from evaluated_events
+           anti join (select tenant_id, id as profile_id from evaluated_profiles) using (tenant_id, profile_id)""",
         "Every event of the timeline belongs to a profile there is.",
     ),
     "record_has_a_profile": Agreement(
         "records",
-        """select tenant_id, 1 as n, null as found from judged_identities
-           anti join (select tenant_id, id as profile_id from judged_profiles) using (tenant_id, profile_id)""",
+        """select tenant_id, 1 as n, null as found from evaluated_identities
+           anti join (select tenant_id, id as profile_id from evaluated_profiles) using (tenant_id, profile_id)""",
         "Every linked record belongs to a profile there is.",
     ),
     "profile_has_a_record": Agreement(
         "profiles",
-        """select tenant_id, 1 as n, null as found from judged_profiles
-           anti join (select tenant_id, profile_id as id from judged_identities) using (tenant_id, id)""",
+        """select tenant_id, 1 as n, null as found from evaluated_profiles
+           anti join (select tenant_id, profile_id as id from evaluated_identities) using (tenant_id, id)""",
         "Every profile has at least one record of a service.",
     ),
     "record_has_one_profile": Agreement(
         "records",
-        """select tenant_id, count(*) as n, null as found from judged_identities
+        """select tenant_id, count(*) as n, null as found from evaluated_identities
            group by tenant_id, service, service_record_id having count(*) > 1""",
         "No record belongs to two profiles.",
     ),
     "every_record_is_linked": Agreement(
         "records",
-        """select tenant_id, 1 as n, null as found from sound_people
-           full join judged_identities using (tenant_id, service, service_record_id)
-           where sound_people.record is null or judged_identities.profile_id is null""",
+        """select tenant_id, 1 as n, null as found from valid_people
+           full join evaluated_identities using (tenant_id, service, service_record_id)
+           where valid_people.record is null or evaluated_identities.profile_id is null""",
         "Every sound record of a person is in customer_identities, and nothing else is.",
     ),
     "one_primary_per_service": Agreement(
         "records",
-        """select tenant_id, count(*) as n, null as found from judged_identities
+        """select tenant_id, count(*) as n, null as found from evaluated_identities
            group by tenant_id, profile_id, service having count(*) filter (is_primary) <> 1""",
         "Of a profile's records in one service exactly one is the primary.",
     ),
     "one_anchor_per_profile": Agreement(
         "records",
-        """select tenant_id, count(*) as n, null as found from judged_identities
+        """select tenant_id, count(*) as n, null as found from evaluated_identities
            group by tenant_id, profile_id having count(*) filter (rule = 'ANCHOR') <> 1""",
         "Of a profile's records exactly one is the anchor of its id.",
     ),
     "profile_names_its_primaries": Agreement(
         "profiles",
-        f"""select tenant_id, 1 as n, null as found from judged_profiles left join (
+        f"""select tenant_id, 1 as n, null as found from evaluated_profiles left join (
                 select tenant_id, profile_id as id, {
             ", ".join(
                 f"max(service_record_id) filter (service = '{service}' and is_primary) as {column}_linked"
-                for column, service in PRIMARIES.items()
+                for column, service in PRIMARY_RECORD_COLUMNS.items()
             )
         }
-                from judged_identities group by tenant_id, profile_id) using (tenant_id, id)
+                from evaluated_identities group by tenant_id, profile_id) using (tenant_id, id)
             where {
-            " or ".join(f"cast({column} as varchar) is distinct from {column}_linked" for column in PRIMARIES)
+            " or ".join(
+                f"cast({column} as varchar) is distinct from {column}_linked" for column in PRIMARY_RECORD_COLUMNS
+            )
         }""",
         "A profile's link columns name the primary record of each service.",
     ),
     "consent_is_messagings": Agreement(
         "profiles",
-        f"""select tenant_id, 1 as n, null as found from judged_profiles left join (
+        f"""select tenant_id, 1 as n, null as found from evaluated_profiles left join (
                 select i.tenant_id, i.profile_id as id,
-                    {", ".join(f"count(*) filter (not coalesce({flag}, false)) = 0 as {flag}_given" for flag in FLAGS)}
-                from judged_identities i join messaging_contact c
+                    {", ".join(f"count(*) filter (not coalesce({flag}, false)) = 0 as {flag}_given" for flag in CONSENT_FLAGS)}
+                from evaluated_identities i join messaging_contact c
                     on i.service = 'MESSAGING' and c.tenant_id = i.tenant_id and c.id = i.service_record_id
                 group by i.tenant_id, i.profile_id) using (tenant_id, id)
-            where {" or ".join(f"{flag} is distinct from coalesce({flag}_given, false)" for flag in FLAGS)}""",
+            where {" or ".join(f"{flag} is distinct from coalesce({flag}_given, false)" for flag in CONSENT_FLAGS)}""",
         "An opt-in is true exactly where every Messaging contact of the profile says so.",
     ),
     "lifetime_value_adds_up": Agreement(
         "profiles",
-        """select tenant_id, 1 as n, null as found from judged_profiles
-           left join (select tenant_id, profile_id as id, amount_cents from judged_events) using (tenant_id, id)
+        """select tenant_id, 1 as n, null as found from evaluated_profiles
+           left join (select tenant_id, profile_id as id, amount_cents from evaluated_events) using (tenant_id, id)
            where lifetime_value is distinct from greatest(coalesce(amount_cents, 0), 0)""",
         "A profile's lifetime value is the sum of the amounts on its timeline, or 0 where that is less.",
     ),
@@ -120,9 +122,9 @@ AGREEMENTS: Final = {
                    sum(settled_cents) as settled_cents
                from (
                    select tenant_id, scl_events as told, scl_cents as told_cents, 0 as settled, 0 as settled_cents
-                   from judged_events
+                   from evaluated_events
                    union all
-                   select tenant_id, 0, 0, payments, amount_cents from judged_payments)
+                   select tenant_id, 0, 0, payments, amount_cents from evaluated_payments)
                group by tenant_id)
            where told <> settled or told_cents <> settled_cents""",
         "Payments and refunds on the timeline equal what SCL settled, in number and in money.",
@@ -130,44 +132,44 @@ AGREEMENTS: Final = {
 }
 
 # Each is read several times, and a view of the lake would be worked out anew each time.
-_PEOPLE: Final = " union all ".join(
+_VALID_PEOPLE_QUERY: Final = " union all ".join(
     f"""select tenant_id, '{service}' as service, cast(id as varchar) as service_record_id, id is not null as record
-        from {lake_name(table)}"""
-    for service, table in PEOPLE.items()
+        from {to_lake_name(table)}"""
+    for service, table in PERSON_TABLES.items()
 )
-PREPARED: Final = {
-    "judged_profiles": f"""
-        select tenant_id, id, {", ".join((*PRIMARIES, *FLAGS))}, lifetime_value, lifecycle_stage from given_profiles""",
-    "judged_identities": """
-        select tenant_id, service, service_record_id, profile_id, is_primary, rule from given_identities""",
-    "judged_events": """
+PREPARED_RELATIONS: Final = {
+    "evaluated_profiles": f"""
+        select tenant_id, id, {", ".join((*PRIMARY_RECORD_COLUMNS, *CONSENT_FLAGS))}, lifetime_value, lifecycle_stage from compared_profiles""",
+    "evaluated_identities": """
+        select tenant_id, service, service_record_id, profile_id, is_primary, rule from compared_identities""",
+    "evaluated_events": """
         select tenant_id, profile_id, count(*) as events, max(occurred_at) as newest_at,
             coalesce(sum(amount_cents), 0) as amount_cents,
             count(*) filter (source = 'SCL' and event_type in ('PAYMENT', 'REFUND')) as scl_events,
             coalesce(sum(amount_cents) filter (source = 'SCL' and event_type in ('PAYMENT', 'REFUND')), 0) as scl_cents
-        from given_timeline group by tenant_id, profile_id""",
-    "judged_payments": """
+        from compared_timeline group by tenant_id, profile_id""",
+    "evaluated_payments": """
         select tenant_id, count(*) as payments,
             sum(case kind when 'REFUND' then -amount_cents else amount_cents end) as amount_cents
-        from scl_payment where status = 'SETTLED' and paid_at <= as_of() + fast_clock() group by tenant_id""",
-    "sound_people": _PEOPLE,
+        from scl_payment where status = 'SETTLED' and paid_at <= as_of() + clock_tolerance() group by tenant_id""",
+    "valid_people": _VALID_PEOPLE_QUERY,
 }
 
 
 def find_disagreements(con: DuckDBPyConnection) -> None:
-    """Create temp table `disagreements`: per tenant in relation `judged_tenants` and agreement how many rows break it.
+    """Create temp table `disagreements`: per tenant in relation `evaluated_tenants` and agreement how many rows break it.
 
-    Reads given_profiles, given_identities and given_timeline, shaped as their tables, the sound rows of people and of
+    Reads compared_profiles, compared_identities and compared_timeline, shaped as their tables, the sound rows of people and of
     SCL's payments, and as_of(); leaves the relations of `PREPARED`. Columns: tenant_id, expectation, broken, rows,
     observed.
     """
-    for name, query in PREPARED.items():
+    for name, query in PREPARED_RELATIONS.items():
         con.execute(f"create or replace temp table {name} as {query}")
     found = " union all ".join(
         f"""select '{name}' as expectation, t.tenant_id, coalesce(b.broken, 0) as broken, coalesce(l.rows, 0) as rows,
                 b.observed
-            from judged_tenants t
-            left join ({LOOKED_AT[agreement.looks_at]}) l on l.tenant_id = t.tenant_id
+            from evaluated_tenants t
+            left join ({ROW_COUNT_QUERIES[agreement.looks_at]}) l on l.tenant_id = t.tenant_id
             left join (
                 select tenant_id, sum(n) as broken, max(cast(found as varchar)) as observed
                 from ({agreement.broken_by}) group by tenant_id) b on b.tenant_id = t.tenant_id"""

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.checks.evaluation import in_gx
+from crm_pipeline.checks.evaluation import to_gx_expectation
 from crm_pipeline.checks.expectations import MEANINGS, SUITES, Suite
 
-TEMPLATES: Final = Path(__file__).parent / "templates"
-INDEX: Final = "index.html"
-MOST_SHOWN: Final = 1_000
+TEMPLATES_FOLDER: Final = Path(__file__).parent / "templates"
+INDEX_FILE: Final = "index.html"
+MAX_SHOWN_ROWS: Final = 1_000
 """Broken expectations listed; if there are more, something is wrong with us and the first ones say it."""
 Row = dict[str, Any]
 
@@ -27,63 +27,75 @@ def write_data_docs(con: DuckDBPyConnection, results: str, as_of: datetime, fold
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer  # noqa: PLC0415
     from great_expectations.render.view import DefaultJinjaPageView  # noqa: PLC0415
 
-    view = DefaultJinjaPageView(custom_views_directory=str(TEMPLATES))
-    suites = [_summary(con, results, suite) for suite in SUITES]
+    view = DefaultJinjaPageView(custom_views_directory=str(TEMPLATES_FOLDER))
+    suites = [_read_suite_summary(con, results, suite) for suite in SUITES]
     shown = {"as_of": f"{as_of:%Y-%m-%d %H:%M} UTC", "suites": suites}
     folder.mkdir(parents=True, exist_ok=True)
     for suite, summary in zip(SUITES, suites, strict=True):
-        document = ValidationResultsPageRenderer().render(_in_gx(con, results, suite))
+        document = ValidationResultsPageRenderer().render(_build_gx_results(con, results, suite))
         sections = [section.to_json_dict() for section in document.sections[1:]]  # the first is an overview, with links
-        page = {**shown, "suite": summary, "sections": sections, "broken": _broken(con, results, suite)}
-        _write(folder / f"{suite.name}.html", view.env.get_template("suite.html").render(page))
-    page = {**shown, "broken": _broken(con, results), "tenants": _tenants(con, results)}
-    _write(folder / INDEX, view.env.get_template(INDEX).render(page))
+        page = {
+            **shown,
+            "suite": summary,
+            "sections": sections,
+            "broken": _read_broken_expectations(con, results, suite),
+        }
+        _write_file(folder / f"{suite.name}.html", view.env.get_template("suite.html").render(page))
+    page = {**shown, "broken": _read_broken_expectations(con, results), "tenants": _read_tenant_rows(con, results)}
+    _write_file(folder / INDEX_FILE, view.env.get_template(INDEX_FILE).render(page))
 
 
-def _rows(con: DuckDBPyConnection, query: str, **params: str) -> list[Row]:
+def _read_rows(con: DuckDBPyConnection, query: str, **params: str) -> list[Row]:
     found: list[Row] = con.sql(query, params=params or None).to_arrow_table().to_pylist()
     return found
 
 
-def _summary(con: DuckDBPyConnection, results: str, suite: Suite) -> Row:
-    (counts,) = _rows(
+def _read_suite_summary(con: DuckDBPyConnection, results: str, suite: Suite) -> Row:
+    (counts,) = _read_rows(
         con,
         f"""select count(distinct tenant_id) as tenants, count(distinct tenant_id) filter (not success) as breaking
             from {results} where suite = $suite""",
         suite=suite.name,
     )
-    return {**counts, "name": suite.name, "severity": severity(suite.is_critical), "expectations": len(suite.expected)}
+    return {
+        **counts,
+        "name": suite.name,
+        "severity": format_severity(suite.is_critical),
+        "expectations": len(suite.expected),
+    }
 
 
-def _broken(con: DuckDBPyConnection, results: str, suite: Suite | None = None) -> list[Row]:
+def _read_broken_expectations(con: DuckDBPyConnection, results: str, suite: Suite | None = None) -> list[Row]:
     whose = f"and suite = '{suite.name}'" if suite else ""
     order = "not is_critical, suite, expectation, tenant_id"
-    rows = _rows(con, f"from {results} where not success {whose} order by {order} limit {MOST_SHOWN}")
+    rows = _read_rows(con, f"from {results} where not success {whose} order by {order} limit {MAX_SHOWN_ROWS}")
     return [
         {
             **row,
-            "severity": severity(row["is_critical"]),
+            "severity": format_severity(row["is_critical"]),
             "meaning": MEANINGS.get((row["suite"], row["expectation"]), ""),
         }
         for row in rows
     ]
 
 
-def _tenants(con: DuckDBPyConnection, results: str) -> list[Row]:
+def _read_tenant_rows(con: DuckDBPyConnection, results: str) -> list[Row]:
     counts = ", ".join(
         f"case when bool_or(suite = '{suite.name}')"
         f" then count(*) filter (suite = '{suite.name}' and not success) end as {suite.name}"
         for suite in SUITES
     )
     checked = "strftime(max(checked_at), '%Y-%m-%d %H:%M') as checked_at"
-    return _rows(con, f"select tenant_id, {counts}, {checked} from {results} group by tenant_id order by tenant_id")
+    return _read_rows(
+        con, f"select tenant_id, {counts}, {checked} from {results} group by tenant_id order by tenant_id"
+    )
 
 
-def _in_gx(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa: ANN401
+def _build_gx_results(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa: ANN401
     """The results of all tenants as one validation, which is what Great Expectations renders."""
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult  # noqa: PLC0415
 
-    rows = _rows(
+    rows = _read_rows(
         con,
         f"""select expectation, count(*) as tenants, count(*) filter (not success) as breaking,
                 cast(sum(unexpected_count) as bigint) as broken
@@ -94,8 +106,8 @@ def _in_gx(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa:
     validated = [
         ExpectationValidationResult(
             success=not counts["breaking"],
-            expectation_config=in_gx(expected).configuration,
-            result={"observed_value": _observed(counts)},
+            expectation_config=to_gx_expectation(expected).configuration,
+            result={"observed_value": _format_observed(counts)},
             exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
         )
         for expected in suite.expected
@@ -112,21 +124,21 @@ def _in_gx(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa:
     )
 
 
-def _observed(counts: Mapping[str, int]) -> str:
+def _format_observed(counts: Mapping[str, int]) -> str:
     if not counts["breaking"]:
         return f"holds for all {counts['tenants']} tenants"
     return f"broken {counts['broken']} times, by {counts['breaking']} of {counts['tenants']} tenants"
 
 
-def severity(is_critical: bool) -> str:
+def format_severity(is_critical: bool) -> str:
     """The word for what a broken expectation means."""
     return "critical" if is_critical else "warning"
 
 
-def _write(file: Path, text: str) -> None:
+def _write_file(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
 
 
-DATA_DOCS = "data_docs"
+DATA_DOCS_FOLDER = "data_docs"

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.checks.expectations import Expected, Suite, TableSuite
-from crm_pipeline.domain.batches import in_groups
+from crm_pipeline.checks.expectations import ExpectationSpec, Suite, TableSuite
+from crm_pipeline.domain.batches import split_into_batches
 
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.expectations import Expectation
 
-MOST_ROWS = 5_000_000
+MAX_EVALUATED_ROWS = 5_000_000
 """Rows summed up at once; tenants are taken together up to this."""
-KINDS: Final = {
+GX_CLASS_NAMES: Final = {
     "NotBeNull": "ExpectColumnValuesToNotBeNull",
     "BeInSet": "ExpectColumnValuesToBeInSet",
     "BeBetween": "ExpectColumnValuesToBeBetween",
 }
 
 
-class Verdict(NamedTuple):
+class ExpectationResult(NamedTuple):
     """One expectation's result for one tenant."""
 
     tenant_id: str
@@ -39,7 +39,9 @@ class SuiteError(Exception):
     """A suite that could not be evaluated; this is no tenant's fault."""
 
 
-def judge_rows(con: DuckDBPyConnection, suite: TableSuite, relation: str, tenants: Sequence[str]) -> list[Verdict]:
+def evaluate_rows(
+    con: DuckDBPyConnection, suite: TableSuite, relation: str, tenants: Sequence[str]
+) -> list[ExpectationResult]:
     """Every expectation's verdict on every tenant's rows in `relation`; SuiteError where one can't be evaluated."""
     import pandas as pd  # noqa: PLC0415  a second only runs should pay
 
@@ -50,10 +52,10 @@ def judge_rows(con: DuckDBPyConnection, suite: TableSuite, relation: str, tenant
     counts = dict(counted.fetchall())
     frames = [
         con.sql(suite.frame_query(rows), params={"group": group}).df()
-        for group in in_groups(tenants, counts, MOST_ROWS)
+        for group in split_into_batches(tenants, counts, MAX_EVALUATED_ROWS)
     ]
     return [
-        Verdict(
+        ExpectationResult(
             tenant,
             suite.name,
             name,
@@ -62,12 +64,12 @@ def judge_rows(con: DuckDBPyConnection, suite: TableSuite, relation: str, tenant
             broken.get(tenant, 0),
             counts.get(tenant, 0),
         )
-        for name, broken in validate(suite, pd.concat(frames)).items()
+        for name, broken in evaluate_suite(suite, pd.concat(frames)).items()
         for tenant in tenants
     ]
 
 
-def judge_findings(con: DuckDBPyConnection, suite: Suite, findings: str) -> list[Verdict]:
+def evaluate_findings(con: DuckDBPyConnection, suite: Suite, findings: str) -> list[ExpectationResult]:
     """The same for relation `findings`, which has a row per tenant and expectation: broken, rows and observed."""
     import pandas as pd  # noqa: PLC0415  a second only runs should pay
 
@@ -77,16 +79,18 @@ def judge_findings(con: DuckDBPyConnection, suite: Suite, findings: str) -> list
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for tenant, name, broken, _, _ in found:
         counts[tenant][name] = int(broken)
-    failed = validate(suite, pd.DataFrame([{"tenant_id": tenant, "rows": 1, **row} for tenant, row in counts.items()]))
+    failed = evaluate_suite(
+        suite, pd.DataFrame([{"tenant_id": tenant, "rows": 1, **row} for tenant, row in counts.items()])
+    )
     return [
-        Verdict(
+        ExpectationResult(
             tenant, suite.name, name, tenant not in failed[name], suite.is_critical, int(broken), int(rows), observed
         )
         for tenant, name, broken, rows, observed in found
     ]
 
 
-def validate(suite: Suite, frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
+def evaluate_suite(suite: Suite, frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
     """Per expectation the tenants that broke it, with how many `rows` the frame's rows stand for that did."""
     import great_expectations as gx  # noqa: PLC0415  five seconds only runs should pay
     from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
@@ -94,29 +98,29 @@ def validate(suite: Suite, frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     validation = context.data_sources.pandas_default.read_dataframe(frame).validate(
-        gx.ExpectationSuite(name=suite.name, expectations=[in_gx(expected) for expected in suite.expected]),
+        gx.ExpectationSuite(name=suite.name, expectations=[to_gx_expectation(expected) for expected in suite.expected]),
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["tenant_id", "rows"]},
     )
-    results = {_name(result): result for result in validation.results}
-    return {expected.name: _broken(suite, expected, results[expected.name]) for expected in suite.expected}
+    results = {_read_expectation_name(result): result for result in validation.results}
+    return {expected.name: _count_broken_rows(suite, expected, results[expected.name]) for expected in suite.expected}
 
 
-def in_gx(expected: Expected) -> "Expectation":
+def to_gx_expectation(expected: ExpectationSpec) -> "Expectation":
     """The expectation as Great Expectations knows it."""
     from great_expectations import expectations as gxe  # noqa: PLC0415  five seconds only runs should pay
 
-    made: Expectation = getattr(gxe, KINDS[expected.kind])(
+    made: Expectation = getattr(gxe, GX_CLASS_NAMES[expected.kind])(
         **expected.arguments, description=expected.meaning, meta={"name": expected.name}
     )
     return made
 
 
-def _name(result: Any) -> str:  # noqa: ANN401
+def _read_expectation_name(result: Any) -> str:  # noqa: ANN401
     return str(result.expectation_config.meta["name"])
 
 
-def _broken(suite: Suite, expected: Expected, result: Any) -> dict[str, int]:  # noqa: ANN401
-    if complaint := _complaint(result.exception_info):
+def _count_broken_rows(suite: Suite, expected: ExpectationSpec, result: Any) -> dict[str, int]:  # noqa: ANN401
+    if complaint := _find_exception_message(result.exception_info):
         raise SuiteError(f"{suite.name}: {expected.name} cannot be evaluated: {complaint}")
     broken: Counter[str] = Counter()
     for found in result.result.get("unexpected_index_list") or []:
@@ -124,7 +128,7 @@ def _broken(suite: Suite, expected: Expected, result: Any) -> dict[str, int]:  #
     return broken
 
 
-def _complaint(exception_info: dict[str, Any]) -> str | None:
+def _find_exception_message(exception_info: dict[str, Any]) -> str | None:
     """What an expectation that raised has to say; Great Expectations keeps it per metric, or flat where none raised."""
     per_metric = [exception_info] if "raised_exception" in exception_info else exception_info.values()
     return next((str(said["exception_message"]) for said in per_metric if said["raised_exception"]), None)

@@ -12,13 +12,13 @@ from rich.markup import escape
 
 from crm_pipeline.cli.database import database_commands
 from crm_pipeline.cli.explain import explain_command, what_if_command
-from crm_pipeline.cli.options import HOME, SOURCES, console_of_stdout, settings_of, time_of
+from crm_pipeline.cli.options import HOME_OPTION, SOURCES_OPTION, build_settings, create_console, parse_time_option
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from crm_pipeline.cli.run import Outcome
+    from crm_pipeline.cli.run import RefreshOutcome
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -38,8 +38,8 @@ for command in (
 
 
 @main.command("run")
-@SOURCES
-@HOME
+@SOURCES_OPTION
+@HOME_OPTION
 @click.option("--tenant", "tenants", multiple=True, help="Refresh only this tenant; may be given again.")
 @click.option("--as-of", help="The hour the data speak of, ISO 8601; now by default.")
 @click.option("--believe", multiple=True, metavar="SERVICE.TABLE", help="Accept that this table really shrank.")
@@ -53,29 +53,29 @@ def run_command(
     dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
-    settings = settings_of(home, sources, as_of)
-    from crm_pipeline.cli.lake_copy import working_copy  # noqa: PLC0415
-    from crm_pipeline.cli.run import UnknownTenantError, refresh_once  # noqa: PLC0415
+    settings = build_settings(home, sources, as_of)
+    from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
+    from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
-    from crm_pipeline.resources.connections import lake_of  # noqa: PLC0415  seconds that other commands need not wait
+    from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  seconds that other commands need not wait
     from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
 
-    console = console_of_stdout()
+    console = create_console()
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
-    with working_copy(settings, dry_run=dry_run) as used:
+    with create_working_copy(settings, dry_run=dry_run) as used:
         if used.is_replay:
             console.print(f"Replaying what was known at {used.as_of:%Y-%m-%d %H:%M} UTC; no service is read")
         else:
-            _settle(settings)
+            _require_sources(settings)
         try:
-            outcome = refresh_once(used, tenants, believe, dry_run=dry_run)
+            outcome = refresh_tenants(used, tenants, believe, dry_run=dry_run)
         except (SourceError, UnknownTenantError) as error:
             raise click.ClickException(str(error)) from None
-        print_summary(console, lake_of(used), outcome.as_of)
-    _conclude(console, outcome, sources, dry_run=dry_run)
+        print_summary(console, open_lake(used), outcome.as_of)
+    _print_outcome(console, outcome, sources, dry_run=dry_run)
 
 
-def _conclude(console: Console, outcome: "Outcome", sources: Path | None, *, dry_run: bool) -> None:
+def _print_outcome(console: Console, outcome: "RefreshOutcome", sources: Path | None, *, dry_run: bool) -> None:
     if not dry_run:
         rows = outcome.published_rows
         console.print(f"{rows:,} rows changed in the published tables" if rows else "Nothing changed: 0 rows published")
@@ -85,31 +85,31 @@ def _conclude(console: Console, outcome: "Outcome", sources: Path | None, *, dry
             console.print(f"[bold red]failed[/] {escape(fault)}", highlight=False)
         sys.exit(1)
     if not dry_run:
-        program, home = sys.argv[0], _option("--home", os.environ.get("CRM_PIPELINE_HOME"))
+        program, home = sys.argv[0], _format_option("--home", os.environ.get("CRM_PIPELINE_HOME"))
         console.print(
             f"""
 Look further:
   {program} status{home}
   {program} database psql{home}
       then: select display_name, lifecycle_stage, churn_risk_score from crm.customer_profiles limit 10;
-  {program} ui{home}{_option("--sources", sources)}""",
+  {program} ui{home}{_format_option("--sources", sources)}""",
             highlight=False,
             soft_wrap=True,
         )
 
 
-def _option(name: str, value: object) -> str:
+def _format_option(name: str, value: object) -> str:
     return f" {name} {shlex.quote(str(value))}" if value else ""
 
 
 @main.command("ui")
-@SOURCES
-@HOME
+@SOURCES_OPTION
+@HOME_OPTION
 @click.option("--port", default=3000, show_default=True, help="Port of the web page, on 127.0.0.1.")
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
-    settings = settings_of(home, sources)
-    _settle(settings)
+    settings = build_settings(home, sources)
+    _require_sources(settings)
     open_instance(settings).dispose()
     # `dg dev`, which it recommends instead, belongs to the development tools.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")
@@ -120,13 +120,13 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
 
 
 @main.command("status")
-@HOME
+@HOME_OPTION
 def status_command(home: Path | None) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
     from crm_pipeline.cli.status import print_status  # noqa: PLC0415
-    from crm_pipeline.resources.connections import warehouse_of  # noqa: PLC0415
+    from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
 
-    print_status(console_of_stdout(), warehouse_of(settings_of(home)))
+    print_status(create_console(), open_warehouse(build_settings(home)))
 
 
 @main.command("sample")
@@ -138,13 +138,15 @@ def status_command(home: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def sample_command(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:
     """Write synthetic clubs, and truth.csv that says who is who."""
-    from crm_pipeline.sample import generate  # noqa: PLC0415
+    from crm_pipeline.sample import generate_sample  # noqa: PLC0415
 
-    generate(tenants=tenants, people=people, events=events, seed=seed, out=out, until=time_of("--until", until))
+    generate_sample(
+        tenants=tenants, people=people, events=events, seed=seed, out=out, until=parse_time_option("--until", until)
+    )
     click.echo(f"{people:,} people of {tenants} clubs are in {out}; refresh with: crm-pipeline run --sources {out}")
 
 
-def _settle(settings: Settings) -> None:
+def _require_sources(settings: Settings) -> None:
     """Say where services are read from when nothing says it."""
     if not settings.sources:
         raise click.ClickException(

@@ -6,43 +6,48 @@ from typing import Final, Literal
 
 import click
 
-from crm_pipeline.cli.options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
 
-BY: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = ("email", "phone", "profile", "record")
-JSON = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
+LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = (
+    "email",
+    "phone",
+    "profile",
+    "record",
+)
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
 
 
 @click.command("explain")
-@TENANT
+@TENANT_OPTION
 @click.option("--email", help="Whoever has this email address.")
 @click.option("--phone", help="Whoever has this phone number, as it is dialled in the club's country.")
 @click.option("--profile", help="The profile with this id; a former id leads to the one it became.")
 @click.option("--record", metavar="SERVICE:ID", help="The person behind a record, such as SCL:1042.")
-@JSON
-@HOME
+@JSON_OPTION
+@HOME_OPTION
 def explain_command(tenant: str, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
     """Say who somebody is, why, and what every number about them is made of. Prints personal data."""
-    given = [(by, value) for by in BY if (value := asked[by]) is not None]
+    given = [(by, value) for by in LOOKUP_OPTIONS if (value := asked[by]) is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --email, --phone, --profile and --record")
-    from crm_pipeline.cli.privacy_requests import ForgetError, record_explain  # noqa: PLC0415
-    from crm_pipeline.explain import NothingFoundError, Question, explain  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.cli.privacy_requests import ForgetError, write_explain_log  # noqa: PLC0415
+    from crm_pipeline.explain import ProfileLookup, ProfileNotFoundError, explain_profiles  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.explain.text_page import print_answer  # noqa: PLC0415
 
-    settings, question = settings_of(home), Question(tenant, *given[0])
+    settings, question = build_settings(home), ProfileLookup(tenant, *given[0])
     try:
-        record_explain(settings, question)
-        answer = explain(settings, question)
-    except (NothingFoundError, ForgetError) as error:
+        write_explain_log(settings, question)
+        answer = explain_profiles(settings, question)
+    except (ProfileNotFoundError, ForgetError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
-        print_answer(console_of_stdout(), answer)
+        print_answer(create_console(), answer)
 
 
 @click.command("what-if")
-@TENANT
+@TENANT_OPTION
 @click.option(
     "--min-confidence",
     required=True,
@@ -50,17 +55,17 @@ def explain_command(tenant: str, home: Path | None, *, as_json: bool, **asked: s
     help="The least confidence that would link two records.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Most changes to list.")
-@JSON
-@HOME
+@JSON_OPTION
+@HOME_OPTION
 def what_if_command(tenant: str, min_confidence: float, limit: int, home: Path | None, *, as_json: bool) -> None:
     """Say who would become one person, or several, at another least confidence. Changes nothing."""
-    from crm_pipeline.explain.what_if import NotKnownError, print_effect, what_would_change  # noqa: PLC0415
+    from crm_pipeline.explain.what_if import TenantUnavailableError, evaluate_min_confidence, print_what_if_result  # noqa: PLC0415
 
     try:
-        effect = what_would_change(settings_of(home), tenant, min_confidence)
-    except NotKnownError as error:
+        effect = evaluate_min_confidence(build_settings(home), tenant, min_confidence)
+    except TenantUnavailableError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(effect.as_document(limit), indent=2))
     else:
-        print_effect(console_of_stdout(), effect, limit)
+        print_what_if_result(create_console(), effect, limit)

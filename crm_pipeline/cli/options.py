@@ -8,31 +8,31 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from crm_pipeline.settings import SettingError, Settings, parse_time, source_variable
+from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, parse_time
 from crm_pipeline.vocabulary import Service
 
 PIPE_WIDTH = 200
-HOME = click.option("--home", type=click.Path(path_type=Path), help="Working folder; data/local by default.")
-SOURCES = click.option(
+HOME_OPTION = click.option("--home", type=click.Path(path_type=Path), help="Working folder; data/local by default.")
+SOURCES_OPTION = click.option(
     "--sources", type=click.Path(path_type=Path), help="Folder with scl, teetime, messaging and crm in it."
 )
-TENANT = click.option("--tenant", required=True, help="The club.")
+TENANT_OPTION = click.option("--tenant", required=True, help="The club.")
 
 
-def console_of_stdout() -> Console:
+def create_console() -> Console:
     """The terminal; a file or a pipe has no edge at which anything would have to be cut."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
-def settings_of(home: Path | None, sources: Path | None = None, as_of: str | None = None) -> Settings:
+def build_settings(home: Path | None, sources: Path | None = None, as_of: str | None = None) -> Settings:
     """The settings of the environment, with these options before them."""
     try:
-        return choose(home, sources, as_of)
+        return override_environment(home, sources, as_of)
     except SettingError as error:
         raise click.ClickException(str(error)) from None
 
 
-def time_of(name: str, value: str) -> datetime:
+def parse_time_option(name: str, value: str) -> datetime:
     """The time an option means."""
     try:
         return parse_time(name, value)
@@ -40,13 +40,13 @@ def time_of(name: str, value: str) -> datetime:
         raise click.ClickException(str(error)) from None
 
 
-def choose(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:
+def override_environment(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:
     """Let command-line options win over the environment, for this process and those it starts."""
     if home:
         os.environ["CRM_PIPELINE_HOME"] = str(home)
     if sources:
         for service in Service:
-            os.environ[source_variable(service)] = str((sources / service.lower()).absolute())
+            os.environ[build_source_variable_name(service)] = str((sources / service.lower()).absolute())
     if as_of:
         os.environ["CRM_PIPELINE_AS_OF"] = as_of
     return Settings.from_environment()

@@ -7,34 +7,34 @@ from typing import Final, Literal
 import click
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.cli.options import HOME, TENANT, console_of_stdout, settings_of
+from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
 from crm_pipeline.settings import SettingError
 
-BY: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
-REASON = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
+LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
+REASON_OPTION = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
 
 
 @click.command("forget")
-@TENANT
+@TENANT_OPTION
 @click.option("--profile", help="The profile with this id.")
 @click.option("--email", help="Whoever has this email address, if it is one person.")
 @click.option("--phone", help="Whoever has this phone number, if it is one person.")
-@REASON
+@REASON_OPTION
 @click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
 @click.confirmation_option(prompt="Everything we hold about this person goes and cannot be brought back. Sure?")
-@HOME
+@HOME_OPTION
 def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
     """Forget a person: out of every table and version, with a certificate. A killed one is finished by the next."""
-    given = [(by, value) for by in BY if (value := asked[by]) is not None]
+    given = [(by, value) for by in LOOKUP_OPTIONS if (value := asked[by]) is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --profile, --email and --phone")
-    from crm_pipeline.cli.privacy_requests import ForgetError, forget  # noqa: PLC0415
-    from crm_pipeline.explain import Question  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.cli.privacy_requests import ForgetError, forget_person  # noqa: PLC0415
+    from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  seconds --help can do without
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
-        issued = forget(settings_of(home), Question(tenant, *given[0]), reason, _say)
+        issued = forget_person(build_settings(home), ProfileLookup(tenant, *given[0]), reason, _print_progress)
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
@@ -43,44 +43,44 @@ def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_jso
         if as_json:
             click.echo(json.dumps(certificate, indent=2))
         else:
-            print_certificate(console_of_stdout(), certificate)
+            print_certificate(create_console(), certificate)
     if not all(certificate["is_complete"] for certificate in issued):
         raise click.ClickException("something is left, see above")
 
 
 @click.command("unforget")
-@TENANT
+@TENANT_OPTION
 @click.option("--certificate", required=True, help="The id of the certificate whose tombstones are a mistake.")
-@REASON
-@HOME
+@REASON_OPTION
+@HOME_OPTION
 def unforget_command(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
-    from crm_pipeline.cli.privacy_requests import ForgetError, unforget  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import ForgetError, unforget_people  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
-        lifted = unforget(settings_of(home), tenant, certificate, reason, _say)
+        lifted = unforget_people(build_settings(home), tenant, certificate, reason, _print_progress)
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
 
 
 @click.command("retention")
-@TENANT
+@TENANT_OPTION
 @click.option(
     "--casual-golfers-months", "months", type=click.IntRange(1, 600), help="Remove them after so many months."
 )
 @click.option("--forever", is_flag=True, help="Keep them, as is usual.")
-@REASON
-@HOME
+@REASON_OPTION
+@HOME_OPTION
 def retention_command(tenant: str, months: int | None, reason: str | None, home: Path | None, *, forever: bool) -> None:
     """Set how long casual golfers who no longer come are kept; the weekly job removes them as `forget` does."""
     if forever == (months is not None):
         raise click.UsageError("give one of --casual-golfers-months and --forever")
-    from crm_pipeline.cli.privacy_requests import ForgetError, keep_casual_golfers  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import ForgetError, set_retention_period  # noqa: PLC0415
 
     try:
-        keep_casual_golfers(settings_of(home), tenant, months, reason)
+        set_retention_period(build_settings(home), tenant, months, reason)
     except (ForgetError, SettingError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
@@ -88,5 +88,5 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
     click.echo(f"inactive casual golfers of {tenant} are kept {f'for {months} months' if months else 'for ever'}")
 
 
-def _say(line: str) -> None:
+def _print_progress(line: str) -> None:
     click.echo(f"  … {line}", err=True)

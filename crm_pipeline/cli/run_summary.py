@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 
-TEXTS = ("tenant", "links by rule", "stages")
+TEXT_HEADINGS = ("tenant", "links by rule", "stages")
 HEADINGS = (
     "tenant",
     "records",
@@ -21,7 +21,7 @@ HEADINGS = (
     "timeline\nevents",
     "bad\nrows",
 )
-COUNTS = """
+SUMMARY_QUERY = """
     with records as ({records}),
     links as (
         select tenant_id, string_agg(rule || ' ' || n, chr(10) order by rule) as links
@@ -54,16 +54,16 @@ def print_summary(console: Console, lake: Lake, as_of: datetime) -> None:
         show_lines=True,
     )
     for heading in HEADINGS:
-        if heading in TEXTS:
+        if heading in TEXT_HEADINGS:
             shown.add_column(heading, overflow="fold")
         else:
             shown.add_column(heading, justify="right", no_wrap=True)
-    for row in _counts(lake):
+    for row in _read_tenant_counts(lake):
         shown.add_row(*(f"{value:,}" if isinstance(value, int) else value for value in row))
     console.print(shown)
 
 
-def _counts(lake: Lake) -> list[tuple[str | int, ...]]:
+def _read_tenant_counts(lake: Lake) -> list[tuple[str | int, ...]]:
     read = (
         identity.customer_identities,
         identity.identity_reviews,
@@ -75,6 +75,6 @@ def _counts(lake: Lake) -> list[tuple[str | int, ...]]:
             lake.current(con, table)
         snapshots = lake.current(con, operations.service_snapshots)
         records = f"select tenant_id, cast(sum(rows) as bigint) as records from {snapshots} group by tenant_id"
-        query = COUNTS.format(records=records, events=lake.counts(timeline.customer_timeline))
+        query = SUMMARY_QUERY.format(records=records, events=lake.counts(timeline.customer_timeline))
         rows: list[tuple[str | int, ...]] = con.sql(query).fetchall()
     return rows

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import text
 
-from crm_pipeline.domain.ingest.tenant_validation import on_one_line
+from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
-STATUS = text("""
+STATUS_QUERY = text("""
     with refreshed as (
         select tenant_id, max(as_of) filter (where table_name not like '%.snapshot') as as_of,
             max(published_at) filter (where table_name not like '%.snapshot') as published_at,
@@ -36,7 +36,7 @@ HEADINGS = (
 def print_status(console: Console, warehouse: Warehouse) -> None:
     """Print a row per tenant that was ever published."""
     with warehouse.engine().connect() as connection:
-        rows = connection.execute(STATUS).all()
+        rows = connection.execute(STATUS_QUERY).all()
     if not rows:
         console.print("Nothing has been published yet: crm-pipeline run")
         return
@@ -44,5 +44,5 @@ def print_status(console: Console, warehouse: Warehouse) -> None:
     for heading in HEADINGS:
         shown.add_column(heading)
     for tenant_id, *values in rows:
-        shown.add_row(on_one_line(tenant_id), *map(str, values))
+        shown.add_row(escape_control_characters(tenant_id), *map(str, values))
     console.print(shown)

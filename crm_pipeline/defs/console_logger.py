@@ -14,13 +14,13 @@ class ProgressHandler(logging.Handler):
         """Print the line a record is worth, if any."""
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event") if isinstance(meta, dict) else None
-        line = _line_of_event(event) if event else _line_of_message(record, meta)
+        line = _format_event(event) if event else _format_message(record, meta)
         if line:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
 
-def _line_of_event(event: DagsterEvent) -> str | None:
+def _format_event(event: DagsterEvent) -> str | None:
     match event.event_type:
         case DagsterEventType.STEP_START:
             return f"  … {event.step_key}"
@@ -31,7 +31,7 @@ def _line_of_event(event: DagsterEvent) -> str | None:
     return None
 
 
-def _line_of_message(record: logging.LogRecord, meta: dict[str, str]) -> str | None:
+def _format_message(record: logging.LogRecord, meta: dict[str, str]) -> str | None:
     said = str(meta.get("orig_message", ""))
     return f"    {said}" if record.levelno >= logging.WARNING or said.startswith("waiting") else None
 

@@ -8,42 +8,42 @@ from itertools import groupby
 import dagster as dg
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, parse_time
 
 AS_OF_TAG = "crm_pipeline/as_of"
-BELIEVE_TAG = "crm_pipeline/believe"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-PARTITION = "dagster/partition"
-TENANTS = dg.DynamicPartitionsDefinition(name="tenants")
+ACCEPT_SHRINK_TAG = "crm_pipeline/believe"
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION_TAG = "dagster/partition"
+TENANT_PARTITIONS = dg.DynamicPartitionsDefinition(name="tenants")
 
 
 @contextmanager
-def step(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[Step]:
+def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[RunContext]:
     """The step of an asset, with a connection that ends with it."""
     with closing(lake.connect()) as con:
-        believed = frozenset(context.run.tags.get(BELIEVE_TAG, "").split(","))
-        yield Step(
+        accepted_shrinks = frozenset(context.run.tags.get(ACCEPT_SHRINK_TAG, "").split(","))
+        yield RunContext(
             con,
             lake,
-            as_of_of(context, settings),
+            find_run_as_of(context, settings),
             context.run.run_id,
-            tenants_of(context),
-            believed,
+            list_context_tenants(context),
+            accepted_shrinks,
             settings.erasure_key,
         )
 
 
-def tenants_of(context: dg.AssetExecutionContext) -> Sequence[str] | None:
+def list_context_tenants(context: dg.AssetExecutionContext) -> Sequence[str] | None:
     """The run's partition keys, in unpartitioned assets too; None where it has none or they are all there are."""
     if not context.has_partition_key_range and not context.has_partition_key:
         return None
     keys = list(context.partition_keys)
-    every = context.instance.get_dynamic_partitions(str(TENANTS.name))
+    every = context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
     return None if set(every) <= set(keys) else keys
 
 
-def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
+def find_run_as_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
     """The run's hour: the pinned one, else its tag (the schedule's tick), else when the run was made."""
     if settings.as_of:
         return settings.as_of
@@ -56,25 +56,25 @@ def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
     return created.astimezone(UTC)
 
 
-def range_tags(tenants: Sequence[str]) -> dict[str, str]:
+def build_range_tags(tenants: Sequence[str]) -> dict[str, str]:
     """Run tags that mean these partitions, which must be neighbours in the order they came."""
-    return {RANGE_START: tenants[0], RANGE_END: tenants[-1]}
+    return {RANGE_START_TAG: tenants[0], RANGE_END_TAG: tenants[-1]}
 
 
-def neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
+def group_neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
     """The wanted tenants in groups that are neighbours among the known ones, since a run takes a range."""
     places = sorted(known.index(tenant) for tenant in set(wanted))
     for _, group in groupby(enumerate(places), key=lambda item: item[1] - item[0]):
         yield [known[place] for _, place in group]
 
 
-def tenants_of_run(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str] | None:
+def list_run_tenants(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str] | None:
     """The partition keys of the run, None where they are all there are."""
-    every = list(instance.get_dynamic_partitions(str(TENANTS.name)))
-    if PARTITION in run.tags:
-        return [run.tags[PARTITION]]
-    if RANGE_START not in run.tags:
+    every = list(instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))
+    if PARTITION_TAG in run.tags:
+        return [run.tags[PARTITION_TAG]]
+    if RANGE_START_TAG not in run.tags:
         return None
-    first, last = every.index(run.tags[RANGE_START]), every.index(run.tags[RANGE_END])
+    first, last = every.index(run.tags[RANGE_START_TAG]), every.index(run.tags[RANGE_END_TAG])
     keys = every[first : last + 1]
     return None if keys == every else keys

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import tenants_of_run
-from crm_pipeline.resources.connections import lake_of, warehouse_of
+from crm_pipeline.defs.dagster_context import list_run_tenants
+from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema
 from crm_pipeline.resources.sources.sources import Sources
@@ -15,7 +15,7 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
 
 
-def resources_of(settings: Settings) -> dict[str, Any]:
+def build_resources(settings: Settings) -> dict[str, Any]:
     """Every resource by the name assets ask for it."""
 
     @dg.resource(required_resource_keys={"warehouse"}, description="Keeps other runs off this run's tenants.")
@@ -23,18 +23,18 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         run = context.run
         if run is None or context.log is None:
             raise dg.DagsterInvariantViolationError("tenants are held for a run, and there is none")
-        tenants = tenants_of_run(run, context.instance) if context.instance else None
+        tenants = list_run_tenants(run, context.instance) if context.instance else None
         with hold_tenants(context.resources.warehouse, run.run_id, tenants, context.log.info):
             yield
 
     @dg.resource(description="PostgreSQL, schema crm.")
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
-        return warehouse_of(settings)
+        return open_warehouse(settings)
 
     @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
     def lake(context: dg.InitResourceContext) -> Lake:
-        made = lake_of(settings)
-        schema.restore(made, context.resources.warehouse.engine())
+        made = open_lake(settings)
+        schema.restore_tombstones(made, context.resources.warehouse.engine())
         return made
 
     return {

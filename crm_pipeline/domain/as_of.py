@@ -8,17 +8,21 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-FAST_CLOCK: Final = timedelta(minutes=5)
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far ahead a service's clock may run: what it recorded until then is of now."""
-LONGEST_CLOCK_SKEW: Final = timedelta(hours=24)
+MAX_CLOCK_SKEW: Final = timedelta(hours=24)
 """How far ahead a recorded time is waited for; one beyond is a mistake."""
-RECENT: Final = timedelta(days=30)
+RECENT_WINDOW: Final = timedelta(days=30)
 """What the counts of columns `_30d` go back, to the second."""
 
 
 def define_as_of(con: DuckDBPyConnection, as_of: datetime) -> None:
-    """Create the macros of queries: as_of(), the hour; fast_clock(), clock_skew() and recent(), the spans above."""
+    """Create the macros of queries: as_of(), the hour; clock_tolerance(), max_clock_skew() and recent(), the spans above."""
     con.execute(f"create or replace temp macro as_of() as '{as_of.isoformat()}'::timestamptz")
-    for name, span in (("fast_clock", FAST_CLOCK), ("clock_skew", LONGEST_CLOCK_SKEW), ("recent", RECENT)):
+    for name, span in (
+        ("clock_tolerance", CLOCK_TOLERANCE),
+        ("max_clock_skew", MAX_CLOCK_SKEW),
+        ("recent", RECENT_WINDOW),
+    ):
         # In seconds, for a day has 23 or 25 hours where clocks change.
         con.execute(f"create or replace temp macro {name}() as to_seconds({span.total_seconds():.0f})")

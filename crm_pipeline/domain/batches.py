@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 
-def in_groups(tenants: Sequence[str], rows: Mapping[str, int], most: int) -> Iterator[list[str]]:
+def split_into_batches(tenants: Sequence[str], rows: Mapping[str, int], most: int) -> Iterator[list[str]]:
     """The tenants in their order, as many at a time as have no more than `most` rows together; at least one."""
     group: list[str] = []
     held = 0

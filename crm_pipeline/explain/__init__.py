@@ -7,30 +7,30 @@ operators' decisions and the club's settings. Nothing is written. Personal data 
 from contextlib import closing
 from typing import Any
 
-from crm_pipeline.explain.document import describe
-from crm_pipeline.explain.formatting import plain
-from crm_pipeline.explain.lake_reader import KnownPeople
-from crm_pipeline.explain.lookup import NothingFoundError, Question, find
-from crm_pipeline.explain.subject_access import holdings
-from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.explain.document import build_profile_document
+from crm_pipeline.explain.formatting import to_json_value
+from crm_pipeline.explain.lake_reader import PersonRecords
+from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
+from crm_pipeline.explain.subject_access import read_subject_rows
+from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published_tenant
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.settings import Settings
 
-__all__ = ["NothingFoundError", "Question", "explain"]
+__all__ = ["ProfileNotFoundError", "ProfileLookup", "explain_profiles"]
 
 
-def explain(settings: Settings, question: Question) -> dict[str, Any]:
+def explain_profiles(settings: Settings, question: ProfileLookup) -> dict[str, Any]:
     """Everybody the question fits, as one document of plain JSON values.
 
     Raises:
         NothingFoundError: it fits nobody; the message says so in one line.
     """
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     try:
-        with read_published(settings, question.tenant_id) as published, closing(lake.connect()) as con:
-            people = KnownPeople.load(con, lake, question.tenant_id, published.as_of)
-            found = find(question, published, people)
-            answer: dict[str, Any] = plain(
+        with read_published_tenant(settings, question.tenant_id) as published, closing(lake.connect()) as con:
+            people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
+            found = find_profiles(question, published, people)
+            answer: dict[str, Any] = to_json_value(
                 {
                     "asked": {
                         "tenant_id": question.tenant_id,
@@ -41,12 +41,12 @@ def explain(settings: Settings, question: Question) -> dict[str, Any]:
                     "club": {"name": people.club.name, "timezone": people.club.timezone},
                     "as_of": published.as_of,
                     "people": [
-                        describe(published, people, profile_id)
-                        | {"held_rows": holdings(people, lake, question.tenant_id, profile_id)}
+                        build_profile_document(published, people, profile_id)
+                        | {"held_rows": read_subject_rows(people, lake, question.tenant_id, profile_id)}
                         for profile_id in found.profile_ids
                     ],
                 }
             )
             return answer
     except NothingPublishedError as error:
-        raise NothingFoundError(str(error)) from None
+        raise ProfileNotFoundError(str(error)) from None

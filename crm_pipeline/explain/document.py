@@ -9,57 +9,57 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from crm_pipeline.explain import score_reasons, stage_reasons
-from crm_pipeline.explain.formatting import Clock, Row
-from crm_pipeline.explain.lake_reader import KnownPeople
-from crm_pipeline.explain.non_matches import refusals
-from crm_pipeline.explain.sentences import life_words, link_words, review_words
-from crm_pipeline.explain.shared_values import Side, keys_of, place
-from crm_pipeline.explain.warehouse_reader import Key, Published
+from crm_pipeline.explain.formatting import Row, TenantClock
+from crm_pipeline.explain.lake_reader import PersonRecords
+from crm_pipeline.explain.non_matches import find_non_matches
+from crm_pipeline.explain.sentences import describe_link, describe_profile_event, describe_review
+from crm_pipeline.explain.shared_values import ComparedProfile, index_links_by_record, to_sort_key
+from crm_pipeline.explain.warehouse_reader import PublishedTenant, RecordKey
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.vocabulary import EventType, ReviewKind, Service
 
-PRIMARY: Final = {
+PRIMARY_ID_SERVICES: Final = {
     "scl_member_id": Service.SCL,
     "teetime_player_id": Service.TEETIME,
     "messaging_contact_id": Service.MESSAGING,
 }
-OPT_INS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
-SHARED_KINDS: Final = {"EMAIL": ("email", "email_is_shared"), "PHONE": ("phone_number", "phone_is_shared")}
+OPT_IN_COLUMNS: Final = ("email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+SHARED_VALUE_COLUMNS: Final = {"EMAIL": ("email", "email_is_shared"), "PHONE": ("phone_number", "phone_is_shared")}
 
 
-def describe(published: Published, people: KnownPeople, profile_id: str) -> Row:
+def build_profile_document(published: PublishedTenant, people: PersonRecords, profile_id: str) -> Row:
     """The whole document of one live profile."""
-    clock = Clock(published.as_of, ZoneInfo(people.club.timezone))
+    clock = TenantClock(published.as_of, ZoneInfo(people.club.timezone))
     (profile,) = published.profiles([profile_id])
-    links = keys_of(published.links(profile_id))
-    own = Side(profile_id, links, people.people(links))
+    links = index_links_by_record(published.links(profile_id))
+    own = ComparedProfile(profile_id, links, people.people(links))
     held, decisions = people.held(links), people.decisions(links)
-    values = {(kind, row[column]) for row in own.people.values() for kind, (column, _) in SHARED_KINDS.items()}
+    values = {(kind, row[column]) for row in own.people.values() for kind, (column, _) in SHARED_VALUE_COLUMNS.items()}
     reviews = published.reviews(links, [value for value in values if value[1]])
     events = published.timeline(profile_id)
     return {
         "profile_id": profile_id,
         "display_name": profile["display_name"],
-        "fields": _fields(profile, held, events),
-        "records": _records(published, own, held, decisions),
-        "refused": refusals(published, people, own, reviews, decisions),
-        "no_evidence": _no_evidence(own, reviews),
-        "reviews": [review | {"words": review_words(review)} for review in reviews],
+        "fields": _build_fields(profile, held, events),
+        "records": _build_records(published, own, held, decisions),
+        "refused": find_non_matches(published, people, own, reviews, decisions),
+        "no_evidence": _find_excluded_keys(own, reviews),
+        "reviews": [review | {"words": describe_review(review)} for review in reviews],
         "decisions": decisions,
-        "id_history": _history(published, profile_id, clock),
-        "numbers": _numbers(published, profile, events, clock, held),
+        "id_history": _build_id_history(published, profile_id, clock),
+        "numbers": _build_numbers(published, profile, events, clock, held),
         "timeline": events,
     }
 
 
-def _fields(profile: Row, held: Mapping[Key, Row], events: Sequence[Row]) -> dict[str, Row]:
+def _build_fields(profile: Row, held: Mapping[RecordKey, Row], events: Sequence[Row]) -> dict[str, Row]:
     return {
-        column.name: {"value": profile[column.name], "origin": _origin(column.name, profile, held, events)}
+        column.name: {"value": profile[column.name], "origin": _find_field_origin(column.name, profile, held, events)}
         for column in customer_profiles.columns
     }
 
 
-def _origin(name: str, profile: Row, held: Mapping[Key, Row], events: Sequence[Row]) -> Row:
+def _find_field_origin(name: str, profile: Row, held: Mapping[RecordKey, Row], events: Sequence[Row]) -> Row:
     """Where a field's value came from: records of services, a calculation, or nowhere where there is no value."""
     sources = profile["field_sources"]
     if name in sources:
@@ -67,9 +67,9 @@ def _origin(name: str, profile: Row, held: Mapping[Key, Row], events: Sequence[R
     elif name == "display_name":
         parts = [sources[part] for part in ("first_name", "last_name") if sources[part]]
         found = parts or [source for source in (sources["email"], sources["phone_number"]) if source][:1]
-    elif name in PRIMARY:
-        found = [f"{PRIMARY[name]}:{profile[name]}"] if profile[name] is not None else []
-    elif name in OPT_INS:
+    elif name in PRIMARY_ID_SERVICES:
+        found = [f"{PRIMARY_ID_SERVICES[name]}:{profile[name]}"] if profile[name] is not None else []
+    elif name in OPT_IN_COLUMNS:
         contacts = {key: row for key, row in held.items() if key.service == Service.MESSAGING}
         found = [f"{key.service}:{key.record_id}" for key, row in contacts.items() if row[name] == profile[name]]
     elif name == "tags":
@@ -80,13 +80,15 @@ def _origin(name: str, profile: Row, held: Mapping[Key, Row], events: Sequence[R
     return {"kind": "records" if found else "none", "records": list(dict.fromkeys(found))}
 
 
-def _records(published: Published, own: Side, held: Mapping[Key, Row], decisions: Sequence[Row]) -> list[Row]:
+def _build_records(
+    published: PublishedTenant, own: ComparedProfile, held: Mapping[RecordKey, Row], decisions: Sequence[Row]
+) -> list[Row]:
     faults = published.set_aside(own.links)
-    order = sorted(own.links, key=lambda key: (own.links[key]["linked_to_service"] is not None, place(key)))
+    order = sorted(own.links, key=lambda key: (own.links[key]["linked_to_service"] is not None, to_sort_key(key)))
     return [
         own.links[key]
         | {
-            "words": link_words(own.links[key], own.people.get(key), decisions),
+            "words": describe_link(own.links[key], own.people.get(key), decisions),
             "held": held.get(key),
             "set_aside": [fault for fault in faults if (fault["service"], fault["service_record_id"]) == key],
         }
@@ -94,13 +96,13 @@ def _records(published: Published, own: Side, held: Mapping[Key, Row], decisions
     ]
 
 
-def _no_evidence(own: Side, reviews: Sequence[Row]) -> list[Row]:
+def _find_excluded_keys(own: ComparedProfile, reviews: Sequence[Row]) -> list[Row]:
     """Values of this person that too many others have, or that are suppressed, and so link nobody."""
     shared = [review for review in reviews if review["kind"] == ReviewKind.SHARED and review["closed_at"] is None]
     crowded = {review["witness"]["value"] for review in shared}
     found = {
         (kind, own.people[key][column])
-        for kind, (column, flag) in SHARED_KINDS.items()
+        for kind, (column, flag) in SHARED_VALUE_COLUMNS.items()
         for key in own.people
         if own.links[key][flag]
     }
@@ -108,25 +110,27 @@ def _no_evidence(own: Side, reviews: Sequence[Row]) -> list[Row]:
     return [{"kind": kind, "value": value, "why": why[value in crowded]} for kind, value in sorted(found)]
 
 
-def _history(published: Published, profile_id: str, clock: Clock) -> Row:
+def _build_id_history(published: PublishedTenant, profile_id: str, clock: TenantClock) -> Row:
     ids = published.ids(profile_id)
     events = published.life_of([row["profile_id"] for row in ids])
-    return {"ids": ids, "events": [event | {"words": life_words(event, clock)} for event in events]}
+    return {"ids": ids, "events": [event | {"words": describe_profile_event(event, clock)} for event in events]}
 
 
-def _numbers(published: Published, profile: Row, events: Sequence[Row], clock: Clock, held: Mapping[Key, Row]) -> Row:
-    member = held.get(Key(Service.SCL, str(profile["scl_member_id"])))
+def _build_numbers(
+    published: PublishedTenant, profile: Row, events: Sequence[Row], clock: TenantClock, held: Mapping[RecordKey, Row]
+) -> Row:
+    member = held.get(RecordKey(Service.SCL, str(profile["scl_member_id"])))
     referrals = [event for event in events if event["event_type"] == EventType.REFERRAL]
     referred = published.last_transactions([event["details"]["referred_profile_id"] for event in referrals])
-    risk = score_reasons.churn(profile)
+    risk = score_reasons.explain_churn(profile)
     return {
-        "engagement": score_reasons.engagement(profile, events, clock),
+        "engagement": score_reasons.explain_engagement(profile, events, clock),
         "churn": risk,
-        "lifetime_value": score_reasons.lifetime_value(profile, events),
-        "predicted_value_12m": score_reasons.predicted_value(
+        "lifetime_value": score_reasons.explain_lifetime_value(profile, events),
+        "predicted_value_12m": score_reasons.explain_predicted_value(
             profile, risk, member["yearly_fee_cents"] if member else None
         ),
-        **score_reasons.counts(profile, events, clock),
-        "lifecycle_stage": stage_reasons.stage(profile, events, clock, member, referred),
-        "status": stage_reasons.status(profile, clock),
+        **score_reasons.explain_counts(profile, events, clock),
+        "lifecycle_stage": stage_reasons.explain_stage(profile, events, clock, member, referred),
+        "status": stage_reasons.explain_status(profile, clock),
     }

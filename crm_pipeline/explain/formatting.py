@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 Row = dict[str, Any]
 
 
-class Clock(NamedTuple):
+class TenantClock(NamedTuple):
     """The hour the data speak of, in the club's time zone."""
 
     as_of: datetime
@@ -29,13 +29,13 @@ class Clock(NamedTuple):
         return f"{local.day} {local:%b %Y}"
 
 
-def plain(value: object) -> Any:  # noqa: ANN401  JSON is anything
+def to_json_value(value: object) -> Any:  # noqa: ANN401  JSON is anything
     """The value as JSON has it; times are ISO 8601 in UTC."""
     match value:
         case dict():
-            return {key: plain(each) for key, each in value.items()}
+            return {key: to_json_value(each) for key, each in value.items()}
         case list() | tuple():
-            return [plain(each) for each in value]
+            return [to_json_value(each) for each in value]
         case datetime():
             return value.astimezone(UTC).isoformat()
         case date():
@@ -45,7 +45,7 @@ def plain(value: object) -> Any:  # noqa: ANN401  JSON is anything
     return value
 
 
-def adding_up(parts: Sequence[float]) -> tuple[list[str], str]:
+def format_parts_and_total(parts: Sequence[float]) -> tuple[list[str], str]:
     """Parts of a score and their sum with one decimal each, so that what is shown adds up and rounds like the score."""
     tenths = [floor(part * 10 + 1e-6) for part in parts]
     total = floor(sum(parts) * 10 + 1e-6)
@@ -55,22 +55,22 @@ def adding_up(parts: Sequence[float]) -> tuple[list[str], str]:
     return [f"{tenth / 10:.1f}" for tenth in tenths], f"{total / 10:.1f}"
 
 
-def money(cents: int, currency: str) -> str:
+def format_money(cents: int, currency: str) -> str:
     """`GBP 1,200.00`."""
     return f"{currency} {cents / 100:,.2f}"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def format_count(number: int, one: str, many: str | None = None) -> str:
     """`1 round`, `3 rounds`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def all_counted(numbers: Mapping[str, int], words: Mapping[Any, tuple[str, str]]) -> str:
+def format_counts(numbers: Mapping[str, int], words: Mapping[Any, tuple[str, str]]) -> str:
     """`3 rounds and 1 competition`, of what there is any of."""
-    return joined(counted(number, *words[kind]) for kind, number in numbers.items() if number)
+    return join_words(format_count(number, *words[kind]) for kind, number in numbers.items() if number)
 
 
-def joined(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """`a, b and c`."""
     *firsts, last = list(words) or [""]
     return f"{', '.join(firsts)} and {last}" if firsts else last

@@ -5,8 +5,8 @@ Only names and short phrases belong here; sentences about a person are made wher
 
 from typing import Any, Final
 
-from crm_pipeline.explain.warehouse_reader import Key
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.explain.warehouse_reader import RecordKey
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import (
     ChurnBasis,
     CountsAs,
@@ -18,14 +18,14 @@ from crm_pipeline.vocabulary import (
     Service,
 )
 
-SERVICES: Final = {
+SERVICE_LABELS: Final = {
     Service.SCL: "SCL",
     Service.TEETIME: "TeeTime",
     Service.MESSAGING: "Messaging",
     Service.CRM: "CRM",
 }
-VALUES: Final = {"email": "email address", "phone_number": "phone number", "auth_user_id": "login account"}
-RULES: Final = {
+MATCH_KEY_LABELS: Final = {"email": "email address", "phone_number": "phone number", "auth_user_id": "login account"}
+LINK_RULE_DESCRIPTIONS: Final = {
     LinkRule.ANCHOR: "the record the profile id stands for",
     LinkRule.ALWAYS: "staff decided that they are one person",
     LinkRule.AUTH_USER_ID: "same login account",
@@ -34,12 +34,12 @@ RULES: Final = {
     LinkRule.EMAIL: "same email address",
     LinkRule.PHONE: "same phone number",
 }
-CANNOT_LINK: Final = {
+CANNOT_LINK_DESCRIPTIONS: Final = {
     "AUTH_USER_ID": "they have different login accounts",
     "NEVER": "staff decided that they are two people",
     "SAME_SERVICE": "two records of one service are two people",
 }
-COUNTED: Final = {
+COUNT_LABELS: Final = {
     CountsAs.ROUND_PLAYED: ("round played", "rounds played"),
     CountsAs.BOOKED: ("booking not played", "bookings not played"),
     CountsAs.PLAYED_BOOKING: ("booking that was played", "bookings that were played"),
@@ -50,7 +50,7 @@ COUNTED: Final = {
     CountsAs.CAMPAIGN_RESPONSE: ("answer to a campaign", "answers to campaigns"),
     CountsAs.OPEN: ("message opened", "messages opened"),
 }
-STAGES: Final = {
+STAGE_DESCRIPTIONS: Final = {
     LifecycleStage.ADVOCATE: "a member or customer who brought somebody, within two years, who then paid or played",
     LifecycleStage.MEMBER: "a running membership",
     LifecycleStage.CHURNED: "no payment or round for over 365 days, or a membership that ended over 30 days ago"
@@ -60,25 +60,25 @@ STAGES: Final = {
     LifecycleStage.LEAD: "showed interest, but has not paid or played",
     LifecycleStage.SUBSCRIBER: "none of the other stages",
 }
-BASES: Final = {
+CHURN_BASIS_DESCRIPTIONS: Final = {
     ChurnBasis.MEMBER: "the risk that the membership is not renewed within the next 12 months",
     ChurnBasis.TRANSACTIONAL: "the risk of no further visit or payment within the next 12 months",
     ChurnBasis.NO_SIGNAL: "neither a membership nor a visit to judge by",
 }
-STATUSES: Final = {
+STATUS_LABELS: Final = {
     CustomerStatus.ACTIVE: "Active",
     CustomerStatus.AT_RISK: "At risk",
     CustomerStatus.INACTIVE: "Inactive",
     CustomerStatus.CHURNED: "Churned",
 }
-LIFE: Final = {
+PROFILE_EVENT_LABELS: Final = {
     ProfileEventType.CREATED: "was created",
     ProfileEventType.MERGED: "became part of",
     ProfileEventType.SPLIT: "was parted from",
     ProfileEventType.RESURRECTED: "was a profile of its own again",
     ProfileEventType.RETIRED: "was retired",
 }
-QUESTIONS: Final = {
+REVIEW_INSTRUCTIONS: Final = {
     ReviewKind.AMBIGUOUS: "To make them one person, add this to the CRM (with decision NEVER they stay apart for good)",
     ReviewKind.CONFLICT: "If this match is wrong, add this to the CRM, which frees the others",
     ReviewKind.SHARED: "To confirm that it is nobody's own, add this to the CRM",
@@ -87,13 +87,13 @@ QUESTIONS: Final = {
 }
 
 
-def record_name(record: Key) -> str:
+def format_record_name(record: RecordKey) -> str:
     """`SCL member 11`."""
     service = Service(record.service)
-    return f"{SERVICES[service]} {PEOPLE[service].name.lower()} {record.record_id}"
+    return f"{SERVICE_LABELS[service]} {PERSON_TABLES[service].name.lower()} {record.record_id}"
 
 
-def row_to_add(row: dict[str, Any]) -> str:
+def format_crm_row(row: dict[str, Any]) -> str:
     """A row that settles a question, as it is entered in the CRM: the table and its columns."""
     table = "IdentityOverride" if "decision" in row else "SuppressedIdentifier"
     columns = ("tenantId", "serviceA", "recordIdA", "serviceB", "recordIdB", "decision", "kind", "value")

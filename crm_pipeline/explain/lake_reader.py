@@ -13,28 +13,28 @@ from duckdb import DuckDBPyConnection
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.ingest.tenant_validation import DEFAULT_MIN_CONFIDENCE
 from crm_pipeline.explain.formatting import Row
-from crm_pipeline.explain.warehouse_reader import Key
+from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
-from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
-TENANT = """
+TENANT_SQL = """
     create or replace temp table tenants as
     select tenant_id, coalesce(name, tenant_id) as name, country_code, currency,
         case when timezone in (select name from pg_timezone_names()) then timezone else 'UTC' end as timezone,
         coalesce(min_confidence, $min_confidence) as min_confidence
     from present_tenants where tenant_id = $tenant_id and _record_key = tenant_id"""
-KEYS = "(service, record_id) in (select unnest($services), unnest($ids))"
-DECISIONS = """
+RECORDS_CONDITION = "(service, record_id) in (select unnest($services), unnest($ids))"
+DECISIONS_SQL = """
     select * from crm_identity_override
     where exists (
         from (select unnest($services) as service, unnest($ids) as record_id) own
         where (own.service, own.record_id) in ((service_a, record_id_a), (service_b, record_id_b)))
     order by id"""
-SHARING = """
+SHARED_VALUES_SQL = """
     with own as (from people where (service, record_id) in (select unnest($services), unnest($ids))),
     carried as (
         select 'email' as kind, email as value from own union select 'phone_number', phone_number from own
@@ -44,7 +44,7 @@ SHARING = """
     select kind, value, service, record_id from of_all semi join carried using (kind, value)"""
 
 
-class Club(NamedTuple):
+class TenantSettings(NamedTuple):
     """A tenant's settings, as far as they matter here."""
 
     name: str
@@ -54,65 +54,71 @@ class Club(NamedTuple):
 
 
 @dataclass(frozen=True)
-class KnownPeople:
+class PersonRecords:
     """The people of one tenant in DuckDB, their keys normalised as the pipeline does it."""
 
     con: DuckDBPyConnection
-    club: Club
+    club: TenantSettings
 
     @classmethod
-    def load(cls, con: DuckDBPyConnection, lake: Lake, tenant_id: str, as_of: datetime) -> "KnownPeople":
+    def load(cls, con: DuckDBPyConnection, lake: Lake, tenant_id: str, as_of: datetime) -> "PersonRecords":
         """Read them as of the hour that is published."""
-        step = Step(con, lake, as_of, "explain", [tenant_id])
+        step = RunContext(con, lake, as_of, "explain", [tenant_id])
         lake.current(con, crm.tenant, name="present_tenants")
-        con.execute(TENANT, {"tenant_id": tenant_id, "min_confidence": DEFAULT_MIN_CONFIDENCE})
+        con.execute(TENANT_SQL, {"tenant_id": tenant_id, "min_confidence": DEFAULT_MIN_CONFIDENCE})
         con.execute("create or replace temp view known_tenants as select tenant_id from present_tenants")
-        step.load_rows([*PEOPLE.values(), crm.identity_override])
+        step.load_rows([*PERSON_TABLES.values(), crm.identity_override])
         step.define_as_of()
         normalise_people(con)
         settings = con.sql("select name, country_code, timezone, min_confidence from tenants").fetchall()
-        return cls(con, Club(*settings[0]) if settings else Club(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE))
+        return cls(
+            con,
+            TenantSettings(*settings[0])
+            if settings
+            else TenantSettings(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE),
+        )
 
-    def having(self, column: str, value: str) -> list[Key]:
+    def having(self, column: str, value: str) -> list[RecordKey]:
         """The records with this normalised value."""
         rows = self._rows(f"select service, record_id from people where {column} = $value order by all", value=value)
-        return [Key(**row) for row in rows]
+        return [RecordKey(**row) for row in rows]
 
-    def people(self, records: Collection[Key]) -> dict[Key, Row]:
+    def people(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
         """These records in the shape identity compares them in."""
-        rows = self._rows(f"select * from people where {KEYS}", **_parameters(records))
-        return {Key(row["service"], row["record_id"]): row for row in rows}
+        rows = self._rows(f"select * from people where {RECORDS_CONDITION}", **_build_parameters(records))
+        return {RecordKey(row["service"], row["record_id"]): row for row in rows}
 
-    def held(self, records: Collection[Key]) -> dict[Key, Row]:
+    def held(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
         """These records with every column their service has."""
-        found: dict[Key, Row] = {}
-        for service, table in PEOPLE.items():
+        found: dict[RecordKey, Row] = {}
+        for service, table in PERSON_TABLES.items():
             columns = ", ".join(column.key for column in table.columns)
             ids = [record.record_id for record in records if record.service == service]
             rows = self._rows(
-                f"select {columns} from present_{lake_name(table)} where _record_key in (select unnest($ids))", ids=ids
+                f"select {columns} from present_{to_lake_name(table)} where _record_key in (select unnest($ids))",
+                ids=ids,
             )
-            found |= {Key(service.value, str(row["id"])): row for row in rows}
+            found |= {RecordKey(service.value, str(row["id"])): row for row in rows}
         return found
 
-    def sharing(self, records: Collection[Key]) -> list[Row]:
+    def sharing(self, records: Collection[RecordKey]) -> list[Row]:
         """kind, value, service and record_id of everybody who carries a value of these records, themselves included."""
-        return self._rows(SHARING, **_parameters(records))
+        return self._rows(SHARED_VALUES_SQL, **_build_parameters(records))
 
-    def decisions(self, records: Collection[Key]) -> list[Row]:
+    def decisions(self, records: Collection[RecordKey]) -> list[Row]:
         """The IdentityOverride rows about these records."""
-        return self._rows(DECISIONS, **_parameters(records))
+        return self._rows(DECISIONS_SQL, **_build_parameters(records))
 
     def _rows(self, query: str, **params: str | list[str]) -> list[Row]:
         rows: list[Row] = self.con.sql(query, params=params).to_arrow_table().to_pylist()
         return rows
 
 
-def record_named(spelled: str) -> Key | None:
+def parse_record_key(spelled: str) -> RecordKey | None:
     """The record that `SERVICE:ID` names, None where no service is called that."""
     service, _, record_id = spelled.partition(":")
-    return Key(service.upper(), record_id) if service.upper() in set(Service) and record_id else None
+    return RecordKey(service.upper(), record_id) if service.upper() in set(Service) and record_id else None
 
 
-def _parameters(records: Collection[Key]) -> dict[str, list[str]]:
+def _build_parameters(records: Collection[RecordKey]) -> dict[str, list[str]]:
     return {"services": [key.service for key in records], "ids": [key.record_id for key in records]}

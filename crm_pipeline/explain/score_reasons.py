@@ -9,80 +9,88 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any, Final
 
-from crm_pipeline.domain.as_of import RECENT
-from crm_pipeline.domain.profile_facts.engagement import CONSENT_POINTS, GROUPS, MEMBERSHIP_POINTS
-from crm_pipeline.explain.formatting import Clock, Row, adding_up, all_counted, counted, joined, money
-from crm_pipeline.explain.labels import BASES, COUNTED
+from crm_pipeline.domain.as_of import RECENT_WINDOW
+from crm_pipeline.domain.profile_facts.engagement import CONSENT_POINTS, ENGAGEMENT_GROUPS, MEMBERSHIP_POINTS
+from crm_pipeline.explain.formatting import (
+    Row,
+    TenantClock,
+    format_count,
+    format_counts,
+    format_money,
+    format_parts_and_total,
+    join_words,
+)
+from crm_pipeline.explain.labels import CHURN_BASIS_DESCRIPTIONS, COUNT_LABELS
 from crm_pipeline.vocabulary import ChurnBasis, CountsAs, EventType
 
-CHANNELS: Final = {"email": "email", "sms": "SMS", "push": "push messages", "whatsapp": "WhatsApp"}
-PASSIVE: Final = {None, CountsAs.OPEN, CountsAs.PLAYED_BOOKING}
-BOOKINGS: Final = {CountsAs.BOOKED, CountsAs.PLAYED_BOOKING}
+CHANNEL_LABELS: Final = {"email": "email", "sms": "SMS", "push": "push messages", "whatsapp": "WhatsApp"}
+NON_ACTIVITY_KINDS: Final = {None, CountsAs.OPEN, CountsAs.PLAYED_BOOKING}
+BOOKING_KINDS: Final = {CountsAs.BOOKED, CountsAs.PLAYED_BOOKING}
 
 
-def engagement(profile: Row, events: Sequence[Row], clock: Clock) -> Row:
+def explain_engagement(profile: Row, events: Sequence[Row], clock: TenantClock) -> Row:
     """The engagement score: points per habit, from which events, adding up to the score before rounding."""
     points = profile["engagement_reasons"]
     parts = [
         {"name": group.name, "points": points[group.name], "of": group.cap}
-        | _habit([event for event in events if event["counts_as"] in group.weights], clock)
-        for group in GROUPS
+        | _explain_habit([event for event in events if event["counts_as"] in group.weights], clock)
+        for group in ENGAGEMENT_GROUPS
     ]
     status = profile["membership_status"]
     membership = f"membership {status.lower()}" if status else "no membership"
-    agreed = joined(name for channel, name in CHANNELS.items() if profile[f"{channel}_opt_in"])
+    agreed = join_words(name for channel, name in CHANNEL_LABELS.items() if profile[f"{channel}_opt_in"])
     consent = f"agreed to {agreed}" if agreed else "agreed to nothing"
     for name, most, words in (("membership", MEMBERSHIP_POINTS, membership), ("consent", CONSENT_POINTS, consent)):
         parts.append({"name": name, "points": points[name], "of": most, "events": {}, "last_at": None, "words": words})
     total = sum(part["points"] for part in parts)
-    shown, sum_shown = adding_up([part["points"] for part in parts])
+    shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
     score = profile["engagement_score"]
     return {
         "score": score,
         "unrounded": total,
         "parts": [part | {"shown": one} for part, one in zip(parts, shown, strict=True)],
-        "words": _sum(shown, sum_shown, score),
+        "words": _format_sum(shown, sum_shown, score),
     }
 
 
-def _habit(events: Sequence[Row], clock: Clock) -> Row:
+def _explain_habit(events: Sequence[Row], clock: TenantClock) -> Row:
     numbers = Counter(event["counts_as"] for event in events)
     if not events:
         return {"events": {}, "last_at": None, "words": "nothing yet"}
     last = max(event["occurred_at"] for event in events)
-    words = f"{all_counted(numbers, COUNTED)}, the last on {clock.day(last)}"
+    words = f"{format_counts(numbers, COUNT_LABELS)}, the last on {clock.day(last)}"
     return {"events": dict(numbers), "last_at": last, "words": f"{words}; the longer ago, the less it counts"}
 
 
-def churn(profile: Row) -> Row:
+def explain_churn(profile: Row) -> Row:
     """The churn risk and its basis; for a member each reason with the percentage points it adds."""
     basis, score, reasons = profile["churn_basis"], profile["churn_risk_score"], profile["churn_reasons"]
-    answer: Row = {"score": score, "basis": basis, "basis_words": BASES[basis], "reasons": reasons}
+    answer: Row = {"score": score, "basis": basis, "basis_words": CHURN_BASIS_DESCRIPTIONS[basis], "reasons": reasons}
     if basis == ChurnBasis.NO_SIGNAL:
         return answer | {"unrounded": None, "parts": [], "words": "no score: there is nothing to judge by"}
     if isinstance(reasons, dict):
-        return answer | {"unrounded": None, "parts": [], "words": f"{reasons['words']}: {_both_ways(score)}"}
-    parts = _steps(reasons)
+        return answer | {"unrounded": None, "parts": [], "words": f"{reasons['words']}: {_describe_churn_odds(score)}"}
+    parts = _build_risk_terms(reasons)
     if parts is None:
-        return answer | {"unrounded": 100.0, "parts": [], "words": joined(reason["words"] for reason in reasons)}
-    shown, sum_shown = adding_up([part["points"] for part in parts])
+        return answer | {"unrounded": 100.0, "parts": [], "words": join_words(reason["words"] for reason in reasons)}
+    shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
     return answer | {
         "unrounded": sum(part["points"] for part in parts),
         "parts": [part | {"shown": one} for part, one in zip(parts, shown, strict=True)],
-        "words": _sum(shown, sum_shown, score),
+        "words": _format_sum(shown, sum_shown, score),
     }
 
 
-def _sum(parts: Sequence[str], total: str, score: int) -> str:
+def _format_sum(parts: Sequence[str], total: str, score: int) -> str:
     terms = " + ".join(parts).replace("+ -", "- ")
     return f"{terms} = {total}, rounded to {score}" if len(parts) > 1 else f"{total}, rounded to {score}"
 
 
-def _both_ways(score: int) -> str:
+def _describe_churn_odds(score: int) -> str:
     return f"{score} in 100 such customers do not come again within a year, {100 - score} do"
 
 
-def _steps(reasons: Sequence[Row]) -> list[Row] | None:
+def _build_risk_terms(reasons: Sequence[Row]) -> list[Row] | None:
     """Percentage points per term, in their order; None where a term is certain by itself and nothing adds up."""
     if any(reason["log_odds"] is None for reason in reasons):
         return None
@@ -95,7 +103,7 @@ def _steps(reasons: Sequence[Row]) -> list[Row] | None:
     return steps
 
 
-def predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | None) -> Row:
+def explain_predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | None) -> Row:
     """What the next 12 months may bring, and from what."""
     cents, currency = profile["predicted_value_12m"], profile["currency"]
     if cents is None:
@@ -103,38 +111,38 @@ def predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | None) -> Ro
         return {"cents": None, "words": f"not known: {missing}"}
     if risk["basis"] == ChurnBasis.MEMBER and yearly_fee_cents is not None:
         stays = 1.0 - risk["unrounded"] / 100.0
-        made_of = (
-            f"the yearly fee of {money(yearly_fee_cents, currency)} times the chance of {stays:.2%} that it is renewed"
-        )
+        made_of = f"the yearly fee of {format_money(yearly_fee_cents, currency)} times the chance of {stays:.2%} that it is renewed"
     else:
         made_of = "the visits expected within a year, times what such a visit usually brings"
-    return {"cents": cents, "words": f"{money(cents, currency)}: {made_of}"}
+    return {"cents": cents, "words": f"{format_money(cents, currency)}: {made_of}"}
 
 
-def lifetime_value(profile: Row, events: Sequence[Row]) -> Row:
+def explain_lifetime_value(profile: Row, events: Sequence[Row]) -> Row:
     """Money that came in less money that went back."""
     paid = [event["amount_cents"] for event in events if event["event_type"] == EventType.PAYMENT]
     refunded = [-event["amount_cents"] for event in events if event["event_type"] == EventType.REFUND]
     net, currency = sum(paid) - sum(refunded), profile["currency"]
-    words = f"{counted(len(paid), 'payment')} of {money(sum(paid), currency)}"
+    words = f"{format_count(len(paid), 'payment')} of {format_money(sum(paid), currency)}"
     if refunded:
-        words += f" less {counted(len(refunded), 'refund')} of {money(sum(refunded), currency)}"
-    shown = money(profile["lifetime_value"], currency)
+        words += f" less {format_count(len(refunded), 'refund')} of {format_money(sum(refunded), currency)}"
+    shown = format_money(profile["lifetime_value"], currency)
     words = f"{shown}: {words}" + (", and never below nothing" if net < 0 else "")
     return {"cents": profile["lifetime_value"], "paid_cents": sum(paid), "refunded_cents": sum(refunded),
             "words": words if paid or refunded else f"{shown}: nothing paid yet"}  # fmt: skip
 
 
-def counts(profile: Row, events: Sequence[Row], clock: Clock) -> dict[str, Any]:
+def explain_counts(profile: Row, events: Sequence[Row], clock: TenantClock) -> dict[str, Any]:
     """The 30-day counts, by kind of event, and the latest activity."""
-    recent = [event["counts_as"] for event in events if event["occurred_at"] > clock.as_of - RECENT]
-    activities = Counter(kind for kind in recent if kind not in PASSIVE)
-    bookings = Counter(kind for kind in recent if kind in BOOKINGS)
-    latest = max((e for e in events if e["counts_as"] not in PASSIVE), key=lambda e: e["occurred_at"], default=None)
+    recent = [event["counts_as"] for event in events if event["occurred_at"] > clock.as_of - RECENT_WINDOW]
+    activities = Counter(kind for kind in recent if kind not in NON_ACTIVITY_KINDS)
+    bookings = Counter(kind for kind in recent if kind in BOOKING_KINDS)
+    latest = max(
+        (e for e in events if e["counts_as"] not in NON_ACTIVITY_KINDS), key=lambda e: e["occurred_at"], default=None
+    )
     last = profile["last_activity_at"]
     return {
-        "activity_count_30d": _count(profile["activity_count_30d"], activities),
-        "booking_count_30d": _count(profile["booking_count_30d"], bookings),
+        "activity_count_30d": _explain_count(profile["activity_count_30d"], activities),
+        "booking_count_30d": _explain_count(profile["booking_count_30d"], bookings),
         "last_activity_at": {
             "at": last,
             "event_id": latest and latest["event_id"],
@@ -143,6 +151,6 @@ def counts(profile: Row, events: Sequence[Row], clock: Clock) -> dict[str, Any]:
     }
 
 
-def _count(number: int, by_kind: Counter[str]) -> Row:
-    made_of = all_counted(by_kind, COUNTED)
+def _explain_count(number: int, by_kind: Counter[str]) -> Row:
+    made_of = format_counts(by_kind, COUNT_LABELS)
     return {"count": number, "of": dict(by_kind), "words": f"{number}: {made_of}" if made_of else str(number)}

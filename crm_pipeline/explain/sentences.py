@@ -3,62 +3,67 @@
 from collections.abc import Sequence
 from typing import Final
 
-from crm_pipeline.explain.formatting import Clock, Row
-from crm_pipeline.explain.labels import CANNOT_LINK, LIFE, RULES, record_name
-from crm_pipeline.explain.shared_values import sides_of
-from crm_pipeline.explain.warehouse_reader import Key
+from crm_pipeline.explain.formatting import Row, TenantClock
+from crm_pipeline.explain.labels import (
+    CANNOT_LINK_DESCRIPTIONS,
+    LINK_RULE_DESCRIPTIONS,
+    PROFILE_EVENT_LABELS,
+    format_record_name,
+)
+from crm_pipeline.explain.shared_values import list_paired_records
+from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind
 
-_SHOWN: Final = {
+_RULE_COLUMNS: Final = {
     LinkRule.AUTH_USER_ID: ("auth_user_id",),
     LinkRule.EMAIL_AND_PHONE: ("email", "phone_number"),
     LinkRule.DUPLICATE_REGISTRATION: ("email", "phone_number"),
     LinkRule.EMAIL: ("email",),
     LinkRule.PHONE: ("phone_number",),
 }
-_KINDS: Final = {"EMAIL": "email address", "PHONE": "phone number", "AUTH_USER_ID": "login account"}
+_KIND_LABELS: Final = {"EMAIL": "email address", "PHONE": "phone number", "AUTH_USER_ID": "login account"}
 
 
-def link_words(link: Row, person: Row | None, decisions: Sequence[Row]) -> str:
+def describe_link(link: Row, person: Row | None, decisions: Sequence[Row]) -> str:
     """Why a record belongs to the profile, and through which other one."""
     rule = LinkRule(link["rule"])
     if link["linked_to_service"] is None:
-        return RULES[LinkRule.ANCHOR]
-    other = Key(link["linked_to_service"], link["linked_to_record_id"])
-    said = f"{RULES[rule]} as {record_name(other)}"
+        return LINK_RULE_DESCRIPTIONS[LinkRule.ANCHOR]
+    other = RecordKey(link["linked_to_service"], link["linked_to_record_id"])
+    said = f"{LINK_RULE_DESCRIPTIONS[rule]} as {format_record_name(other)}"
     if rule == LinkRule.ALWAYS:
-        said = f"{RULES[rule]}, with {record_name(other)}{_decided(link, other, decisions)}"
+        said = f"{LINK_RULE_DESCRIPTIONS[rule]}, with {format_record_name(other)}{_describe_link_decision(link, other, decisions)}"
     elif person:
-        said += f" ({', '.join(person[name] for name in _SHOWN[rule] if person[name])})"
+        said += f" ({', '.join(person[name] for name in _RULE_COLUMNS[rule] if person[name])})"
     return f"{said}, {link['confidence']:.0%} certain"
 
 
-def _decided(link: Row, other: Key, decisions: Sequence[Row]) -> str:
-    pair = {Key(link["service"], link["service_record_id"]), other}
-    about = [row for row in decisions if row["decision"] == "ALWAYS" and set(sides_of(row)) == pair]
-    return decision_words(about[0]) if about else ""
+def _describe_link_decision(link: Row, other: RecordKey, decisions: Sequence[Row]) -> str:
+    pair = {RecordKey(link["service"], link["service_record_id"]), other}
+    about = [row for row in decisions if row["decision"] == "ALWAYS" and set(list_paired_records(row)) == pair]
+    return describe_decision(about[0]) if about else ""
 
 
-def decision_words(decision: Row) -> str:
+def describe_decision(decision: Row) -> str:
     """Who decided, and the reason given."""
     return f" ({decision['decided_by']}: {decision['reason']})"
 
 
-def review_words(review: Row) -> str:
+def describe_review(review: Row) -> str:
     """What is asked, with the records that stand against it."""
     kind, witness = ReviewKind(review["kind"]), review["witness"]
     if kind == ReviewKind.SHARED:
-        noun = _KINDS[witness["kind"]]
+        noun = _KIND_LABELS[witness["kind"]]
         return (
             f"{witness['records']} records have the {noun} {witness['value']}: too many for it to say who somebody is"
         )
-    one, other = map(record_name, sides_of(review))
-    match = f"{one} and {other} match: {RULES[LinkRule(witness['rule'])]}"
+    one, other = map(format_record_name, list_paired_records(review))
+    match = f"{one} and {other} match: {LINK_RULE_DESCRIPTIONS[LinkRule(witness['rule'])]}"
     if kind == ReviewKind.NAMES_DIFFER:
         return f"{match}. They were joined by nothing else, and their first names differ"
-    against = [Key(witness[f"service_{side}"], witness[f"record_id_{side}"]) for side in "ab"]
-    opponents = f"{record_name(against[0])} and {record_name(against[1])}"
-    why = CANNOT_LINK[witness["cannot_link"]]
+    against = [RecordKey(witness[f"service_{side}"], witness[f"record_id_{side}"]) for side in "ab"]
+    opponents = f"{format_record_name(against[0])} and {format_record_name(against[1])}"
+    why = CANNOT_LINK_DESCRIPTIONS[witness["cannot_link"]]
     if kind == ReviewKind.AMBIGUOUS:
         rival = f"one of them matches somebody else as well: {opponents} cannot be one person ({why})"
         return f"{match}. But {rival}, and first names do not decide"
@@ -68,9 +73,9 @@ def review_words(review: Row) -> str:
     return f"Staff decided that {one} and {other} are one person, which was refused: {why}"
 
 
-def life_words(event: Row, clock: Clock) -> str:
+def describe_profile_event(event: Row, clock: TenantClock) -> str:
     """What happened to a profile id, when and why."""
-    happened = LIFE[ProfileEventType(event["event_type"])]
+    happened = PROFILE_EVENT_LABELS[ProfileEventType(event["event_type"])]
     one, other = event["profile_id"], event["other_profile_id"]
     if event["event_type"] == ProfileEventType.SPLIT:
         one, other = other, one

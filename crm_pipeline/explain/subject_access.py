@@ -4,23 +4,23 @@ A payment that failed or a record that was set aside makes no event and no score
 What is shown here is what `forget` would take out, found by the same code.
 """
 
-from crm_pipeline.domain.privacy.subject_rows import source_condition
+from crm_pipeline.domain.privacy.subject_rows import build_source_condition
 from crm_pipeline.explain.formatting import Row
-from crm_pipeline.explain.lake_reader import KnownPeople
-from crm_pipeline.privacy.subject import Subject, find_records
+from crm_pipeline.explain.lake_reader import PersonRecords
+from crm_pipeline.privacy.subject import Subject, find_subject_records
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.lake.rows import tenant_filter
-from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.resources.lake.rows import build_tenant_condition
+from crm_pipeline.tables.columns import find_table_service, source_metadata
 
 
-def holdings(people: KnownPeople, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
+def read_subject_rows(people: PersonRecords, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
     """The rows by `SERVICE.Table`, with what was wrong with those that are set aside as `_problems`."""
-    find_records(people.con, lake, [Subject(tenant_id, profile_id)], tenant_filter([tenant_id]))
+    find_subject_records(people.con, lake, [Subject(tenant_id, profile_id)], build_tenant_condition([tenant_id]))
     found = {}
     for table in source_metadata.tables.values():
         view = lake.current(people.con, table, tenants=[tenant_id], name="held_now")
         shown = ", ".join([*(column.key for column in table.columns), "_problems"])
-        query = f"select {shown} from {view} t where {source_condition(table)} order by _record_key"
+        query = f"select {shown} from {view} t where {build_source_condition(table)} order by _record_key"
         if rows := people.con.sql(query).to_arrow_table().to_pylist():
-            found[f"{service_of(table)}.{table.name}"] = rows
+            found[f"{find_table_service(table)}.{table.name}"] = rows
     return found

@@ -10,20 +10,26 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
-from crm_pipeline.explain.formatting import Clock, Row, counted, joined
-from crm_pipeline.explain.labels import QUESTIONS, STATUSES, VALUES, record_name, row_to_add
-from crm_pipeline.explain.sentences import decision_words
-from crm_pipeline.explain.warehouse_reader import Key
+from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
+from crm_pipeline.explain.labels import (
+    MATCH_KEY_LABELS,
+    REVIEW_INSTRUCTIONS,
+    STATUS_LABELS,
+    format_crm_row,
+    format_record_name,
+)
+from crm_pipeline.explain.sentences import describe_decision
+from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.vocabulary import CustomerStatus, ReviewKind
 
-MOST_EVENTS = 15
-NARROWEST = 40
-ASKED: Final = {"email": "the email address", "phone": "the phone number"}
+MAX_EVENTS = 15
+MIN_TEXT_WIDTH = 40
+LOOKUP_LABELS: Final = {"email": "the email address", "phone": "the phone number"}
 
 
 def print_answer(console: Console, answer: Row) -> None:
     """Print one person in full, or everybody who fits, to choose from."""
-    page = _Page(console, Clock(datetime.fromisoformat(answer["as_of"]), ZoneInfo(answer["club"]["timezone"])))
+    page = _Page(console, TenantClock(datetime.fromisoformat(answer["as_of"]), ZoneInfo(answer["club"]["timezone"])))
     people = answer["people"]
     if len(people) == 1:
         page.person(answer, people[0])
@@ -32,7 +38,7 @@ def print_answer(console: Console, answer: Row) -> None:
 
 
 class _Page:
-    def __init__(self, console: Console, clock: Clock) -> None:
+    def __init__(self, console: Console, clock: TenantClock) -> None:
         self.console, self.clock = console, clock
 
     def person(self, answer: Row, person: Row) -> None:
@@ -40,37 +46,39 @@ class _Page:
         if former:
             self.line(f"{former} is a former id: that profile is now part of this one.\n")
         fields, club = person["fields"], answer["club"]
-        self.line(name_of(person), style="bold")
+        self.line(format_display_name(person), style="bold")
         self.line(f"{club['name']}, as of {self.time(answer['as_of'])}, times in {club['timezone']}")
         self.line(f"profile {person['profile_id']}")
-        self.section("Who this is", who_lines(fields))
-        records = [(record_of(row), record_words(row)) for row in person["records"]]
-        title = f"{counted(len(records), 'record')} that {'is' if len(records) == 1 else 'are'} this person"
+        self.section("Who this is", build_field_lines(fields))
+        records = [(format_linked_record(row), describe_record(row)) for row in person["records"]]
+        title = f"{format_count(len(records), 'record')} that {'is' if len(records) == 1 else 'are'} this person"
         weakest = f" ({fields['identity_confidence']['value']:.0%} certain at the weakest link)"
         self.section(f"{title}{weakest if len(records) > 1 else ''}", records)
-        self.section("Kept apart from", list(refused_lines(person)))
-        self.section("Says nothing about who somebody is", list(no_evidence_lines(person)))
-        self.section("Questions for you", list(question_lines(person)))
+        self.section("Kept apart from", list(build_non_match_lines(person)))
+        self.section("Says nothing about who somebody is", list(build_excluded_key_lines(person)))
+        self.section("Questions for you", list(build_open_review_lines(person)))
         self.numbers(person["numbers"])
         self.section("History of the profile id", [("", event["words"]) for event in person["id_history"]["events"]])
         events = person["timeline"]
-        shown = [(self.time(event["occurred_at"]), event["summary"]) for event in events[: -MOST_EVENTS - 1 : -1]]
-        self.section(f"Latest of {counted(len(events), 'event')}", shown)
+        shown = [(self.time(event["occurred_at"]), event["summary"]) for event in events[: -MAX_EVENTS - 1 : -1]]
+        self.section(f"Latest of {format_count(len(events), 'event')}", shown)
 
     def choice(self, answer: Row, people: Sequence[Row]) -> None:
         asked = answer["asked"]
-        self.line(f"{len(people)} people at {answer['club']['name']} have {ASKED[asked['by']]} {asked['value']}:")
+        self.line(
+            f"{len(people)} people at {answer['club']['name']} have {LOOKUP_LABELS[asked['by']]} {asked['value']}:"
+        )
         for person in people:
-            records = joined(record_of(row) for row in person["records"])
-            self.section(name_of(person), [("profile", person["profile_id"]), ("records", records)])
+            records = join_words(format_linked_record(row) for row in person["records"])
+            self.section(format_display_name(person), [("profile", person["profile_id"]), ("records", records)])
         apart = [
-            (f"{name_of(one)} and {name_of(two)}", refused["why"])
+            (f"{format_display_name(one)} and {format_display_name(two)}", refused["why"])
             for one, two in combinations(people, 2)
             for refused in one["refused"]
             if refused["profile_id"] == two["profile_id"]
         ]
-        self.section("Why they are not one person", apart[:MOST_OTHERS])
-        self.section("Says nothing about who somebody is", list(no_evidence_lines(people[0])))
+        self.section("Why they are not one person", apart[:MAX_NON_MATCHES])
+        self.section("Says nothing about who somebody is", list(build_excluded_key_lines(people[0])))
         self.line(f"\nOne of them in full: crm-pipeline explain --tenant {asked['tenant_id']} --profile ID")
 
     def numbers(self, numbers: Row) -> None:
@@ -89,7 +97,7 @@ class _Page:
             "Standing and numbers",
             [
                 ("Stage", stage_rule),
-                ("Status", f"{STATUSES[CustomerStatus(status['status'])]}: {status['because']}"),
+                ("Status", f"{STATUS_LABELS[CustomerStatus(status['status'])]}: {status['because']}"),
                 ("Activities, 30 days", numbers["activity_count_30d"]["words"]),
                 ("Bookings, 30 days", numbers["booking_count_30d"]["words"]),
                 ("Last activity", numbers["last_activity_at"]["words"]),
@@ -105,7 +113,7 @@ class _Page:
         labels = max(len(label) for label, _ in rows)
         indent = " " * (labels + 4 if labels else 2)
         for label, words in rows:
-            width = max(self.console.width - len(indent), NARROWEST)
+            width = max(self.console.width - len(indent), MIN_TEXT_WIDTH)
             first, *more = wrap(words, width, break_long_words=False, break_on_hyphens=False) or [""]
             self.line(f"{f'  {label}':<{len(indent)}}{first}".rstrip())
             for words_left in more:
@@ -119,8 +127,8 @@ class _Page:
         return f"{self.clock.day(local)} {local:%H:%M}"
 
 
-MOST_OTHERS = 10
-FIELDS: Final = {
+MAX_NON_MATCHES = 10
+FIELD_LABELS: Final = {
     "first_name": "First name",
     "last_name": "Last name",
     "email": "Email",
@@ -138,106 +146,110 @@ FIELDS: Final = {
 }
 
 
-def name_of(person: Row) -> str:
+def format_display_name(person: Row) -> str:
     """What to call somebody."""
     return person["display_name"] or "Nameless"
 
 
-def record_of(row: Row) -> str:
+def format_linked_record(row: Row) -> str:
     """What to call a record."""
-    return record_name(Key(row["service"], row["service_record_id"]))
+    return format_record_name(RecordKey(row["service"], row["service_record_id"]))
 
 
-def who_lines(fields: dict[str, Row]) -> list[tuple[str, str]]:
+def build_field_lines(fields: dict[str, Row]) -> list[tuple[str, str]]:
     """The fields a person is known by, each with its origin."""
     shown = []
-    for name, label in FIELDS.items():
+    for name, label in FIELD_LABELS.items():
         value, origin = fields[name]["value"], fields[name]["origin"]
         if value is None or value == []:
             continue
-        source = _from(origin["records"])
+        source = _format_origin(origin["records"])
         if name.endswith("_opt_in"):
             source = source or "nothing in Messaging says so"
-        shown.append((label, _value(name, value), source))
+        shown.append((label, _format_field_value(name, value), source))
     width = max((len(words) for _, words, _ in shown), default=0)
     return [(label, f"{words:<{width}}  {source}".rstrip()) for label, words, source in shown]
 
 
-def _value(name: str, value: object) -> str:
+def _format_field_value(name: str, value: object) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case list():
-            return joined(value)
+            return join_words(value)
     return str(value).lower() if name == "membership_status" else str(value)
 
 
-def _from(records: Iterable[str]) -> str:
+def _format_origin(records: Iterable[str]) -> str:
     keys = [record.split(":", 1) for record in records]
     names = [
-        "a tag in the CRM" if id_.startswith("ProfileTag:") else record_name(Key(service, id_)) for service, id_ in keys
+        "a tag in the CRM" if id_.startswith("ProfileTag:") else format_record_name(RecordKey(service, id_))
+        for service, id_ in keys
     ]
-    return f"from {joined(dict.fromkeys(names))}" if names else ""
+    return f"from {join_words(dict.fromkeys(names))}" if names else ""
 
 
-def record_words(row: Row) -> str:
+def describe_record(row: Row) -> str:
     """Why a record belongs to the person, and what it says."""
     held = row["held"] or {}
     name = " ".join(filter(None, (held.get("first_name"), held.get("last_name"))))
     values = [name, held.get("email"), held.get("phone_number")]
-    faults = [f"its {_spaced(fault['column_name'])} is set aside as unusable" for fault in row["set_aside"]]
+    faults = [f"its {_split_camel_case(fault['column_name'])} is set aside as unusable" for fault in row["set_aside"]]
     return "; ".join([row["words"], ", ".join(value.strip() for value in values if value and value.strip()), *faults])
 
 
-def _spaced(column: str) -> str:
+def _split_camel_case(column: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in column)
 
 
-def refused_lines(person: Row) -> Iterator[tuple[str, str]]:
+def build_non_match_lines(person: Row) -> Iterator[tuple[str, str]]:
     """Everybody the person was kept apart from."""
-    for other in person["refused"][:MOST_OTHERS]:
-        yield name_of(other), f"profile {other['profile_id']}"
-        yield from (("", words) for words in _why_apart(person, other))
-    if len(person["refused"]) > MOST_OTHERS:
-        yield "", f"and {counted(len(person['refused']) - MOST_OTHERS, 'other person', 'other people')}: see --json"
+    for other in person["refused"][:MAX_NON_MATCHES]:
+        yield format_display_name(other), f"profile {other['profile_id']}"
+        yield from (("", words) for words in _build_reason_lines(person, other))
+    if len(person["refused"]) > MAX_NON_MATCHES:
+        yield (
+            "",
+            f"and {format_count(len(person['refused']) - MAX_NON_MATCHES, 'other person', 'other people')}: see --json",
+        )
 
 
-def _why_apart(person: Row, other: Row) -> Iterator[str]:
+def _build_reason_lines(person: Row, other: Row) -> Iterator[str]:
     yield from (f"{alike['words']}." for alike in other["alike"])
     yield f"Not joined: {other['why']}."
     for decision in other["decisions"]:
         decided = "one person" if decision["decision"] == "ALWAYS" else "two people"
         undo = f"without IdentityOverride {decision['id']} they would be judged anew"
-        yield f"Staff decided that they are {decided}{decision_words(decision)}; {undo}."
-    for review in _open(person):
+        yield f"Staff decided that they are {decided}{describe_decision(decision)}; {undo}."
+    for review in _list_open_reviews(person):
         if review["review_id"] in other["open_review_ids"]:
             yield f"Open question: {review['words']}."
-            yield _settling(review)
+            yield _format_review_instruction(review)
     if other["settled_by"] and not other["open_review_ids"]:
-        yield f"If they are one person after all, add this to the CRM: {row_to_add(other['settled_by'])}"
+        yield f"If they are one person after all, add this to the CRM: {format_crm_row(other['settled_by'])}"
 
 
-def _settling(review: Row) -> str:
-    return f"{QUESTIONS[ReviewKind(review['kind'])]}: {row_to_add(review['settled_by'])}"
+def _format_review_instruction(review: Row) -> str:
+    return f"{REVIEW_INSTRUCTIONS[ReviewKind(review['kind'])]}: {format_crm_row(review['settled_by'])}"
 
 
-def no_evidence_lines(person: Row) -> Iterator[tuple[str, str]]:
+def build_excluded_key_lines(person: Row) -> Iterator[tuple[str, str]]:
     """The person's values that join nobody."""
     for row in person["no_evidence"]:
-        noun = VALUES["email" if row["kind"] == "EMAIL" else "phone_number"]
+        noun = MATCH_KEY_LABELS["email" if row["kind"] == "EMAIL" else "phone_number"]
         yield row["value"], f"{noun}; {row['why']}, so it joins nobody"
 
 
-def question_lines(person: Row) -> Iterator[tuple[str, str]]:
+def build_open_review_lines(person: Row) -> Iterator[tuple[str, str]]:
     """The open questions that are not about somebody who was kept apart."""
     told = {id_ for other in person["refused"] for id_ in other["open_review_ids"]}
-    for review in _open(person):
+    for review in _list_open_reviews(person):
         if review["review_id"] not in told:
             yield "", f"{review['words']}."
-            yield "", _settling(review)
-    if settled := len(person["reviews"]) - len(_open(person)):
-        yield "", f"{counted(settled, 'earlier question')} settled"
+            yield "", _format_review_instruction(review)
+    if settled := len(person["reviews"]) - len(_list_open_reviews(person)):
+        yield "", f"{format_count(settled, 'earlier question')} settled"
 
 
-def _open(person: Row) -> list[Row]:
+def _list_open_reviews(person: Row) -> list[Row]:
     return [review for review in person["reviews"] if review["closed_at"] is None]

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
 
-from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
+from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.explain.formatting import Row
-from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 from crm_pipeline.tables.outputs.operations import publications, quarantined_records
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -25,7 +25,7 @@ class NothingPublishedError(Exception):
     """There is nothing to read; the message says what to do."""
 
 
-class Key(NamedTuple):
+class RecordKey(NamedTuple):
     """A record of a service."""
 
     service: str
@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTenant:
     """One tenant's rows. Every answer comes from the same snapshot of the database."""
 
     connection: Connection
@@ -58,12 +58,12 @@ class Published:
         """The records of a profile."""
         return self.rows(customer_identities, customer_identities.c.profile_id == profile_id)
 
-    def links_of(self, records: Collection[Key]) -> list[Row]:
+    def links_of(self, records: Collection[RecordKey]) -> list[Row]:
         """These records, each with its profile."""
         key = tuple_(customer_identities.c.service, customer_identities.c.service_record_id)
         return self.rows(customer_identities, key.in_(records))
 
-    def reviews(self, records: Collection[Key], shared: Collection[tuple[str, str]]) -> list[Row]:
+    def reviews(self, records: Collection[RecordKey], shared: Collection[tuple[str, str]]) -> list[Row]:
         """What was ever asked about these records, or about these shared values (kind, value)."""
         c, witness = identity_reviews.c, identity_reviews.c.witness
         values = tuple_(witness["kind"].astext, witness["value"].astext)
@@ -102,22 +102,22 @@ class Published:
         )
         return {row[0]: row[1] for row in self.connection.execute(query.group_by(c.profile_id))}
 
-    def set_aside(self, records: Collection[Key]) -> list[Row]:
+    def set_aside(self, records: Collection[RecordKey]) -> list[Row]:
         """What is wrong with these records of people."""
         c = quarantined_records.c
-        names = [(service, table.name, key.record_id) for key in records for service, table in PEOPLE.items()
+        names = [(service, table.name, key.record_id) for key in records for service, table in PERSON_TABLES.items()
                  if service == key.service]  # fmt: skip
         return self.rows(quarantined_records, tuple_(c.service, c.table_name, c.service_record_id).in_(names))
 
 
 @contextmanager
-def read_published(settings: Settings, tenant_id: str) -> Iterator[Published]:
+def read_published_tenant(settings: Settings, tenant_id: str) -> Iterator[PublishedTenant]:
     """The tenant's published tables, all read in one transaction that can write nothing.
 
     Raises:
         NothingPublishedError: no run has published this tenant.
     """
-    engine = Warehouse(settings.warehouse_url or started(settings.home).url("crm")).engine()
+    engine = Warehouse(settings.warehouse_url or start_embedded_postgres(settings.home).url("crm")).engine()
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         if not inspect(connection).has_table(publications.name, schema=publications.schema):
@@ -127,5 +127,5 @@ def read_published(settings: Settings, tenant_id: str) -> Iterator[Published]:
         if not hours:
             raise NothingPublishedError("no tenant has been published: crm-pipeline run")
         if tenant_id not in hours:
-            raise NothingPublishedError(no_such_tenant([tenant_id], hours))
-        yield Published(connection, tenant_id, hours[tenant_id])
+            raise NothingPublishedError(format_unknown_tenants([tenant_id], hours))
+        yield PublishedTenant(connection, tenant_id, hours[tenant_id])

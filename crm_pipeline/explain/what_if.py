@@ -14,19 +14,19 @@ from duckdb import DuckDBPyConnection
 from rich.console import Console
 from rich.text import Text
 
-from crm_pipeline.domain.ingest.tenant_validation import no_such_tenant
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD
+from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE
 from crm_pipeline.domain.timeline import events as timelines
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
 from crm_pipeline.tables.outputs import operations, timeline
 from crm_pipeline.tables.sources import teetime
 
-COMPARE: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-TOTALS: Final = """
+COMPARISON_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+TOTALS_SQL: Final = """
     select (select count(distinct profile_id) from present_identities) as profiles,
         (select count(distinct profile_id) from other_identities) as other_profiles,
         (select count(distinct before_id) from moves where merges or splits) as people_affected,
@@ -36,11 +36,11 @@ TOTALS: Final = """
         (select currency from tenants) as currency"""
 
 
-class NotKnownError(Exception):
+class TenantUnavailableError(Exception):
     """The club cannot be looked at; the message says why in one line."""
 
 
-class Change(NamedTuple):
+class ProfileChange(NamedTuple):
     """A profile and the several that would become it, or that it would become."""
 
     profile_id: str
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Effect:
+class WhatIfResult:
     """What would change.
 
     Attributes:
@@ -69,8 +69,8 @@ class Effect:
     opt_ins_off: int
     cents_moved: int
     currency: str
-    merges: list[Change]
-    splits: list[Change]
+    merges: list[ProfileChange]
+    splits: list[ProfileChange]
 
     def as_document(self, limit: int) -> dict[str, Any]:
         """As JSON has it: of merges and splits the number, and the first ones."""
@@ -80,72 +80,76 @@ class Effect:
         return document
 
 
-def what_would_change(settings: Settings, tenant_id: str, min_confidence: float) -> Effect:
+def evaluate_min_confidence(settings: Settings, tenant_id: str, min_confidence: float) -> WhatIfResult:
     """Resolve the club as it is and with another least confidence, and compare.
 
     Raises:
         NotKnownError: the lake has no such club, or one that runs leave alone.
     """
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     with closing(lake.connect()) as con:
-        this = Step(con, lake, _hour(con, lake, tenant_id), "what-if", [tenant_id])
-        present = _load(this, tenant_id)
-        _resolve(this, tenant_id, "present")
+        this = RunContext(con, lake, _find_as_of(con, lake, tenant_id), "what-if", [tenant_id])
+        present = _load_tenant_rows(this, tenant_id)
+        _resolve_identities(this, tenant_id, "present")
         con.execute("update tenants set min_confidence = $other", {"other": min_confidence})
-        _resolve(this, tenant_id, "other")
-        con.execute(COMPARE)
-        merges, splits = ([Change(*row) for row in con.sql(f"from {kind}").fetchall()] for kind in ("merges", "splits"))
-        totals = dict(zip(con.sql(TOTALS).columns, con.sql(TOTALS).fetchall()[0], strict=True))
-        return Effect(tenant_id, present, min_confidence, **totals, merges=merges, splits=splits)
+        _resolve_identities(this, tenant_id, "other")
+        con.execute(COMPARISON_SQL)
+        merges, splits = (
+            [ProfileChange(*row) for row in con.sql(f"from {kind}").fetchall()] for kind in ("merges", "splits")
+        )
+        totals = dict(zip(con.sql(TOTALS_SQL).columns, con.sql(TOTALS_SQL).fetchall()[0], strict=True))
+        return WhatIfResult(tenant_id, present, min_confidence, **totals, merges=merges, splits=splits)
 
 
-def _hour(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime:
+def _find_as_of(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime:
     """The hour of the newest snapshots, by which rows are judged."""
     snapshots = lake.current(con, operations.service_snapshots)
     newest: datetime | None = con.sql(f"select max(extracted_at) from {snapshots}").fetchall()[0][0]
     if newest is None:
-        raise NotKnownError(f"nothing is known of {tenant_id} yet: crm-pipeline run")
+        raise TenantUnavailableError(f"nothing is known of {tenant_id} yet: crm-pipeline run")
     return newest
 
 
-def _load(this: Step, tenant_id: str) -> float:
+def _load_tenant_rows(run: RunContext, tenant_id: str) -> float:
     """Read what resolutions, golden records and money are made from; return the club's own least confidence."""
-    usable, faulty = this.load_tenants()
+    usable, faulty = run.load_tenants()
     if not usable:
-        known = [name for (name,) in this.con.sql("select distinct tenant_id from known_tenants order by 1").fetchall()]
+        known = [name for (name,) in run.con.sql("select distinct tenant_id from known_tenants order by 1").fetchall()]
         if tenant_id in faulty:
-            raise NotKnownError(f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}")
+            raise TenantUnavailableError(f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}")
         if tenant_id in known:
-            raise NotKnownError(f"{tenant_id} is closed and no longer resolved")
-        raise NotKnownError(no_such_tenant([tenant_id], filter(None, known)))
-    this.load_everything()
-    read_records(this)
-    this.lake.log(this.con, teetime.booking)
-    this.lake.current(this.con, timeline.customer_timeline, tenants=[tenant_id])
-    this.con.execute(timelines.STAGE_CHANGES)
+            raise TenantUnavailableError(f"{tenant_id} is closed and no longer resolved")
+        raise TenantUnavailableError(format_unknown_tenants([tenant_id], filter(None, known)))
+    run.load_all_rows()
+    read_records(run)
+    run.lake.log(run.con, teetime.booking)
+    run.lake.current(run.con, timeline.customer_timeline, tenants=[tenant_id])
+    run.con.execute(timelines.CREATE_STAGE_CHANGES_VIEW)
     return usable[0].min_confidence
 
 
-def _resolve(this: Step, tenant_id: str, name: str) -> None:
+def _resolve_identities(run: RunContext, tenant_id: str, name: str) -> None:
     """Create temp tables <name>_identities, <name>_profiles and <name>_money."""
-    resolve_tenants(this, [tenant_id])
-    this.con.execute("create or replace temp view customer_identities as from found_identities")
-    this.con.execute("create or replace temp view profile_ids as from found_ids")
-    this.con.execute(timelines.PROFILE_TARGETS)
-    this.con.execute(f"create or replace temp table {name}_identities as from found_identities")
-    this.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD.read_text(encoding='utf-8')}")
-    this.con.execute(f"""
+    resolve_tenants(run, [tenant_id])
+    run.con.execute("create or replace temp view customer_identities as from found_identities")
+    run.con.execute("create or replace temp view profile_ids as from found_ids")
+    run.con.execute(timelines.CREATE_PROFILE_TARGETS)
+    run.con.execute(f"create or replace temp table {name}_identities as from found_identities")
+    run.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD_FILE.read_text(encoding='utf-8')}")
+    run.con.execute(f"""
         create or replace temp table {name}_money as
         select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")
 
 
-def print_effect(console: Console, effect: Effect, limit: int) -> None:
+def print_what_if_result(console: Console, effect: WhatIfResult, limit: int) -> None:
     """Print the effect for people; only ids, never names."""
     now, other = f"{effect.min_confidence:g}", f"{effect.other_min_confidence:g}"
     if not (effect.merges or effect.splits):
-        _line(console, f"At {other} instead of {now}, nothing would change for {effect.tenant_id}.")
+        _print_line(console, f"At {other} instead of {now}, nothing would change for {effect.tenant_id}.")
         return
-    _line(console, f"{effect.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n")
+    _print_line(
+        console, f"{effect.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n"
+    )
     for number, words in (
         (f"{effect.profiles:,} → {effect.other_profiles:,}", "profiles"),
         (f"{effect.people_affected:,}", "people of today would gain or lose records"),
@@ -155,20 +159,20 @@ def print_effect(console: Console, effect: Effect, limit: int) -> None:
         (f"{effect.opt_ins_on:,}", "opt-ins would be gained"),
         (f"{effect.currency} {effect.cents_moved / 100:,.2f}", "would move to another profile"),
     ):
-        _line(console, f"  {number:>16}  {words}")
-    _list(console, "Would become one:", effect.merges, " ← ", limit)
-    _list(console, "Would fall apart:", effect.splits, " → ", limit)
+        _print_line(console, f"  {number:>16}  {words}")
+    _print_changes(console, "Would become one:", effect.merges, " ← ", limit)
+    _print_changes(console, "Would fall apart:", effect.splits, " → ", limit)
 
 
-def _list(console: Console, title: str, changes: list[Change], arrow: str, limit: int) -> None:
+def _print_changes(console: Console, title: str, changes: list[ProfileChange], arrow: str, limit: int) -> None:
     if not changes:
         return
-    _line(console, f"\n{title}")
+    _print_line(console, f"\n{title}")
     for change in changes[:limit]:
-        _line(console, f"  {change.profile_id}{arrow}{', '.join(change.profile_ids)}")
+        _print_line(console, f"  {change.profile_id}{arrow}{', '.join(change.profile_ids)}")
     if len(changes) > limit:
-        _line(console, f"  and {len(changes) - limit:,} more")
+        _print_line(console, f"  and {len(changes) - limit:,} more")
 
 
-def _line(console: Console, words: str) -> None:
+def _print_line(console: Console, words: str) -> None:
     console.print(Text(words), soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from typing import Generic, NamedTuple, TypeVar
 
-from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline.resources.lake.lake import ChangeCounts
 
 Summary = TypeVar("Summary")
 
@@ -10,5 +10,5 @@ Summary = TypeVar("Summary")
 class BatchResult(NamedTuple, Generic[Summary]):
     """What came of one tenant batch: rows changed per table, and a summary for Dagster."""
 
-    changes: dict[str, Changes]
+    changes: dict[str, ChangeCounts]
     summary: Summary

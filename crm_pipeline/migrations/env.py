@@ -3,26 +3,26 @@
 from alembic import context
 from sqlalchemy.schema import SchemaItem
 
-from crm_pipeline.resources.warehouse.schema import SCHEMA, warehouse_tables
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, build_warehouse_tables
 
 
-def is_ours(_: SchemaItem, __: str | None, kind: str, reflected: bool, compared: SchemaItem | None) -> bool:
+def is_declared_object(_: SchemaItem, __: str | None, kind: str, reflected: bool, compared: SchemaItem | None) -> bool:
     """Whether a draft may speak of it: of what is declared, and of a declared table's columns and indexes."""
     return not (kind == "table" and reflected and compared is None)
 
 
-def is_in_our_schema(name: str | None, kind: str, _: object) -> bool:
+def is_in_schema(name: str | None, kind: str, _: object) -> bool:
     """Whether to look at it at all."""
-    return kind != "schema" or name == SCHEMA
+    return kind != "schema" or name == CRM_SCHEMA
 
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=warehouse_tables(),
-    version_table_schema=SCHEMA,
+    target_metadata=build_warehouse_tables(),
+    version_table_schema=CRM_SCHEMA,
     include_schemas=True,
-    include_name=is_in_our_schema,
-    include_object=is_ours,
+    include_name=is_in_schema,
+    include_object=is_declared_object,
 )
 with context.begin_transaction():
     context.run_migrations()

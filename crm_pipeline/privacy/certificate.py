@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crm_pipeline.privacy.request import Order
-from crm_pipeline.resources.privacy.tombstones import tombstone
+from crm_pipeline.privacy.request import ErasureRequest
+from crm_pipeline.resources.privacy.tombstones import build_tombstone
 
 OUT_OF_REACH: Final = (
     "the services themselves, which have to forget too",
@@ -19,10 +19,12 @@ OUT_OF_REACH: Final = (
 )
 
 
-def certificate(order: Order, tenant_id: str, key: str, left: Mapping[str, int]) -> dict[str, Any]:
+def build_certificate(order: ErasureRequest, tenant_id: str, key: str, left: Mapping[str, int]) -> dict[str, Any]:
     """One club's certificate as plain JSON values; rows are counted over all clubs of the order."""
     places = sorted(order.removed.keys() | left.keys())
-    hashes = sorted({(r.service, r.table_name, tombstone(key, r)) for r in order.records if r.tenant_id == tenant_id})
+    hashes = sorted(
+        {(r.service, r.table_name, build_tombstone(key, r)) for r in order.records if r.tenant_id == tenant_id}
+    )
     return {
         "certificate_id": order.certificate_id,
         "tenant_id": tenant_id,

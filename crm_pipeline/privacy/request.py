@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.privacy.tombstones import Record
+from crm_pipeline.resources.privacy.tombstones import SubjectRecord
 
-FOLDER = "_pending_erasures"
+REQUESTS_FOLDER = "_pending_erasures"
 
 
-class Sum(NamedTuple):
+class YearlyRevenue(NamedTuple):
     """What came in from somebody in one year."""
 
     year: int
@@ -26,7 +26,7 @@ class Sum(NamedTuple):
     amount_cents: int
 
 
-class Person(NamedTuple):
+class SubjectData(NamedTuple):
     """One of those to be forgotten.
 
     Attributes:
@@ -37,12 +37,12 @@ class Person(NamedTuple):
 
     tenant_id: str
     seen_until: str
-    records: list[Record]
-    sums: list[Sum]
+    records: list[SubjectRecord]
+    sums: list[YearlyRevenue]
 
 
 @dataclass
-class Order:
+class ErasureRequest:
     """Who is to be forgotten, by every name we have for them.
 
     Attributes:
@@ -56,8 +56,8 @@ class Order:
     at: str
     asked: str | None
     reason: str | None
-    people: list[Person]
-    followers: list[Record]
+    people: list[SubjectData]
+    followers: list[SubjectRecord]
     values: list[str]
     removed: dict[str, int] = field(default_factory=dict)
 
@@ -72,11 +72,11 @@ class Order:
         return sorted({person.tenant_id for person in self.people})
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[SubjectRecord]:
         """Those of all of them."""
         return [record for person in self.people for record in person.records]
 
-    def numbered(self) -> Iterator[tuple[str, Person]]:
+    def numbered(self) -> Iterator[tuple[str, SubjectData]]:
         """Each with the certificate id of their tombstones: of retention's, one each can end by itself."""
         for number, person in enumerate(self.people):
             yield (self.certificate_id if self.asked else f"{self.certificate_id}-{number}"), person
@@ -89,7 +89,7 @@ class Order:
 
     def keep(self, lake: Lake) -> None:
         """Write it to the disk, whole or not at all."""
-        file = _folder(lake) / f"{self.certificate_id}.json"
+        file = _find_requests_folder(lake) / f"{self.certificate_id}.json"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = file.with_suffix(".new")
         with open(draft, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as text:
@@ -100,23 +100,28 @@ class Order:
 
     def discard(self, lake: Lake) -> None:
         """Delete it and whatever a killed one left half-written."""
-        for file in _folder(lake).iterdir():
+        for file in _find_requests_folder(lake).iterdir():
             if file.suffix == ".new" or file.stem == self.certificate_id:
                 file.unlink()
-        _folder(lake).rmdir()
+        _find_requests_folder(lake).rmdir()
 
 
-def pending(lake: Lake) -> Iterator[Order]:
+def read_pending_requests(lake: Lake) -> Iterator[ErasureRequest]:
     """Orders nobody has finished."""
-    for file in sorted(_folder(lake).glob("*.json")):
+    for file in sorted(_find_requests_folder(lake).glob("*.json")):
         given = json.loads(file.read_text(encoding="utf-8"))
-        given["followers"] = [Record(*values) for values in given["followers"]]
+        given["followers"] = [SubjectRecord(*values) for values in given["followers"]]
         given["people"] = [
-            Person(tenant_id, seen_until, [Record(*values) for values in records], [Sum(*values) for values in sums])
+            SubjectData(
+                tenant_id,
+                seen_until,
+                [SubjectRecord(*values) for values in records],
+                [YearlyRevenue(*values) for values in sums],
+            )
             for tenant_id, seen_until, records, sums in given["people"]
         ]
-        yield Order(**given)
+        yield ErasureRequest(**given)
 
 
-def _folder(lake: Lake) -> Path:
-    return Path(lake.url) / FOLDER
+def _find_requests_folder(lake: Lake) -> Path:
+    return Path(lake.url) / REQUESTS_FOLDER

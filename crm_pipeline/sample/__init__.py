@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from crm_pipeline.sample.clubs import Club, blocks, found_clubs
-from crm_pipeline.sample.make import SampleFiles, make_block
-from crm_pipeline.sample.office import club_columns, suppressed_columns
+from crm_pipeline.sample.clubs import Club, build_blocks, create_clubs
+from crm_pipeline.sample.make import SampleFiles, write_block
+from crm_pipeline.sample.office import build_suppressed_columns, build_tenant_columns
 from crm_pipeline.tables.sources import crm
 
-__all__ = ["Club", "generate", "generate_for"]
+__all__ = ["Club", "generate_sample", "generate_sample_for_clubs"]
 
 
-def generate(*, tenants: int, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
+def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
     """Write `tenants` made-up clubs to `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
 
     The same arguments always give the same bytes. Memory does not grow with `people` or `events`.
@@ -29,10 +29,12 @@ def generate(*, tenants: int, people: int, events: int, seed: int, out: Path, un
         out: a folder; files of an earlier sample in it are replaced.
         until: the last moment the data know of, with a zone.
     """
-    generate_for(found_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until)
+    generate_sample_for_clubs(create_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until)
 
 
-def generate_for(clubs: Sequence[Club], *, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
+def generate_sample_for_clubs(
+    clubs: Sequence[Club], *, people: int, events: int, seed: int, out: Path, until: datetime
+) -> None:
     """`generate` for clubs of your own, the biggest first."""
     if until.tzinfo is None:
         raise ValueError(f"until {until} has no time zone: say which, for example {until.isoformat()}Z")
@@ -42,7 +44,7 @@ def generate_for(clubs: Sequence[Club], *, people: int, events: int, seed: int, 
         )
     with SampleFiles(out) as files:
         now = int(until.timestamp())
-        files.write(crm.tenant, club_columns(clubs, now))
-        files.write(crm.suppressed_identifier, suppressed_columns(clubs, now))
-        for block in blocks(clubs, people, events, seed, until):
-            make_block(block, files)
+        files.write(crm.tenant, build_tenant_columns(clubs, now))
+        files.write(crm.suppressed_identifier, build_suppressed_columns(clubs, now))
+        for block in build_blocks(clubs, people, events, seed, until):
+            write_block(block, files)

@@ -16,29 +16,29 @@ Flags = npt.NDArray[np.bool_]
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
-def happens(rng: Rng, share: float, count: int) -> Flags:
+def draw_flags(rng: Rng, share: float, count: int) -> Flags:
     """True for about `share` of `count`, each on its own."""
     return np.asarray(rng.random(count) < share)
 
 
-def spread(rng: Rng, share: float, count: int) -> Flags:
+def draw_systematic_flags(rng: Rng, share: float, count: int) -> Flags:
     """True for `share` of `count` to within one, so that a small club has its share too."""
     steps = np.floor(rng.random() + share * np.arange(count + 1))
     return np.asarray(np.diff(steps) > 0)
 
 
-def pick(rng: Rng, weights: Sequence[float], count: int) -> Ints:
+def draw_categories(rng: Rng, weights: Sequence[float], count: int) -> Ints:
     """Positions in `weights`, each as often as its weight says."""
     edges = np.cumsum(weights)
     return np.asarray(np.searchsorted(edges[:-1], rng.random(count) * edges[-1], side="right"), dtype=np.int64)
 
 
-def between(rng: Rng, low: Ints | int, high: Ints | int, count: int) -> Ints:
+def draw_integers(rng: Rng, low: Ints | int, high: Ints | int, count: int) -> Ints:
     """Whole numbers from `low` to `high`; `low` where there is nothing between."""
     reach = np.maximum(np.asarray(high) - np.asarray(low), 0)
     return np.asarray(low + (rng.random(count) * (reach + 1)).astype(np.int64))
 
 
-def delays(rng: Rng, mean_seconds: float, count: int) -> Ints:
+def draw_delays(rng: Rng, mean_seconds: float, count: int) -> Ints:
     """Exponential waiting times in whole seconds."""
     return (rng.standard_exponential(count) * mean_seconds).astype(np.int64)

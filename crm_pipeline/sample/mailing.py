@@ -10,25 +10,35 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.sample.chance import DAY, HOUR, MINUTE, Flags, Ints, between, delays, happens, pick
-from crm_pipeline.sample.clubs import Block
-from crm_pipeline.sample.records import Records
-from crm_pipeline.sample.rows import Columns, Events, words
+from crm_pipeline.sample.chance import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Flags,
+    Ints,
+    draw_categories,
+    draw_delays,
+    draw_flags,
+    draw_integers,
+)
+from crm_pipeline.sample.clubs import PeopleBlock
+from crm_pipeline.sample.records import ServiceRecords
+from crm_pipeline.sample.rows import Columns, EventRows, decode_categories
 from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import MessageChannel
 
 _CHANNELS: Final = tuple(MessageChannel)
-_CHANNEL_ODDS: Final = (0.76, 0.12, 0.07, 0.05)
-_KINDS: Final = ("SENT", "OPENED", "CLICKED")
+_CHANNEL_WEIGHTS: Final = (0.76, 0.12, 0.07, 0.05)
+_EVENT_KINDS: Final = ("SENT", "OPENED", "CLICKED")
 _SENT, _OPENED, _CLICKED = range(3)
-_OPENED_BY_MACHINE, _MOST_READ, _CLICKS, _IN_CAMPAIGN = 0.18, 0.7, 0.2, 0.85
-_SLOWEST, _CAMPAIGN_EVERY = 2 * DAY, 14 * DAY
-_OPT_INS: Final = {"email_opt_in": 0.75, "sms_opt_in": 0.35, "push_opt_in": 0.2, "whatsapp_opt_in": 0.25}
+_MACHINE_OPEN_RATE, _MAX_OPEN_RATE, _CLICK_RATE, _CAMPAIGN_RATE = 0.18, 0.7, 0.2, 0.85
+_MAX_RESPONSE_DELAY, _CAMPAIGN_INTERVAL = 2 * DAY, 14 * DAY
+_OPT_IN_RATES: Final = {"email_opt_in": 0.75, "sms_opt_in": 0.35, "push_opt_in": 0.2, "whatsapp_opt_in": 0.25}
 
 
-def draw_consents(block: Block, count: int) -> Columns:
+def draw_consents(block: PeopleBlock, count: int) -> Columns:
     """What each contact agreed to."""
-    return {key: happens(block.rng, share, count) for key, share in _OPT_INS.items()}
+    return {key: draw_flags(block.rng, share, count) for key, share in _OPT_IN_RATES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +53,61 @@ class _Messages:
     clicked: Flags
 
 
-def draw_messages(block: Block, contacts: Records, wanted: int) -> Events:
+def draw_message_events(block: PeopleBlock, contacts: ServiceRecords, wanted: int) -> EventRows:
     """Events of as many messages as make at most `wanted`: one or two fewer, or none without anybody to write to."""
-    messages = _send(block, contacts, wanted)
+    messages = _draw_messages(block, contacts, wanted)
     fits = np.cumsum(1 + messages.opened + messages.clicked) <= wanted
     happened = (fits, fits & messages.opened, fits & messages.clicked)
     message = np.concatenate(list(map(np.flatnonzero, happened)))
-    kind = np.repeat(np.arange(len(_KINDS)), list(map(np.count_nonzero, happened)))
-    return _rows(block, contacts, messages, message, kind)
+    kind = np.repeat(np.arange(len(_EVENT_KINDS)), list(map(np.count_nonzero, happened)))
+    return _draw_event_rows(block, contacts, messages, message, kind)
 
 
-def _send(block: Block, contacts: Records, count: int) -> _Messages:
+def _draw_messages(block: PeopleBlock, contacts: ServiceRecords, count: int) -> _Messages:
     rng = block.rng
     count = count if len(contacts.person) else 0
     contact = rng.integers(max(len(contacts.person), 1), size=count)
     # Evenly spread since the contact was made, or since the history began.
     since = np.maximum(contacts.created_at, block.start)[contact]
-    channel = pick(rng, _CHANNEL_ODDS, count)
+    channel = draw_categories(rng, _CHANNEL_WEIGHTS, count)
     by_mail = channel == _CHANNELS.index(MessageChannel.EMAIL)
-    by_machine = by_mail & happens(rng, _OPENED_BY_MACHINE, count)
-    reads = rng.random(block.count) * _MOST_READ
+    by_machine = by_mail & draw_flags(rng, _MACHINE_OPEN_RATE, count)
+    reads = rng.random(block.count) * _MAX_OPEN_RATE
     opened = by_mail & (rng.random(count) < reads[contacts.person[contact]])
-    clicked = opened & ~by_machine & happens(rng, _CLICKS, count)
+    clicked = opened & ~by_machine & draw_flags(rng, _CLICK_RATE, count)
     return _Messages(
-        contact, channel, between(rng, since, block.until, count), by_machine, by_machine | opened, clicked
+        contact, channel, draw_integers(rng, since, block.until, count), by_machine, by_machine | opened, clicked
     )
 
 
-def _rows(block: Block, contacts: Records, messages: _Messages, message: Ints, kind: Ints) -> Events:
+def _draw_event_rows(
+    block: PeopleBlock, contacts: ServiceRecords, messages: _Messages, message: Ints, kind: Ints
+) -> EventRows:
     rng, count, contact = block.rng, len(message), messages.contact[message]
     sent_at = messages.sent_at[message]
-    waits = np.where(kind == _SENT, 0, MINUTE * kind + delays(rng, 6 * HOUR, count) % _SLOWEST)
+    waits = np.where(kind == _SENT, 0, MINUTE * kind + draw_delays(rng, 6 * HOUR, count) % _MAX_RESPONSE_DELAY)
     at = np.minimum(sent_at + waits, block.until)
-    campaign = pa.array(sent_at // _CAMPAIGN_EVERY, mask=~happens(rng, _IN_CAMPAIGN, len(messages.contact))[message])
-    return Events(
+    campaign = pa.array(
+        sent_at // _CAMPAIGN_INTERVAL, mask=~draw_flags(rng, _CAMPAIGN_RATE, len(messages.contact))[message]
+    )
+    return EventRows(
         messaging.message_event,
         contacts.person[contact],
         {
             "contact_id": contacts.number[contact],
-            "message_id": _numbered(f"message-{block.first_person}", pa.array(message)),
-            "campaign_id": _numbered("campaign", campaign),
-            "channel": words(_CHANNELS, messages.channel[message]),
-            "kind": words(_KINDS, kind),
+            "message_id": _format_numbered_ids(f"message-{block.first_person}", pa.array(message)),
+            "campaign_id": _format_numbered_ids("campaign", campaign),
+            "channel": decode_categories(_CHANNELS, messages.channel[message]),
+            "kind": decode_categories(_EVENT_KINDS, kind),
             "is_machine_open": (kind == _OPENED) & messages.by_machine[message],
-            "url": words((None, f"https://{block.club.slug}.example/tee-times"), (kind == _CLICKED).astype(np.int64)),
+            "url": decode_categories(
+                (None, f"https://{block.club.slug}.example/tee-times"), (kind == _CLICKED).astype(np.int64)
+            ),
             "occurred_at": at,
             "updated_at": at,
         },
     )
 
 
-def _numbered(word: str, numbers: pa.Array) -> pa.Array:
+def _format_numbered_ids(word: str, numbers: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(word, numbers.cast(pa.string()), "-")

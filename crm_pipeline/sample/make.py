@@ -14,26 +14,26 @@ import pyarrow.csv
 from sqlalchemy import Table
 
 from crm_pipeline.sample.chance import Flags, Ints
-from crm_pipeline.sample.clubs import Block
-from crm_pipeline.sample.golf import booking_events, draw_bookings, draw_competitions, draw_handicaps
-from crm_pipeline.sample.ledger import draw_entries, draw_ledger_bookings, draw_tier_changes, payment_events
-from crm_pipeline.sample.mailing import draw_consents, draw_messages
+from crm_pipeline.sample.clubs import PeopleBlock
+from crm_pipeline.sample.golf import draw_booking_events, draw_bookings, draw_competitions, draw_handicaps
+from crm_pipeline.sample.ledger import build_payment_events, draw_entries, draw_ledger_bookings, draw_tier_changes
+from crm_pipeline.sample.mailing import draw_consents, draw_message_events
 from crm_pipeline.sample.memberships import TIERS, Contracts, draw_contracts
 from crm_pipeline.sample.office import draw_office_events
-from crm_pipeline.sample.people import SERVICES, Kind, People, draw_people
-from crm_pipeline.sample.records import Records, draw_records, surely_one_profile
-from crm_pipeline.sample.rows import Columns, Events, as_file_rows, words
-from crm_pipeline.sample.visits import draw_beginnings, draw_visits
-from crm_pipeline.tables import source_tables
-from crm_pipeline.tables.columns import service_of
+from crm_pipeline.sample.people import SERVICES, People, PersonKind, draw_people
+from crm_pipeline.sample.records import ServiceRecords, are_single_profiles, draw_records
+from crm_pipeline.sample.rows import Columns, EventRows, as_file_rows, decode_categories
+from crm_pipeline.sample.visits import draw_acquisition_times, draw_visits
+from crm_pipeline.tables import list_source_tables
+from crm_pipeline.tables.columns import find_table_service
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import Service
 
-_MOST_BUT_MAIL: Final = 0.75
+_MAX_NON_MAIL_SHARE: Final = 0.75
 _ORIGINS: Final = ("website", "open-day", "phone", "partner")
 _FIRST_ID: Final = 1_001
-_TRUTH: Final = ("service", "record_id", "person_id")
-_OPTIONS: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+_TRUTH_COLUMNS: Final = ("service", "record_id", "person_id")
+_CSV_OPTIONS: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
 
 
 class SampleFiles:
@@ -48,9 +48,11 @@ class SampleFiles:
     def __enter__(self) -> Self:
         with ExitStack() as opened:
             for service in Service:
-                for table in source_tables(service):
-                    self._open(opened, table.name, file_of(self._out, table), (column.name for column in table.c))
-            self._open(opened, "truth", self._out / "truth.csv", _TRUTH)
+                for table in list_source_tables(service):
+                    self._open(
+                        opened, table.name, build_source_path(self._out, table), (column.name for column in table.c)
+                    )
+            self._open(opened, "truth", self._out / "truth.csv", _TRUTH_COLUMNS)
             self._opened = opened.pop_all()
         return self
 
@@ -72,7 +74,7 @@ class SampleFiles:
         """Append rows with the ids given."""
         self._append(table.name, as_file_rows(table, columns))
 
-    def write_events(self, events: Events, tenant: str, keep: Flags) -> None:
+    def write_events(self, events: EventRows, tenant: str, keep: Flags) -> None:
         """Append the events of the people kept, numbered unless their ids are given."""
         columns = {**events.columns, "tenant_id": tenant}
         if "id" not in columns:
@@ -84,44 +86,44 @@ class SampleFiles:
     def write_truth(self, service: Service, record_ids: pa.Array, person_ids: pa.Array) -> None:
         """Append who the records of a service are."""
         service_name = pa.repeat(pa.scalar(service.value), len(record_ids))
-        self._append("truth", pa.table([service_name, record_ids, person_ids], names=_TRUTH))
+        self._append("truth", pa.table([service_name, record_ids, person_ids], names=_TRUTH_COLUMNS))
 
     def _append(self, name: str, rows: pa.Table) -> None:
-        pyarrow.csv.write_csv(rows, self._files[name], _OPTIONS)
+        pyarrow.csv.write_csv(rows, self._files[name], _CSV_OPTIONS)
 
 
-def file_of(out: Path, table: Table) -> Path:
+def build_source_path(out: Path, table: Table) -> Path:
     """Where the rows of a source table lie in a folder of snapshots."""
-    return out / service_of(table).lower() / f"{table.name}.csv"
+    return out / find_table_service(table).lower() / f"{table.name}.csv"
 
 
-def make_block(block: Block, files: SampleFiles) -> None:
+def write_block(block: PeopleBlock, files: SampleFiles) -> None:
     """Make the people of a block and all that is known of them, and append it to the files."""
     people, contracts = draw_people(block), draw_contracts(block)
-    begins = draw_beginnings(block, people, contracts)
+    begins = draw_acquisition_times(block, people, contracts)
     records = {
         service: draw_records(
             block, people, service, contracts.joined if service is Service.SCL else begins, files.new_ids
         )
         for service in SERVICES
     }
-    events, handicap = _golf_and_ledger(block, people, contracts, begins, records, files)
+    events, handicap = _draw_activity_events(block, people, contracts, begins, records, files)
     in_order = list(records.values())
-    events += draw_office_events(block, people, in_order, begins, surely_one_profile(people, in_order))
-    _write_records(records, people, _only_in_one_service(block, contracts, handicap, records), files)
+    events += draw_office_events(block, people, in_order, begins, are_single_profiles(people, in_order))
+    _write_records(records, people, _draw_service_columns(block, contracts, handicap, records), files)
     _write_events(block, records[Service.MESSAGING], events, files)
 
 
-def _golf_and_ledger(
-    block: Block,
+def _draw_activity_events(
+    block: PeopleBlock,
     people: People,
     contracts: Contracts,
     begins: Ints,
-    records: dict[Service, Records],
+    records: dict[Service, ServiceRecords],
     files: SampleFiles,
-) -> tuple[list[Events], Ints]:
+) -> tuple[list[EventRows], Ints]:
     """What members and golfers did, and everybody's handicap after it."""
-    is_member = people.among(Kind.MEMBER)
+    is_member = people.among(PersonKind.MEMBER)
     player, member = records[Service.TEETIME].number_of, records[Service.SCL].number_of
     visits = draw_visits(block, people, contracts, begins)
     bookings = draw_bookings(block, visits, files.new_ids(teetime.booking, len(visits.at)), begins, is_member)
@@ -129,8 +131,8 @@ def _golf_and_ledger(
     entries = draw_entries(block, contracts, bookings, paid_here, is_member)
     handicaps, handicap = draw_handicaps(block, bookings, player, is_member)
     events = [
-        booking_events(block, bookings, player, paid_here),
-        payment_events(block, entries, files.new_ids(scl.payment, len(entries.person)), member),
+        draw_booking_events(block, bookings, player, paid_here),
+        build_payment_events(block, entries, files.new_ids(scl.payment, len(entries.person)), member),
         draw_tier_changes(block, contracts, member),
         handicaps,
         draw_competitions(block, bookings, player, is_member),
@@ -139,7 +141,7 @@ def _golf_and_ledger(
 
 
 def _write_records(
-    records: dict[Service, Records], people: People, more: dict[Service, Columns], files: SampleFiles
+    records: dict[Service, ServiceRecords], people: People, more: dict[Service, Columns], files: SampleFiles
 ) -> None:
     for service, each in records.items():
         files.write(each.table, {**each.columns, **more[service]})
@@ -147,15 +149,15 @@ def _write_records(
         files.write_truth(service, each.ids, pc.binary_join_element_wise("person", person_ids, "-"))
 
 
-def _only_in_one_service(
-    block: Block, contracts: Contracts, handicap: Ints, records: dict[Service, Records]
+def _draw_service_columns(
+    block: PeopleBlock, contracts: Contracts, handicap: Ints, records: dict[Service, ServiceRecords]
 ) -> dict[Service, Columns]:
     """The columns of each service's records that no other service has."""
     member, player = records[Service.SCL].person, records[Service.TEETIME].person
     contacts, leads = records[Service.MESSAGING].person, records[Service.CRM].person
     return {
         Service.SCL: {
-            "membership_tier": words(TIERS, contracts.tier[member]),
+            "membership_tier": decode_categories(TIERS, contracts.tier[member]),
             "membership_status": pa.array(contracts.status[member]),
             "joined_at": contracts.joined[member],
             "renews_on": contracts.renews_on[member],
@@ -165,13 +167,13 @@ def _only_in_one_service(
         },
         Service.TEETIME: {"handicap": handicap[player], "home_club_id": block.club.slug},
         Service.MESSAGING: draw_consents(block, len(contacts)),
-        Service.CRM: {"origin": words(_ORIGINS, block.rng.integers(len(_ORIGINS), size=len(leads)))},
+        Service.CRM: {"origin": decode_categories(_ORIGINS, block.rng.integers(len(_ORIGINS), size=len(leads)))},
     }
 
 
-def _write_events(block: Block, contacts: Records, events: list[Events], files: SampleFiles) -> None:
+def _write_events(block: PeopleBlock, contacts: ServiceRecords, events: list[EventRows], files: SampleFiles) -> None:
     """What people did, as far as it leaves room for a quarter of mail, and mail for the rest."""
-    tenant, room = block.club.slug, _MOST_BUT_MAIL * (block.event_target - files.events)
+    tenant, room = block.club.slug, _MAX_NON_MAIL_SHARE * (block.event_target - files.events)
     did = np.zeros(block.count, np.int64)
     for each in events:
         did += np.bincount(each.person, minlength=block.count)
@@ -180,5 +182,5 @@ def _write_events(block: Block, contacts: Records, events: list[Events], files: 
     keep[order] = np.cumsum(did[order]) <= room
     for each in events:
         files.write_events(each, tenant, keep)
-    mail = draw_messages(block, contacts, block.event_target - files.events)
+    mail = draw_message_events(block, contacts, block.event_target - files.events)
     files.write_events(mail, tenant, np.ones(block.count, np.bool_))

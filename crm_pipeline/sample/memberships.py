@@ -10,21 +10,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from crm_pipeline.sample.chance import DAY, Flags, Ints, between, delays, happens, pick
-from crm_pipeline.sample.clubs import Block
+from crm_pipeline.sample.chance import DAY, Flags, Ints, draw_categories, draw_delays, draw_flags, draw_integers
+from crm_pipeline.sample.clubs import PeopleBlock
 from crm_pipeline.sample.rows import NULL
 from crm_pipeline.vocabulary import MembershipStatus
 
 TIERS: Final = ("Full", "Weekday", "Senior", "Junior", "Social")
-_TIER_SHARES: Final = (0.5, 0.2, 0.15, 0.07, 0.08)
-_GREEN_FEES_A_YEAR: Final = np.array((30, 22, 18, 6, 3))
+_TIER_WEIGHTS: Final = (0.5, 0.2, 0.15, 0.07, 0.08)
+_YEARLY_FEE_MULTIPLIERS: Final = np.array((30, 22, 18, 6, 3))
 
-_YEAR, _LAST_DAY = 365 * DAY, 28
-_JOINED_BEFORE, _MEAN_YEARS, _MOST_YEARS = 0.55, 5, 25
-_LEAVING_A, _LEAVING_B, _MOST_RENEWALS = 0.9, 4.5, 60
-_RESIGNS, _RESIGNS_AT_ONCE, _SUSPENDED, _PENDING = 0.6, 0.5, 0.015, 0.6
-_PAYS_AFTER, _GRACE, _PROCESSING, _QUIET = 10 * DAY, 90 * DAY, 21 * DAY, 240 * DAY
-LOOKS_AHEAD: Final = 14 * DAY
+_YEAR, _MAX_JOIN_DAY = 365 * DAY, 28
+_EARLIER_JOIN_RATE, _MEAN_TENURE_YEARS, _MAX_TENURE_YEARS = 0.55, 5, 25
+_CHURN_ALPHA, _CHURN_BETA, _MAX_RENEWALS = 0.9, 4.5, 60
+_RESIGNATION_RATE, _IMMEDIATE_RESIGNATION_RATE, _SUSPENSION_RATE, _PENDING_RATE = 0.6, 0.5, 0.015, 0.6
+_MEAN_PAYMENT_DELAY, _GRACE_PERIOD, _PROCESSING_PERIOD, _MAX_QUIET_PERIOD = 10 * DAY, 90 * DAY, 21 * DAY, 240 * DAY
+BOOKING_WINDOW: Final = 14 * DAY
 """How far ahead people book."""
 
 
@@ -51,7 +51,7 @@ class Contracts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decisions:
+class _ContractTerms:
     """What chance decided; the rest of a contract follows."""
 
     until: int
@@ -68,7 +68,7 @@ class _Decisions:
 
     @property
     def leaves_on(self) -> Ints:
-        return anniversary(self.joined, self.leaves_at)
+        return add_years(self.joined, self.leaves_at)
 
     @property
     def left(self) -> Flags:
@@ -76,7 +76,7 @@ class _Decisions:
 
     @property
     def pays_late(self) -> Flags:
-        due = anniversary(self.joined, self.last_due) + self.pays_after > self.until
+        due = add_years(self.joined, self.last_due) + self.pays_after > self.until
         return np.asarray(due & ~self.left & (self.last_due >= self.first_due))
 
     @property
@@ -89,73 +89,73 @@ class _Decisions:
 
     @property
     def lapsed(self) -> Flags:
-        return np.asarray(self.left & ~self.resigns & (self.leaves_on + _GRACE <= self.until))
+        return np.asarray(self.left & ~self.resigns & (self.leaves_on + _GRACE_PERIOD <= self.until))
 
     @property
     def owes_since(self) -> Ints:
         """The day of the due not paid."""
         owes = self.pays_late | (self.left & ~self.resigned & ~self.lapsed)
-        due = np.where(self.left, self.leaves_on, anniversary(self.joined, self.last_due))
+        due = np.where(self.left, self.leaves_on, add_years(self.joined, self.last_due))
         return np.where(self.is_pending, self.joined, np.where(owes, due, NULL))
 
 
-def draw_contracts(block: Block) -> Contracts:
+def draw_contracts(block: PeopleBlock) -> Contracts:
     """A contract for each of the people."""
-    made = _decide(block)
-    ended = np.where(made.resigned, made.leaves_on, np.where(made.lapsed, made.leaves_on + _GRACE, NULL))
+    made = _draw_contract_terms(block)
+    ended = np.where(made.resigned, made.leaves_on, np.where(made.lapsed, made.leaves_on + _GRACE_PERIOD, NULL))
     renews_at = np.where(made.left, made.leaves_at, made.last_due + ~made.pays_late)
-    tier = pick(block.rng, _TIER_SHARES, block.count)
-    quiet_before = between(block.rng, 0, _QUIET, block.count)
+    tier = draw_categories(block.rng, _TIER_WEIGHTS, block.count)
+    quiet_before = draw_integers(block.rng, 0, _MAX_QUIET_PERIOD, block.count)
     return Contracts(
         joined=made.joined,
         tier=tier,
-        fee=_GREEN_FEES_A_YEAR[tier] * block.club.country.green_fee_cents,
-        status=_status(made),
-        renews_on=anniversary(made.joined, renews_at),
+        fee=_YEARLY_FEE_MULTIPLIERS[tier] * block.club.country.green_fee_cents,
+        status=_select_statuses(made),
+        renews_on=add_years(made.joined, renews_at),
         ended=ended,
         notice=np.where(made.gave_notice, np.maximum(made.notice, made.joined), NULL),
         first_due=made.first_due,
         paid_dues=np.minimum(made.last_due - made.pays_late, made.leaves_at - 1) - made.first_due + 1,
         pays_after=made.pays_after,
         unpaid_on=made.owes_since,
-        plays_until=np.minimum(made.leaves_on - quiet_before, block.until + LOOKS_AHEAD),
+        plays_until=np.minimum(made.leaves_on - quiet_before, block.until + BOOKING_WINDOW),
     )
 
 
-def _decide(block: Block) -> _Decisions:
+def _draw_contract_terms(block: PeopleBlock) -> _ContractTerms:
     rng, count = block.rng, block.count
-    joined = _joined(block)
-    first_due = _years_between(joined, block.start) + 1
-    leaving = np.maximum(rng.beta(_LEAVING_A, _LEAVING_B + first_due - 1), 1 / _MOST_RENEWALS)
-    leaves_at = first_due + np.minimum(rng.geometric(leaving), _MOST_RENEWALS) - 1
-    return _Decisions(
+    joined = _draw_join_times(block)
+    first_due = _count_whole_years(joined, block.start) + 1
+    leaving = np.maximum(rng.beta(_CHURN_ALPHA, _CHURN_BETA + first_due - 1), 1 / _MAX_RENEWALS)
+    leaves_at = first_due + np.minimum(rng.geometric(leaving), _MAX_RENEWALS) - 1
+    return _ContractTerms(
         until=block.until,
         joined=joined,
         first_due=first_due,
-        last_due=_years_between(joined, block.until),
+        last_due=_count_whole_years(joined, block.until),
         leaves_at=leaves_at,
-        resigns=happens(rng, _RESIGNS, count),
-        notice=anniversary(joined, leaves_at) - between(rng, 20 * DAY, 90 * DAY, count),
-        pays_after=delays(rng, _PAYS_AFTER, count),
-        is_pending=(joined > block.until - _PROCESSING) & happens(rng, _PENDING, count),
-        is_suspended=happens(rng, _SUSPENDED, count),
-        resigns_at_once=happens(rng, _RESIGNS_AT_ONCE, count),
+        resigns=draw_flags(rng, _RESIGNATION_RATE, count),
+        notice=add_years(joined, leaves_at) - draw_integers(rng, 20 * DAY, 90 * DAY, count),
+        pays_after=draw_delays(rng, _MEAN_PAYMENT_DELAY, count),
+        is_pending=(joined > block.until - _PROCESSING_PERIOD) & draw_flags(rng, _PENDING_RATE, count),
+        is_suspended=draw_flags(rng, _SUSPENSION_RATE, count),
+        resigns_at_once=draw_flags(rng, _IMMEDIATE_RESIGNATION_RATE, count),
     )
 
 
-def _joined(block: Block) -> Ints:
+def _draw_join_times(block: PeopleBlock) -> Ints:
     """Some before the history, some in it; never late in a month, so that every year has the day."""
     rng, count = block.rng, block.count
-    long_ago = block.start - delays(rng, _MEAN_YEARS * _YEAR, count) % (_MOST_YEARS * _YEAR)
+    long_ago = block.start - draw_delays(rng, _MEAN_TENURE_YEARS * _YEAR, count) % (_MAX_TENURE_YEARS * _YEAR)
     joined = np.where(
-        happens(rng, _JOINED_BEFORE, count), long_ago, between(rng, block.start, block.until - DAY, count)
+        draw_flags(rng, _EARLIER_JOIN_RATE, count), long_ago, draw_integers(rng, block.start, block.until - DAY, count)
     )
     day = (joined // DAY).astype("M8[D]")
-    late = np.maximum((day - day.astype("M8[M]")).astype(np.int64) + 1 - _LAST_DAY, 0)
+    late = np.maximum((day - day.astype("M8[M]")).astype(np.int64) + 1 - _MAX_JOIN_DAY, 0)
     return np.asarray((day.astype(np.int64) - late) * DAY + joined % DAY)
 
 
-def anniversary(joined: Ints, years: Ints) -> Ints:
+def add_years(joined: Ints, years: Ints) -> Ints:
     """The same day and time, `years` later."""
     day = (joined // DAY).astype("M8[D]")
     month = day.astype("M8[M]")
@@ -163,14 +163,14 @@ def anniversary(joined: Ints, years: Ints) -> Ints:
     return np.asarray(later.astype(np.int64) * DAY + joined % DAY)
 
 
-def _years_between(joined: Ints, moment: int) -> Ints:
+def _count_whole_years(joined: Ints, moment: int) -> Ints:
     """Whole years, 0 before the first."""
     months = (np.datetime64(moment, "s").astype("M8[M]") - (joined // DAY).astype("M8[D]").astype("M8[M]")).astype(int)
     years = months // 12
-    return np.asarray(np.maximum(years - (anniversary(joined, years) > moment), 0))
+    return np.asarray(np.maximum(years - (add_years(joined, years) > moment), 0))
 
 
-def _status(made: _Decisions) -> npt.NDArray[np.str_]:
+def _select_statuses(made: _ContractTerms) -> npt.NDArray[np.str_]:
     first_that_holds = {
         MembershipStatus.PENDING: made.is_pending,
         MembershipStatus.RESIGNED: made.resigned,

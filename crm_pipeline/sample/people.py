@@ -15,16 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.sample.chance import Flags, Ints, Rng, happens, pick, spread
-from crm_pipeline.sample.clubs import Block
-from crm_pipeline.sample.countries import Names
-from crm_pipeline.sample.phones import made_up_numbers
+from crm_pipeline.sample.chance import Flags, Ints, Rng, draw_categories, draw_flags, draw_systematic_flags
+from crm_pipeline.sample.clubs import PeopleBlock
+from crm_pipeline.sample.countries import NameLists
+from crm_pipeline.sample.phones import build_phone_numbers
 from crm_pipeline.vocabulary import Service
 
 SERVICES: Final = tuple(Service)
 
 
-class Kind(IntEnum):
+class PersonKind(IntEnum):
     """What somebody is to the club."""
 
     MEMBER = 0
@@ -33,16 +33,16 @@ class Kind(IntEnum):
     LEAD = 3
 
 
-_KINDS: Final = (0.22, 0.45, 0.2, 0.13)
+_KIND_WEIGHTS: Final = (0.22, 0.45, 0.2, 0.13)
 # Per kind, how likely each service knows them: SCL, TEETIME, MESSAGING, CRM.
-_USES: Final = np.array([(1, 0.85, 0.8, 0.06), (0, 1, 0.55, 0.12), (0, 0, 1, 0.1), (0, 0, 0.35, 1)])
-_HOUSEHOLD_SIZES: Final = (0.72, 0.17, 0.06, 0.05)
+_SERVICE_USE_RATES: Final = np.array([(1, 0.85, 0.8, 0.06), (0, 1, 0.55, 0.12), (0, 0, 1, 0.1), (0, 0, 0.35, 1)])
+_HOUSEHOLD_SIZE_WEIGHTS: Final = (0.72, 0.17, 0.06, 0.05)
 # Of the households of two and more, which hold half the people.
-_SHARES_EMAIL, _SHARES_PHONE = 0.26, 0.2
+_SHARED_EMAIL_RATE, _SHARED_PHONE_RATE = 0.26, 0.2
 # Nobody can tell namesakes apart who share an address or a phone; they are rare in life, and so they are here.
-_SAME_FIRST_NAME, _SAME_INITIAL = 0.005, 0.12
-_HAS_ACCOUNT: Final = 0.35
-_DOMAINS: Final = ("example.com", "example.org", "example.net", "post.example", "mail.example")
+_SAME_FIRST_NAME_RATE, _SAME_INITIAL_RATE = 0.005, 0.12
+_ACCOUNT_RATE: Final = 0.35
+_EMAIL_DOMAINS: Final = ("example.com", "example.org", "example.net", "post.example", "mail.example")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +60,43 @@ class People:
     has_account: Flags
     shares: Flags
 
-    def among(self, kind: Kind) -> Flags:
+    def among(self, kind: PersonKind) -> Flags:
         """Who is of a kind."""
         return np.asarray(self.kind == kind)
 
 
-def draw_people(block: Block) -> People:
+def draw_people(block: PeopleBlock) -> People:
     """The people of a block."""
     rng, count, names = block.rng, block.count, block.club.country.names
     number = block.first_person + np.arange(count)
-    kind = pick(rng, _KINDS, count)
-    house = np.repeat(np.arange(count), pick(rng, _HOUSEHOLD_SIZES, count) + 1)[:count]
+    kind = draw_categories(rng, _KIND_WEIGHTS, count)
+    house = np.repeat(np.arange(count), draw_categories(rng, _HOUSEHOLD_SIZE_WEIGHTS, count) + 1)[:count]
     head = np.searchsorted(house, house)
-    email_of, phone_of = (_shared(rng, house, head, share) for share in (_SHARES_EMAIL, _SHARES_PHONE))
-    first, last = _first_names(rng, names, head), rng.integers(len(names.last), size=count)[head]
-    phone, former_phone = made_up_numbers(block.club.country, block.first_in_club, count)
+    email_of, phone_of = (
+        _draw_value_owners(rng, house, head, share) for share in (_SHARED_EMAIL_RATE, _SHARED_PHONE_RATE)
+    )
+    first, last = _draw_first_names(rng, names, head), rng.integers(len(names.last), size=count)[head]
+    phone, former_phone = build_phone_numbers(block.club.country, block.first_in_club, count)
     return People(
         number=number,
         kind=kind,
-        uses=rng.random((count, len(SERVICES))) < _USES[kind],
+        uses=rng.random((count, len(SERVICES))) < _SERVICE_USE_RATES[kind],
         first_name=pa.array(names.first).take(pa.array(first)),
         last_name=pa.array(names.last).take(pa.array(last)),
-        email=_addresses(rng, names, first, last, number).take(pa.array(email_of)),
+        email=_draw_email_addresses(rng, names, first, last, number).take(pa.array(email_of)),
         phone=phone.take(pa.array(phone_of)),
         former_phone=former_phone,
-        has_account=happens(rng, _HAS_ACCOUNT, count),
+        has_account=draw_flags(rng, _ACCOUNT_RATE, count),
         shares=_is_shared(email_of) | _is_shared(phone_of),
     )
 
 
-def _shared(rng: Rng, house: Ints, head: Ints, share: float) -> Ints:
+def _draw_value_owners(rng: Rng, house: Ints, head: Ints, share: float) -> Ints:
     """Whose value each person uses: the head's in `share` of the households with more than one person."""
     positions = np.arange(len(house))
     houses, sizes = np.unique(house, return_counts=True)
     several = houses[sizes > 1]
-    together = several[spread(rng, share, len(several))]
+    together = several[draw_systematic_flags(rng, share, len(several))]
     return np.where(np.isin(house, together), head, positions)
 
 
@@ -102,33 +104,35 @@ def _is_shared(value_of: Ints) -> Flags:
     return np.asarray(np.bincount(value_of, minlength=len(value_of))[value_of] > 1)
 
 
-def _first_names(rng: Rng, names: Names, head: Ints) -> Ints:
+def _draw_first_names(rng: Rng, names: NameLists, head: Ints) -> Ints:
     """Different ones within a household, but for fathers and sons called alike or by the same initial."""
     count = len(head)
     place = np.arange(count) - head
-    step = rng.integers(1, len(names.first) // len(_HOUSEHOLD_SIZES), size=count)[head]
+    step = rng.integers(1, len(names.first) // len(_HOUSEHOLD_SIZE_WEIGHTS), size=count)[head]
     first = (rng.integers(len(names.first), size=count)[head] + place * step) % len(names.first)
     son = place == 1
-    first = np.where(son & happens(rng, _SAME_INITIAL, count), _same_initial(names)[first[head]], first)
-    return np.where(son & happens(rng, _SAME_FIRST_NAME, count), first[head], first)
+    first = np.where(
+        son & draw_flags(rng, _SAME_INITIAL_RATE, count), _find_same_initial_names(names)[first[head]], first
+    )
+    return np.where(son & draw_flags(rng, _SAME_FIRST_NAME_RATE, count), first[head], first)
 
 
 @cache
-def _same_initial(names: Names) -> Ints:
+def _find_same_initial_names(names: NameLists) -> Ints:
     """For each first name the next one that starts alike, itself where there is none."""
     size = len(names.first)
     others = ((at, (at + step) % size) for at in range(size) for step in range(size, 0, -1))
     return np.array(list({at: other for at, other in others if names.first[other][0] == names.first[at][0]}.values()))
 
 
-def _addresses(rng: Rng, names: Names, first: Ints, last: Ints, number: Ints) -> pa.Array:
+def _draw_email_addresses(rng: Rng, names: NameLists, first: Ints, last: Ints, number: Ints) -> pa.Array:
     """An address of everybody's own, under domains reserved for examples."""
-    local_first, local_last = (pa.array(_in_ascii(words)) for words in (names.first, names.last))
-    domain = pa.array(_DOMAINS).take(pa.array(rng.integers(len(_DOMAINS), size=len(number))))
+    local_first, local_last = (pa.array(_to_ascii_words(words)) for words in (names.first, names.last))
+    domain = pa.array(_EMAIL_DOMAINS).take(pa.array(rng.integers(len(_EMAIL_DOMAINS), size=len(number))))
     name = pc.binary_join_element_wise(local_first.take(pa.array(first)), local_last.take(pa.array(last)), ".")
     return pc.binary_join_element_wise(name, pa.array(number).cast(pa.string()), "@", domain, "")
 
 
-def _in_ascii(words: Iterable[str]) -> list[str]:
+def _to_ascii_words(words: Iterable[str]) -> list[str]:
     plain = (unicodedata.normalize("NFKD", word.lower()).encode("ascii", "ignore").decode() for word in words)
     return ["".join(filter(str.isalpha, word)) for word in plain]

@@ -16,68 +16,68 @@ from crm_pipeline.sample.chance import Ints
 from crm_pipeline.sample.countries import Country
 
 _FREE_DIGITS: Final = 7
-_NUMBERS: Final = 10**_FREE_DIGITS
+_NUMBER_COUNT: Final = 10**_FREE_DIGITS
 # Coprime to ten: numbers that follow each other look unrelated, and none comes twice in ten million.
 _STRIDE: Final = 7_654_321
 # North American exchanges start at 2, so of three candidates for somebody's number at least two are valid.
-CANDIDATES: Final = 3
+CANDIDATES_PER_PERSON: Final = 3
 
-SPELLINGS: Final = (0.3, 0.15, 0.17, 0.17, 0.1, 0.05, 0.06)
+SPELLING_WEIGHTS: Final = (0.3, 0.15, 0.17, 0.17, 0.1, 0.05, 0.06)
 """How often each form of `spell` is used."""
 
 
-def made_up_numbers(country: Country, first: int, count: int) -> tuple[pa.Array, pa.Array]:
+def build_phone_numbers(country: Country, first: int, count: int) -> tuple[pa.Array, pa.Array]:
     """Two numbers each for `count` people, without country code; `first` people of the club have theirs already.
 
     No number comes twice among the first three million people of a club.
     """
-    places = np.arange(first * CANDIDATES, (first + count) * CANDIDATES, dtype=np.int64)
-    digits = pc.utf8_lpad(pa.array(places * _STRIDE % _NUMBERS).cast(pa.string()), _FREE_DIGITS, "0")
+    places = np.arange(first * CANDIDATES_PER_PERSON, (first + count) * CANDIDATES_PER_PERSON, dtype=np.int64)
+    digits = pc.utf8_lpad(pa.array(places * _STRIDE % _NUMBER_COUNT).cast(pa.string()), _FREE_DIGITS, "0")
     candidates = pc.binary_join_element_wise(country.mobile, digits, "")
-    valid = candidates.filter(pc.match_substring_regex(candidates, _mobile_numbers(country.code)))
+    valid = candidates.filter(pc.match_substring_regex(candidates, _build_mobile_pattern(country.code)))
     return valid[:count], valid[count : 2 * count]
 
 
-def pro_shop_number(country: Country) -> str:
+def build_pro_shop_number(country: Country) -> str:
     """The number of a club's pro shop, far beyond those people are given."""
-    number: str = made_up_numbers(country, _NUMBERS // CANDIDATES - 1, 1)[0][0].as_py()
+    number: str = build_phone_numbers(country, _NUMBER_COUNT // CANDIDATES_PER_PERSON - 1, 1)[0][0].as_py()
     return number
 
 
-def spell(country: Country, numbers: pa.Array, forms: Ints) -> pa.Array:
+def format_phone_numbers(country: Country, numbers: pa.Array, forms: Ints) -> pa.Array:
     """The numbers, each in one of the forms a person or an import might leave it in."""
     abroad, home = f"+{country.calling_code}", country.trunk
-    spaced, dashed = (grouped(country, numbers, mark) for mark in " -")
+    spaced, dashed = (format_digit_groups(country, numbers, mark) for mark in " -")
     written = [
-        _after(abroad, numbers),
-        _after(f"{abroad} ", spaced),
-        _after(home, numbers),
-        _after(home, spaced),
-        _after(home, dashed),
-        _after(country.abroad + country.calling_code, numbers),
-        _after(f"{abroad}-", dashed),
+        _add_prefix(abroad, numbers),
+        _add_prefix(f"{abroad} ", spaced),
+        _add_prefix(home, numbers),
+        _add_prefix(home, spaced),
+        _add_prefix(home, dashed),
+        _add_prefix(country.abroad + country.calling_code, numbers),
+        _add_prefix(f"{abroad}-", dashed),
     ]
     return pc.choose(pa.array(forms), *written)
 
 
-def grouped(country: Country, numbers: pa.Array, mark: str) -> pa.Array:
+def format_digit_groups(country: Country, numbers: pa.Array, mark: str) -> pa.Array:
     """The numbers with `mark` between their groups of digits."""
     edges = np.cumsum((0, *country.groups)).tolist()
     parts = [pc.utf8_slice_codeunits(numbers, *edge) for edge in pairwise(edges)]
     return pc.binary_join_element_wise(*parts, mark)
 
 
-def lose_a_digit(numbers: pa.Array) -> pa.Array:
+def remove_last_digit(numbers: pa.Array) -> pa.Array:
     """The numbers as somebody types them who stops one digit early: mostly no number at all, never another person's."""
     return pc.utf8_slice_codeunits(numbers, 0, -1)
 
 
-def _after(start: str, rest: pa.Array) -> pa.Array:
+def _add_prefix(start: str, rest: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(start, rest, "")
 
 
 @cache
-def _mobile_numbers(region: str) -> str:
+def _build_mobile_pattern(region: str) -> str:
     metadata = PhoneMetadata.metadata_for_region(region)
     if metadata is None or metadata.mobile is None:
         raise ValueError(f"phonenumbers knows no mobile numbers of {region}: choose another country")

@@ -13,27 +13,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Table
 
-from crm_pipeline.sample.chance import DAY, Flags, Ints, Rng, delays, happens, pick, spread
-from crm_pipeline.sample.clubs import Block, Club
+from crm_pipeline.sample.chance import (
+    DAY,
+    Flags,
+    Ints,
+    Rng,
+    draw_categories,
+    draw_delays,
+    draw_flags,
+    draw_systematic_flags,
+)
+from crm_pipeline.sample.clubs import Club, PeopleBlock
 from crm_pipeline.sample.people import SERVICES, People
-from crm_pipeline.sample.phones import SPELLINGS, lose_a_digit, pro_shop_number, spell
-from crm_pipeline.sample.rows import NULL, Columns, ids
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.sample.phones import SPELLING_WEIGHTS, build_pro_shop_number, format_phone_numbers, remove_last_digit
+from crm_pipeline.sample.rows import NULL, Columns, format_record_ids
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import Service
 
-_OWN, _MISSING, _MISTYPED, _CLUBS, _FORMER = range(5)
-_EMAILS: Final = (0.87, 0.09, 0.02, 0.02)
-_PHONES: Final = (0.77, 0.16, 0.015, 0.015, 0.04)
-_NAMES: Final = (0.93, 0.03, 0.04)
-_EMAIL_SPELLINGS: Final = (0.86, 0.05, 0.04, 0.05)
-_NAME_SPELLINGS: Final = (0.94, 0.03, 0.03)
-_ACCOUNT_KNOWN, _TWICE, _STILL_EVIDENCE = 0.6, 0.015, 3
-_REGISTERS_AFTER, _CHANGED_AFTER = 45 * DAY, 90 * DAY
-_NO_TEXT: Final = pa.scalar(None, pa.string())
+_OWN, _MISSING, _MISTYPED, _CLUB_OWNED, _FORMER = range(5)
+_EMAIL_STATE_WEIGHTS: Final = (0.87, 0.09, 0.02, 0.02)
+_PHONE_STATE_WEIGHTS: Final = (0.77, 0.16, 0.015, 0.015, 0.04)
+_NAME_STATE_WEIGHTS: Final = (0.93, 0.03, 0.04)
+_EMAIL_SPELLING_WEIGHTS: Final = (0.86, 0.05, 0.04, 0.05)
+_NAME_SPELLING_WEIGHTS: Final = (0.94, 0.03, 0.03)
+_ACCOUNT_KNOWN_RATE, _DUPLICATE_RATE, _MAX_MATCH_KEY_RECORDS = 0.6, 0.015, 3
+_MEAN_REGISTRATION_DELAY, _MEAN_UPDATE_DELAY = 45 * DAY, 90 * DAY
+_NULL_TEXT: Final = pa.scalar(None, pa.string())
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class ServiceRecords:
     """What a service holds about the people of a block. `number_of` is each person's first record there, or NULL."""
 
     service: Service
@@ -48,16 +57,16 @@ class Records:
     @property
     def table(self) -> Table:
         """The table they are in."""
-        return PEOPLE[self.service]
+        return PERSON_TABLES[self.service]
 
     @property
     def ids(self) -> pa.Array:
         """Their ids, as text."""
-        return ids(self.table, self.number).cast(pa.string())
+        return format_record_ids(self.table, self.number).cast(pa.string())
 
 
 @dataclass(frozen=True, slots=True)
-class _States:
+class _KeyStates:
     """Per record, what became of each key."""
 
     person: Ints
@@ -68,35 +77,37 @@ class _States:
 
 
 def draw_records(
-    block: Block, people: People, service: Service, begins: Ints, new_ids: Callable[[Table, int], Ints]
-) -> Records:
+    block: PeopleBlock, people: People, service: Service, begins: Ints, new_ids: Callable[[Table, int], Ints]
+) -> ServiceRecords:
     """The records of one service, people registered twice included."""
-    states, rng = _states(block, people, service), block.rng
+    states, rng = _draw_key_states(block, people, service), block.rng
     person, count = states.person, len(states.person)
-    number = new_ids(PEOPLE[service], count)
-    later = np.where(states.is_second | (service is Service.MESSAGING), delays(rng, _REGISTERS_AFTER, count), 0)
+    number = new_ids(PERSON_TABLES[service], count)
+    later = np.where(
+        states.is_second | (service is Service.MESSAGING), draw_delays(rng, _MEAN_REGISTRATION_DELAY, count), 0
+    )
     created_at = np.minimum(begins[person] + later, block.until)
     number_of = np.full(block.count, NULL)
     number_of[person[~states.is_second]] = number[~states.is_second]
-    return Records(
+    return ServiceRecords(
         service=service,
         person=person,
         number=number,
         number_of=number_of,
         created_at=created_at,
         has_own_email=states.email == _OWN,
-        has_clubs_key=(states.email == _CLUBS) | (states.phone == _CLUBS),
-        columns=_spelled(block, people, states)
+        has_clubs_key=(states.email == _CLUB_OWNED) | (states.phone == _CLUB_OWNED),
+        columns=_draw_key_columns(block, people, states)
         | {
             "id": number,
             "tenant_id": block.club.slug,
             "created_at": created_at,
-            "updated_at": np.minimum(created_at + delays(rng, _CHANGED_AFTER, count), block.until),
+            "updated_at": np.minimum(created_at + draw_delays(rng, _MEAN_UPDATE_DELAY, count), block.until),
         },
     )
 
 
-def surely_one_profile(people: People, records: Sequence[Records]) -> Flags:
+def are_single_profiles(people: People, records: Sequence[ServiceRecords]) -> Flags:
     """Whose records are beyond doubt one person: nothing shared, and one record or the same email in each."""
     count = len(people.number)
     held, own, clubs = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -109,54 +120,62 @@ def surely_one_profile(people: People, records: Sequence[Records]) -> Flags:
     return np.asarray(is_clear & ~people.shares & (clubs == 0))
 
 
-def _states(block: Block, people: People, service: Service) -> _States:
+def _draw_key_states(block: PeopleBlock, people: People, service: Service) -> _KeyStates:
     rng = block.rng
     users = np.flatnonzero(people.uses[:, SERVICES.index(service)])
-    email, phone, name = (pick(rng, odds, len(users)) for odds in (_EMAILS, _PHONES, _NAMES))
+    email, phone, name = (
+        draw_categories(rng, odds, len(users))
+        for odds in (_EMAIL_STATE_WEIGHTS, _PHONE_STATE_WEIGHTS, _NAME_STATE_WEIGHTS)
+    )
     for key in (email, phone):
         # A value on so few records would still count as evidence of who somebody is.
-        if (key == _CLUBS).sum() <= _STILL_EVIDENCE:
-            key[key == _CLUBS] = _MISSING
-    twice = spread(rng, _TWICE, len(users))
+        if (key == _CLUB_OWNED).sum() <= _MAX_MATCH_KEY_RECORDS:
+            key[key == _CLUB_OWNED] = _MISSING
+    twice = draw_systematic_flags(rng, _DUPLICATE_RATE, len(users))
     for key in (email, phone, name):
         key[twice] = _OWN
     row = np.concatenate([np.arange(len(users)), np.flatnonzero(twice)])
-    return _States(users[row], email[row], phone[row], name[row], np.arange(len(row)) >= len(users))
+    return _KeyStates(users[row], email[row], phone[row], name[row], np.arange(len(row)) >= len(users))
 
 
-def _spelled(block: Block, people: People, states: _States) -> dict[str, pa.Array]:
+def _draw_key_columns(block: PeopleBlock, people: People, states: _KeyStates) -> dict[str, pa.Array]:
     rng, person, count = block.rng, pa.array(states.person), len(states.person)
-    knows_account = people.has_account[states.person] & happens(rng, _ACCOUNT_KNOWN, count)
+    knows_account = people.has_account[states.person] & draw_flags(rng, _ACCOUNT_KNOWN_RATE, count)
     numbers = pa.array(people.number[states.person], mask=~knows_account).cast(pa.string())
     return {
         "auth_user_id": pc.binary_join_element_wise("account", numbers, "-"),
-        "email": _emails(rng, block.club, people.email.take(person), states.email),
-        "phone_number": _phones(block, people, states),
-        "first_name": _first_names(rng, people.first_name.take(person), states.name),
-        "last_name": _in_some_case(rng, people.last_name.take(person)),
+        "email": _draw_recorded_emails(rng, block.club, people.email.take(person), states.email),
+        "phone_number": _draw_recorded_phones(block, people, states),
+        "first_name": _draw_recorded_first_names(rng, people.first_name.take(person), states.name),
+        "last_name": _draw_letter_case(rng, people.last_name.take(person)),
     }
 
 
-def _emails(rng: Rng, club: Club, own: pa.Array, state: Ints) -> pa.Array:
-    held = pc.choose(pa.array(state), own, _NO_TEXT, pc.utf8_slice_codeunits(own, 1), club.reception_email)
+def _draw_recorded_emails(rng: Rng, club: Club, own: pa.Array, state: Ints) -> pa.Array:
+    held = pc.choose(pa.array(state), own, _NULL_TEXT, pc.utf8_slice_codeunits(own, 1), club.reception_email)
     padded = pc.binary_join_element_wise(" ", held, " ", "")
-    spelling = pa.array(pick(rng, _EMAIL_SPELLINGS, len(state)))
+    spelling = pa.array(draw_categories(rng, _EMAIL_SPELLING_WEIGHTS, len(state)))
     return pc.choose(spelling, held, pc.utf8_upper(held), pc.utf8_capitalize(held), padded)
 
 
-def _phones(block: Block, people: People, states: _States) -> pa.Array:
+def _draw_recorded_phones(block: PeopleBlock, people: People, states: _KeyStates) -> pa.Array:
     country, person = block.club.country, pa.array(states.person)
     own, former = people.phone.take(person), people.former_phone.take(person)
-    choices = (own, _NO_TEXT, lose_a_digit(own), pro_shop_number(country), former)
-    return spell(country, pc.choose(pa.array(states.phone), *choices), pick(block.rng, SPELLINGS, len(person)))
+    choices = (own, _NULL_TEXT, remove_last_digit(own), build_pro_shop_number(country), former)
+    return format_phone_numbers(
+        country, pc.choose(pa.array(states.phone), *choices), draw_categories(block.rng, SPELLING_WEIGHTS, len(person))
+    )
 
 
-def _first_names(rng: Rng, names: pa.Array, state: Ints) -> pa.Array:
-    held = pc.choose(pa.array(state), names, _NO_TEXT, pc.utf8_slice_codeunits(names, 0, 1))
-    return _in_some_case(rng, held)
+def _draw_recorded_first_names(rng: Rng, names: pa.Array, state: Ints) -> pa.Array:
+    held = pc.choose(pa.array(state), names, _NULL_TEXT, pc.utf8_slice_codeunits(names, 0, 1))
+    return _draw_letter_case(rng, held)
 
 
-def _in_some_case(rng: Rng, names: pa.Array) -> pa.Array:
+def _draw_letter_case(rng: Rng, names: pa.Array) -> pa.Array:
     return pc.choose(
-        pa.array(pick(rng, _NAME_SPELLINGS, len(names))), names, pc.utf8_upper(names), pc.utf8_lower(names)
+        pa.array(draw_categories(rng, _NAME_SPELLING_WEIGHTS, len(names))),
+        names,
+        pc.utf8_upper(names),
+        pc.utf8_lower(names),
     )

@@ -22,7 +22,7 @@ Columns = Mapping[str, Ints | Flags | pa.Array | str]
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class EventRows:
     """Rows of one event table, and whose each of them is: a position in the block."""
 
     table: Table
@@ -30,7 +30,7 @@ class Events:
     columns: Columns
 
 
-def ids(table: Table, numbers: Ints) -> pa.Array:
+def format_record_ids(table: Table, numbers: Ints) -> pa.Array:
     """Record ids of a table: plain numbers where its declaration has them so, else `player-1001`."""
     plain = pa.array(numbers, mask=numbers == NULL)
     if isinstance(table.c.id.type, BigInteger):
@@ -38,7 +38,7 @@ def ids(table: Table, numbers: Ints) -> pa.Array:
     return pc.binary_join_element_wise(f"{table.name.lower()}-", plain.cast(pa.string()), "")
 
 
-def words(choices: Sequence[str | None], codes: Ints) -> pa.Array:
+def decode_categories(choices: Sequence[str | None], codes: Ints) -> pa.Array:
     """The chosen word for each code."""
     return pa.array(choices).take(pa.array(codes))
 
@@ -50,40 +50,44 @@ def as_file_rows(table: Table, columns: Columns) -> pa.Table:
         raise ValueError(f"{table.name} has no columns {sorted(unknown)}")
     [key] = table.primary_key
     count = len(columns[key.key])
-    return pa.table({column.name: _written(column, columns.get(column.key), count) for column in table.c})
+    return pa.table({column.name: _format_column(column, columns.get(column.key), count) for column in table.c})
 
 
-def _written(column: Column[Any], values: Ints | Flags | pa.Array | str | None, count: int) -> pa.Array:
+def _format_column(column: Column[Any], values: Ints | Flags | pa.Array | str | None, count: int) -> pa.Array:
     if values is None or isinstance(values, str):
         return pa.repeat(pa.scalar(values, pa.string()), count)
     if not isinstance(values, np.ndarray) or values.dtype == np.bool_:
         return pa.array(values)
     numbers = values.astype(np.int64, copy=False)
     if column.key == "id":
-        return ids(column.table, numbers)
+        return format_record_ids(column.table, numbers)
     if referenced := column.info.get("references"):
-        return ids(column.table.metadata.tables[referenced], numbers)
-    return _number_or_time(column, numbers)
+        return format_record_ids(column.table.metadata.tables[referenced], numbers)
+    return _format_numeric_column(column, numbers)
 
 
-def _number_or_time(column: Column[Any], values: Ints) -> pa.Array:
+def _format_numeric_column(column: Column[Any], values: Ints) -> pa.Array:
     missing = values == NULL
     if isinstance(column.type, Numeric):
         return pa.array(values / _TENTHS, mask=missing)
     if not isinstance(column.type, DateTime | Date):
         return pa.array(values, mask=missing)
     day, second = np.divmod(values, DAY)
-    on = _days().take(pa.array(day, mask=missing))
-    return on if isinstance(column.type, Date) else pc.binary_join_element_wise(on, _clock().take(pa.array(second)), "")
+    on = _list_dates().take(pa.array(day, mask=missing))
+    return (
+        on
+        if isinstance(column.type, Date)
+        else pc.binary_join_element_wise(on, _list_clock_times().take(pa.array(second)), "")
+    )
 
 
 @cache
-def _days() -> pa.Array:
+def _list_dates() -> pa.Array:
     """1970 to 2100 by number of the day: looking a day up is many times faster than formatting it."""
     days = np.arange(np.datetime64("1970-01-01"), np.datetime64("2101-01-01"))
     return pa.array(np.datetime_as_string(days))
 
 
 @cache
-def _clock() -> pa.Array:
+def _list_clock_times() -> pa.Array:
     return pa.array([f"T{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}Z" for at in range(DAY)])

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crm_pipeline.sample.chance import DAY, HOUR, MINUTE, Floats, Ints, between, happens
-from crm_pipeline.sample.clubs import Block
-from crm_pipeline.sample.memberships import LOOKS_AHEAD, Contracts
-from crm_pipeline.sample.people import SERVICES, Kind, People
+from crm_pipeline.sample.chance import DAY, HOUR, MINUTE, Floats, Ints, draw_flags, draw_integers
+from crm_pipeline.sample.clubs import PeopleBlock
+from crm_pipeline.sample.memberships import BOOKING_WINDOW, Contracts
+from crm_pipeline.sample.people import SERVICES, People, PersonKind
 from crm_pipeline.vocabulary import Service
 
-_CASUAL_SHAPE, _CASUAL_DAYS = 1.0, 80
-_DROPS_OUT_A, _DROPS_OUT_B, _LEAST_CHANCE = 0.6, 1.3, 1e-6
-_MEMBER_SHAPE, _MEMBER_DAYS, _NEVER = 2.0, 40, 1 << 40
-_FIRST_TEE, _SLOT, _SLOTS = 6 * HOUR, 10 * MINUTE, 60
-_CAME_BEFORE_JOINING, _LONGEST_TRIAL = 0.25, 300 * DAY
+_CASUAL_GAMMA_SHAPE, _CASUAL_GAMMA_DAYS = 1.0, 80
+_DROPOUT_ALPHA, _DROPOUT_BETA, _MIN_DROPOUT_PROBABILITY = 0.6, 1.3, 1e-6
+_MEMBER_GAMMA_SHAPE, _MEMBER_GAMMA_DAYS, _UNLIMITED_VISITS = 2.0, 40, 1 << 40
+_FIRST_TEE_TIME, _SLOT_DURATION, _SLOT_COUNT = 6 * HOUR, 10 * MINUTE, 60
+_TRIAL_RATE, _MAX_TRIAL_PERIOD = 0.25, 300 * DAY
 
 
 class Visits(NamedTuple):
@@ -29,7 +29,7 @@ class Visits(NamedTuple):
     at: Ints
 
 
-class _Habits(NamedTuple):
+class _VisitPatterns(NamedTuple):
     """When each golfer may come, how often, and how many visits are the last straw."""
 
     person: Ints
@@ -39,39 +39,39 @@ class _Habits(NamedTuple):
     most: Ints
 
 
-def draw_beginnings(block: Block, people: People, contracts: Contracts) -> Ints:
+def draw_acquisition_times(block: PeopleBlock, people: People, contracts: Contracts) -> Ints:
     """The local midnight before the club first met each person: some members played there before they joined."""
     rng, count = block.rng, block.count
-    met = between(rng, block.start, block.until - DAY, count)
-    tried = np.where(happens(rng, _CAME_BEFORE_JOINING, count), between(rng, DAY, _LONGEST_TRIAL, count), 0)
-    begins = np.where(people.among(Kind.MEMBER), contracts.joined - tried, met)
+    met = draw_integers(rng, block.start, block.until - DAY, count)
+    tried = np.where(draw_flags(rng, _TRIAL_RATE, count), draw_integers(rng, DAY, _MAX_TRIAL_PERIOD, count), 0)
+    begins = np.where(people.among(PersonKind.MEMBER), contracts.joined - tried, met)
     return (begins + block.utc_offset) // DAY * DAY - block.utc_offset
 
 
-def draw_visits(block: Block, people: People, contracts: Contracts, begins: Ints) -> Visits:
+def draw_visits(block: PeopleBlock, people: People, contracts: Contracts, begins: Ints) -> Visits:
     """The visits of everybody who uses TeeTime, those already booked included."""
     rng = block.rng
     golfers = np.flatnonzero(people.uses[:, SERVICES.index(Service.TEETIME)])
-    is_member, count = people.among(Kind.MEMBER)[golfers], len(golfers)
-    chance = np.maximum(rng.beta(_DROPS_OUT_A, _DROPS_OUT_B, count), _LEAST_CHANCE)
+    is_member, count = people.among(PersonKind.MEMBER)[golfers], len(golfers)
+    chance = np.maximum(rng.beta(_DROPOUT_ALPHA, _DROPOUT_BETA, count), _MIN_DROPOUT_PROBABILITY)
     rate = np.where(
         is_member,
-        rng.standard_gamma(_MEMBER_SHAPE, count) / _MEMBER_DAYS,
-        rng.standard_gamma(_CASUAL_SHAPE, count) / _CASUAL_DAYS,
+        rng.standard_gamma(_MEMBER_GAMMA_SHAPE, count) / _MEMBER_GAMMA_DAYS,
+        rng.standard_gamma(_CASUAL_GAMMA_SHAPE, count) / _CASUAL_GAMMA_DAYS,
     )
-    habits = _Habits(
+    habits = _VisitPatterns(
         person=golfers,
         begins=begins[golfers],
-        ends=np.where(is_member, contracts.plays_until[golfers], block.until + LOOKS_AHEAD),
+        ends=np.where(is_member, contracts.plays_until[golfers], block.until + BOOKING_WINDOW),
         visits_a_day=rate,
-        most=np.where(is_member, _NEVER, rng.geometric(chance)),
+        most=np.where(is_member, _UNLIMITED_VISITS, rng.geometric(chance)),
     )
-    return _come(block, habits)
+    return _draw_visit_times(block, habits)
 
 
-def _come(block: Block, golfers: _Habits) -> Visits:
+def _draw_visit_times(block: PeopleBlock, golfers: _VisitPatterns) -> Visits:
     """The first visits, and Poisson ones in season time after them, as many as each golfer makes at most."""
-    times, season = _seasons(block)
+    times, season = _build_season_times(block)
     opens = np.interp(np.maximum(golfers.begins, block.start), times, season)
     closes = np.maximum(np.interp(golfers.ends, times, season), opens)
     later = block.rng.poisson(golfers.visits_a_day * (closes - opens))
@@ -83,20 +83,20 @@ def _come(block: Block, golfers: _Habits) -> Visits:
     first = np.flatnonzero((golfers.begins >= block.start) & (golfers.begins < golfers.ends))
     person = np.concatenate([first, who[stays]])
     at = np.concatenate([golfers.begins[first], np.interp(in_order[stays], season, times).astype(np.int64)])
-    return _on_the_tee_sheet(block, golfers.person[person], at)
+    return _draw_tee_slots(block, golfers.person[person], at)
 
 
-def _on_the_tee_sheet(block: Block, person: Ints, at: Ints) -> Visits:
+def _draw_tee_slots(block: PeopleBlock, person: Ints, at: Ints) -> Visits:
     """The visits moved to that day's slots, at most one a day for each person."""
     days, which = 1 << 20, (at + block.utc_offset) // DAY
     distinct = np.unique(person * days + which)
-    slot = block.rng.integers(_SLOTS, size=len(distinct))
-    return Visits(distinct // days, distinct % days * DAY + _FIRST_TEE + slot * _SLOT - block.utc_offset)
+    slot = block.rng.integers(_SLOT_COUNT, size=len(distinct))
+    return Visits(distinct // days, distinct % days * DAY + _FIRST_TEE_TIME + slot * _SLOT_DURATION - block.utc_offset)
 
 
-def _seasons(block: Block) -> tuple[Floats, Floats]:
+def _build_season_times(block: PeopleBlock) -> tuple[Floats, Floats]:
     """The starts of the history's months, and how many average days' worth of visits come before each."""
-    first, last = (np.datetime64(at, "s").astype("M8[M]") for at in (block.start, block.until + LOOKS_AHEAD))
+    first, last = (np.datetime64(at, "s").astype("M8[M]") for at in (block.start, block.until + BOOKING_WINDOW))
     months = np.arange(first, last + 2)
     times = months.astype("M8[s]").astype(np.float64)
     weights = np.array(block.club.country.months)[months[:-1].astype(np.int64) % 12]

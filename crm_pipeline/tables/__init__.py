@@ -2,21 +2,21 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import output_metadata, service_of, source_metadata
+from crm_pipeline.tables.columns import find_table_service, output_metadata, source_metadata
 from crm_pipeline.tables.outputs import churn, operations
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 
-__all__ = ["PEOPLE", "PUBLISHED", "REPORTS", "source_tables"]
+__all__ = ["PERSON_TABLES", "PUBLISHED_TABLES", "REPORT_TABLES", "list_source_tables"]
 
-PUBLISHED: tuple[Table, ...] = tuple(
+PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")
 )
 
-REPORTS: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
+REPORT_TABLES: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
 """Published for every tenant a run looks at, the failed ones above all."""
 
-PEOPLE: dict[Service, Table] = {
+PERSON_TABLES: dict[Service, Table] = {
     Service.SCL: scl.member,
     Service.TEETIME: teetime.player,
     Service.MESSAGING: messaging.contact,
@@ -25,6 +25,6 @@ PEOPLE: dict[Service, Table] = {
 """The table of each service whose records are people."""
 
 
-def source_tables(service: Service) -> tuple[Table, ...]:
+def list_source_tables(service: Service) -> tuple[Table, ...]:
     """The tables of a service, in the order they were declared."""
-    return tuple(table for table in source_metadata.tables.values() if service_of(table) == service)
+    return tuple(table for table in source_metadata.tables.values() if find_table_service(table) == service)

@@ -14,27 +14,27 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from crm_pipeline.vocabulary import Service
 
 UTC_TIME = DateTime(timezone=True)
-HANDICAP = Numeric(5, 1)
-SHORT, MEDIUM, LONG = 200, 1_000, 20_000
+HANDICAP_TYPE = Numeric(5, 1)
+SHORT_TEXT_LENGTH, MEDIUM_TEXT_LENGTH, LONG_TEXT_LENGTH = 200, 1_000, 20_000
 
 source_metadata = MetaData()
 output_metadata = MetaData(schema="crm")
 
 
-def snake_case(name: str) -> str:
+def to_snake_case(name: str) -> str:
     """`tenantId` as `tenant_id`, `emailOptIn` as `email_opt_in`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def source_table(service: Service, name: str, comment: str, *columns: Column[Any]) -> Table:
+def declare_source_table(service: Service, name: str, comment: str, *columns: Column[Any]) -> Table:
     """One table of a service: its own camelCase names, keyed here in snake_case; a Tenant's id is its tenant_id."""
     for column in columns:
         column.primary_key = column.name == "id"
-        column.key = "tenant_id" if (name, column.name) == ("Tenant", "id") else snake_case(column.name)
+        column.key = "tenant_id" if (name, column.name) == ("Tenant", "id") else to_snake_case(column.name)
     return Table(name, source_metadata, *columns, comment=comment, info={"service": service})
 
 
-def service_of(table: Table) -> Service:
+def find_table_service(table: Table) -> Service:
     """The service a source table belongs to."""
     service: Service = table.info["service"]
     return service
@@ -47,7 +47,7 @@ def text(
     nullable: bool = False,
     allowed: type[StrEnum] | tuple[str, ...] | None = None,
     references: str | None = None,
-    max_length: int = SHORT,
+    max_length: int = SHORT_TEXT_LENGTH,
 ) -> Column[Any]:
     """A string; `allowed` closes its values, `references` names the table of its service whose id it must be."""
     info = {"allowed": tuple(map(str, allowed)) if allowed else None, "references": references}
@@ -70,7 +70,7 @@ def cents(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
 
 def handicap(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
     """A handicap index, exact to one decimal."""
-    return Column(name, HANDICAP, nullable=nullable, comment=comment)
+    return Column(name, HANDICAP_TYPE, nullable=nullable, comment=comment)
 
 
 def fraction(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
@@ -121,7 +121,7 @@ def extracted_at(name: str, comment: str) -> Column[Any]:
 
 def run_id(comment: str) -> Column[Any]:
     """The Dagster run that wrote the row; no part of its hash."""
-    return Column("run_id", String(SHORT), nullable=False, comment=comment, info={"hashed": False})
+    return Column("run_id", String(SHORT_TEXT_LENGTH), nullable=False, comment=comment, info={"hashed": False})
 
 
 def uuid(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:

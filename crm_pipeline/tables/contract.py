@@ -9,18 +9,20 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables import PUBLISHED
-from crm_pipeline.tables.projections import key_columns, postgres_type
+from crm_pipeline.tables import PUBLISHED_TABLES
+from crm_pipeline.tables.projections import list_key_columns, to_postgres_type
 
-FILE = Path(__file__).parents[2] / "docs" / "crm-v1.json"
+CONTRACT_FILE = Path(__file__).parents[2] / "docs" / "crm-v1.json"
 
 
-def contract() -> dict[str, Any]:
+def build_contract() -> dict[str, Any]:
     """Per published table its key, and each column's type and whether it may be null."""
-    return {table.name: _promise(table) for table in sorted(PUBLISHED, key=lambda table: table.name)}
+    return {
+        table.name: _build_table_contract(table) for table in sorted(PUBLISHED_TABLES, key=lambda table: table.name)
+    }
 
 
-def broken(promised: dict[str, Any], kept: dict[str, Any]) -> list[str]:
+def list_contract_violations(promised: dict[str, Any], kept: dict[str, Any]) -> list[str]:
     """What is promised and not kept; more than was promised breaks nothing."""
     found = [f"{name} is gone" for name in promised.keys() - kept.keys()]
     for name in promised.keys() & kept.keys():
@@ -35,10 +37,10 @@ def broken(promised: dict[str, Any], kept: dict[str, Any]) -> list[str]:
     return sorted(found)
 
 
-def _promise(table: Table) -> dict[str, Any]:
-    kinds = {c.name: f"{postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
-    return {"key": list(key_columns(table)), "columns": kinds}
+def _build_table_contract(table: Table) -> dict[str, Any]:
+    kinds = {c.name: f"{to_postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
+    return {"key": list(list_key_columns(table)), "columns": kinds}
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(contract(), indent=2) + "\n", encoding="utf-8")
+    CONTRACT_FILE.write_text(json.dumps(build_contract(), indent=2) + "\n", encoding="utf-8")

@@ -5,34 +5,34 @@ from pathlib import Path
 
 from sqlalchemy import Table
 
-from crm_pipeline.settings import VARIABLES
-from crm_pipeline.tables import PUBLISHED, source_tables
-from crm_pipeline.tables.projections import duckdb_type, postgres_type
+from crm_pipeline.settings import ENVIRONMENT_VARIABLES
+from crm_pipeline.tables import PUBLISHED_TABLES, list_source_tables
+from crm_pipeline.tables.projections import to_duckdb_type, to_postgres_type
 from crm_pipeline.vocabulary import Service
 
-FILE = Path(__file__).parents[2] / "docs" / "data-dictionary.md"
-HEAD = """# Data dictionary
+DICTIONARY_FILE = Path(__file__).parents[2] / "docs" / "data-dictionary.md"
+DICTIONARY_HEADER = """# Data dictionary
 
 Generated from the declarations in `crm_pipeline/tables` by `make docs`; a test holds that it is current.
 """
 
 
-def data_dictionary() -> str:
+def render_data_dictionary() -> str:
     """The whole dictionary."""
-    lines = [HEAD, "## What comes out: schema `crm` in PostgreSQL\n"]
-    for table in PUBLISHED:
-        lines += _section(f"crm.{table.name}", table, [postgres_type(c) for c in table.columns])
+    lines = [DICTIONARY_HEADER, "## What comes out: schema `crm` in PostgreSQL\n"]
+    for table in PUBLISHED_TABLES:
+        lines += _render_table_section(f"crm.{table.name}", table, [to_postgres_type(c) for c in table.columns])
     lines += ["### crm.profile_redirects\n", "View: former profile ids and the live profile each now means.\n"]
     for service in Service:
         lines += [f"## What goes in: {service}\n"]
-        for table in source_tables(service):
-            lines += _section(table.name, table, [duckdb_type(c) for c in table.columns])
+        for table in list_source_tables(service):
+            lines += _render_table_section(table.name, table, [to_duckdb_type(c) for c in table.columns])
     lines += ["## Settings\n", "| variable | meaning |", "|---|---|"]
-    lines += [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT_VARIABLES.items()]
     return "\n".join(lines) + "\n"
 
 
-def _section(title: str, table: Table, kinds: list[str]) -> Iterator[str]:
+def _render_table_section(title: str, table: Table, kinds: list[str]) -> Iterator[str]:
     yield f"### {title}\n"
     yield f"{table.comment}\n"
     yield "| column | type | meaning |"
@@ -46,4 +46,4 @@ def _section(title: str, table: Table, kinds: list[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(data_dictionary(), encoding="utf-8")
+    DICTIONARY_FILE.write_text(render_data_dictionary(), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, Table
 
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs.churn import churn_models
 from crm_pipeline.tables.outputs.identity import customer_identities
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -30,143 +30,150 @@ from crm_pipeline.tables.sources.teetime import booking, competition_entry, hand
 Columns = tuple[Column[Any], ...]
 
 
-def _of(table: Table, *names: str) -> Columns:
+def _select_columns(table: Table, *names: str) -> Columns:
     return tuple(table.c[name] for name in names)
 
 
-def _of_people(*names: str) -> Columns:
+def _select_person_columns(*names: str) -> Columns:
     """These columns of every service's people."""
-    return tuple(table.c[name] for table in PEOPLE.values() for name in names)
+    return tuple(table.c[name] for table in PERSON_TABLES.values() for name in names)
 
 
-SUPPRESSED = _of(suppressed_identifier, "kind", "value")
-EVIDENCE = (
-    *_of_people("id", "auth_user_id", "email", "phone_number", "first_name", "last_name"),
-    *_of(identity_override, "service_a", "record_id_a", "service_b", "record_id_b", "decision"),
-    *SUPPRESSED,
+SUPPRESSED_COLUMNS = _select_columns(suppressed_identifier, "kind", "value")
+MATCH_KEY_COLUMNS = (
+    *_select_person_columns("id", "auth_user_id", "email", "phone_number", "first_name", "last_name"),
+    *_select_columns(identity_override, "service_a", "record_id_a", "service_b", "record_id_b", "decision"),
+    *SUPPRESSED_COLUMNS,
     tenant.c.min_confidence,
 )
-ABOUT_PROFILES = (note, profile_tag, campaign_interaction)
+PROFILE_ID_TABLES = (note, profile_tag, campaign_interaction)
 EVENT_TABLES = (
     *(member, tier_change, payment, booking, handicap_update, competition_entry, message_event, lead),
-    *(*ABOUT_PROFILES, referral),
+    *(*PROFILE_ID_TABLES, referral),
 )
-TOLD = (
+EVENT_TEXT_COLUMNS = (
     member.c.membership_tier,
-    *_of(tier_change, "from_tier", "to_tier"),
+    *_select_columns(tier_change, "from_tier", "to_tier"),
     payment.c.description,
-    *_of(booking, "tee_time_at", "players", "price_cents"),
-    *_of(handicap_update, "handicap", "previous_handicap"),
-    *_of(competition_entry, "competition", "position"),
-    *_of(message_event, "channel", "is_machine_open"),
+    *_select_columns(booking, "tee_time_at", "players", "price_cents"),
+    *_select_columns(handicap_update, "handicap", "previous_handicap"),
+    *_select_columns(competition_entry, "competition", "position"),
+    *_select_columns(message_event, "channel", "is_machine_open"),
     *(lead.c.origin, note.c.body, profile_tag.c.tag),
 )
 """What both an event's line and its details tell."""
-KIND_OF_EVENT = (payment.c.kind, booking.c.status, message_event.c.kind, campaign_interaction.c.kind)
-WHEN_AND_WHAT = _of(customer_timeline, "occurred_at", "counts_as")
-CONSENT = _of(contact, "email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
-STAGE = (
-    *_of(member, "membership_status", "ended_at", "updated_at"),
-    *_of(customer_timeline, "occurred_at", "counts_as", "event_type", "details"),
+EVENT_KIND_COLUMNS = (payment.c.kind, booking.c.status, message_event.c.kind, campaign_interaction.c.kind)
+ACTIVITY_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as")
+CONSENT_COLUMNS = _select_columns(contact, "email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+LIFECYCLE_COLUMNS = (
+    *_select_columns(member, "membership_status", "ended_at", "updated_at"),
+    *_select_columns(customer_timeline, "occurred_at", "counts_as", "event_type", "details"),
 )
-RISK = (
-    *_of(member, "membership_status", "membership_tier", "joined_at", "renews_on", "ended_at", "notice_given_at"),
-    *_of(payment, "kind", "status", "due_at"),
-    *_of(customer_timeline, "occurred_at", "counts_as", "event_type"),
-    *_of(churn_models, "r", "alpha", "a", "b", "season", "members", "tiers"),
+CHURN_COLUMNS = (
+    *_select_columns(
+        member, "membership_status", "membership_tier", "joined_at", "renews_on", "ended_at", "notice_given_at"
+    ),
+    *_select_columns(payment, "kind", "status", "due_at"),
+    *_select_columns(customer_timeline, "occurred_at", "counts_as", "event_type"),
+    *_select_columns(churn_models, "r", "alpha", "a", "b", "season", "members", "tiers"),
 )
 
-MADE_OF: dict[Table, dict[str, Columns]] = {
+COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
     customer_identities: {
-        "tenant_id": _of_people("tenant_id"),
+        "tenant_id": _select_person_columns("tenant_id"),
         "service": (),
-        "service_record_id": _of_people("id"),
-        "profile_id": EVIDENCE,
-        "is_primary": (*_of_people("updated_at"), member.c.membership_status),
-        "rule": EVIDENCE,
-        "confidence": EVIDENCE,
-        "linked_to_service": EVIDENCE,
-        "linked_to_record_id": EVIDENCE,
-        "email_is_shared": (*_of_people("email"), *SUPPRESSED),
-        "phone_is_shared": (*_of_people("phone_number"), *SUPPRESSED),
+        "service_record_id": _select_person_columns("id"),
+        "profile_id": MATCH_KEY_COLUMNS,
+        "is_primary": (*_select_person_columns("updated_at"), member.c.membership_status),
+        "rule": MATCH_KEY_COLUMNS,
+        "confidence": MATCH_KEY_COLUMNS,
+        "linked_to_service": MATCH_KEY_COLUMNS,
+        "linked_to_record_id": MATCH_KEY_COLUMNS,
+        "email_is_shared": (*_select_person_columns("email"), *SUPPRESSED_COLUMNS),
+        "phone_is_shared": (*_select_person_columns("phone_number"), *SUPPRESSED_COLUMNS),
     },
     customer_timeline: {
         "tenant_id": tuple(table.c.tenant_id for table in EVENT_TABLES),
-        "event_id": (*(table.c.id for table in EVENT_TABLES), *KIND_OF_EVENT),
+        "event_id": (*(table.c.id for table in EVENT_TABLES), *EVENT_KIND_COLUMNS),
         "profile_id": (
             customer_identities.c.profile_id,
-            *(table.c.profile_id for table in ABOUT_PROFILES),
+            *(table.c.profile_id for table in PROFILE_ID_TABLES),
             referral.c.referrer_profile_id,
         ),
         "occurred_at": (
             member.c.joined_at,
             tier_change.c.changed_at,
             payment.c.paid_at,
-            *_of(booking, "booked_at", "tee_time_at", "paid_at", "updated_at"),
+            *_select_columns(booking, "booked_at", "tee_time_at", "paid_at", "updated_at"),
             handicap_update.c.recorded_at,
-            *_of(competition_entry, "entered_at", "played_at"),
+            *_select_columns(competition_entry, "entered_at", "played_at"),
             message_event.c.occurred_at,
             *(lead.c.created_at, note.c.created_at),
-            *_of(profile_tag, "added_at", "removed_at"),
+            *_select_columns(profile_tag, "added_at", "removed_at"),
             *(campaign_interaction.c.occurred_at, referral.c.occurred_at),
         ),
         "source": (),
-        "event_type": KIND_OF_EVENT,
+        "event_type": EVENT_KIND_COLUMNS,
         "service_record_id": tuple(table.c.id for table in EVENT_TABLES),
         "counts_as": (
-            *KIND_OF_EVENT,
+            *EVENT_KIND_COLUMNS,
             *(payment.c.amount_cents, booking.c.tee_time_at, competition_entry.c.played_at),
             message_event.c.is_machine_open,
         ),
-        "amount_cents": (*_of(payment, "kind", "amount_cents"), booking.c.price_cents),
+        "amount_cents": (*_select_columns(payment, "kind", "amount_cents"), booking.c.price_cents),
         "currency": (tenant.c.currency,),
-        "summary": (*TOLD, *KIND_OF_EVENT, *_of(payment, "amount_cents", "currency"), tenant.c.currency),
+        "summary": (
+            *EVENT_TEXT_COLUMNS,
+            *EVENT_KIND_COLUMNS,
+            *_select_columns(payment, "amount_cents", "currency"),
+            tenant.c.currency,
+        ),
         "details": (
-            *TOLD,
-            *_of(payment, "refund_of_id", "booking_id"),
-            *_of(booking, "id", "course_id"),
+            *EVENT_TEXT_COLUMNS,
+            *_select_columns(payment, "refund_of_id", "booking_id"),
+            *_select_columns(booking, "id", "course_id"),
             competition_entry.c.score,
-            *_of(message_event, "message_id", "campaign_id", "url"),
+            *_select_columns(message_event, "message_id", "campaign_id", "url"),
             *(note.c.author_id, campaign_interaction.c.campaign_id, referral.c.referred_profile_id),
         ),
     },
     customer_profiles: {
         "tenant_id": (customer_identities.c.tenant_id,),
         "id": (customer_identities.c.profile_id,),
-        "auth_user_id": _of_people("auth_user_id"),
-        "email": (*_of_people("email"), customer_identities.c.email_is_shared),
-        "phone_number": (*_of_people("phone_number"), customer_identities.c.phone_is_shared),
-        "scl_member_id": _of(customer_identities, "service_record_id", "is_primary"),
-        "teetime_player_id": _of(customer_identities, "service_record_id", "is_primary"),
-        "messaging_contact_id": _of(customer_identities, "service_record_id", "is_primary"),
-        "first_name": _of_people("first_name"),
-        "last_name": _of_people("last_name"),
-        "display_name": _of_people("first_name", "last_name", "email", "phone_number"),
-        "status": (*STAGE, *RISK),
-        "lifecycle_stage": STAGE,
-        "tags": _of(profile_tag, "tag", "added_at", "removed_at"),
-        "engagement_score": (*WHEN_AND_WHAT, member.c.membership_status, *CONSENT),
-        "churn_risk_score": RISK,
-        "churn_basis": RISK,
+        "auth_user_id": _select_person_columns("auth_user_id"),
+        "email": (*_select_person_columns("email"), customer_identities.c.email_is_shared),
+        "phone_number": (*_select_person_columns("phone_number"), customer_identities.c.phone_is_shared),
+        "scl_member_id": _select_columns(customer_identities, "service_record_id", "is_primary"),
+        "teetime_player_id": _select_columns(customer_identities, "service_record_id", "is_primary"),
+        "messaging_contact_id": _select_columns(customer_identities, "service_record_id", "is_primary"),
+        "first_name": _select_person_columns("first_name"),
+        "last_name": _select_person_columns("last_name"),
+        "display_name": _select_person_columns("first_name", "last_name", "email", "phone_number"),
+        "status": (*LIFECYCLE_COLUMNS, *CHURN_COLUMNS),
+        "lifecycle_stage": LIFECYCLE_COLUMNS,
+        "tags": _select_columns(profile_tag, "tag", "added_at", "removed_at"),
+        "engagement_score": (*ACTIVITY_COLUMNS, member.c.membership_status, *CONSENT_COLUMNS),
+        "churn_risk_score": CHURN_COLUMNS,
+        "churn_basis": CHURN_COLUMNS,
         "lifetime_value": (customer_timeline.c.amount_cents,),
         "currency": (tenant.c.currency,),
         "predicted_value_12m": (
-            *RISK,
+            *CHURN_COLUMNS,
             *(member.c.yearly_fee_cents, customer_timeline.c.amount_cents, churn_models.c.spend),
         ),
-        "last_activity_at": WHEN_AND_WHAT,
-        "activity_count_30d": WHEN_AND_WHAT,
-        "booking_count_30d": WHEN_AND_WHAT,
+        "last_activity_at": ACTIVITY_COLUMNS,
+        "activity_count_30d": ACTIVITY_COLUMNS,
+        "booking_count_30d": ACTIVITY_COLUMNS,
         "handicap": (player.c.handicap,),
         "home_club_id": (player.c.home_club_id,),
         "membership_tier": (member.c.membership_tier,),
         "membership_status": (member.c.membership_status,),
-        **{column.key: (column,) for column in CONSENT},
+        **{column.key: (column,) for column in CONSENT_COLUMNS},
         "identity_confidence": (customer_identities.c.confidence,),
-        "engagement_reasons": (*WHEN_AND_WHAT, member.c.membership_status, *CONSENT),
-        "churn_reasons": RISK,
-        "field_sources": _of_people("id"),
-        "first_seen_at": _of_people("created_at"),
+        "engagement_reasons": (*ACTIVITY_COLUMNS, member.c.membership_status, *CONSENT_COLUMNS),
+        "churn_reasons": CHURN_COLUMNS,
+        "field_sources": _select_person_columns("id"),
+        "first_seen_at": _select_person_columns("created_at"),
         "updated_at": (),
     },
 }

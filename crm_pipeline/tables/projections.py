@@ -11,9 +11,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Dialect, Dou
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from crm_pipeline.tables.columns import service_of, snake_case, source_metadata
+from crm_pipeline.tables.columns import find_table_service, source_metadata, to_snake_case
 
-POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+POSTGRESQL_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 ARROW_TYPES: dict[type[Any], pa.DataType] = {
     BigInteger: pa.int64(),
     Boolean: pa.bool_(),
@@ -32,53 +32,57 @@ DUCKDB_TYPES: dict[type[Any], str] = {
 }
 
 
-def arrow_type(column: Column[Any]) -> pa.DataType:
+def to_arrow_type(column: Column[Any]) -> pa.DataType:
     """The Arrow type of a column; uuid and JSON are strings."""
     if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
         return pa.decimal128(column.type.precision, column.type.scale)
     return ARROW_TYPES.get(type(column.type), pa.string())
 
 
-def warehouse_type(column: Column[Any]) -> pa.DataType:
+def to_copy_arrow_type(column: Column[Any]) -> pa.DataType:
     """The Arrow type that PostgreSQL's binary COPY takes for exactly this column."""
     exact = {UUID: pa.uuid(), JSONB: pa.json_()}
-    return exact.get(type(column.type), arrow_type(column))
+    return exact.get(type(column.type), to_arrow_type(column))
 
 
-def duckdb_type(column: Column[Any]) -> str:
+def to_duckdb_type(column: Column[Any]) -> str:
     """The DuckDB type of a column."""
     if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
         return f"DECIMAL({column.type.precision},{column.type.scale})"
     return DUCKDB_TYPES.get(type(column.type), "VARCHAR")
 
 
-def postgres_type(column: Column[Any]) -> str:
+def to_postgres_type(column: Column[Any]) -> str:
     """The PostgreSQL type of a column; text has no length there, since longer values never get that far."""
-    return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(POSTGRESQL))
+    return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(POSTGRESQL_DIALECT))
 
 
-def arrow_schema(table: Table) -> pa.Schema:
+def to_arrow_schema(table: Table) -> pa.Schema:
     """The declared columns as an Arrow schema, keyed in snake_case."""
     return pa.schema(
-        [pa.field(column.key, arrow_type(column), nullable=bool(column.nullable)) for column in table.columns]
+        [pa.field(column.key, to_arrow_type(column), nullable=bool(column.nullable)) for column in table.columns]
     )
 
 
-def key_columns(table: Table) -> tuple[str, ...]:
+def list_key_columns(table: Table) -> tuple[str, ...]:
     """The columns that tell one row from another."""
     return tuple(column.key for column in table.primary_key.columns)
 
 
-def hashed_columns(table: Table) -> tuple[str, ...]:
+def list_hashed_columns(table: Table) -> tuple[str, ...]:
     """The columns whose change is a change of the row."""
     return tuple(column.key for column in table.columns if column.info.get("hashed", True))
 
 
-def lake_name(table: Table) -> str:
+def to_lake_name(table: Table) -> str:
     """The table's name in the lake and in our SQL: `scl_member`, `customer_profiles`."""
-    return f"{service_of(table).lower()}_{snake_case(table.name)}" if table.metadata is source_metadata else table.name
+    return (
+        f"{find_table_service(table).lower()}_{to_snake_case(table.name)}"
+        if table.metadata is source_metadata
+        else table.name
+    )
 
 
-def source_table_named(name: str) -> Table:
+def find_source_table(name: str) -> Table:
     """The source table that a column references."""
     return source_metadata.tables[name]

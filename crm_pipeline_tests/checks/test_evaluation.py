@@ -3,8 +3,8 @@
 import pytest
 
 from crm_pipeline.checks import evaluation
-from crm_pipeline.checks.evaluation import SuiteError, Verdict, judge_findings, judge_rows
-from crm_pipeline.checks.expectations import TABLE_SUITES, TABLES_AGREE, Suite
+from crm_pipeline.checks.evaluation import ExpectationResult, SuiteError, evaluate_findings, evaluate_rows
+from crm_pipeline.checks.expectations import CROSS_TABLE_SUITE, TABLE_SUITES, Suite
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import CustomerStatus
@@ -18,11 +18,11 @@ def named(suite: Suite) -> dict[str, str]:
     return {expected.name: expected.meaning for expected in suite.expected}
 
 
-def events_of(clubs: dict[str, Club], *tenants: str) -> list[Verdict]:
-    return judge_rows(staged(clubs), TIMELINE, "given_timeline", tenants)
+def events_of(clubs: dict[str, Club], *tenants: str) -> list[ExpectationResult]:
+    return evaluate_rows(staged(clubs), TIMELINE, "compared_timeline", tenants)
 
 
-def failures(verdicts: list[Verdict]) -> dict[tuple[str, str], int]:
+def failures(verdicts: list[ExpectationResult]) -> dict[tuple[str, str], int]:
     return {(v.tenant_id, v.expectation): v.unexpected_count for v in verdicts if not v.success}
 
 
@@ -30,7 +30,7 @@ def failures(verdicts: list[Verdict]) -> dict[tuple[str, str], int]:
 def clubs() -> dict[str, Club]:
     """Club a is sound; two events of club b come from nowhere."""
     found = {"a": sound("a"), "b": sound("b")}
-    changed("given_timeline", rows=(0, 1), source="HEARSAY")(found["b"])
+    changed("compared_timeline", rows=(0, 1), source="HEARSAY")(found["b"])
     return found
 
 
@@ -74,7 +74,7 @@ def test_rows_of_tenants_that_were_not_asked_for_do_not_count(clubs: dict[str, C
 
 def test_groups_do_not_change_a_verdict(clubs: dict[str, Club], monkeypatch: pytest.MonkeyPatch) -> None:
     together = events_of(clubs, "a", "b")
-    monkeypatch.setattr(evaluation, "MOST_ROWS", 1)
+    monkeypatch.setattr(evaluation, "MAX_EVALUATED_ROWS", 1)
     assert sorted(events_of(clubs, "a", "b"), key=repr) == sorted(together, key=repr)
 
 
@@ -83,4 +83,4 @@ def test_an_expectation_nobody_looked_for_is_not_one_that_holds() -> None:
     query = "select 'a' as tenant_id, 'money_equals_scl' as expectation, 0 as broken, 1 as rows, null as observed"
     con.execute(f"create table findings as {query}")
     with pytest.raises(SuiteError, match="tables_agree: event_has_a_profile cannot be evaluated: "):
-        judge_findings(con, TABLES_AGREE, "findings")
+        evaluate_findings(con, CROSS_TABLE_SUITE, "findings")

@@ -4,13 +4,13 @@ from collections import defaultdict
 
 import pytest
 
-from crm_pipeline.checks.evaluation import Verdict
+from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.checks.expectations import SUITES
 from crm_pipeline_tests.fixtures.worlds.checked_clubs import judged, sound
 from crm_pipeline_tests.fixtures.worlds.faults import FAULTS
 
 SOUND = "a sound club"
-Broken = dict[str, dict[tuple[str, str], Verdict]]
+Broken = dict[str, dict[tuple[str, str], ExpectationResult]]
 
 
 @pytest.fixture(scope="module")

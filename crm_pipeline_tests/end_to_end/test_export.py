@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.explain.formatting import plain
-from crm_pipeline.resources.connections import lake_of
-from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.explain.formatting import to_json_value
+from crm_pipeline.resources.connections import open_lake
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.fixtures.homes.questions import answer
 from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment
@@ -61,13 +61,13 @@ def test_every_source_row_that_names_a_person_is_in_their_export_as_the_lake_has
     sample_home: Path, exports: dict[str, dict[str, Any]]
 ) -> None:
     with clean_environment():
-        lake = lake_of(choose(sample_home))
+        lake = open_lake(override_environment(sample_home))
     with closing(lake.connect()) as con:
         for table in (t for t in source_metadata.tables.values() if t not in ABOUT_NOBODY):
-            name = f"{service_of(table)}.{table.name}"
+            name = f"{find_table_service(table)}.{table.name}"
             columns = ", ".join([*(column.key for column in table.columns), "_problems"])
             query = f"select {columns} from {lake.current(con, table, tenants=[CLUB])}"
-            stored = [plain(row) for row in con.sql(query).to_arrow_table().to_pylist()]
+            stored = [to_json_value(row) for row in con.sql(query).to_arrow_table().to_pylist()]
             for one in exports.values():
                 assert counted(one["held_rows"].get(name, [])) == counted(
                     row for row in stored if names(one, row, name)
@@ -79,7 +79,7 @@ def names(one: dict[str, Any], row: dict[str, Any], table: str) -> bool:
     ids = {row["profile_id"] for row in one["id_history"]["ids"]}
     records = {(record["service"], record["service_record_id"]) for record in one["records"]}
     service = table.partition(".")[0]
-    if table in {f"{service}.{people.name}" for service, people in PEOPLE.items()}:
+    if table in {f"{service}.{people.name}" for service, people in PERSON_TABLES.items()}:
         return (service, str(row["id"])) in records
     keys: list[tuple[Any, Any]] = [
         (service, str(row.get(column))) for column in ("member_id", "player_id", "contact_id")

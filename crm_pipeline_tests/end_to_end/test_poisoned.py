@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
-from crm_pipeline.defs.dagster_context import TENANTS
-from crm_pipeline.sample import generate
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
+from crm_pipeline.sample import generate_sample
 from crm_pipeline_tests.fixtures.histories.poisons import WAYS, Clubs, Way
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.runs import ASSETS, contents, dagster_of, hour
@@ -27,7 +27,7 @@ SET_ASIDE = """
 def first_hour(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Clubs:
     """Twenty clubs refreshed once, and then somebody new at each; the server stopped: to be copied, not used."""
     folder = tmp_path_factory.mktemp("twenty")
-    generate(tenants=20, people=160, events=1500, seed=4, out=folder / "services", until=hour(AS_OF))
+    generate_sample(tenants=20, people=160, events=1500, seed=4, out=folder / "services", until=hour(AS_OF))
     with copied(blank, folder / "home") as home:
         assert refresh(home, folder / "services").faults == []
         clubs = everybody(home)
@@ -57,8 +57,8 @@ def met_the_newcomer(home: Path) -> set[str]:
 def shown_as(home: Path, status: AssetPartitionStatus) -> set[tuple[str, str]]:
     """The partitions of the published assets that the UI shows so."""
     with dagster_of(home) as instance:
-        clubs = instance.get_dynamic_partitions(str(TENANTS.name))
-        found = {name: instance.get_status_by_partition(dg.AssetKey(name), clubs, TENANTS) for name in ASSETS}
+        clubs = instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
+        found = {name: instance.get_status_by_partition(dg.AssetKey(name), clubs, TENANT_PARTITIONS) for name in ASSETS}
     return {(name, club) for name, clubs in found.items() for club, shown in (clubs or {}).items() if shown is status}
 
 

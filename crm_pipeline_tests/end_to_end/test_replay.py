@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from crm_pipeline.cli import main
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.runs import contents
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -32,7 +32,7 @@ class Club:
 
 def published(home: Path) -> Published:
     """Every table, but for run ids and the times of our own runs."""
-    return {table.name: contents(home, table.name) for table in PUBLISHED}
+    return {table.name: contents(home, table.name) for table in PUBLISHED_TABLES}
 
 
 def change(services: Path, file: str, pattern: str, new: str) -> None:

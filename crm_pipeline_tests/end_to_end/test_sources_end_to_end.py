@@ -13,9 +13,9 @@ import pytest
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import Sources
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.extract import PastHourError, extract
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.extract import PastHourError, extract_service
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -58,7 +58,7 @@ def services(refreshed: Refreshed, tmp_path: Path) -> Path:
 def published(home: Path) -> Published:
     """Every published table, as sorted rows without what is the run's own."""
     tables = {}
-    for table in PUBLISHED:
+    for table in PUBLISHED_TABLES:
         columns = ", ".join(column.name for column in table.columns if column.name not in OF_THE_RUN)
         tables[table.name] = sorted(map(repr, ask(home, f"select {columns} from crm.{table.name}")))
     return tables
@@ -183,8 +183,8 @@ def test_an_extract_that_found_nothing_new_and_those_of_other_clubs(tmp_path: Pa
 
     def extract_at(hours: int, *tenants: str) -> int:
         with closing(lake.connect()) as con:
-            step = Step(con, lake, noon + timedelta(hours=hours), "run", tenants or None)
-            return sum(changes.total for changes in extract(step, sources, Service.CRM).changes.values())
+            step = RunContext(con, lake, noon + timedelta(hours=hours), "run", tenants or None)
+            return sum(changes.total for changes in extract_service(step, sources, Service.CRM).changes.values())
 
     assert extract_at(0) > 0
     assert extract_at(0) == 0

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.defs import resources
-from crm_pipeline.resources.connections import lake_of
-from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.connections import open_lake
+from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -25,7 +25,7 @@ class AbortError(Exception):
 class EndingLake(Lake):
     """A lake whose process ends when profiles are to be kept."""
 
-    def replace(self, con: Any, table: Any, *args: Any, **kwargs: Any) -> Changes:  # noqa: ANN401
+    def replace(self, con: Any, table: Any, *args: Any, **kwargs: Any) -> ChangeCounts:  # noqa: ANN401
         if table is customer_profiles:
             raise AbortError
         return super().replace(con, table, *args, **kwargs)
@@ -34,7 +34,7 @@ class EndingLake(Lake):
 def abort(home: Path, as_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends after it has put its stage changes on the timeline."""
     with monkeypatch.context() as patched:
-        patched.setattr(resources, "lake_of", lambda settings: EndingLake(settings.lake_url, settings.home / "spill"))
+        patched.setattr(resources, "open_lake", lambda settings: EndingLake(settings.lake_url, settings.home / "spill"))
         assert [fault for fault in refresh(home, as_of=as_of).faults if "profile_scores" in fault]
 
 
@@ -53,7 +53,7 @@ def stages(home: Path) -> dict[tuple[str, str], str]:
 
 def kept(home: Path, table: Any, query: str) -> list[tuple[Any, ...]]:  # noqa: ANN401
     with clean_environment():
-        lake = lake_of(choose(home))
+        lake = open_lake(override_environment(home))
     with closing(lake.connect()) as con:
         return con.sql(query.format(table=lake.current(con, table))).fetchall()
 

@@ -9,11 +9,15 @@ import pytest
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.jobs.alerts import Alert, run_failed, run_incomplete
-from crm_pipeline.defs.jobs.refresh_failed import refresh_left_behind, tenants_without_a_service, unpublished_tenants
-from crm_pipeline.resources.connections import warehouse_of
+from crm_pipeline.defs.jobs.refresh_failed import (
+    find_tenants_missing_service,
+    find_unpublished_tenants,
+    request_stale_refreshes,
+)
+from crm_pipeline.resources.connections import open_warehouse
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
 from crm_pipeline_tests.fixtures.homes.homes import copied
@@ -46,7 +50,7 @@ def settings(home: Path) -> Iterator[Settings]:
     """Its settings, with a notifier that remembers."""
     TOLD.clear()
     with clean_environment(CRM_PIPELINE_NOTIFY=NOTIFIER):
-        yield choose(home)
+        yield override_environment(home)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def ranges_asked_for(instance: dg.DagsterInstance, settings: Settings) -> list[t
     """Launch job refresh_failed as the UI does, then let its sensor look: first and last tenant of each run."""
     job = build_defs(settings).resolve_job_def("refresh_failed")
     assert job.execute_in_process(instance=instance).success
-    asked = look(refresh_left_behind, instance, settings, latest_only=True).run_requests or []
+    asked = look(request_stale_refreshes, instance, settings, latest_only=True).run_requests or []
     return [
         (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
         for tags in (request.tags for request in asked)
@@ -117,8 +121,8 @@ def test_a_materialisation_says_what_publishing_the_club_took(instance: dg.Dagst
 @pytest.mark.usefixtures("hour_of_trouble")
 def test_left_behind_is_who_failed_and_who_lacks_a_service(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Neither is the closed club, though it was part of the run that failed."""
-    assert unpublished_tenants(instance) == {HEATHER}
-    assert tenants_without_a_service(warehouse_of(settings)) == {FYNBOS}
+    assert find_unpublished_tenants(instance) == {HEATHER}
+    assert find_tenants_missing_service(open_warehouse(settings)) == {FYNBOS}
     known = instance.get_dynamic_partitions("tenants")
     assert known == [FYNBOS, HEATHER, SAGUARO]
     assert ranges_asked_for(instance, settings) == [(FYNBOS, HEATHER)]
@@ -144,7 +148,7 @@ def test_a_notifier_that_raises_fails_its_tick_by_name_and_is_not_called_again(
     settings: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with clean_environment(CRM_PIPELINE_NOTIFY=f"{__name__}:refuse"):
-        refusing = choose(settings.home)
+        refusing = override_environment(settings.home)
     tick = look(run_failed, instance, refusing)
     (reaction,) = tick.dagster_run_reactions or ()
     assert reaction.error is not None

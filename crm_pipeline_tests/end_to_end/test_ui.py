@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.resources.dagster_storage.instance import open_instance
-from crm_pipeline.tables import source_tables
+from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.homes import copied
@@ -77,7 +77,7 @@ def missed_hour() -> datetime:
 @pytest.fixture(scope="module")
 def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:
     """Dagster on it, late for that hour."""
-    with clean_environment(), open_instance(choose(home, SAMPLE, AS_OF)) as instance:
+    with clean_environment(), open_instance(override_environment(home, SAMPLE, AS_OF)) as instance:
         instance.add_instigator_state(schedule_since(missed_hour - timedelta(minutes=1)))
     with webserver(home) as running:
         yield running
@@ -136,7 +136,7 @@ def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[
     }.items():
         assert shown[asset] == {column.name: column.comment for column in table.columns}
     for service in Service:
-        declared = {f"{t.name}.{c.name}": c.comment for t in source_tables(service) for c in t.columns}
+        declared = {f"{t.name}.{c.name}": c.comment for t in list_source_tables(service) for c in t.columns}
         assert shown[f"{service.lower()}_snapshot"] == declared
     assert all(comment for columns in shown.values() for comment in columns.values())
 

@@ -7,12 +7,12 @@ from click.testing import CliRunner
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from crm_pipeline.cli import main
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.defs.jobs.asset_jobs import reconcile
-from crm_pipeline.defs.resources import resources_of
+from crm_pipeline.defs.resources import build_resources
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, contents
 from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment, refresh
 
@@ -23,7 +23,7 @@ WHEN = "published_at", "run_id"
 def hashes(home: Path) -> dict[str, str]:
     """A hash of every table with all its columns, and all its rows; of a publication without when it was made."""
     found = {}
-    for table in PUBLISHED:
+    for table in PUBLISHED_TABLES:
         names = [c.name for c in table.columns if table.name != "publications" or c.name not in WHEN]
         row = f"md5(row({', '.join(names)})::text)"
         found[table.name] = str(ask(home, f"select md5(string_agg({row}, '' order by {row})) from crm.{table.name}"))
@@ -40,10 +40,10 @@ def as_superuser(home: Path, *statements: str, database: str = "postgres") -> No
 def reconciled(home: Path) -> dg.ExecuteInProcessResult:
     """The nightly job, run once."""
     with clean_environment():
-        settings = choose(home)
+        settings = override_environment(home)
         with open_instance(settings) as instance:
             return reconcile.execute_in_process(
-                instance=instance, resources=resources_of(settings), raise_on_error=False
+                instance=instance, resources=build_resources(settings), raise_on_error=False
             )
 
 
@@ -80,7 +80,7 @@ def test_a_tenant_is_dropped_by_command_alone_with_its_logins(refreshed: Path) -
         done = run(main, ["database", "drop-tenant", "--yes", *where])
     assert done.exit_code == 0, done.output
     assert done.output.endswith(f"rows of {HEATHER} are gone\n")
-    for table in PUBLISHED:
+    for table in PUBLISHED_TABLES:
         assert contents(refreshed, table.name, HEATHER) == [], table.name
     left = """select relname from pg_class where relispartition and relkind = 'r'
         union all select rolname from pg_roles where rolname like 'bi\\_heather%'"""

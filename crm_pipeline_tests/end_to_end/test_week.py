@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import AS_OF_TAG
 from crm_pipeline.resources.dagster_storage.instance import open_instance
@@ -87,7 +87,7 @@ class Life:
 def run(home: Path, name: str, as_of: datetime) -> None:
     """A job as its schedule starts it."""
     with clean_environment():
-        settings = choose(home)
+        settings = override_environment(home)
         with open_instance(settings) as instance:
             job = build_defs(settings).resolve_job_def(name)
             tags = {AS_OF_TAG: as_of.isoformat()}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.explain import NothingFoundError
-from crm_pipeline.sample.office import first_profile_id
+from crm_pipeline.explain import ProfileNotFoundError
+from crm_pipeline.sample.office import build_first_profile_id
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.questions import answer, command, page, person
 from crm_pipeline_tests.fixtures.worlds.world_rows import FYNBOS, HEATHER, SAGUARO
 
 FYNBOS_LINKS, HEATHER_MOOR, SAGUARO_RIDGE = FYNBOS.slug, HEATHER.slug, SAGUARO.slug
-GRACE = first_profile_id(HEATHER_MOOR, Service.TEETIME, "player-grace-hartwell")
+GRACE = build_first_profile_id(HEATHER_MOOR, Service.TEETIME, "player-grace-hartwell")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_staff_who_joined_two_records_are_quoted(sample_home: Path) -> None:
 def test_an_ambiguous_match_names_everybody_and_the_row_that_settles_it(sample_home: Path) -> None:
     document = answer(sample_home, HEATHER_MOOR, "record", "TEETIME:player-james-ormsley")
     (james,) = document["people"]
-    of_members = {first_profile_id(HEATHER_MOOR, Service.SCL, id_) for id_ in ("23", "24")}
+    of_members = {build_first_profile_id(HEATHER_MOOR, Service.SCL, id_) for id_ in ("23", "24")}
     asked = [other for other in james["refused"] if other["profile_id"] in of_members]
     assert {other["profile_id"] for other in asked} == of_members
     assert all(len(other["open_review_ids"]) == 2 and other["cannot_link"] is None for other in asked)
@@ -178,7 +178,7 @@ def test_a_link_that_looks_odd_is_a_question_about_the_person(sample_home: Path)
         ("phone", "07911 100199", "nobody at heather-moor has the phone number +447911100199"),
         ("phone", "12", "'12' is no phone number at heather-moor"),
         ("profile", "1234", "'1234' is no profile id"),
-        ("profile", str(first_profile_id("x", Service.SCL, "1")), "no profile of heather-moor has or had the id"),
+        ("profile", str(build_first_profile_id("x", Service.SCL, "1")), "no profile of heather-moor has or had the id"),
         ("record", "SCL:999999", "heather-moor has no SCL member 999999"),
         ("record", "SCL:11", "heather-moor has no SCL member 11"),
         ("record", "GOLF:1", "'GOLF:1' names no record: say SERVICE:ID, with one of SCL, TEETIME, MESSAGING, CRM"),
@@ -186,7 +186,7 @@ def test_a_link_that_looks_odd_is_a_question_about_the_person(sample_home: Path)
     ],
 )
 def test_whoever_cannot_be_found_is_said_in_one_line(sample_home: Path, by: str, value: str, words: str) -> None:
-    with pytest.raises(NothingFoundError) as error:
+    with pytest.raises(ProfileNotFoundError) as error:
         answer(sample_home, HEATHER_MOOR, by, value)  # type: ignore[arg-type]
     assert words in str(error.value)
     assert "\n" not in str(error.value)

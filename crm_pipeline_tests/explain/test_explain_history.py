@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_pipeline.explain import NothingFoundError
+from crm_pipeline.explain import ProfileNotFoundError
 from crm_pipeline_tests.fixtures.homes.questions import ISLA, RUTH, WALTER, Changed, answer, page
 from crm_pipeline_tests.fixtures.worlds.world_rows import HEATHER, SAGUARO, player
 
@@ -33,7 +33,7 @@ def test_the_history_has_every_event_of_every_id_that_is_the_person_now(changed:
 
 
 def test_a_retired_id_says_when_and_why_in_one_line(changed: Changed) -> None:
-    with pytest.raises(NothingFoundError) as error:
+    with pytest.raises(ProfileNotFoundError) as error:
         answer(changed.home, HEATHER.slug, "profile", WALTER.profile_id)
     assert str(error.value) == (
         f"profile {WALTER.profile_id} of heather-moor was retired on 2 Apr 2026:"

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.explain.document import describe
-from crm_pipeline.explain.formatting import adding_up, plain
-from crm_pipeline.explain.lake_reader import KnownPeople
-from crm_pipeline.explain.warehouse_reader import read_published
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.explain.document import build_profile_document
+from crm_pipeline.explain.formatting import format_parts_and_total, to_json_value
+from crm_pipeline.explain.lake_reader import PersonRecords
+from crm_pipeline.explain.warehouse_reader import read_published_tenant
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment
 from crm_pipeline_tests.fixtures.worlds.world import AS_OF
 from crm_pipeline_tests.fixtures.worlds.world_rows import SAGUARO
@@ -37,10 +37,10 @@ def people(sample_home: Path) -> dict[str, dict[str, Any]]:
     """The document of everybody at the club."""
     rows = ask(sample_home, f"select id from crm.customer_profiles where tenant_id = '{CLUB}'")
     with clean_environment():
-        settings = choose(sample_home)
-        with read_published(settings, CLUB) as published, closing(lake_of(settings).connect()) as con:
-            known = KnownPeople.load(con, lake_of(settings), CLUB, published.as_of)
-            return {str(id_): plain(describe(published, known, str(id_))) for (id_,) in rows}
+        settings = override_environment(sample_home)
+        with read_published_tenant(settings, CLUB) as published, closing(open_lake(settings).connect()) as con:
+            known = PersonRecords.load(con, open_lake(settings), CLUB, published.as_of)
+            return {str(id_): to_json_value(build_profile_document(published, known, str(id_))) for (id_,) in rows}
 
 
 def stored(home: Path, table: str) -> list[dict[str, Any]]:
@@ -173,7 +173,7 @@ def test_every_stage_and_status_is_borne_out_by_facts(people: dict[str, dict[str
 
 @pytest.mark.parametrize("parts", [[0.0], [33.33, 33.33, 33.34], [9.96, 0.0, 0.04], [0.05] * 9, [39.999999, 10.0, 5.0]])
 def test_what_is_shown_adds_up_and_rounds_like_the_score(parts: list[float]) -> None:
-    shown, total = adding_up(parts)
+    shown, total = format_parts_and_total(parts)
     assert sum(map(Decimal, shown)) == Decimal(total)
     assert all(abs(Decimal(one) - Decimal(part)) <= Decimal("0.1") for one, part in zip(shown, parts, strict=True))
     assert math.floor(Decimal("0.5") + Decimal(total)) == math.floor(0.5 + sum(parts))

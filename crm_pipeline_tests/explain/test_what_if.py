@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.explain.what_if import Change, NotKnownError
+from crm_pipeline.explain.what_if import ProfileChange, TenantUnavailableError
 from crm_pipeline.sample import Club
 from crm_pipeline_tests.fixtures.homes.questions import Changed, State, command, effect
 from crm_pipeline_tests.fixtures.homes.support import ask
@@ -32,7 +32,7 @@ def test_what_changes_nothing_reports_nothing(sample_home: Path, club: Club, min
 
 def test_whom_only_a_phone_holds_together_would_fall_apart_above_its_confidence(sample_home: Path) -> None:
     ids = [row.profile_id for row in THANDI]
-    assert Change(ids[0], sorted(ids)) in effect(sample_home, FYNBOS.slug, 0.9).splits
+    assert ProfileChange(ids[0], sorted(ids)) in effect(sample_home, FYNBOS.slug, 0.9).splits
 
 
 def moves(before: State, after: State) -> set[tuple[str, str]]:
@@ -117,12 +117,14 @@ def test_nothing_is_said_in_one_line(sample_home: Path) -> None:
 
 
 def test_a_club_that_cannot_be_asked_about_is_named(sample_home: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotKnownError, match="no such tenant: atlantis; known are fynbos-links, heather-moor, saguaro"):
+    with pytest.raises(
+        TenantUnavailableError, match="no such tenant: atlantis; known are fynbos-links, heather-moor, saguaro"
+    ):
         effect(sample_home, "atlantis", 0.9)
-    with pytest.raises(NotKnownError, match="nothing is known of heather-moor yet: crm-pipeline run"):
+    with pytest.raises(TenantUnavailableError, match="nothing is known of heather-moor yet: crm-pipeline run"):
         effect(tmp_path, HEATHER.slug, 0.9)
 
 
 def test_a_closed_club_is_not_resolved(changed: Changed) -> None:
-    with pytest.raises(NotKnownError, match="saguaro-ridge is closed and no longer resolved"):
+    with pytest.raises(TenantUnavailableError, match="saguaro-ridge is closed and no longer resolved"):
         effect(changed.home, SAGUARO.slug, 0.9)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from crm_pipeline.incremental.affected import IS_RETOLD, RETOLD, stir_rows_by_others
+from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL, add_linked_dirty_rows
 
 READ = {
     "present_scl_payment": "tenant_id, id, member_id, booking_id",
@@ -16,9 +16,9 @@ READ = {
     "present_crm_referral": "tenant_id, id, referrer_profile_id, referred_profile_id",
     "changed_profile_ids": "tenant_id, profile_id, redirects_to",
     "stirred": "tenant_id, service, record_id",
-    "stirred_rows": "tenant_id, table_name, record_id",
-    "needed_records": "tenant_id, service, record_id",
-    "touched_profiles": "tenant_id, profile_id",
+    "dirty_rows": "tenant_id, table_name, record_id",
+    "required_records": "tenant_id, service, record_id",
+    "affected_profiles": "tenant_id, profile_id",
 }
 
 
@@ -53,15 +53,15 @@ TOLD_ANEW = {
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
     "the booking of a payment whose time has come": (
-        "stirred_rows values ('oak', 'Payment', 'pay')",
+        "dirty_rows values ('oak', 'Payment', 'pay')",
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
     "the payment that settles a stirred booking": (
-        "stirred_rows values ('oak', 'Booking', 'tee')",
+        "dirty_rows values ('oak', 'Booking', 'tee')",
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
     "the payment that settles a touched player's booking": (
-        "needed_records values ('oak', 'TEETIME', 'ann')",
+        "required_records values ('oak', 'TEETIME', 'ann')",
         {("oak", "Payment", "pay")},
     ),
     "all openings by the contact of a message of which one is gone": (
@@ -69,7 +69,7 @@ TOLD_ANEW = {
         {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
     ),
     "all openings by the contact of a message of which one's time has come": (
-        "stirred_rows values ('oak', 'MessageEvent', 'open 1')",
+        "dirty_rows values ('oak', 'MessageEvent', 'open 1')",
         {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
     ),
     "the referral of whoever has another id": (
@@ -85,19 +85,19 @@ def test_beside_what_was_stirred(
 ) -> None:
     if happened:
         con.execute(f"insert into {happened}")
-    stir_rows_by_others(con)
-    assert set(con.sql("from stirred_rows").fetchall()) == told_anew
+    add_linked_dirty_rows(con)
+    assert set(con.sql("from dirty_rows").fetchall()) == told_anew
 
 
 def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("insert into touched_profiles values ('oak', 'p1')")
-    con.execute("insert into stirred_rows values ('oak', 'Booking', '5')")
+    con.execute("insert into affected_profiles values ('oak', 'p1')")
+    con.execute("insert into dirty_rows values ('oak', 'Booking', '5')")
     con.execute("""create table customer_timeline as select * from (values
         ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1', 11), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2', 12),
         ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2', 13), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3', 14)
     ) as events (tenant_id, event_id, service_record_id, profile_id, _row_hash)""")
     told_anew = [("oak", "CRM:Note:1:NOTE_ADDED", 11), ("oak", "TEETIME:Booking:5:BOOKING_MADE", 12)]
-    of_condition = f"select tenant_id, event_id, _row_hash from customer_timeline where {IS_RETOLD}"
+    of_condition = f"select tenant_id, event_id, _row_hash from customer_timeline where {IS_REBUILT}"
     assert sorted(con.sql(of_condition).fetchall()) == told_anew
-    con.execute(RETOLD)
-    assert sorted(con.sql("from retold").fetchall()) == told_anew
+    con.execute(REBUILT_EVENTS_SQL)
+    assert sorted(con.sql("from rebuilt_events").fetchall()) == told_anew

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from crm_pipeline.domain.as_of import define_as_of
-from crm_pipeline.incremental.dirty_rows import find_unsettled
+from crm_pipeline.incremental.dirty_rows import find_validity_changes
 from crm_pipeline.tables.sources import teetime
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"create table present_teetime_player (tenant_id varchar, id varchar, {times}, _version bigint)")
         con.execute(f"""
             create table changed_teetime_player (
-                tenant_id varchar, id varchar, _problems varchar[], {times}, _is_lasting boolean)""")
+                tenant_id varchar, id varchar, _problems varchar[], {times}, _is_update boolean)""")
         yield con
 
 
@@ -48,12 +48,12 @@ def test_of_people_who_changed(
     for problems, updated_at, is_lasting in images:
         row = [problems, NOON, updated_at, is_lasting]
         con.execute("insert into changed_teetime_player values ('oak', 'ann', ?, ?, ?, ?)", row)
-    find_unsettled(con, [teetime.player])
+    find_validity_changes(con, [teetime.player])
     assert set(con.sql("from stirred").fetchall()) == ({("oak", "TEETIME", "ann")} if is_unsettled else set())
 
 
 def test_of_people_whose_time_has_come(con: duckdb.DuckDBPyConnection) -> None:
     for name, created_at, version in (("ann", NOON + HOUR, 7), ("bob", NOON - HOUR, 7), ("new", NOON + HOUR, 8)):
         con.execute("insert into present_teetime_player values ('oak', ?, ?, ?, ?)", [name, created_at, NOON, version])
-    find_unsettled(con, [teetime.player])
+    find_validity_changes(con, [teetime.player])
     assert con.sql("from stirred").fetchall() == [("oak", "TEETIME", "ann")]

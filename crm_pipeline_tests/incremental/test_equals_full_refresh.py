@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.resources.lake.lake import UNCHANGED
+from crm_pipeline.resources.lake.lake import NO_CHANGES
 from crm_pipeline_tests.fixtures.histories.incremental import ALL_MOVES, Hours
 from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -31,7 +31,7 @@ def test_hours_in_part_end_where_everything_anew_would(tmp_path: Path, days: int
                 for stage, parts in copy.compute(at).items()
                 for part in parts
                 for table, changes in part.items()
-                if changes != UNCHANGED
+                if changes != NO_CHANGES
             }
             assert changed == {}, f"after hour {hour}"
             assert hours.set_aside() == copy.set_aside(), f"after hour {hour}"

@@ -9,8 +9,13 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.domain.identity.resolve import Resolution, resolve
-from crm_pipeline.incremental.identity_closure import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
+from crm_pipeline.domain.identity.resolve import Resolution, resolve_identities
+from crm_pipeline.incremental.identity_closure import (
+    IS_IN_CLOSURE,
+    MARK_SHARED_VALUES,
+    RECORD_KEYS_QUERY,
+    find_identity_closure,
+)
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, about, inputs, run, world
@@ -45,7 +50,7 @@ def an_hour_in_part(before: Mapping[str, World], after: Mapping[str, World], kno
     con.execute("set TimeZone = 'UTC'")
     given, stirred = inputs(after, known), list(stirred_in(before, after))
     register(con, "people", inputs(before).records)
-    con.execute(f"create table record_keys as {RECORD_KEYS}")
+    con.execute(f"create table record_keys as {RECORD_KEYS_QUERY}")
     con.execute("create table stirred (tenant_id varchar, service varchar, record_id varchar)")
     con.executemany("insert into stirred values (?, ?, ?)", [*stirred, ("nobody", "SCL", "0")])
     register(con, "everybody", given.records)
@@ -54,27 +59,27 @@ def an_hour_in_part(before: Mapping[str, World], after: Mapping[str, World], kno
     register(con, "crm_identity_override", given.overrides)
     for table in KEPT:
         register(con, table.name, getattr(known, table.name))
-    find_reached(con)
-    register(con, "people", "from everybody semi join needed_records using (tenant_id, service, record_id)")
-    con.execute(TELL_SHARED)
+    find_identity_closure(con)
+    register(con, "people", "from everybody semi join required_records using (tenant_id, service, record_id)")
+    con.execute(MARK_SHARED_VALUES)
 
     def rows(relation: str, condition: str = "true") -> pa.Table:
         return con.sql(f"from {relation} where {condition}").to_arrow_table()
 
-    found = resolve(
+    found = resolve_identities(
         con,
         replace(
             given,
             records=rows("people"),
             suppressed=rows("suppressed"),
-            previous_identities=rows("customer_identities", IS_REACHED[customer_identities]),
-            previous_ids=rows("profile_ids", IS_REACHED[profile_ids]),
-            previous_reviews=rows("identity_reviews", IS_REACHED[identity_reviews]),
+            previous_identities=rows("customer_identities", IS_IN_CLOSURE[customer_identities]),
+            previous_ids=rows("profile_ids", IS_IN_CLOSURE[profile_ids]),
+            previous_reviews=rows("identity_reviews", IS_IN_CLOSURE[identity_reviews]),
         ),
     )
-    others = [rows(table.name, f"not coalesce({IS_REACHED[table]}, false)").to_pylist() for table in KEPT]
+    others = [rows(table.name, f"not coalesce({IS_IN_CLOSURE[table]}, false)").to_pylist() for table in KEPT]
     kept = [getattr(found, table.name).to_pylist() + theirs for table, theirs in zip(KEPT, others, strict=True)]
-    reached = {tuple(row.values()) for row in rows("needed_records").to_pylist()}
+    reached = {tuple(row.values()) for row in rows("required_records").to_pylist()}
     return found.profile_events.to_pylist(), kept, reached
 
 
@@ -114,7 +119,7 @@ def hours(draw: st.DrawFn) -> Hour:
 def test_those_who_are_reached_end_where_everybody_would(found: Sequence[Hour]) -> None:
     before, after = ({f"club-{n}": hour[moment] for n, hour in enumerate(found)} for moment in (0, 1))
     known = run(before)
-    whole = resolve(duckdb.connect(), inputs(after, known))
+    whole = resolve_identities(duckdb.connect(), inputs(after, known))
     events, kept, _ = an_hour_in_part(before, after, known)
     for tenant in before:
         with about(tenant, before[tenant], after[tenant]):

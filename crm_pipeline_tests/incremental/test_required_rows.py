@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from crm_pipeline.incremental.required_rows import find_needed_rows
+from crm_pipeline.incremental.required_rows import select_owned_and_dirty_rows
 from crm_pipeline.tables.sources import teetime
 
 SEEN, NEW = 7, 8
@@ -14,8 +14,8 @@ RELATIONS = {
     "noted": "tenant_id varchar, teetime_booking bigint",
     "present_teetime_player": "tenant_id varchar, id varchar",
     "present_teetime_booking": "tenant_id varchar, id varchar, player_id varchar, _version bigint",
-    "stirred_rows": "tenant_id varchar, table_name varchar, record_id varchar",
-    "needed_records": "tenant_id varchar, service varchar, record_id varchar",
+    "dirty_rows": "tenant_id varchar, table_name varchar, record_id varchar",
+    "required_records": "tenant_id varchar, service varchar, record_id varchar",
 }
 
 
@@ -41,20 +41,20 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 NEEDED = {
     "nothing": (None, set(), set()),
-    "a new row": ("stirred_rows values ('oak', 'Booking', 'new')", {("oak", "new")}, {("oak", "ann")}),
+    "a new row": ("dirty_rows values ('oak', 'Booking', 'new')", {("oak", "new")}, {("oak", "ann")}),
     "a row whose time has come": (
-        "stirred_rows values ('oak', 'Booking', 'other')",
+        "dirty_rows values ('oak', 'Booking', 'other')",
         {("oak", "other")},
         {("oak", "bob")},
     ),
-    "a row that is gone": ("stirred_rows values ('oak', 'Booking', 'was')", set(), set()),
-    "a row of another table": ("stirred_rows values ('oak', 'HandicapUpdate', 'old')", set(), set()),
+    "a row that is gone": ("dirty_rows values ('oak', 'Booking', 'was')", set(), set()),
+    "a row of another table": ("dirty_rows values ('oak', 'HandicapUpdate', 'old')", set(), set()),
     "all rows of somebody": (
-        "needed_records values ('oak', 'TEETIME', 'ann')",
+        "required_records values ('oak', 'TEETIME', 'ann')",
         {("oak", "old"), ("oak", "new")},
         {("oak", "ann")},
     ),
-    "somebody's own row": ("stirred_rows values ('oak', 'Player', 'bob')", set(), {("oak", "bob")}),
+    "somebody's own row": ("dirty_rows values ('oak', 'Player', 'bob')", set(), {("oak", "bob")}),
     "a row without an id": (
         f"present_teetime_booking values ('oak', null, 'bob', {SEEN}), ('elm', null, 'bob', {NEW})",
         {("oak", None), ("elm", None)},
@@ -72,7 +72,7 @@ def test_what_is_read(
 ) -> None:
     if given:
         con.execute(f"insert into {given}")
-    find_needed_rows(con, [teetime.player, teetime.booking])
+    select_owned_and_dirty_rows(con, [teetime.player, teetime.booking])
     assert sorted(con.sql("select tenant_id, id from needed_teetime_booking").fetchall(), key=str) == sorted(
         bookings, key=str
     )

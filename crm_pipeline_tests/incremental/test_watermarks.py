@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.incremental import watermarks
-from crm_pipeline.incremental.required_rows import DECISIVE, TIMELINE_INPUTS
-from crm_pipeline.incremental.watermarks import find_inputs
-from crm_pipeline.run_context import Step
+from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, TIMELINE_INPUTS
+from crm_pipeline.incremental.watermarks import plan_refresh
+from crm_pipeline.run_context import RunContext
 from crm_pipeline_tests.fixtures.histories.incremental import Hours
 from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 
@@ -36,11 +36,13 @@ def clubs(hours: Hours) -> dict[str, str]:
 
 def computed_whole(hours: Hours, at: datetime) -> set[str]:
     with closing(hours.lake.connect()) as con:
-        this = Step(con, hours.lake, at, "run", None)
+        this = RunContext(con, hours.lake, at, "run", None)
         tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        found = find_inputs(this, "timeline_events", TIMELINE_INPUTS, tenants, decisive=DECISIVE)
-        assert sorted([*found.whole, *found.in_part]) == sorted(tenants)
-        return set(found.whole)
+        found = plan_refresh(
+            this, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS
+        )
+        assert sorted([*found.full_refresh_tenants, *found.incremental_tenants]) == sorted(tenants)
+        return set(found.full_refresh_tenants)
 
 
 def test_whoever_was_computed_is_brought_up_to_date_until_the_local_day_ends(hours: Hours) -> None:
@@ -54,7 +56,7 @@ def test_an_hour_before_what_was_computed_is_computed_whole(hours: Hours) -> Non
 
 
 def test_another_version_of_the_code_computes_everybody(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watermarks, "code_hash", lambda: "another")
+    monkeypatch.setattr(watermarks, "compute_code_hash", lambda: "another")
     assert computed_whole(hours, AFTERNOON) == set(clubs(hours).values())
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from crm_pipeline.cli import main
 from crm_pipeline.domain.churn.renewal import MEMBER_TERMS
-from crm_pipeline.domain.profile_facts.engagement import GROUPS, EngagementGroup
-from crm_pipeline.settings import VARIABLES
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.domain.profile_facts.engagement import ENGAGEMENT_GROUPS, EngagementGroup
+from crm_pipeline.settings import ENVIRONMENT_VARIABLES
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.vocabulary import ChurnBasis, LifecycleStage, LinkRule, ReviewKind
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ UNEXPLAINED = (LinkRule.ANCHOR, ReviewKind.REJECTED_ALWAYS)
 """Words of the tables that the page for people does without."""
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", ENGAGEMENT_GROUPS, ids=lambda group: group.name)
 def test_the_page_of_numbers_has_each_habit_as_declared(group: EngagementGroup) -> None:
     (row,) = [line for line in NUMBERS.splitlines() if line.startswith(f"| {group.name} |")]
     _, _, cap, half_life, half_saturation, weights, _ = (cell.strip() for cell in row.split("|"))
@@ -55,5 +55,5 @@ def test_the_readme_names_only_commands_there_are() -> None:
 
 
 def test_the_readme_names_every_published_table_and_no_unknown_setting() -> None:
-    assert all(f"`{table.name}`" in README for table in PUBLISHED)
-    assert set(re.findall(r"`([A-Z_]+_(?:SOURCE|URL|HOME|AS_OF))`", README)) <= set(VARIABLES)
+    assert all(f"`{table.name}`" in README for table in PUBLISHED_TABLES)
+    assert set(re.findall(r"`([A-Z_]+_(?:SOURCE|URL|HOME|AS_OF))`", README)) <= set(ENVIRONMENT_VARIABLES)

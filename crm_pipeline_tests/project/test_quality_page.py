@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.checks.anomalies import (
-    DAYS_KEPT,
-    DAYS_LEARNED_FROM,
-    FEWEST_DAYS,
+    ABSOLUTE_MARGIN,
+    BASELINE_DAYS,
+    MAD_SCALE,
     MEASURES,
-    REACH,
-    SCALE,
-    SLACK,
-    UNITS,
+    MIN_BASELINE_DAYS,
+    RELATIVE_MARGINS,
+    STORED_DAYS,
+    Z_SCORE_LIMIT,
 )
 from crm_pipeline.checks.cross_table import AGREEMENTS
 from crm_pipeline.checks.expectations import PROFILE_RULES, SUITES, TIMELINE_RULES
@@ -39,8 +39,14 @@ def test_the_page_has_every_suite_and_family() -> None:
 
 def test_the_page_has_the_numbers_of_the_band() -> None:
     band = PAGE.partition("**The usual**")[2]
-    said = (f"{DAYS_LEARNED_FROM} days", f"{REACH} ", f"{SCALE} ", f"{UNITS} rows", f"until {FEWEST_DAYS} days")
+    said = (
+        f"{BASELINE_DAYS} days",
+        f"{Z_SCORE_LIMIT} ",
+        f"{MAD_SCALE} ",
+        f"{ABSOLUTE_MARGIN} rows",
+        f"until {MIN_BASELINE_DAYS} days",
+    )
     assert [words for words in said if words not in band] == []
-    assert f"{SLACK['rows']:.0%}".replace("%", " %") in band
-    assert f"{100 * SLACK['share']:.0f} points" in band
-    assert f"for {DAYS_KEPT} days" in PAGE
+    assert f"{RELATIVE_MARGINS['rows']:.0%}".replace("%", " %") in band
+    assert f"{100 * RELATIVE_MARGINS['share']:.0f} points" in band
+    assert f"for {STORED_DAYS} days" in PAGE

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.warehouse.schema import STATES
+from crm_pipeline.resources.warehouse.schema import STATES_TABLE
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 
@@ -50,8 +50,8 @@ def administrator(shared_server: EmbeddedPostgres) -> Engine:
 def warehouse(prepared: Warehouse) -> Warehouse:
     """A warehouse without rows; a database of its own for each test would take a second each."""
     with prepared.engine().begin() as connection:
-        connection.execute(text(f"delete from crm.{STATES}"))
-        for table in PUBLISHED:
+        connection.execute(text(f"delete from crm.{STATES_TABLE}"))
+        for table in PUBLISHED_TABLES:
             connection.execute(text(f"delete from crm.{table.name}"))
         for (partition,) in connection.execute(text(PARTITIONS)).all():
             connection.execute(text(f"drop table {partition}"))

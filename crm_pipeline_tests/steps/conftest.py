@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
 from crm_pipeline_tests.fixtures.histories.histories import History, a_database
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.service_databases import spare_the_disk
@@ -15,7 +15,7 @@ from crm_pipeline_tests.fixtures.servers.service_databases import spare_the_disk
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A service's own server."""
     with stopped_afterwards(tmp_path_factory.mktemp("service")) as home:
-        server = started(home)
+        server = start_embedded_postgres(home)
         spare_the_disk(server)
         yield server
 

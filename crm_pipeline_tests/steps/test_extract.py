@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table, text
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.privacy.tombstones import end_tombstones
 from crm_pipeline.resources.sources import database
-from crm_pipeline.resources.sources.delivery import Request, SourceError
+from crm_pipeline.resources.sources.delivery import ExtractionRequest, SourceError
 from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.fixtures.histories.histories import HISTORIES, TABLES, History, Move, a_database
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -63,7 +63,7 @@ def test_asking_only_for_newer_times_would_not_do(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, moves: list[Move]
 ) -> None:
     """The same test fails with the condition most would write first."""
-    monkeypatch.setattr(database, "_changed", newer_than_the_newest(engine))
+    monkeypatch.setattr(database, "_build_changed_rows_condition", newer_than_the_newest(engine))
     with pytest.raises(AssertionError, match="in the lake"):
         replay(engine, moves)
 
@@ -72,7 +72,7 @@ def newer_than_the_newest(engine: Engine) -> Callable[..., str | None]:
     """The naive condition: rows whose updatedAt is above the highest seen at the reading before."""
     seen: dict[str, str] = {}
 
-    def changed(table: Table, _: object, request: Request) -> str | None:
+    def changed(table: Table, _: object, request: ExtractionRequest) -> str | None:
         before = seen.get(table.name, "-infinity")
         with engine.connect() as connection:
             newest = connection.execute(text(f"""select max("updatedAt")::text from "{table.name}\"""")).scalar()

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import step
-from crm_pipeline.defs.metadata import HOURLY, columns_metadata
+from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.validate import quarantine_tenants
@@ -18,18 +18,18 @@ from crm_pipeline.tables.sources import crm
     freshness_policy=HOURLY.freshness,
     deps=["crm_snapshot"],
     description="The clubs a run works on. One whose own row is wrong is set aside and keeps its last tables.",
-    metadata=columns_metadata(crm.tenant),
+    metadata=build_columns_metadata(crm.tenant),
     code_version="1",
 )
 def tenants(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
     """Judge the tenants' rows; raises Failure where no club at all is known."""
-    with step(context, lake, settings) as this:
-        usable, faulty = this.load_tenants()
+    with open_run_context(context, lake, settings) as run:
+        usable, faulty = run.load_tenants()
         if not usable and not faulty:
             raise dg.Failure("no tenant is known: the CRM's Tenant table has not been read yet", allow_retries=False)
-        quarantine_tenants(this, faulty)
+        quarantine_tenants(run, faulty)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(usable),

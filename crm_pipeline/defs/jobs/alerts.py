@@ -13,13 +13,13 @@ import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
-from crm_pipeline.defs.dagster_context import AS_OF_TAG, tenants_of_run
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, list_run_tenants
 from crm_pipeline.defs.jobs.asset_jobs import refresh
-from crm_pipeline.defs.publish.materializations import UNPUBLISHED
-from crm_pipeline.domain.ingest.tenant_validation import on_one_line
+from crm_pipeline.defs.publish.materializations import UNPUBLISHED_KEY
+from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
 from crm_pipeline.settings import Settings
 
-MOST_SAID = 10
+MAX_LISTED_REASONS = 10
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,12 @@ class Alert:
     @property
     def text(self) -> str:
         """A message of a few lines."""
-        tenants = "every tenant" if self.tenants is None else _some([on_one_line(tenant) for tenant in self.tenants])
-        return f"{self.job} as of {self.as_of}, {tenants}: {_some(self.reasons, '; ')} (run {self.run_id})"
+        tenants = (
+            "every tenant"
+            if self.tenants is None
+            else _format_short_list([escape_control_characters(tenant) for tenant in self.tenants])
+        )
+        return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list(self.reasons, '; ')} (run {self.run_id})"
 
 
 class NotifierError(Exception):
@@ -52,9 +56,13 @@ class NotifierError(Exception):
 def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """Tell why in the steps' own words; where no step says anything, in Dagster's."""
     failures = {str(event.step_key): event.step_failure_data for event in context.get_step_failure_events()}
-    said = [f"{step}: {_said_by(failure)}" for step, failure in failures.items()] or [_said_of(context.failure_event)]
-    unpublished = [tenant for failure in failures.values() for tenant in _unpublished(failure)]
-    _tell(context, settings, [*said, *failed_checks(context.instance, context.dagster_run.run_id)], unpublished)
+    said = [f"{step}: {_format_step_failure(failure)}" for step, failure in failures.items()] or [
+        _format_run_failure(context.failure_event)
+    ]
+    unpublished = [tenant for failure in failures.values() for tenant in _list_unpublished_tenants(failure)]
+    _send_alert(
+        context, settings, [*said, *list_failed_checks(context.instance, context.dagster_run.run_id)], unpublished
+    )
 
 
 @dg.run_status_sensor(
@@ -66,11 +74,11 @@ def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[S
 )
 def run_incomplete(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """Tell, where a check of the whole run failed."""
-    if checks := failed_checks(context.instance, context.dagster_run.run_id):
-        _tell(context, settings, checks)
+    if checks := list_failed_checks(context.instance, context.dagster_run.run_id):
+        _send_alert(context, settings, checks)
 
 
-def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+def list_failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """The checks of the whole run that failed, not warnings; a tenant's own are among the reasons of the failure."""
     found = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
@@ -84,7 +92,7 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return found
 
 
-def _tell(
+def _send_alert(
     context: dg.RunStatusSensorContext,
     settings: Settings,
     reasons: Sequence[str],
@@ -93,63 +101,63 @@ def _tell(
     run = context.dagster_run
     record = context.instance.get_run_record_by_id(run.run_id)
     asked = record.create_timestamp.isoformat(timespec="seconds") if record else "an unknown hour"
-    tenants = unpublished or tenants_of_run(run, context.instance)
+    tenants = unpublished or list_run_tenants(run, context.instance)
     alert = Alert(run.job_name, run.run_id, run.tags.get(AS_OF_TAG, asked), tenants, reasons)
     context.log.error(alert.text)
     if settings.notify:
-        _notify(settings.notify, alert)
+        _call_notifier(settings.notify, alert)
 
 
-def _notify(path: str, alert: Alert) -> None:
+def _call_notifier(path: str, alert: Alert) -> None:
     """Call the notifier. Its failure fails the sensor's tick, once; the run is not told of again."""
     try:
-        notifier(path)(alert)
+        load_notifier(path)(alert)
     except Exception as error:  # noqa: BLE001  whatever a stranger's code raises
         raise NotifierError(
             f"{path} raised {type(error).__name__}; {alert.job}'s failure is in this tick's log"
         ) from None
 
 
-def notifier(path: str) -> Callable[[Alert], Any]:
+def load_notifier(path: str) -> Callable[[Alert], Any]:
     """The function that `module:function` names."""
     module, _, function = path.partition(":")
     found: Callable[[Alert], Any] = getattr(import_module(module), function)
     return found
 
 
-def _said_by(failure: StepFailureData) -> str:
-    return chosen_words(failure) or _kind(failure.error)
+def _format_step_failure(failure: StepFailureData) -> str:
+    return find_failure_description(failure) or _find_error_class(failure.error)
 
 
-def _said_of(event: dg.DagsterEvent) -> str:
+def _format_run_failure(event: dg.DagsterEvent) -> str:
     """What Dagster says of a run that failed outside its steps; further lines may quote a worker's output."""
     error = getattr(event.event_specific_data, "error", None)
     first_line = (event.message or "failed").splitlines()[0]
-    return f"{first_line} {_kind(error)}" if error else first_line
+    return f"{first_line} {_find_error_class(error)}" if error else first_line
 
 
-def _kind(error: SerializableErrorInfo | None) -> str:
-    cause = first_cause(error)
+def _find_error_class(error: SerializableErrorInfo | None) -> str:
+    cause = find_first_cause(error)
     return (cause.cls_name if cause else None) or "an error without a name"
 
 
-def _unpublished(failure: StepFailureData) -> Sequence[str]:
-    found = failure.user_failure_data.metadata.get(UNPUBLISHED) if failure.user_failure_data else None
+def _list_unpublished_tenants(failure: StepFailureData) -> Sequence[str]:
+    found = failure.user_failure_data.metadata.get(UNPUBLISHED_KEY) if failure.user_failure_data else None
     return sorted(found.value) if isinstance(found, dg.JsonMetadataValue) and isinstance(found.value, dict) else []
 
 
-def _some(words: Sequence[str], separator: str = ", ") -> str:
-    more = f"{separator}and {len(words) - MOST_SAID} more" if len(words) > MOST_SAID else ""
-    return separator.join(words[:MOST_SAID]) + more
+def _format_short_list(words: Sequence[str], separator: str = ", ") -> str:
+    more = f"{separator}and {len(words) - MAX_LISTED_REASONS} more" if len(words) > MAX_LISTED_REASONS else ""
+    return separator.join(words[:MAX_LISTED_REASONS]) + more
 
 
-def chosen_words(failure: StepFailureData) -> str | None:
+def find_failure_description(failure: StepFailureData) -> str | None:
     """What the step said itself, where it chose its words."""
     chosen = failure.user_failure_data
     return chosen.description if chosen and chosen.description else None
 
 
-def first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
+def find_first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
     """The error that all others were raised for."""
     while error and error.cause:
         error = error.cause

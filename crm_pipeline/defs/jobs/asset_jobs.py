@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crm_pipeline.defs.churn.churn_models import GROUP
+from crm_pipeline.defs.churn.churn_models import CHURN_GROUP
 from crm_pipeline.defs.metadata import DAILY, HOURLY, WEEKLY
 from crm_pipeline.defs.publish.reconciliation import compare_warehouse
 
@@ -15,7 +15,7 @@ def reconcile() -> None:
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(CHURN_GROUP),
     description="Read the services, resolve identities, score, check and publish.",
     tags=HOURLY.tags,
 )
@@ -23,7 +23,7 @@ refresh = dg.define_asset_job(
 
 fit_churn = dg.define_asset_job(
     "fit_churn",
-    selection=dg.AssetSelection.groups(GROUP),
+    selection=dg.AssetSelection.groups(CHURN_GROUP),
     description="Fit every club's churn model and judge it on the past; the next refresh applies it.",
     tags=WEEKLY.tags,
 )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 import duckdb
 
-from crm_pipeline.defs.dagster_context import TENANTS
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
 from crm_pipeline.domain.ingest.tenant_validation import is_usable_id
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.sources import crm
@@ -27,7 +27,7 @@ def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str
 
 def add_tenants(instance: dg.DagsterInstance, found: Sequence[str]) -> list[str]:
     """Make those of these ids partitions that can be one; return all partition keys in the order they came."""
-    name = str(TENANTS.name)
+    name = str(TENANT_PARTITIONS.name)
     known = instance.get_dynamic_partitions(name)
     if new := [tenant for tenant in found if tenant not in known and is_usable_id(tenant)]:
         instance.add_dynamic_partitions(name, new)

@@ -8,28 +8,28 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from crm_pipeline.defs.metadata import WEEKLY, rows_table
-from crm_pipeline.privacy.inactive_golfers import remove_inactive
-from crm_pipeline.privacy.request import pending
-from crm_pipeline.resources.lake.compaction import AS_OF_DAYS
+from crm_pipeline.defs.metadata import WEEKLY, build_rows_table
+from crm_pipeline.privacy.inactive_golfers import erase_inactive_golfers
+from crm_pipeline.privacy.request import read_pending_requests
+from crm_pipeline.resources.lake.compaction import LOG_RETENTION_DAYS
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema
-from crm_pipeline.resources.privacy.lake_erasure import drop_long_past
+from crm_pipeline.resources.privacy.lake_erasure import delete_old_versions
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
 from crm_pipeline.tables.columns import output_metadata, source_metadata
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.projections import to_lake_name
 
 
 @dg.op(description="Rewrite every log without what no hour shows that can still be asked for.")
 def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """One table after the other, by the clock: an hour that is pinned is no measure of how long somebody is gone."""
-    before = datetime.now(UTC) - timedelta(days=AS_OF_DAYS)
+    before = datetime.now(UTC) - timedelta(days=LOG_RETENTION_DAYS)
     with closing(lake.connect()) as con:
         tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
-        dropped = {lake_name(table): drop_long_past(con, lake, table, before) for table in tables}
+        dropped = {to_lake_name(table): delete_old_versions(con, lake, table, before) for table in tables}
     rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
-    context.add_output_metadata({"tables": rows_table(rows)})
+    context.add_output_metadata({"tables": build_rows_table(rows)})
 
 
 @dg.op(description="Forget the casual golfers who have not come for as long as their club said.")
@@ -41,15 +41,15 @@ def remove_casual_golfers(
 ) -> None:
     """Nobody where no club has said so. Raises Failure where this process may not do what `forget` does."""
     with warehouse.engine().connect() as connection:
-        months = schema.months_kept(connection)
-    if not months and not any(pending(lake)):
+        months = schema.read_retention_months(connection)
+    if not months and not any(read_pending_requests(lake)):
         return
     try:
-        removed = remove_inactive(settings, lake, warehouse, months, context.log.info)
+        removed = erase_inactive_golfers(settings, lake, warehouse, months, context.log.info)
     except SettingError as error:
         raise dg.Failure(f"whom retention is to remove is still there: {error}", allow_retries=False) from None
     rows = [{"tenant": tenant, "golfers_removed": count} for tenant, count in removed.items()]
-    context.add_output_metadata({"tenants": rows_table(rows)})
+    context.add_output_metadata({"tenants": build_rows_table(rows)})
 
 
 @dg.job(

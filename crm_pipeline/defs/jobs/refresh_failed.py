@@ -7,25 +7,27 @@ it; and tenants published without a service that could not be read.
 import dagster as dg
 from sqlalchemy import text
 
-from crm_pipeline.defs.dagster_context import TENANTS, neighbours, range_tags
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, build_range_tags, group_neighbours
 from crm_pipeline.defs.jobs.asset_jobs import refresh
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 
-LEFT_BEHIND = "left_behind"
-WITHOUT_A_SERVICE = text(f"""
+STALE_TENANTS_KEY = "left_behind"
+MISSING_SERVICE_QUERY = text(f"""
     select tenant_id from crm.publications group by tenant_id
     having min(as_of) filter (where table_name like '%.snapshot')
         < max(as_of) filter (where table_name = '{customer_profiles.name}')""")
 
 
 @dg.op(description="Find the tenants whose last refresh failed, or went without a service.")
-def find_left_behind(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
+def find_stale_tenants(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
     """Name them in the log and in the output's metadata, in ranges; the sensor does the rest."""
-    known = list(context.instance.get_dynamic_partitions(str(TENANTS.name)))
-    wanted = (unpublished_tenants(context.instance) | tenants_without_a_service(warehouse)) & set(known)
+    known = list(context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))
+    wanted = (find_unpublished_tenants(context.instance) | find_tenants_missing_service(warehouse)) & set(known)
     context.log.info(f"to be refreshed: {', '.join(sorted(wanted))}" if wanted else "nothing failed")
-    context.add_output_metadata({LEFT_BEHIND: dg.MetadataValue.json(list(neighbours(known, sorted(wanted))))})
+    context.add_output_metadata(
+        {STALE_TENANTS_KEY: dg.MetadataValue.json(list(group_neighbours(known, sorted(wanted))))}
+    )
 
 
 @dg.job(
@@ -34,7 +36,7 @@ def find_left_behind(context: dg.OpExecutionContext, warehouse: dg.ResourceParam
 )
 def refresh_failed() -> None:
     """One op; the sensor of the same name asks for the runs."""
-    find_left_behind()
+    find_stale_tenants()
 
 
 @dg.run_status_sensor(
@@ -45,17 +47,17 @@ def refresh_failed() -> None:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for a refresh of whom job refresh_failed found, one run per range of neighbouring tenants.",
 )
-def refresh_left_behind(context: dg.RunStatusSensorContext) -> list[dg.RunRequest] | dg.SkipReason:
+def request_stale_refreshes(context: dg.RunStatusSensorContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Ask for the runs."""
     run_id = context.dagster_run.run_id
     (output,) = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
-    found = output.get_dagster_event().step_output_data.metadata[LEFT_BEHIND].value
+    found = output.get_dagster_event().step_output_data.metadata[STALE_TENANTS_KEY].value
     if not isinstance(found, list) or not found:
         return dg.SkipReason("nothing failed")
-    return [dg.RunRequest(run_key=f"{run_id} {keys[0]}", tags=range_tags(keys)) for keys in found]
+    return [dg.RunRequest(run_key=f"{run_id} {keys[0]}", tags=build_range_tags(keys)) for keys in found]
 
 
-def unpublished_tenants(instance: dg.DagsterInstance) -> set[str]:
+def find_unpublished_tenants(instance: dg.DagsterInstance) -> set[str]:
     """Tenants whose last run, by schedule, by hand or from a terminal, ended without publishing them."""
     key = dg.AssetKey(customer_profiles.name)
     attempts = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations
@@ -65,7 +67,7 @@ def unpublished_tenants(instance: dg.DagsterInstance) -> set[str]:
     return {tenant for tenant, run_id in last.items() if run_id in ended}
 
 
-def tenants_without_a_service(warehouse: Warehouse) -> set[str]:
+def find_tenants_missing_service(warehouse: Warehouse) -> set[str]:
     """Tenants published as of an hour at which one of their services was not read."""
     with warehouse.engine().connect() as connection:
-        return set(connection.execute(WITHOUT_A_SERVICE).scalars())
+        return set(connection.execute(MISSING_SERVICE_QUERY).scalars())

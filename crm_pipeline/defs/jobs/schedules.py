@@ -9,7 +9,7 @@ from datetime import UTC
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from crm_pipeline.defs.dagster_context import AS_OF_TAG, TENANTS, range_tags
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, TENANT_PARTITIONS, build_range_tags
 from crm_pipeline.defs.jobs.asset_jobs import fit_churn, reconcile, refresh
 from crm_pipeline.defs.jobs.dagster_purge import purge_history
 from crm_pipeline.defs.jobs.lake_compaction import lake_upkeep
@@ -19,7 +19,7 @@ from crm_pipeline.defs.metadata import DAILY, HOURLY, WEEKLY, Cadence
 Job = dg.JobDefinition | UnresolvedAssetJobDefinition
 
 
-def schedule(
+def build_schedule(
     name: str,
     job: Job,
     cron_schedule: str,
@@ -39,18 +39,18 @@ def schedule(
         tags=cadence.tags,
     )
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        tenants = context.instance.get_dynamic_partitions(str(TENANTS.name))
+        tenants = context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
         if not tenants:
             return dg.SkipReason("no tenant is known yet that can be worked on")
         as_of = context.scheduled_execution_time.isoformat()
-        if later := _hour_beyond(context.instance, job, as_of):
+        if later := _find_later_hour(context.instance, job, as_of):
             return dg.SkipReason(f"{job.name} as of {later} has been made already, and live tables are never rewound")
         return dg.RunRequest(run_key=as_of, tags={AS_OF_TAG: as_of, **tags_of(tenants)})
 
     return ask
 
 
-def _hour_beyond(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | None:
+def _find_later_hour(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | None:
     """The hour of the job's last run, where it came after this one: a tick can be late, somebody quicker by hand."""
     done = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
     last = instance.get_run_records(done, limit=1)
@@ -58,9 +58,17 @@ def _hour_beyond(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | No
     return next((hour for hour in hours if hour > as_of), None)
 
 
-hourly_refresh = schedule("hourly_refresh", refresh, "0 * * * *", HOURLY, "One run for all tenants.", range_tags)
-daily_purge = schedule("daily_purge", purge_history, "10 2 * * *", DAILY, "Every night, between two refreshes.")
-daily_lake_upkeep = schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DAILY, "After the purge.")
-nightly_reconciliation = schedule("nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh.")
-weekly_churn_fit = schedule("weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep.")
-weekly_retention = schedule("weekly_retention", people_retention, "30 1 * * 0", WEEKLY, "Sundays, before the upkeep.")
+hourly_refresh = build_schedule(
+    "hourly_refresh", refresh, "0 * * * *", HOURLY, "One run for all tenants.", build_range_tags
+)
+daily_purge = build_schedule("daily_purge", purge_history, "10 2 * * *", DAILY, "Every night, between two refreshes.")
+daily_lake_upkeep = build_schedule("daily_lake_upkeep", lake_upkeep, "30 2 * * *", DAILY, "After the purge.")
+nightly_reconciliation = build_schedule(
+    "nightly_reconciliation", reconcile, "20 3 * * *", DAILY, "After the next refresh."
+)
+weekly_churn_fit = build_schedule(
+    "weekly_churn_fit", fit_churn, "30 4 * * 0", WEEKLY, "Sundays, after the night's upkeep."
+)
+weekly_retention = build_schedule(
+    "weekly_retention", people_retention, "30 1 * * 0", WEEKLY, "Sundays, before the upkeep."
+)

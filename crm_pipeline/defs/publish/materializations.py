@@ -5,21 +5,21 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.domain.ingest.tenant_validation import on_one_line
-from crm_pipeline.resources.dagster_storage.purge import settle_checks
-from crm_pipeline.resources.lake.lake import UNCHANGED, Changes
-from crm_pipeline.resources.warehouse.publishing.publisher import Cost
-from crm_pipeline.steps.publish.gate import JUDGED
+from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
+from crm_pipeline.resources.dagster_storage.purge import restore_check_results
+from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
+from crm_pipeline.resources.warehouse.publishing.publisher import PublishCost
+from crm_pipeline.steps.publish.gate import EVALUATED_TABLES
 
-UNPUBLISHED = "unpublished"
+UNPUBLISHED_KEY = "unpublished"
 """The failure's metadata that maps each tenant that was not published to its reason."""
 
 
-def results(
+def report_materializations(
     context: dg.AssetExecutionContext,
-    changes: dict[str, dict[str, Changes]],
+    changes: dict[str, dict[str, ChangeCounts]],
     rows: dict[tuple[str, str], int],
-    costs: dict[str, Cost],
+    costs: dict[str, PublishCost],
     unpublished: dict[str, str],
     checks: Mapping[str, dg.AssetCheckResult],
 ) -> Iterator[dg.MaterializeResult]:
@@ -28,10 +28,10 @@ def results(
     A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
     """
     one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
-    for table in JUDGED:
+    for table in EVALUATED_TABLES:
         for tenant, moved_tables in changes.items():
             moved = moved_tables.get(table.name)
-            metadata = _metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
+            metadata = _build_metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
             if one_by_one:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
@@ -39,15 +39,17 @@ def results(
         if not unpublished:
             yield dg.MaterializeResult(
                 asset_key=table.name,
-                metadata=_metadata(None),  # of the asset as a whole, in a run without partitions
+                metadata=_build_metadata(None),  # of the asset as a whole, in a run without partitions
                 check_results=[checks[table.name]],
             )
-    settle_checks(context.instance, context.run.run_id)
+    restore_check_results(context.instance, context.run.run_id)
     if unpublished:
-        reasons = "; ".join(f"{on_one_line(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items()))
+        reasons = "; ".join(
+            f"{escape_control_characters(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items())
+        )
         raise dg.Failure(
             f"not published, last published data kept: {reasons}",
-            metadata={UNPUBLISHED: dg.MetadataValue.json(unpublished)},
+            metadata={UNPUBLISHED_KEY: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
 
@@ -60,8 +62,10 @@ def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, me
     )
 
 
-def _metadata(changes: Changes | None, rows: int | None = None, cost: Cost | None = None) -> dict[str, Any]:
-    added, changed, removed = changes or UNCHANGED
+def _build_metadata(
+    changes: ChangeCounts | None, rows: int | None = None, cost: PublishCost | None = None
+) -> dict[str, Any]:
+    added, changed, removed = changes or NO_CHANGES
     counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
     if rows is not None:
         counts["dagster/row_count"] = rows

@@ -6,7 +6,7 @@ Comparing belongs to `comparison`. The proof holds all tenants meanwhile, as a r
 import dagster as dg
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.warehouse.reconcile import differences, forget
+from crm_pipeline.resources.warehouse.reconcile import delete_publication_states, find_differences
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 
@@ -15,11 +15,11 @@ def compare_warehouse(
     context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
 ) -> None:
     """Raises Failure naming every table and tenant that differs."""
-    found = differences(lake, warehouse)
+    found = find_differences(lake, warehouse)
     if not found:
         context.log.info("the warehouse equals the lake")
         return
-    forget(warehouse, found)
+    delete_publication_states(warehouse, found)
     raise dg.Failure(
         f"not as in the lake, and to be published in full by the next refresh: {'; '.join(map(str, found))}",
         metadata={"differences": len(found)},

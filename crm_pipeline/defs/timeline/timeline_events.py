@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import step
-from crm_pipeline.defs.metadata import HOURLY, added_up, columns_metadata, counted
+from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.metadata import HOURLY, build_changes_metadata, build_columns_metadata, sum_changes
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.timeline import TIMELINE, keep_timeline
+from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
 
 
 @dg.asset(
@@ -17,24 +17,24 @@ from crm_pipeline.steps.timeline import TIMELINE, keep_timeline
     freshness_policy=HOURLY.freshness,
     deps=["customer_identities"],
     description="Every event of every service on its profile, read once for all tenants. In the lake.",
-    metadata=columns_metadata(TIMELINE),
+    metadata=build_columns_metadata(TIMELINE),
     code_version="1",
 )
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
     """Build the stream of the run's tenants, of each whole or of whom the hour touched, and keep what changed."""
-    with step(context, lake, settings) as this:
-        tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        parts = keep_timeline(this, tenants)
+    with open_run_context(context, lake, settings) as run:
+        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
+        parts = materialize_timeline(run, tenants)
         # Each event's id has its type in it.
         counts = lake.counts(TIMELINE, by="event_type", tenants=tenants)
-        kinds = this.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall()
+        kinds = run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall()
         return dg.MaterializeResult(
             metadata={
-                **counted(added_up(part.changes for part in parts), sum(count for _, count in kinds)),
+                **build_changes_metadata(sum_changes(part.changes for part in parts), sum(count for _, count in kinds)),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
                 "events_in_the_future": sum(part.summary for part in parts),
-                "quarantined": dg.MetadataValue.json(this.set_aside("timeline_events")),
+                "quarantined": dg.MetadataValue.json(run.set_aside("timeline_events")),
             }
         )

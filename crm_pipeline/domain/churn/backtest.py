@@ -16,12 +16,12 @@ from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 
-HORIZONS: Final = (90, 365)
-QUIET_DAYS: Final = 90
-BINS: Final = 10
+BACKTEST_HORIZONS: Final = (90, 365)
+RECENCY_RULE_DAYS: Final = 90
+MAX_CALIBRATION_BINS: Final = 10
 
 
-class Bin(NamedTuple):
+class CalibrationBin(NamedTuple):
     """Golfers whose forecasts are neighbours: how many, the risk they were given, the share who left."""
 
     golfers: int
@@ -29,7 +29,7 @@ class Bin(NamedTuple):
     left: float
 
 
-class Verdict(NamedTuple):
+class BacktestResult(NamedTuple):
     """A forecast beside its rivals; AUC is NaN where all left or all stayed."""
 
     golfers: int
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
     brier: float
     brier_base_rate: float
     brier_recency: float
-    calibration: tuple[Bin, ...]
+    calibration: tuple[CalibrationBin, ...]
 
     @property
     def beats_base_rate(self) -> bool:
@@ -52,29 +52,29 @@ class Verdict(NamedTuple):
         return self.beats_base_rate and self.brier < self.brier_recency
 
 
-def judge_forecast(forecast: Floats, quiet_days: Floats, has_left: npt.NDArray[np.bool_]) -> Verdict | None:
+def evaluate_forecast(forecast: Floats, quiet_days: Floats, has_left: npt.NDArray[np.bool_]) -> BacktestResult | None:
     """Judge forecasts (n,) for golfers last seen `quiet_days` (n,) before; None where there is nobody."""
     if not has_left.size:
         return None
-    rule = (quiet_days >= QUIET_DAYS).astype(np.float64)
-    return Verdict(
+    rule = (quiet_days >= RECENCY_RULE_DAYS).astype(np.float64)
+    return BacktestResult(
         golfers=has_left.size,
         left_since=int(has_left.sum()),
-        auc=auc(forecast, has_left),
-        auc_recency=auc(quiet_days, has_left),
-        brier=brier(forecast, has_left),
-        brier_base_rate=brier(np.full(has_left.size, has_left.mean()), has_left),
-        brier_recency=brier(rule, has_left),
-        calibration=calibration(forecast, has_left),
+        auc=measure_auc(forecast, has_left),
+        auc_recency=measure_auc(quiet_days, has_left),
+        brier=measure_brier_score(forecast, has_left),
+        brier_base_rate=measure_brier_score(np.full(has_left.size, has_left.mean()), has_left),
+        brier_recency=measure_brier_score(rule, has_left),
+        calibration=measure_calibration(forecast, has_left),
     )
 
 
-def brier(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
+def measure_brier_score(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
     """The mean squared error, 0 for perfect and 0.25 for always saying one half."""
     return float(np.mean((forecast - has_left) ** 2))
 
 
-def auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
+def measure_auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
     """Mann and Whitney's: ties count half."""
     left = int(has_left.sum())
     stayed = has_left.size - left
@@ -83,8 +83,10 @@ def auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
     return float((rankdata(forecast)[has_left].sum() - left * (left + 1) / 2) / (left * stayed))
 
 
-def calibration(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> tuple[Bin, ...]:
+def measure_calibration(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """At most ten bins of as many golfers each, in order of the risk they were given."""
     order = np.argsort(forecast, kind="stable")
-    parts = [part for part in np.array_split(order, BINS) if part.size]
-    return tuple(Bin(part.size, float(forecast[part].mean()), float(has_left[part].mean())) for part in parts)
+    parts = [part for part in np.array_split(order, MAX_CALIBRATION_BINS) if part.size]
+    return tuple(
+        CalibrationBin(part.size, float(forecast[part].mean()), float(has_left[part].mean())) for part in parts
+    )

@@ -11,80 +11,80 @@ import numpy as np
 import numpy.typing as npt
 
 from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, fit_gamma_gamma
-from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, horizon_churn
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, predict_horizon_churn
 from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd
-from crm_pipeline.domain.churn.parameters import POOL
-from crm_pipeline.domain.churn.renewal_fit import Members, Renewal, fit_renewal
-from crm_pipeline.domain.churn.training_data import Tiers, Visitors
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.domain.churn.renewal_fit import MemberArrays, RenewalParameters, fit_renewal
+from crm_pipeline.domain.churn.training_data import TierNames, VisitorArrays
 
 Floats = npt.NDArray[np.float64]
 
-MOST: Final = 50_000
-LEAST_REPEATERS: Final = 100
+MAX_SAMPLE_SIZE: Final = 50_000
+MIN_REPEATERS: Final = 100
 
 
-class Spend(NamedTuple):
+class SpendFit(NamedTuple):
     """A club's Gamma-Gamma, None where nobody anywhere paid twice, and how many of the club's visitors did."""
 
     params: GammaGamma | None
     repeaters: int
 
 
-def fit_visits(visitors: Mapping[str, Visitors]) -> dict[str, MbgNbd]:
+def fit_visits(visitors: Mapping[str, VisitorArrays]) -> dict[str, MbgNbd]:
     """Every club's MBG/NBD shrunk to the pool's, and under `POOL` the pool's, shrunk to the prior."""
     seen = sum(each.age.size for each in visitors.values())
-    share = min(1.0, MOST / seen) if seen else 1.0
+    share = min(1.0, MAX_SAMPLE_SIZE / seen) if seen else 1.0
     # Of every club the same share, so that the pool is the clubs' visitors as they are.
     sample = [each.first(int(share * each.age.size)) for each in visitors.values()]
-    pool = fit_mbg_nbd(*_pooled(sample), prior=PRIOR)
-    fits = {name: fit_mbg_nbd(*each.first(MOST)[:3], prior=pool) for name, each in visitors.items()}
-    return fits | {POOL: pool}
+    pool = fit_mbg_nbd(*_pool_visitors(sample), prior=PRIOR)
+    fits = {name: fit_mbg_nbd(*each.first(MAX_SAMPLE_SIZE)[:3], prior=pool) for name, each in visitors.items()}
+    return fits | {POOLED_TENANT_ID: pool}
 
 
-def _pooled(visitors: Sequence[Visitors]) -> tuple[Floats, ...]:
+def _pool_visitors(visitors: Sequence[VisitorArrays]) -> tuple[Floats, ...]:
     if not visitors:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     return tuple(np.concatenate(parts) for parts in zip(*(each[:3] for each in visitors), strict=True))
 
 
-def forecasts(visitors: Mapping[str, Visitors], fits: Mapping[str, MbgNbd]) -> dict[str, Floats]:
+def forecast_churn(visitors: Mapping[str, VisitorArrays], fits: Mapping[str, MbgNbd]) -> dict[str, Floats]:
     """The churn every club's fit foretells its visitors for their horizon."""
-    return {name: horizon_churn(fits[name], *each[:3], each.horizon) for name, each in visitors.items()}
+    return {name: predict_horizon_churn(fits[name], *each[:3], each.horizon) for name, each in visitors.items()}
 
 
-def fit_spend(visitors: Mapping[str, Visitors]) -> dict[str, Spend]:
+def fit_spend(visitors: Mapping[str, VisitorArrays]) -> dict[str, SpendFit]:
     """Every club's Gamma-Gamma; the pool's shape in the club's own money with fewer than 100 repeaters."""
-    means = {name: _mean_spend(each) for name, each in visitors.items()}
-    repeaters = {name: _repeaters(each.first(MOST)) for name, each in visitors.items()}
+    means = {name: _compute_mean_spend(each) for name, each in visitors.items()}
+    repeaters = {name: _select_repeaters(each.first(MAX_SAMPLE_SIZE)) for name, each in visitors.items()}
     relative = [(days, value / means[name]) for name, (days, value) in repeaters.items() if days.size]
     pool = fit_gamma_gamma(*map(np.concatenate, zip(*relative, strict=True))) if relative else None
     found = {}
     for name, (days, value) in repeaters.items():
         shared = pool._replace(v=pool.v * means[name]) if pool and means[name] else None
-        params = fit_gamma_gamma(days, value) if days.size >= LEAST_REPEATERS else shared
-        found[name] = Spend(params, days.size)
+        params = fit_gamma_gamma(days, value) if days.size >= MIN_REPEATERS else shared
+        found[name] = SpendFit(params, days.size)
     return found
 
 
-def _mean_spend(visitors: Visitors) -> float:
+def _compute_mean_spend(visitors: VisitorArrays) -> float:
     """Cents a day with a transaction, of those who paid."""
     paid = visitors.mean_value > 0
     days = visitors.frequency[paid] + 1.0
     return float(visitors.mean_value[paid] @ days / days.sum()) if days.size else 0.0
 
 
-def _repeaters(visitors: Visitors) -> tuple[Floats, Floats]:
+def _select_repeaters(visitors: VisitorArrays) -> tuple[Floats, Floats]:
     which = (visitors.frequency > 0) & (visitors.mean_value > 0)
     return visitors.frequency[which] + 1.0, visitors.mean_value[which]
 
 
 def fit_members(
-    members: Mapping[str, Members], tiers: Mapping[str, Tiers]
-) -> dict[str, tuple[Renewal, dict[str, Renewal]]]:
+    members: Mapping[str, MemberArrays], tiers: Mapping[str, TierNames]
+) -> dict[str, tuple[RenewalParameters, dict[str, RenewalParameters]]]:
     """Every club's hazard and terms, shrunk to the pool's, and its tiers' hazards, shrunk to the club's."""
-    every = Members(*(np.concatenate(parts) for parts in zip(*members.values(), strict=True))) if members else None
-    pool = fit_renewal(every, Renewal()) if every else Renewal()
-    found: dict[str, tuple[Renewal, dict[str, Renewal]]] = {POOL: (pool, {})}
+    every = MemberArrays(*(np.concatenate(parts) for parts in zip(*members.values(), strict=True))) if members else None
+    pool = fit_renewal(every, RenewalParameters()) if every else RenewalParameters()
+    found: dict[str, tuple[RenewalParameters, dict[str, RenewalParameters]]] = {POOLED_TENANT_ID: (pool, {})}
     for name, each in members.items():
         club = fit_renewal(each, pool)
         names = sorted({tier for tier in tiers[name] if tier})

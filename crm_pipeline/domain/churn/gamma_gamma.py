@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, psi
 
-from crm_pipeline.domain.churn.mle import maximise
+from crm_pipeline.domain.churn.mle import maximise_likelihood
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class GammaGamma(NamedTuple):
     v: float
 
 
-class GammaGammas(NamedTuple):
+class GammaGammaArrays(NamedTuple):
     """Parameters (n,), a set for each customer; NaN for one whose club has none yet."""
 
     p: Floats
@@ -50,12 +50,14 @@ def fit_gamma_gamma(frequency: npt.ArrayLike, mean_value: npt.ArrayLike) -> Gamm
     x, mean = x[is_spender], mean[is_spender]
     if not (x.size and np.isfinite(x).all() and np.isfinite(mean).all()):
         raise ValueError("Gamma-Gamma needs at least one customer who spent, and finite values")
-    theta = maximise(lambda theta: log_likelihood(theta, x, mean), np.log([1.0, 1.0, mean.mean()]), x.size)
+    theta = maximise_likelihood(
+        lambda theta: compute_log_likelihood(theta, x, mean), np.log([1.0, 1.0, mean.mean()]), x.size
+    )
     p, excess, v = np.exp(theta).tolist()
     return GammaGamma(p, 1.0 + excess, v)
 
 
-def log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[float, Floats]:
+def compute_log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[float, Floats]:
     """Fader and Hardie's (2013, eq. 1a) log likelihood and its gradient (3,), at and by theta = ln (p, q - 1, v)."""
     p, excess, v = np.exp(theta).tolist()
     q, shape, spent = 1.0 + excess, p * x, x * mean
@@ -70,8 +72,8 @@ def log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[float, Float
     return float(value.sum()), np.array([slope.sum() for slope in slopes])
 
 
-def expected_mean_value(
-    params: GammaGamma | GammaGammas | None, frequency: npt.ArrayLike, mean_value: npt.ArrayLike
+def predict_mean_value(
+    params: GammaGamma | GammaGammaArrays | None, frequency: npt.ArrayLike, mean_value: npt.ArrayLike
 ) -> Floats:
     """Mean value (n,) of a future spend: p (v + x m) / (p x + q - 1), eq. 5 of Fader and Hardie (2013).
 

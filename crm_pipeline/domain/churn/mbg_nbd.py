@@ -19,10 +19,10 @@ from scipy.special import expit, hyp2f1
 Floats = npt.NDArray[np.float64]
 
 HORIZON_DAYS: Final = 365.0
-NUDGE: Final = 1e-6
+SINGULARITY_SHIFT: Final = 1e-6
 
 
-class Parameters(Protocol):
+class MbgNbdLike(Protocol):
     """The four parameters: one of each, or as many as there are visitors, each with those of its club."""
 
     @property
@@ -35,7 +35,7 @@ class Parameters(Protocol):
     def b(self) -> float | Floats: ...  # noqa: D102
 
 
-class MbgNbds(NamedTuple):
+class MbgNbdArrays(NamedTuple):
     """Parameters (n,), a set for each visitor."""
 
     r: Floats
@@ -65,21 +65,21 @@ def as_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLi
     return x, recency, age
 
 
-def dropout_log_odds(params: Parameters, x: Floats, recency: Floats, age: Floats) -> Floats:
+def compute_dropout_log_odds(params: MbgNbdLike, x: Floats, recency: Floats, age: Floats) -> Floats:
     """Log odds (n,) of having dropped out at the last visit: (r+x) ln((alpha+T) / (alpha+t_x)) + ln a - ln(b+x)."""
     silence = np.log1p((age - recency) / (params.alpha + recency))
     return np.asarray((params.r + x) * silence + np.log(params.a) - np.log(params.b + x))
 
 
-def alive_probability(
-    params: Parameters, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
+def predict_alive_probability(
+    params: MbgNbdLike, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
 ) -> Floats:
     """Probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
-    return np.asarray(expit(-dropout_log_odds(params, *as_visits(frequency, recency, age))))
+    return np.asarray(expit(-compute_dropout_log_odds(params, *as_visits(frequency, recency, age))))
 
 
-def horizon_churn(
-    params: Parameters,
+def predict_horizon_churn(
+    params: MbgNbdLike,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
@@ -91,13 +91,13 @@ def horizon_churn(
     or alive and quiet: no difference of near equals is ever taken.
     """
     x, recency, age = as_visits(frequency, recency, age)
-    log_odds = dropout_log_odds(params, x, recency, age)
+    log_odds = compute_dropout_log_odds(params, x, recency, age)
     quiet = np.exp(-(params.r + x) * np.log1p(horizon / (params.alpha + age)))
     return np.asarray(expit(log_odds) + expit(-log_odds) * quiet)
 
 
-def expected_transactions(
-    params: Parameters,
+def predict_transactions(
+    params: MbgNbdLike,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
@@ -109,17 +109,17 @@ def expected_transactions(
     Euler's transformation, (1-z)^(a-r-x-1) 2F1(a+b-r, a-1; a+b+x; z), whose power joins the one before it.
     """
     x, recency, age = as_visits(frequency, recency, age)
-    a = _nudged(params)
+    a = _shift_singular_parameter(params)
     total = a + params.b + x
     reach = horizon / (params.alpha + age)
     series = hyp2f1(a + params.b - params.r, a - 1.0, total, reach / (1.0 + reach))
     if_alive = total / (a - 1.0) * (1.0 - np.exp((1.0 - a) * np.log1p(reach)) * series)
-    return np.asarray(expit(-dropout_log_odds(params, x, recency, age)) * if_alive)
+    return np.asarray(expit(-compute_dropout_log_odds(params, x, recency, age)) * if_alive)
 
 
-def _nudged(params: Parameters) -> Floats:
+def _shift_singular_parameter(params: MbgNbdLike) -> Floats:
     """The a to expect visits by. At a = 1 the formula is 0/0; scipy's 2F1 overflows where a - r is a whole number."""
     a = np.asarray(params.a, dtype=np.float64)
     beyond = a - params.r
-    is_singular = np.minimum(np.abs(a - 1.0), np.abs(beyond - np.round(beyond))) < NUDGE / 2.0
-    return np.asarray(np.where(is_singular, a + NUDGE, a))
+    is_singular = np.minimum(np.abs(a - 1.0), np.abs(beyond - np.round(beyond))) < SINGULARITY_SHIFT / 2.0
+    return np.asarray(np.where(is_singular, a + SINGULARITY_SHIFT, a))

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, log_expit
 
-from crm_pipeline.domain.churn.mbg_nbd import Floats, MbgNbd, as_visits, dropout_log_odds
-from crm_pipeline.domain.churn.mle import maximise
+from crm_pipeline.domain.churn.mbg_nbd import Floats, MbgNbd, as_visits, compute_dropout_log_odds
+from crm_pipeline.domain.churn.mle import maximise_likelihood
 
 PRIOR_STRENGTH: Final = 2.5
 
 
-class Sample(NamedTuple):
+class WeightedVisitors(NamedTuple):
     """Distinct visitors (n,), how many of each, and how many have a frequency of at least 0, 1, 2, ... (k,)."""
 
     x: Floats
@@ -52,19 +52,21 @@ def fit_mbg_nbd(
         ValueError: something is not finite, a frequency or weight is negative, or there is no visitor and no prior.
         ArithmeticError: the search did not converge.
     """
-    sample = sample_of(frequency, recency, age, weights)
+    sample = build_weighted_visitors(frequency, recency, age, weights)
     if prior is None and not sample.visitors:
         raise ValueError("MBG/NBD has no visitor to be fitted to, and no prior")
     start = prior or MbgNbd(1.0, float(sample.weight @ sample.age) / sample.visitors or 1.0, 1.0, 1.0)
     strength = PRIOR_STRENGTH if prior else 0.0
-    theta = maximise(lambda theta: log_likelihood(theta, sample), np.log(start[:4]), sample.visitors, strength)
+    theta = maximise_likelihood(
+        lambda theta: compute_log_likelihood(theta, sample), np.log(start[:4]), sample.visitors, strength
+    )
     r, alpha, a, b = np.exp(theta).tolist()
-    return MbgNbd(r, alpha, a, b, log_likelihood(theta, sample)[0])
+    return MbgNbd(r, alpha, a, b, compute_log_likelihood(theta, sample)[0])
 
 
-def sample_of(
+def build_weighted_visitors(
     frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Sample:
+) -> WeightedVisitors:
     """Each distinct visitor once with the summed weight. Raises ValueError as `fit_mbg_nbd` does."""
     visits = np.stack(as_visits(frequency, recency, age))
     weight = np.ones(visits.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -77,24 +79,26 @@ def sample_of(
     starts = np.ones(weight.size, dtype=np.bool_)
     starts[1:] = (visits[:, 1:] != visits[:, :-1]).any(axis=0)
     x, first_to_last, first_to_now = visits[:, starts]
-    shared = _total_by(np.cumsum(starts) - 1, weight)
-    return Sample(x, first_to_last, first_to_now, shared, np.cumsum(_total_by(x.astype(np.intp), shared)[::-1])[::-1])
+    shared = _sum_weights(np.cumsum(starts) - 1, weight)
+    return WeightedVisitors(
+        x, first_to_last, first_to_now, shared, np.cumsum(_sum_weights(x.astype(np.intp), shared)[::-1])[::-1]
+    )
 
 
-def _total_by(group: npt.NDArray[np.intp], weight: Floats) -> Floats:
+def _sum_weights(group: npt.NDArray[np.intp], weight: Floats) -> Floats:
     """Sum (k,) of the weights (n,) in each group 0, 1, ..."""
     return np.bincount(group, weight).astype(np.float64, copy=False)
 
 
-def log_likelihood(theta: Floats, sample: Sample) -> tuple[float, Floats]:
+def compute_log_likelihood(theta: Floats, sample: WeightedVisitors) -> tuple[float, Floats]:
     """Batislam et al.'s (2007) log likelihood and its gradient (4,), at and by theta = ln (r, alpha, a, b)."""
     r, alpha, a, b = np.exp(theta).tolist()
     x, recency, age, weight, _ = sample
-    log_odds = dropout_log_odds(MbgNbd(r, alpha, a, b), x, recency, age)
+    log_odds = compute_dropout_log_odds(MbgNbd(r, alpha, a, b), x, recency, age)
     dropped = expit(log_odds)
     lapse = (age - recency) / (alpha + recency)
     wait = np.log1p(age / alpha)
-    of_counts, slopes = _count_terms(r, a, b, sample.at_least)
+    of_counts, slopes = _compute_count_terms(r, a, b, sample.at_least)
     value = of_counts - weight @ ((r + x) * wait + x * theta[1] + log_expit(-log_odds))
     slopes += (
         r * (weight @ (dropped * np.log1p(lapse) - wait)),
@@ -105,7 +109,7 @@ def log_likelihood(theta: Floats, sample: Sample) -> tuple[float, Floats]:
     return float(value), slopes
 
 
-def _count_terms(r: float, a: float, b: float, at_least: Floats) -> tuple[float, Floats]:
+def _compute_count_terms(r: float, a: float, b: float, at_least: Floats) -> tuple[float, Floats]:
     """The likelihood's G(r+x)/G(r) * G(b+x+1)/G(b) * G(a+b)/G(a+b+x+1), in logarithms, and its slopes (4,).
 
     Each ratio is a product of as many factors as there were visits, shared by all visitors who came that often. That

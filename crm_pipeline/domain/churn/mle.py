@@ -15,12 +15,14 @@ Floats = npt.NDArray[np.float64]
 LogLikelihood = Callable[[Floats], tuple[float, Floats]]
 
 # A likelihood without a top lets a search run off to infinity; its start, times or divided by 1,000, is as good.
-REACH: Final = float(np.log(1_000.0))
-FLAT: Final = 1e-4
-ATTEMPTS: Final = 5
+MAX_LOG_DISTANCE: Final = float(np.log(1_000.0))
+GRADIENT_TOLERANCE: Final = 1e-4
+MAX_ATTEMPTS: Final = 5
 
 
-def maximise(log_likelihood: LogLikelihood, start: Floats, sample_size: float, strength: float = 0.0) -> Floats:
+def maximise_likelihood(
+    log_likelihood: LogLikelihood, start: Floats, sample_size: float, strength: float = 0.0
+) -> Floats:
     """The theta that maximises log likelihood - strength * ||theta - start||^2.
 
     Args:
@@ -40,12 +42,12 @@ def maximise(log_likelihood: LogLikelihood, start: Floats, sample_size: float, s
         scale = 1.0 + sample_size
         return float(strength * away @ away - value) / scale, (2.0 * strength * away - gradient) / scale
 
-    box, theta = Bounds(start - REACH, start + REACH), start
-    for _ in range(ATTEMPTS):
+    box, theta = Bounds(start - MAX_LOG_DISTANCE, start + MAX_LOG_DISTANCE), start
+    for _ in range(MAX_ATTEMPTS):
         found = minimize(loss, theta, jac=True, method="L-BFGS-B", bounds=box, options={"ftol": 1e-14, "gtol": 1e-8})
         theta = np.asarray(found.x, dtype=np.float64)
         # Not found.success, which takes any last small step for the end, and rounding at the end for a failure.
         downhill = np.clip(theta - found.jac, box.lb, box.ub) - theta
-        if np.abs(downhill).max() < FLAT:
+        if np.abs(downhill).max() < GRADIENT_TOLERANCE:
             return theta
     raise ArithmeticError(f"no parameters of greatest likelihood for {sample_size:.0f} observations: {found.message}")

@@ -11,27 +11,27 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.as_of import define_as_of
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD, find_facts, run_query
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE, create_temp_table, find_facts
 
-MEMBERSHIPS: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-REWOUND: Final = f"""
-    create or replace temp view customer_timeline as select * from timeline_now where occurred_at <= as_of();
+PAST_MEMBERSHIPS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+CREATE_PAST_RELATIONS: Final = f"""
+    create or replace temp view customer_timeline as select * from current_timeline where occurred_at <= as_of();
     create or replace temp view scl_payment as
-    select * replace (case when paid_at > as_of() then 'PENDING' else status end as status) from payments_now;
-    create or replace temp table golden_record as {MEMBERSHIPS}"""
+    select * replace (case when paid_at > as_of() then 'PENDING' else status end as status) from current_payments;
+    create or replace temp table golden_record as {PAST_MEMBERSHIPS_SQL}"""
 
 
-def find_facts_of_today(con: DuckDBPyConnection, as_of: datetime) -> None:
+def find_current_facts(con: DuckDBPyConnection, as_of: datetime) -> None:
     """Create temp table `facts_0`, the facts as of now, and keep what `find_past_facts` looks back from.
 
-    Reads what `build_profiles` reads, with the timeline called timeline_now and SCL's payments payments_now.
+    Reads what `build_profiles` reads, with the timeline called current_timeline and SCL's payments current_payments.
     """
     define_as_of(con, as_of)
-    con.execute("create or replace temp view customer_timeline as from timeline_now")
-    con.execute("create or replace temp view scl_payment as from payments_now")
-    run_query(con, GOLDEN_RECORD)
-    con.execute("create or replace temp table people_now as from golden_record")
-    _keep_facts(con, 0)
+    con.execute("create or replace temp view customer_timeline as from current_timeline")
+    con.execute("create or replace temp view scl_payment as from current_payments")
+    create_temp_table(con, GOLDEN_RECORD_FILE)
+    con.execute("create or replace temp table current_golden_record as from golden_record")
+    _create_facts_table(con, 0)
 
 
 def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None:
@@ -40,11 +40,11 @@ def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None
     `has_left`: no transaction since; `has_lapsed`: no contract now. `find_facts_of_today` comes first.
     """
     define_as_of(con, as_of - timedelta(days=days))
-    con.execute(REWOUND)
-    _keep_facts(con, days)
+    con.execute(CREATE_PAST_RELATIONS)
+    _create_facts_table(con, days)
 
 
-def _keep_facts(con: DuckDBPyConnection, days: int) -> None:
+def _create_facts_table(con: DuckDBPyConnection, days: int) -> None:
     find_facts(con)
     now = "facts" if not days else "facts_0"
     con.execute(f"""

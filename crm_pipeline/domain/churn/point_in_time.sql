@@ -1,5 +1,5 @@
--- The memberships as they stood at as_of(), from the golden record of a later hour, people_now.
--- Reads: people_now, scl_payment (as it stood at as_of()), as_of().
+-- The memberships as they stood at as_of(), from the golden record of a later hour, current_golden_record.
+-- Reads: current_golden_record, scl_payment (as it stood at as_of()), as_of().
 -- The services keep no history of a status: SUSPENDED is not known of the past, OVERDUE is what fees paid late say, and
 -- the next renewal is taken for the next anniversary.
 
@@ -10,7 +10,7 @@ with unpaid as (
 
 ended as (
     select *, case when membership_status in ('LAPSED', 'RESIGNED') then coalesce(ended_at, member_updated_at) end as left_at
-    from people_now
+    from current_golden_record
 )
 
 select e.* exclude (left_at) replace (

@@ -18,9 +18,9 @@ from scipy.special import expit
 
 Floats = npt.NDArray[np.float64]
 
-GAMMA: Final = 0.668
-DELTA: Final = 3.806
-RENEWAL: Final = "renewal"
+PRIOR_GAMMA: Final = 0.668
+PRIOR_DELTA: Final = 3.806
+RENEWAL_CODE: Final = "renewal"
 
 
 class MemberTerm(NamedTuple):
@@ -41,7 +41,7 @@ MEMBER_TERMS: Final = (
     MemberTerm("no_click_90", 0.2, "No longer opens our links"),
     MemberTerm("suspended", 1.5, "Membership suspended"),
 )
-JUDGED: Final[Mapping[str, float]] = MappingProxyType({term.code: term.log_odds for term in MEMBER_TERMS})
+PRIOR_LOG_ODDS: Final[Mapping[str, float]] = MappingProxyType({term.code: term.log_odds for term in MEMBER_TERMS})
 """What each term adds before enough members have lapsed for a fit, by its code."""
 
 
@@ -52,7 +52,9 @@ class MemberChurn(NamedTuple):
     contributions: dict[str, Floats]
 
 
-def renewal_hazard(renewal_number: npt.ArrayLike, gamma: npt.ArrayLike = GAMMA, delta: npt.ArrayLike = DELTA) -> Floats:
+def compute_renewal_hazard(
+    renewal_number: npt.ArrayLike, gamma: npt.ArrayLike = PRIOR_GAMMA, delta: npt.ArrayLike = PRIOR_DELTA
+) -> Floats:
     """Probability (n,) that renewal n, at least 1, is missed: gamma / (gamma + delta + n - 1).
 
     `gamma` and `delta` may be arrays too, one per member, where tiers differ.
@@ -62,12 +64,12 @@ def renewal_hazard(renewal_number: npt.ArrayLike, gamma: npt.ArrayLike = GAMMA, 
     return np.asarray(gamma / (gamma + np.asarray(delta, dtype=np.float64) + n - 1.0))
 
 
-def member_churn(
+def predict_member_churn(
     renewal_number: npt.ArrayLike,
     flags: Mapping[str, npt.ArrayLike],
-    gamma: npt.ArrayLike = GAMMA,
-    delta: npt.ArrayLike = DELTA,
-    log_odds: Mapping[str, npt.ArrayLike] = JUDGED,
+    gamma: npt.ArrayLike = PRIOR_GAMMA,
+    delta: npt.ArrayLike = PRIOR_DELTA,
+    log_odds: Mapping[str, npt.ArrayLike] = PRIOR_LOG_ODDS,
 ) -> MemberChurn:
     """Probability that a membership is not renewed: expit(logit(hazard) + the terms that hold).
 
@@ -84,8 +86,8 @@ def member_churn(
     unknown = flags.keys() - {term.code for term in MEMBER_TERMS}
     if unknown:
         raise ValueError(f"no such member terms: {', '.join(sorted(unknown))}")
-    hazard = renewal_hazard(renewal_number, gamma, delta)
-    contributions = {RENEWAL: np.log(hazard) - np.log1p(-hazard)}
+    hazard = compute_renewal_hazard(renewal_number, gamma, delta)
+    contributions = {RENEWAL_CODE: np.log(hazard) - np.log1p(-hazard)}
     for term in MEMBER_TERMS:
         holds = np.asarray(flags.get(term.code, False), dtype=np.bool_)
         contributions[term.code] = np.broadcast_to(np.asarray(log_odds[term.code]) * holds, hazard.shape)

@@ -10,23 +10,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, expected_mean_value, fit_gamma_gamma
+from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, fit_gamma_gamma, predict_mean_value
 from crm_pipeline.domain.churn.mbg_nbd import (
     HORIZON_DAYS,
     PRIOR,
     MbgNbd,
-    alive_probability,
-    expected_transactions,
-    horizon_churn,
+    predict_alive_probability,
+    predict_horizon_churn,
+    predict_transactions,
 )
 from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd
 from crm_pipeline.domain.churn.renewal import (
     MEMBER_TERMS,
-    RENEWAL,
+    RENEWAL_CODE,
     MemberChurn,
     MemberTerm,
-    member_churn,
-    renewal_hazard,
+    compute_renewal_hazard,
+    predict_member_churn,
 )
 from crm_pipeline.vocabulary import ChurnBasis
 
@@ -34,29 +34,29 @@ __all__ = [
     "HORIZON_DAYS",
     "MEMBER_TERMS",
     "PRIOR",
-    "RENEWAL",
+    "RENEWAL_CODE",
     "ChurnRisk",
     "GammaGamma",
     "MbgNbd",
     "MemberChurn",
     "MemberTerm",
-    "Standing",
-    "alive_probability",
-    "churn_risk",
-    "churn_score",
-    "expected_mean_value",
-    "expected_transactions",
+    "ChurnRiskInputs",
+    "predict_alive_probability",
+    "select_churn_risk",
+    "to_churn_score",
+    "predict_mean_value",
+    "predict_transactions",
     "fit_gamma_gamma",
     "fit_mbg_nbd",
-    "horizon_churn",
-    "member_churn",
-    "renewal_hazard",
+    "predict_horizon_churn",
+    "predict_member_churn",
+    "compute_renewal_hazard",
 ]
 
 Floats = npt.NDArray[np.float64]
 
 
-class Standing(NamedTuple):
+class ChurnRiskInputs(NamedTuple):
     """What decides the model, each (n,) of booleans.
 
     is_member: an active contract; gave_notice: notice on it; had_contract: one has ended; has_transacted: any
@@ -76,7 +76,7 @@ class ChurnRisk(NamedTuple):
     probability: Floats
 
 
-def churn_risk(standing: Standing, transactional: npt.ArrayLike, member: npt.ArrayLike) -> ChurnRisk:
+def select_churn_risk(standing: ChurnRiskInputs, transactional: npt.ArrayLike, member: npt.ArrayLike) -> ChurnRisk:
     """Each profile's risk by the model that applies: scores.md, "Churn risk".
 
     `transactional` is `horizon_churn`'s answer and `member` `member_churn`'s, (n,) each; where a model does not apply
@@ -90,6 +90,6 @@ def churn_risk(standing: Standing, transactional: npt.ArrayLike, member: npt.Arr
     return ChurnRisk(basis, np.select(cases, [leaving, np.asarray(transactional), np.float64(1.0)], np.nan))
 
 
-def churn_score(probability: npt.ArrayLike) -> Floats:
+def to_churn_score(probability: npt.ArrayLike) -> Floats:
     """Whole points (n,) from 0 to 100, floor(0.5 + 100 p); NaN stays NaN."""
     return np.asarray(np.floor(0.5 + 100.0 * np.asarray(probability, dtype=np.float64)))

@@ -12,24 +12,24 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.churn.renewal_fit import CODES, Members
-from crm_pipeline.domain.churn.seasonality import PLAIN_DAYS, clock_readings, seasonal_clock
+from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES, MemberArrays
+from crm_pipeline.domain.churn.seasonality import UNIFORM_MONTH_FACTORS, fit_seasonal_clock, to_clock_days
 
 Floats = npt.NDArray[np.float64]
-Clock = tuple[float, ...]
-Tiers = npt.NDArray[np.object_]
+MonthFactors = tuple[float, ...]
+TierNames = npt.NDArray[np.object_]
 
 # In an order that has nothing to do with who somebody is, so that the first ones are a fair sample.
-VISITORS: Final = """
+VISITORS_SQL: Final = """
     select tenant_id, transaction_days - 1 as repeats, paid_value / transaction_days as mean_value, has_left, today,
         today - cast(first_transaction_age as integer) as first_on,
         today - cast(last_transaction_age as integer) as last_on
     from {facts} where has_transacted and has_contract is not true and had_contract is not true
     order by tenant_id, md5(id)"""
-MEMBERS: Final = f"""
-    select tenant_id, membership_tier, renewal_number, has_lapsed, {", ".join(CODES)}
+MEMBERS_SQL: Final = f"""
+    select tenant_id, membership_tier, renewal_number, has_lapsed, {", ".join(MEMBER_TERM_CODES)}
     from facts_365 where has_contract and gave_notice is not true order by tenant_id, md5(id)"""
-ROUNDS: Final = """
+MONTHLY_ROUNDS_SQL: Final = """
     with played as (
         select tenant_id, cast(date_trunc('month', timezone(timezone, occurred_at)) as date) as month,
             count(*) as rounds
@@ -42,7 +42,7 @@ ROUNDS: Final = """
     from months m left join played p using (tenant_id, month) group by all order by all"""
 
 
-class Visitors(NamedTuple):
+class VisitorArrays(NamedTuple):
     """One club's visitors without a membership, the fairest sample first; times in days of the club's clock."""
 
     frequency: Floats
@@ -53,41 +53,41 @@ class Visitors(NamedTuple):
     mean_value: Floats
     has_left: npt.NDArray[np.bool_]
 
-    def first(self, most: int) -> "Visitors":
+    def first(self, most: int) -> "VisitorArrays":
         """The first ones."""
         return self.among(slice(most))
 
-    def among(self, which: slice | npt.NDArray[np.bool_]) -> "Visitors":
+    def among(self, which: slice | npt.NDArray[np.bool_]) -> "VisitorArrays":
         """Some of them."""
-        return Visitors(*(column[which] for column in self))  # type: ignore[arg-type]
+        return VisitorArrays(*(column[which] for column in self))  # type: ignore[arg-type]
 
 
-class Season(NamedTuple):
+class SeasonFit(NamedTuple):
     """A club's clock, None for plain days, and the rounds of the full months it was looked for in."""
 
-    clock: Clock | None
+    clock: MonthFactors | None
     rounds: int
 
 
-def read_seasons(con: DuckDBPyConnection) -> dict[str, Season]:
+def read_seasons(con: DuckDBPyConnection) -> dict[str, SeasonFit]:
     """Every club's season from relation customer_timeline, as of as_of()."""
     return {
-        tenant: Season(seasonal_clock(np.datetime64(first, "M"), rounds), sum(rounds))
-        for tenant, first, rounds in con.sql(ROUNDS).fetchall()
+        tenant: SeasonFit(fit_seasonal_clock(np.datetime64(first, "M"), rounds), sum(rounds))
+        for tenant, first, rounds in con.sql(MONTHLY_ROUNDS_SQL).fetchall()
     }
 
 
 def read_visitors(
-    con: DuckDBPyConnection, facts: str, seasons: Mapping[str, Season], horizon_days: int
-) -> dict[str, Visitors]:
+    con: DuckDBPyConnection, facts: str, seasons: Mapping[str, SeasonFit], horizon_days: int
+) -> dict[str, VisitorArrays]:
     """Every club's visitors in relation `facts`, and whether they left within the horizon."""
-    found = con.sql(VISITORS.format(facts=facts)).to_arrow_table()
-    clubs, club = _coded(found["tenant_id"])
-    clocks = np.array([_clock(seasons, name) for name in clubs]).reshape(-1, len(PLAIN_DAYS))
+    found = con.sql(VISITORS_SQL.format(facts=facts)).to_arrow_table()
+    clubs, club = _encode_names(found["tenant_id"])
+    clocks = np.array([_select_month_factors(seasons, name) for name in clubs]).reshape(-1, len(UNIFORM_MONTH_FACTORS))
     today, first, last = (found[name].to_numpy().astype("M8[D]") for name in ("today", "first_on", "last_on"))
     then = today + np.timedelta64(horizon_days, "D")
-    now, begun, seen, later = clock_readings(clocks, club, today, first, last, then)
-    whole = Visitors(
+    now, begun, seen, later = to_clock_days(clocks, club, today, first, last, then)
+    whole = VisitorArrays(
         frequency=found["repeats"].to_numpy().astype(np.float64),
         recency=seen - begun,
         age=now - begun,
@@ -99,18 +99,20 @@ def read_visitors(
     return {name: whole.among(club == place) for place, name in enumerate(clubs)}
 
 
-def _clock(seasons: Mapping[str, Season], tenant: str) -> Clock:
+def _select_month_factors(seasons: Mapping[str, SeasonFit], tenant: str) -> MonthFactors:
     season = seasons.get(tenant)
-    return (season and season.clock) or PLAIN_DAYS
+    return (season and season.clock) or UNIFORM_MONTH_FACTORS
 
 
-def read_members(con: DuckDBPyConnection) -> tuple[dict[str, Members], dict[str, Tiers]]:
+def read_members(con: DuckDBPyConnection) -> tuple[dict[str, MemberArrays], dict[str, TierNames]]:
     """Every club's members of a year ago (relation facts_365), and the tier of each, None where there is none."""
-    found = con.sql(MEMBERS).to_arrow_table()
-    clubs, club = _coded(found["tenant_id"])
-    whole = Members(
+    found = con.sql(MEMBERS_SQL).to_arrow_table()
+    clubs, club = _encode_names(found["tenant_id"])
+    whole = MemberArrays(
         renewal_number=found["renewal_number"].fill_null(1).to_numpy().astype(np.float64),
-        signs=np.column_stack([found[code].fill_null(False).to_numpy().astype(np.float64) for code in CODES]),
+        signs=np.column_stack(
+            [found[code].fill_null(False).to_numpy().astype(np.float64) for code in MEMBER_TERM_CODES]
+        ),
         has_lapsed=found["has_lapsed"].to_numpy().astype(np.float64),
     )
     tiers = np.array(found["membership_tier"].to_pylist(), dtype=np.object_)
@@ -120,6 +122,6 @@ def read_members(con: DuckDBPyConnection) -> tuple[dict[str, Members], dict[str,
     )
 
 
-def _coded(names: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.intp]]:
+def _encode_names(names: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.intp]]:
     coded = names.combine_chunks().dictionary_encode()
     return coded.dictionary.to_pylist(), np.asarray(coded.indices, dtype=np.intp)

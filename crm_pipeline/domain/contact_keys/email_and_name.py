@@ -17,21 +17,21 @@ NORMALISATION_VERSION: Final = (
 )
 """The version of the normal forms here and in `phones.py`, to store beside them: two versions do not compare."""
 
-_LONGEST_DOMAIN: Final = 253
-_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_MAX_DOMAIN_LENGTH: Final = 253
+_DOMAIN_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # No spaces and no control characters, so that trimming and normalising cannot mean more than they do in ASCII.
-_PLAIN_ADDRESS: Final = rf"^[!-?\[-~]+@(?:{_LABEL}\.)*{_LABEL}$"
+_PLAIN_ADDRESS: Final = rf"^[!-?\[-~]+@(?:{_DOMAIN_LABEL}\.)*{_DOMAIN_LABEL}$"
 # Hyphens in the third and fourth place announce an encoded label (xn--), which idna decodes and judges.
 _ENCODED_LABEL: Final = r"[@.]..--"
 
 
 def normalise_emails(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
     """The normal form of each address, null where it is none: `normalise_email` for columns."""
-    encoded = one_array(values).dictionary_encode()
+    encoded = to_string_array(values).dictionary_encode()
     spelled = encoded.dictionary
     lowered = pc.ascii_lower(pc.ascii_trim_whitespace(spelled))
     # A pattern for a whole domain of at most this length would be huge: a whole address of it is a safe stand-in.
-    is_short = pc.less_equal(pc.binary_length(lowered), _LONGEST_DOMAIN)
+    is_short = pc.less_equal(pc.binary_length(lowered), _MAX_DOMAIN_LENGTH)
     is_address = pc.and_(is_short, pc.match_substring_regex(lowered, _PLAIN_ADDRESS))
     is_plain = pc.and_not(is_address, pc.match_substring_regex(lowered, _ENCODED_LABEL))
     rest = pa.array(map(normalise_email, spelled.filter(pc.invert(is_plain)).to_pylist()), pa.string())
@@ -48,7 +48,7 @@ def normalise_email(value: str) -> str | None:
     label is enough (`user@localhost`) and reserved names are domains too (`.example`). One dot after the last label
     only says that the name is complete, so it goes.
     """
-    local, at, domain = _comparable(value).partition("@")
+    local, at, domain = _normalise_text(value).partition("@")
     if not (local and at) or "@" in domain:
         return None
     try:
@@ -58,17 +58,17 @@ def normalise_email(value: str) -> str | None:
     return f"{local}@{encoded}"
 
 
-def comparable_names(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
+def normalise_names(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
     """Each name in NFKC, trimmed and lower-cased; null where nothing is left."""
-    encoded = one_array(values).dictionary_encode()
-    names = [_comparable(name) or None for name in encoded.dictionary.to_pylist()]
+    encoded = to_string_array(values).dictionary_encode()
+    names = [_normalise_text(name) or None for name in encoded.dictionary.to_pylist()]
     return pa.array(names, pa.string()).take(encoded.indices)
 
 
-def one_array(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
+def to_string_array(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
     """A column of text as a single array, whatever its chunks and encoding."""
     return (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).cast(pa.string())
 
 
-def _comparable(value: str) -> str:
+def _normalise_text(value: str) -> str:
     return unicodedata.normalize("NFKC", value).strip().lower()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.contact_keys.email_and_name import comparable_names, normalise_emails
+from crm_pipeline.domain.contact_keys.email_and_name import normalise_emails, normalise_names
 from crm_pipeline.domain.contact_keys.phone import normalise_phones
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import QuarantineReason
 
 PEOPLE_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -29,11 +29,11 @@ def normalise_people(con: DuckDBPyConnection) -> None:
     normalised = {
         "email": normalise_emails(entered["entered_email"]),
         "phone_number": normalise_phones(entered["entered_phone"], entered["country_code"]),
-        "comparable_first_name": comparable_names(entered["first_name"]),
-        "comparable_last_name": comparable_names(entered["last_name"]),
+        "comparable_first_name": normalise_names(entered["first_name"]),
+        "comparable_last_name": normalise_names(entered["last_name"]),
     }
     arranged = pa.table({**dict(zip(entered.column_names, entered.columns, strict=True)), **normalised})
-    orders = " ".join(f"when '{service}' then {order}" for order, service in enumerate(PEOPLE))
+    orders = " ".join(f"when '{service}' then {order}" for order, service in enumerate(PERSON_TABLES))
     con.register("arranged_people", arranged)
     con.execute(f"""
         create or replace temp table people as
@@ -45,7 +45,7 @@ def normalise_people(con: DuckDBPyConnection) -> None:
     con.unregister("arranged_people")
 
 
-def normalise_suppressed(con: DuckDBPyConnection) -> None:
+def normalise_suppressed_values(con: DuckDBPyConnection) -> None:
     """Create temp table `suppressed` (tenant_id, kind, value normalised) from crm_suppressed_identifier."""
     rows = con.sql("""
         select tenant_id, kind, value, country_code from crm_suppressed_identifier join tenants using (tenant_id)
@@ -63,8 +63,8 @@ def normalise_suppressed(con: DuckDBPyConnection) -> None:
     con.unregister("listed")
 
 
-INVALID_KEYS = " union all ".join(
-    f"""select tenant_id, service, case service {" ".join(f"when '{s}' then '{t.name}'" for s, t in PEOPLE.items())} end
+INVALID_KEYS_SQL = " union all ".join(
+    f"""select tenant_id, service, case service {" ".join(f"when '{s}' then '{t.name}'" for s, t in PERSON_TABLES.items())} end
         as table_name, record_id as service_record_id, record_id as _subject, '{column}' as column_name,
         '{reason}' as reason, 'customer_identities' as found_by
     from people where nullif(trim({entered}), '') is not null and {key} is null"""

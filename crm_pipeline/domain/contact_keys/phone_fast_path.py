@@ -17,22 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.contact_keys.phone_metadata import (
-    Kind,
     NumberingPlan,
-    Region,
-    calling_code_of,
-    plan_of_code,
-    plan_of_region,
-    regions_of_code,
+    NumberKind,
+    RegionPatterns,
+    find_calling_code,
+    find_plan_by_code,
+    find_plan_by_region,
+    find_regions_by_code,
 )
 
-_Rows = npt.NDArray[np.int64]
-_Flags = npt.NDArray[np.bool_]
-_NAME: Final = 3
-_LONGEST_CODE: Final = 3
+_Int64Array = npt.NDArray[np.int64]
+_BoolArray = npt.NDArray[np.bool_]
+_PLAN_NAME_LENGTH: Final = 3
+_MAX_CODE_LENGTH: Final = 3
 
 
-class _Dialled(NamedTuple):
+class _DialledNumbers(NamedTuple):
     """Digits to be read.
 
     Attributes:
@@ -43,38 +43,38 @@ class _Dialled(NamedTuple):
     """
 
     plans: list[NumberingPlan]
-    row: _Rows
-    plan: _Rows
+    row: _Int64Array
+    plan: _Int64Array
     text: pa.StringArray
 
     @property
     def digits(self) -> pa.StringArray:
-        return _slice(self.text, _NAME)
+        return _slice_texts(self.text, _PLAN_NAME_LENGTH)
 
     @property
-    def length(self) -> _Rows:
-        length: _Rows = np.minimum(pc.binary_length(self.text).to_numpy() - _NAME, TOO_LONG)
+    def length(self) -> _Int64Array:
+        length: _Int64Array = np.minimum(pc.binary_length(self.text).to_numpy() - _PLAN_NAME_LENGTH, TOO_LONG)
         return length
 
-    def take(self, some: _Rows | _Flags) -> "_Dialled":
+    def take(self, some: _Int64Array | _BoolArray) -> "_DialledNumbers":
         at = np.flatnonzero(some) if some.dtype == bool else some
-        return _Dialled(self.plans, self.row[at], self.plan[at], self.text.take(pa.array(at)))
+        return _DialledNumbers(self.plans, self.row[at], self.plan[at], self.text.take(pa.array(at)))
 
-    def are(self, of_length: Callable[[NumberingPlan, int], bool]) -> _Flags:
+    def are(self, of_length: Callable[[NumberingPlan, int], bool]) -> _BoolArray:
         """Whether something holds for the plan and the number of digits."""
         table = np.array([[of_length(plan, length) for length in range(TOO_LONG + 1)] for plan in self.plans], bool)
-        flags: _Flags = table.reshape(-1, TOO_LONG + 1)[self.plan, self.length]
+        flags: _BoolArray = table.reshape(-1, TOO_LONG + 1)[self.plan, self.length]
         return flags
 
-    def are_general(self) -> _Flags:
-        return match(self.text, self.beginning(lambda plan: plan.general) + "$")
+    def are_general(self) -> _BoolArray:
+        return are_matching(self.text, self.beginning(lambda plan: plan.general) + "$")
 
     def beginning(self, part: Callable[[NumberingPlan], str]) -> str:
         """The pattern of a part of the plan at the beginning of the digits; without that part it never matches."""
-        return either(f"{plan.name}(?:{part(plan)})" for plan in self.plans if part(plan))
+        return build_prefix_pattern(f"{plan.name}(?:{part(plan)})" for plan in self.plans if part(plan))
 
 
-def numbers_in_columns(dialled: pa.StringArray, regions: pa.StringArray) -> tuple[_Rows, pa.StringArray]:
+def parse_dialled_numbers(dialled: pa.StringArray, regions: pa.StringArray) -> tuple[_Int64Array, pa.StringArray]:
     """Rows, and the valid numbers they hold in E.164, null where they hold none.
 
     Rows are left out where nothing is dialled, or no plan is known to read it by.
@@ -85,20 +85,22 @@ def numbers_in_columns(dialled: pa.StringArray, regions: pa.StringArray) -> tupl
     """
     has_plus = pc.starts_with(dialled, "+").fill_null(False)
     within = pc.if_else(pc.or_(has_plus, dialled.is_null()), None, regions)
-    plans, row, plan = _planned(within, plan_of_region)
-    national = _named(plans, row, plan, dialled.take(pa.array(row)))
-    is_abroad, digits_abroad = _dialled_abroad(national)
-    has_own_code, without_code = _without_own_code(national, is_abroad)
+    plans, row, plan = _find_plans(within, find_plan_by_region)
+    national = _build_dialled_numbers(plans, row, plan, dialled.take(pa.array(row)))
+    is_abroad, digits_abroad = _strip_international_prefix(national)
+    has_own_code, without_code = _strip_own_calling_code(national, is_abroad)
     with_plus = np.flatnonzero(has_plus)
     rows = np.concatenate([with_plus, national.row[is_abroad]])
-    digits = pa.concat_arrays([_slice(dialled.take(pa.array(with_plus)), 1), digits_abroad])
-    read = _together([national.take(~is_abroad & ~has_own_code), without_code, _behind_a_code(rows, digits)])
-    return read.row, _e164(read)
+    digits = pa.concat_arrays([_slice_texts(dialled.take(pa.array(with_plus)), 1), digits_abroad])
+    read = _concatenate_dialled_numbers(
+        [national.take(~is_abroad & ~has_own_code), without_code, _strip_calling_code(rows, digits)]
+    )
+    return read.row, _format_e164(read)
 
 
-def _planned(
+def _find_plans(
     heads: pa.StringArray, plan_of: Callable[[str], NumberingPlan | None]
-) -> tuple[list[NumberingPlan], _Rows, _Rows]:
+) -> tuple[list[NumberingPlan], _Int64Array, _Int64Array]:
     """The plans that the heads lead to, the rows that have one, a plan at a time, and which one that is."""
     encoded = heads.dictionary_encode()
     found = [plan_of(head) for head in encoded.dictionary.to_pylist()]
@@ -109,22 +111,24 @@ def _planned(
     return plans, rows, plan[rows]
 
 
-def _named(plans: list[NumberingPlan], row: _Rows, plan: _Rows, digits: pa.StringArray) -> _Dialled:
+def _build_dialled_numbers(
+    plans: list[NumberingPlan], row: _Int64Array, plan: _Int64Array, digits: pa.StringArray
+) -> _DialledNumbers:
     names = pa.array([plan.name for plan in plans], pa.string())
-    return _Dialled(plans, row, plan, pc.binary_join_element_wise(names.take(pa.array(plan)), digits, ""))
+    return _DialledNumbers(plans, row, plan, pc.binary_join_element_wise(names.take(pa.array(plan)), digits, ""))
 
 
-def _together(parts: Sequence[_Dialled]) -> _Dialled:
+def _concatenate_dialled_numbers(parts: Sequence[_DialledNumbers]) -> _DialledNumbers:
     plans = list(dict.fromkeys(plan for part in parts for plan in part.plans))
     plan = [np.array([plans.index(plan) for plan in part.plans], np.int16)[part.plan] for part in parts]
     rows, texts = (np.concatenate([part.row for part in parts]), pa.concat_arrays([part.text for part in parts]))
-    return _Dialled(plans, rows, np.concatenate(plan), texts)
+    return _DialledNumbers(plans, rows, np.concatenate(plan), texts)
 
 
-def _dialled_abroad(national: _Dialled) -> tuple[_Flags, pa.StringArray]:
+def _strip_international_prefix(national: _DialledNumbers) -> tuple[_BoolArray, pa.StringArray]:
     """Which digits begin with an international prefix, and what comes after it."""
     prefix = national.beginning(lambda plan: plan.international_prefix)
-    is_abroad = match(national.text, prefix)
+    is_abroad = are_matching(national.text, prefix)
     after = pc.replace_substring_regex(national.text.filter(pa.array(is_abroad)), prefix, "")
     # No country code begins with 0, so there the prefix is taken for a part of the number.
     begins_with_0 = pc.starts_with(after, "0")
@@ -132,58 +136,60 @@ def _dialled_abroad(national: _Dialled) -> tuple[_Flags, pa.StringArray]:
     return is_abroad, after.filter(pc.invert(begins_with_0))
 
 
-def _behind_a_code(rows: _Rows, digits: pa.StringArray) -> _Dialled:
+def _strip_calling_code(rows: _Int64Array, digits: pa.StringArray) -> _DialledNumbers:
     """The digits after a country code, for the main region behind it to read; those without a code left out."""
 
     def plan_of(head: str) -> NumberingPlan | None:
-        code = calling_code_of(head)
-        return plan_of_code(code) if code else None
+        code = find_calling_code(head)
+        return find_plan_by_code(code) if code else None
 
-    plans, at, plan = _planned(_slice(digits, 0, _LONGEST_CODE), plan_of)
-    codes = either(each.calling_code for each in plans)
-    return _named(plans, rows[at], plan, pc.replace_substring_regex(digits.take(pa.array(at)), codes, ""))
+    plans, at, plan = _find_plans(_slice_texts(digits, 0, _MAX_CODE_LENGTH), plan_of)
+    codes = build_prefix_pattern(each.calling_code for each in plans)
+    return _build_dialled_numbers(
+        plans, rows[at], plan, pc.replace_substring_regex(digits.take(pa.array(at)), codes, "")
+    )
 
 
-def _without_own_code(national: _Dialled, is_abroad: _Flags) -> tuple[_Flags, _Dialled]:
+def _strip_own_calling_code(national: _DialledNumbers, is_abroad: _BoolArray) -> tuple[_BoolArray, _DialledNumbers]:
     """Which digits make sense only without the country code of their region before them, and what they are then."""
     code = national.beginning(lambda plan: plan.calling_code)
-    has_code = np.flatnonzero(match(national.text, code) & ~is_abroad)
+    has_code = np.flatnonzero(are_matching(national.text, code) & ~is_abroad)
     some = national.take(has_code)
-    rest = _without_trunk_prefix(
-        _named(some.plans, some.row, some.plan, pc.replace_substring_regex(some.text, code, ""))
+    rest = _strip_trunk_prefix(
+        _build_dialled_numbers(some.plans, some.row, some.plan, pc.replace_substring_regex(some.text, code, ""))
     )
     is_better = rest.are_general() & ~some.are_general() | some.are(NumberingPlan.is_too_long)
     has_own_code, rest = np.zeros(len(is_abroad), bool), rest.take(is_better)
     has_own_code[has_code[is_better]] = True
-    return has_own_code, _named(
-        [plan_of_code(each.calling_code) for each in rest.plans], rest.row, rest.plan, rest.digits
+    return has_own_code, _build_dialled_numbers(
+        [find_plan_by_code(each.calling_code) for each in rest.plans], rest.row, rest.plan, rest.digits
     )
 
 
-def _e164(dialled: _Dialled) -> pa.StringArray:
+def _format_e164(dialled: _DialledNumbers) -> pa.StringArray:
     """The numbers that the digits, without country code, stand for, null where they are not valid."""
-    number = _without_trunk_prefix(dialled)
+    number = _strip_trunk_prefix(dialled)
     is_misread = number.are(NumberingPlan.is_too_short)
     as_dialled = dialled.text.filter(pa.array(is_misread))
     number = number._replace(text=pc.replace_with_mask(number.text, pa.array(is_misread), as_dialled))
     codes = sorted({plan.calling_code for plan in number.plans})
     code = np.array([codes.index(plan.calling_code) for plan in number.plans], np.int16)[number.plan]
     digits = number.digits
-    valid = are_valid(codes, code, digits, number.length)
+    valid = are_valid_numbers(codes, code, digits, number.length)
     prefix = pa.array([f"+{code}" for code in codes], pa.string()).take(pa.array(code, mask=~valid))
     return pc.binary_join_element_wise(prefix, digits, "")
 
 
-def _without_trunk_prefix(dialled: _Dialled) -> _Dialled:
+def _strip_trunk_prefix(dialled: _DialledNumbers) -> _DialledNumbers:
     """The digits after 0, or whatever else is dialled before a number within the region."""
     prefix = dialled.beginning(lambda plan: plan.trunk_prefix)
-    has_prefix = match(dialled.text, prefix)
+    has_prefix = are_matching(dialled.text, prefix)
     some = dialled.take(has_prefix)
     digits = pc.replace_substring_regex(some.text, prefix, "")
     for number, plan in enumerate(some.plans):
         if plan.trunk_rewrite:
-            digits = _rewritten(plan, some, some.plan == number, digits)
-    rest = _named(some.plans, some.row, some.plan, digits)
+            digits = _rewrite_trunk_prefix(plan, some, some.plan == number, digits)
+    rest = _build_dialled_numbers(some.plans, some.row, some.plan, digits)
     is_better = rest.are_general()
     is_better[~is_better] = ~some.take(~is_better).are_general()
     has_prefix[has_prefix] = is_better
@@ -191,7 +197,9 @@ def _without_trunk_prefix(dialled: _Dialled) -> _Dialled:
     return dialled._replace(text=texts)
 
 
-def _rewritten(plan: NumberingPlan, some: _Dialled, is_of_plan: _Flags, digits: pa.StringArray) -> pa.StringArray:
+def _rewrite_trunk_prefix(
+    plan: NumberingPlan, some: _DialledNumbers, is_of_plan: _BoolArray, digits: pa.StringArray
+) -> pa.StringArray:
     """`digits`, where they are of a plan and the last group of its trunk prefix took part in the match rewritten."""
     if not (plan.trunk_rewrite and is_of_plan.any()):
         return digits
@@ -204,7 +212,7 @@ def _rewritten(plan: NumberingPlan, some: _Dialled, is_of_plan: _Flags, digits: 
     return pc.replace_with_mask(digits, pa.array(is_rewritten), rewritten)
 
 
-def _slice(texts: pa.StringArray, start: int, stop: int = 2**10) -> pa.StringArray:
+def _slice_texts(texts: pa.StringArray, start: int, stop: int = 2**10) -> pa.StringArray:
     """A part of each text; all of them are ASCII, so bytes are characters."""
     return pc.binary_slice(texts.cast(pa.binary()), start, stop).cast(pa.string())
 
@@ -212,10 +220,10 @@ def _slice(texts: pa.StringArray, start: int, stop: int = 2**10) -> pa.StringArr
 TOO_LONG: Final = 19
 """Stands for all lengths no number has: a text carries its length as two digits."""
 
-_Layer = list[tuple[str, Region]]
+_RegionLayer = list[tuple[str, RegionPatterns]]
 
 
-def are_valid(
+def are_valid_numbers(
     codes: Sequence[str], code: npt.NDArray[np.integer], digits: pa.StringArray, length: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.bool_]:
     """Whether the digits are a valid number in one of the regions behind their country code.
@@ -230,57 +238,61 @@ def are_valid(
     at = code.astype(np.int32) * (TOO_LONG + 1) + length
     texts = pc.binary_join_element_wise(heads.take(pa.array(at)), digits, "")
     valid, rows = np.zeros(len(texts), bool), np.arange(len(texts))
-    plain, leading = (_layers(codes, has_leading) for has_leading in (False, True))
+    plain, leading = (_build_region_layers(codes, has_leading) for has_leading in (False, True))
     for layer in plain:
-        found = _are_of(texts, layer)
+        found = _are_layer_numbers(texts, layer)
         valid[rows[found]] = True
         texts, rows = texts.filter(pa.array(~found)), rows[~found]
-    led = _have_leading(texts, [each for layer in leading for each in layer])
+    led = _have_leading_digits(texts, [each for layer in leading for each in layer])
     for layer in leading:
         texts, rows = texts.filter(pa.array(led)), rows[led]
         if not len(rows):
             break
-        valid[rows] = is_mine = _have_leading(texts, layer)
-        valid[rows[is_mine]] = _are_of(texts.filter(pa.array(is_mine)), layer)
+        valid[rows] = is_mine = _have_leading_digits(texts, layer)
+        valid[rows[is_mine]] = _are_layer_numbers(texts.filter(pa.array(is_mine)), layer)
         led = ~is_mine
     return valid
 
 
-def _layers(codes: Sequence[str], has_leading: bool) -> list[_Layer]:
+def _build_region_layers(codes: Sequence[str], has_leading: bool) -> list[_RegionLayer]:
     """The regions with or without leading digits: the first behind each code, the second, and so on."""
-    several = ([region for region in regions_of_code(code) if bool(region.leading) == has_leading] for code in codes)
+    several = (
+        [region for region in find_regions_by_code(code) if bool(region.leading) == has_leading] for code in codes
+    )
     layers = (zip(codes, layer, strict=True) for layer in zip_longest(*several))
     return [[(code, region) for code, region in layer if region] for layer in layers]
 
 
-def _are_of(texts: pa.StringArray, layer: _Layer) -> npt.NDArray[np.bool_]:
+def _are_layer_numbers(texts: pa.StringArray, layer: _RegionLayer) -> npt.NDArray[np.bool_]:
     """Whether each is a number of one of some regions, one per country code."""
-    general = _whole((code, (region.general,)) for code, region in layer)
-    found = match(texts, general) & match(texts, _whole((code, region.kinds) for code, region in layer))
+    general = _build_full_pattern((code, (region.general,)) for code, region in layer)
+    found = are_matching(texts, general) & are_matching(
+        texts, _build_full_pattern((code, region.kinds) for code, region in layer)
+    )
     decided = [f"{code:3}..(?:{region.decided_before})" for code, region in layer if region.decided_before]
-    return found & ~match(texts, either(decided)) if decided else found
+    return found & ~are_matching(texts, build_prefix_pattern(decided)) if decided else found
 
 
-def _have_leading(texts: pa.StringArray, layer: _Layer) -> npt.NDArray[np.bool_]:
-    return match(texts, either(f"{code:3}..(?:{region.leading})" for code, region in layer))
+def _have_leading_digits(texts: pa.StringArray, layer: _RegionLayer) -> npt.NDArray[np.bool_]:
+    return are_matching(texts, build_prefix_pattern(f"{code:3}..(?:{region.leading})" for code, region in layer))
 
 
-def _whole(kinds: Iterable[tuple[str, tuple[Kind, ...]]]) -> str:
+def _build_full_pattern(kinds: Iterable[tuple[str, tuple[NumberKind, ...]]]) -> str:
     """The pattern of the numbers of some kinds, by country code."""
-    of_codes = ((f"{code:3}", "|".join(map(_of_kind, several))) for code, several in kinds if several)
-    return either(f"{code}(?:{pattern})" for code, pattern in of_codes) + "$"
+    of_codes = ((f"{code:3}", "|".join(map(_build_kind_pattern, several))) for code, several in kinds if several)
+    return build_prefix_pattern(f"{code}(?:{pattern})" for code, pattern in of_codes) + "$"
 
 
-def _of_kind(kind: Kind) -> str:
+def _build_kind_pattern(kind: NumberKind) -> str:
     return f"(?:{'|'.join(f'{length:02}' for length in sorted(kind.lengths))})(?:{kind.pattern})"
 
 
-def either(patterns: Iterable[str]) -> str:
+def build_prefix_pattern(patterns: Iterable[str]) -> str:
     """The pattern of a text that begins with one of some patterns; without any, of no text but an empty one."""
     return f"^(?:{'|'.join(patterns) or '$'})"
 
 
-def match(texts: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
+def are_matching(texts: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
     """Whether each text matches."""
     matches: npt.NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
     return matches

@@ -17,18 +17,18 @@ from phonenumbers import (
 )
 
 _MAIN_REGIONS: Final = {str(code): regions[0] for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
-_OF_NO_COUNTRY: Final = "001"
+_NON_GEOGRAPHIC_REGION: Final = "001"
 _ANY_LENGTH: Final = frozenset(range(2, 18))
 
 
-class Kind(NamedTuple):
+class NumberKind(NamedTuple):
     """The numbers of one kind, as mobile or freephone: a pattern over the whole number, and its possible lengths."""
 
     pattern: str
     lengths: frozenset[int]
 
 
-class Region(NamedTuple):
+class RegionPatterns(NamedTuple):
     """The numbers valid in one region: they match `general` and one of the `kinds`.
 
     A region with leading digits decides alone over the numbers that begin with them, unless a region before it behind
@@ -37,8 +37,8 @@ class Region(NamedTuple):
 
     leading: str
     decided_before: str
-    general: Kind
-    kinds: tuple[Kind, ...]
+    general: NumberKind
+    kinds: tuple[NumberKind, ...]
 
 
 class NumberingPlan(NamedTuple):
@@ -73,31 +73,31 @@ class NumberingPlan(NamedTuple):
         return not self.is_too_long(length) and (length not in self.lengths or length in self.local_lengths)
 
 
-def calling_code_of(digits: str) -> str | None:
+def find_calling_code(digits: str) -> str | None:
     """The country code that `digits` begin with."""
     return next((digits[:length] for length in (1, 2, 3) if digits[:length] in _MAIN_REGIONS), None)
 
 
 @cache
-def plan_of_code(calling_code: str) -> NumberingPlan:
+def find_plan_by_code(calling_code: str) -> NumberingPlan:
     """The plan of the main region behind a country code, which numbers written with that code follow."""
-    return _plan(calling_code, _MAIN_REGIONS[calling_code])
+    return _build_plan(calling_code, _MAIN_REGIONS[calling_code])
 
 
 @cache
-def plan_of_region(region: str) -> NumberingPlan | None:
+def find_plan_by_region(region: str) -> NumberingPlan | None:
     """The plan of a region, None where `phonenumbers` does not support it."""
-    return _plan(str(country_code_for_region(region)), region) if region in SUPPORTED_REGIONS else None
+    return _build_plan(str(country_code_for_region(region)), region) if region in SUPPORTED_REGIONS else None
 
 
 @cache
-def _plan(calling_code: str, region: str) -> NumberingPlan:
-    metadata = _metadata(calling_code, region)
+def _build_plan(calling_code: str, region: str) -> NumberingPlan:
+    metadata = _load_metadata(calling_code, region)
     prefix, rewrite = metadata.national_prefix_for_parsing or "", metadata.national_prefix_transform_rule
-    [general] = _kinds(metadata.general_desc)
+    [general] = _build_number_kinds(metadata.general_desc)
     local_lengths = metadata.general_desc.possible_length_local_only if metadata.general_desc else ()
     return NumberingPlan(
-        name=f"{calling_code if region == _OF_NO_COUNTRY else region:3}",
+        name=f"{calling_code if region == _NON_GEOGRAPHIC_REGION else region:3}",
         calling_code=calling_code,
         international_prefix=metadata.international_prefix or "",
         trunk_prefix=prefix,
@@ -109,31 +109,31 @@ def _plan(calling_code: str, region: str) -> NumberingPlan:
 
 
 @cache
-def regions_of_code(calling_code: str) -> tuple[Region, ...]:
+def find_regions_by_code(calling_code: str) -> tuple[RegionPatterns, ...]:
     """The regions behind a country code, those without leading digits first: `decided_before` keeps the order free."""
-    regions, decided = list[Region](), list[str]()
+    regions, decided = list[RegionPatterns](), list[str]()
     for name in COUNTRY_CODE_TO_REGION_CODE[int(calling_code)]:
-        metadata = _metadata(calling_code, name)
-        regions.append(_region(metadata, "|".join(decided)))
+        metadata = _load_metadata(calling_code, name)
+        regions.append(_build_region_patterns(metadata, "|".join(decided)))
         decided += [metadata.leading_digits] if metadata.leading_digits else []
     return tuple(sorted(regions, key=lambda region: region.leading != ""))
 
 
-def _metadata(calling_code: str, region: str) -> PhoneMetadata:
+def _load_metadata(calling_code: str, region: str) -> PhoneMetadata:
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(int(calling_code), region)
     if metadata is None:
         raise LookupError(f"phonenumbers knows no numbering plan for +{calling_code} in {region}")
     return metadata
 
 
-def _region(metadata: PhoneMetadata, decided_before: str) -> Region:
+def _build_region_patterns(metadata: PhoneMetadata, decided_before: str) -> RegionPatterns:
     mobile = None if metadata.same_mobile_and_fixed_line_pattern else metadata.mobile
     described = [mobile, metadata.fixed_line, metadata.toll_free, metadata.premium_rate, metadata.shared_cost]
     described += [metadata.voip, metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail]
-    [general] = _kinds(metadata.general_desc)
-    return Region(metadata.leading_digits or "", decided_before, general, _kinds(*described))
+    [general] = _build_number_kinds(metadata.general_desc)
+    return RegionPatterns(metadata.leading_digits or "", decided_before, general, _build_number_kinds(*described))
 
 
-def _kinds(*described: PhoneNumberDesc | None) -> tuple[Kind, ...]:
+def _build_number_kinds(*described: PhoneNumberDesc | None) -> tuple[NumberKind, ...]:
     known = ((each.national_number_pattern, each.possible_length or _ANY_LENGTH) for each in described if each)
-    return tuple(Kind(pattern, frozenset(lengths)) for pattern, lengths in known if pattern and max(lengths) > 0)
+    return tuple(NumberKind(pattern, frozenset(lengths)) for pattern, lengths in known if pattern and max(lengths) > 0)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-CHECKS: Final = [
+AUDIT_QUERIES: Final = [
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("audit_links.sql", "audit_ids.sql")
 ]
 """What must not be, of links and profiles and of profile ids: queries of violation, tenant and subject."""
@@ -22,10 +22,10 @@ class Violation(NamedTuple):
     subject: str
 
 
-def violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
+def find_violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
     """Every fault in relations `customer_identities`, `identity_reviews`, `profile_ids` and `profile_events`.
 
     They are as declared, the events those of all runs, and are held against the relations `records`, `tenants`,
     `suppressed` and `overrides`, with the columns of `identities.Inputs`. All of them must be about the same tenants.
     """
-    return [Violation(*row) for check in CHECKS for row in con.sql(check).fetchall()]
+    return [Violation(*row) for check in AUDIT_QUERIES for row in con.sql(check).fetchall()]

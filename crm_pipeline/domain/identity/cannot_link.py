@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Contest:
+class CannotLinkGraph:
     """The records and pairs to judge; a record is a position in the first five lists, a pair one in the last four.
 
     Attributes:
@@ -54,7 +54,7 @@ class Contest:
         return auth[first] == auth[second] >= 0 or registration[first] == registration[second] >= 0
 
 
-def names_agree(one: str, other: str) -> bool:
+def are_names_compatible(one: str, other: str) -> bool:
     """Whether two first names, both present, are equal or one is the other's initial (with or without a full stop)."""
     return one == other or (one[0] == other[0] and (_is_initial(one) or _is_initial(other)))
 

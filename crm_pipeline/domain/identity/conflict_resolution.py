@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple
 
-from crm_pipeline.domain.identity.cannot_link import Contest, names_agree
+from crm_pipeline.domain.identity.cannot_link import CannotLinkGraph, are_names_compatible
 from crm_pipeline.vocabulary import ReviewKind
 
-DECIDED_LEVEL: Final = 0
+ALWAYS_LEVEL: Final = 0
 LEVELS: Final = range(5)
 """1.01 (ALWAYS), 1.00, 0.99, 0.95 and 0.85."""
 
@@ -31,7 +31,7 @@ class Witness(NamedTuple):
     cannot_link: str
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """A pair that was not joined although its rule holds: AMBIGUOUS or CONFLICT."""
 
     kind: ReviewKind
@@ -39,20 +39,20 @@ class Refusal(NamedTuple):
     witness: Witness
 
 
-class Verdict(NamedTuple):
+class ConflictResolution(NamedTuple):
     """The cluster of each record, as its first record; the refused pairs; and one refusal per pair of clusters."""
 
     cluster: list[int]
     refused: list[int]
-    refusals: list[Refusal]
+    refusals: list[Rejection]
 
 
-def separate(contest: Contest) -> Verdict:
+def resolve_conflicts(contest: CannotLinkGraph) -> ConflictResolution:
     """Join what can be joined, level by level, and refuse what contradicts itself."""
-    return _Judge(contest).verdict()
+    return _ConflictResolver(contest).verdict()
 
 
-class _Judge:
+class _ConflictResolver:
     """The state of the clusters while the levels go by; a cluster is known by its first record.
 
     Its records never contradict each other, so it has at most one auth_user_id. Only joined clusters list
@@ -60,26 +60,26 @@ class _Judge:
     the algorithm.
     """
 
-    def __init__(self, contest: Contest) -> None:
+    def __init__(self, contest: CannotLinkGraph) -> None:
         self.contest = contest
         self.cluster = list(range(len(contest.service)))
         self.joined: dict[int, tuple[int, ...]] = {}
         self.auth = contest.auth.copy()
         self.services = [1 << service for service in contest.service]
         self.refused: list[int] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[Rejection] = []
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ConflictResolution:
         by_level: list[list[int]] = [[] for _ in LEVELS]
         for pair, level in enumerate(self.contest.level):
             by_level[level].append(pair)
         for level in LEVELS:
             edges = self.edges(by_level[level])
-            if level != DECIDED_LEVEL:
+            if level != ALWAYS_LEVEL:
                 edges = self.without_rivals(edges)
-            for group in _groups(edges):
+            for group in _group_connected_edges(edges):
                 self.join(group, edges)
-        return Verdict(self.cluster, self.refused, self.refusals)
+        return ConflictResolution(self.cluster, self.refused, self.refusals)
 
     def records(self, cluster: int) -> Sequence[int]:
         return self.joined.get(cluster) or (cluster,)
@@ -105,7 +105,7 @@ class _Judge:
         """Step 2: where a cluster has edges to two that conflict, keep the one whose first name agrees, or neither."""
         dropped: set[tuple[int, int]] = set()
         ambiguous: dict[tuple[int, int], Witness] = {}
-        for hub, one, other in _forks(edges):
+        for hub, one, other in _list_forks(edges):
             witness = self.conflict(one, other)
             if witness is None:
                 continue
@@ -148,13 +148,13 @@ class _Judge:
         """One question per pair of clusters, about their first pair of records that is evidence at all."""
         pair = next((pair for pair in pairs if self.contest.links[pair]), None)
         if pair is not None:
-            self.refusals.append(Refusal(kind, pair, witness))
+            self.refusals.append(Rejection(kind, pair, witness))
 
     def agree(self, one: int, other: int) -> bool:
         name = self.contest.first_name
         ones = [name[record] for record in self.records(one) if name[record]]
         others = [name[record] for record in self.records(other) if name[record]]
-        return any(names_agree(first, second) for first in ones for second in others)
+        return any(are_names_compatible(first, second) for first in ones for second in others)
 
     def witness(self, group: list[tuple[int, int]]) -> Witness | None:
         """The first cannot-link pair among the records of a group of clusters."""
@@ -181,7 +181,7 @@ class _Judge:
         return None
 
 
-def _forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
+def _list_forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
     """Every cluster that has edges to two others."""
     neighbours: defaultdict[int, list[int]] = defaultdict(list)
     for one, other in edges:
@@ -192,7 +192,7 @@ def _forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
             yield from ((hub, one, other) for one, other in combinations(others, 2))
 
 
-def _groups(edges: Edges) -> list[list[tuple[int, int]]]:
+def _group_connected_edges(edges: Edges) -> list[list[tuple[int, int]]]:
     """The edges of each connected group of clusters."""
     parent: dict[int, int] = {}
 

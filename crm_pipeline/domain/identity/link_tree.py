@@ -12,32 +12,32 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from crm_pipeline.domain.identity.match_rules import LEVEL, NO_RULE, Pairs
-from crm_pipeline.domain.identity.nodes import Codes, Flags, Ints, Longs
+from crm_pipeline.domain.identity.match_rules import NO_RULE, RULE_LEVEL, MatchingPairs
+from crm_pipeline.domain.identity.nodes import BoolArray, Int8Array, Int32Array, Int64Array
 
-_PAIR: Final = 2
+_PAIR_SIZE: Final = 2
 
 
 class Links(NamedTuple):
     """Per node the next record towards the anchor (-1 for the anchor itself) and the rule of that pair, (n,)."""
 
-    to: Ints
-    rule: Codes
+    to: Int32Array
+    rule: Int8Array
 
 
 class _Frontier(NamedTuple):
     """Pairs in both directions, in the order they are preferred: grouped by cluster, strongest first."""
 
-    cluster: Ints
-    near: Ints
-    far: Ints
-    rule: Codes
+    cluster: Int32Array
+    near: Int32Array
+    far: Int32Array
+    rule: Int8Array
 
-    def where(self, mask: Flags | Longs) -> "_Frontier":
+    def where(self, mask: BoolArray | Int64Array) -> "_Frontier":
         return _Frontier(self.cluster[mask], self.near[mask], self.far[mask], self.rule[mask])
 
 
-def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:
+def build_link_tree(cluster: Int32Array, anchor: Int32Array, evidence: MatchingPairs) -> Links:
     """The link of every node.
 
     Args:
@@ -48,9 +48,9 @@ def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:
     links = Links(np.full(len(cluster), -1, np.int32), np.full(len(cluster), NO_RULE, np.int8))
     in_tree = np.zeros(len(cluster), bool)
     in_tree[anchor] = True
-    is_lone = np.bincount(cluster, minlength=1)[cluster[evidence.first]] == _PAIR
+    is_lone = np.bincount(cluster, minlength=1)[cluster[evidence.first]] == _PAIR_SIZE
     _link_lone_pairs(links, in_tree, evidence.where(is_lone))
-    waiting = _by_preference(cluster, evidence.where(~is_lone))
+    waiting = _sort_by_preference(cluster, evidence.where(~is_lone))
     while len(waiting.cluster):
         reached = waiting.where(in_tree[waiting.near])
         chosen = reached.where(np.flatnonzero(np.diff(reached.cluster, prepend=-1)))
@@ -60,15 +60,15 @@ def grow_links(cluster: Ints, anchor: Ints, evidence: Pairs) -> Links:
     return links
 
 
-def _link_lone_pairs(links: Links, in_tree: Flags, pairs: Pairs) -> None:
+def _link_lone_pairs(links: Links, in_tree: BoolArray, pairs: MatchingPairs) -> None:
     """The links of clusters of two records, most of all: there is nothing to choose, so nothing has to be sorted."""
     anchor = np.where(in_tree[pairs.first], pairs.first, pairs.second)
     other = pairs.first + pairs.second - anchor
     links.to[other], links.rule[other] = anchor, pairs.rule
 
 
-def _by_preference(cluster: Ints, evidence: Pairs) -> _Frontier:
+def _sort_by_preference(cluster: Int32Array, evidence: MatchingPairs) -> _Frontier:
     near = np.concatenate([evidence.first, evidence.second])
     far = np.concatenate([evidence.second, evidence.first])
     rule = np.concatenate([evidence.rule, evidence.rule])
-    return _Frontier(cluster[near], near, far, rule).where(np.lexsort((far, near, LEVEL[rule], cluster[near])))
+    return _Frontier(cluster[near], near, far, rule).where(np.lexsort((far, near, RULE_LEVEL[rule], cluster[near])))

@@ -11,22 +11,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identity.nodes import SERVICES, Codes, Flags, Ints, Longs, Nodes, as_text
+from crm_pipeline.domain.identity.nodes import SERVICES, BoolArray, Int8Array, Int32Array, Int64Array, Nodes, as_text
 
-MOST_CARRIERS: Final = 3
+MAX_SHARING_RECORDS: Final = 3
 AUTH_USER_ID, EMAIL, PHONE = "AUTH_USER_ID", "EMAIL", "PHONE"
-COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE: "phone_number"}
+MATCH_KEY_COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE: "phone_number"}
 
 
-class Carriers(NamedTuple):
+class SharingRecords(NamedTuple):
     """The records that carry a value which is no evidence, and the value."""
 
-    node: Ints
+    node: Int32Array
     value: pa.StringArray
-    is_suppressed: Flags
+    is_suppressed: BoolArray
 
 
-class Usable(NamedTuple):
+class MatchKeys(NamedTuple):
     """The values of one kind that are evidence.
 
     Attributes:
@@ -36,13 +36,13 @@ class Usable(NamedTuple):
         shared: the records whose value is no evidence.
     """
 
-    code: Ints
-    node: Ints
-    value: Longs
-    shared: Carriers
+    code: Int32Array
+    node: Int32Array
+    value: Int64Array
+    shared: SharingRecords
 
 
-def usable_values(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: pa.Table) -> dict[str, Usable]:
+def find_match_keys(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: pa.Table) -> dict[str, MatchKeys]:
     """Per kind (AUTH_USER_ID, EMAIL, PHONE) the values that are evidence. `min_confidence` has no say in it.
 
     Args:
@@ -57,38 +57,40 @@ def usable_values(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: p
     if unknown:
         raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
     usable = {}
-    for kind, column in COLUMNS.items():
+    for kind, column in MATCH_KEY_COLUMNS.items():
         of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
-        usable[kind] = _usable(nodes, nodes.codes[column], values[column], _suppressed(nodes, values[column], of_kind))
+        usable[kind] = _build_match_keys(
+            nodes, nodes.codes[column], values[column], _find_suppressed_values(nodes, values[column], of_kind)
+        )
     return usable
 
 
-def is_among(keys: npt.NDArray[np.integer], wanted: Longs) -> Flags:
+def is_among(keys: npt.NDArray[np.integer], wanted: Int64Array) -> BoolArray:
     """Whether each key is one of `wanted`, which is sorted and much shorter."""
     if not len(wanted):
         return np.zeros(len(keys), bool)
     at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-    found: Flags = wanted[at] == keys
+    found: BoolArray = wanted[at] == keys
     return found
 
 
-def _suppressed(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Longs:
+def _find_suppressed_values(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Int64Array:
     tenant, listed = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids), as_text(suppressed, "value")
     # The values are many and the suppressed ones few, so it is these that are looked up in.
     carried = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
     code = pa.array(carried).take(pc.index_in(listed, values.take(pa.array(carried))))
     known = pc.and_(tenant.is_valid(), code.is_valid())
-    return np.unique(_value(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
+    return np.unique(_encode_tenant_values(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
 
 
-def _value(tenant: Ints, code: Ints) -> Longs:
-    value: Longs = (tenant.astype(np.int64) << 32) | code
+def _encode_tenant_values(tenant: Int32Array, code: Int32Array) -> Int64Array:
+    value: Int64Array = (tenant.astype(np.int64) << 32) | code
     return value
 
 
-def _usable(nodes: Nodes, code: Ints, values: pa.StringArray, suppressed: Longs) -> Usable:
+def _build_match_keys(nodes: Nodes, code: Int32Array, values: pa.StringArray, suppressed: Int64Array) -> MatchKeys:
     node = np.flatnonzero(code >= 0).astype(np.int32)
-    value = _value(nodes.tenant[node], code[node])
+    value = _encode_tenant_values(nodes.tenant[node], code[node])
     order = np.argsort(value)
     node, value = node[order], value[order]
     starts = np.flatnonzero(np.diff(value, prepend=-1))
@@ -99,17 +101,17 @@ def _usable(nodes: Nodes, code: Ints, values: pa.StringArray, suppressed: Longs)
     usable = code.copy()
     usable[node[shared]] = -1
     carried = values.take(pa.array(code[node[shared]]))
-    carriers = Carriers(node[shared], carried, np.repeat(is_suppressed, size)[shared])
-    return Usable(usable, node[evidence], value[evidence], carriers)
+    carriers = SharingRecords(node[shared], carried, np.repeat(is_suppressed, size)[shared])
+    return MatchKeys(usable, node[evidence], value[evidence], carriers)
 
 
-def _has_many_of_one_service(service: Codes, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> Flags:
+def _has_many_of_one_service(service: Int8Array, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> BoolArray:
     """Per group of neighbouring records whether more than `MOST_CARRIERS` of them are of one service."""
-    large = np.flatnonzero(size > MOST_CARRIERS)
+    large = np.flatnonzero(size > MAX_SHARING_RECORDS)
     group = np.repeat(np.arange(len(large)), size[large])
     before = np.cumsum(size[large]) - size[large]
     member = np.arange(len(group)) + np.repeat(starts[large] - before, size[large])
     carriers = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
     result = np.zeros(len(size), bool)
-    result[large] = carriers.reshape(-1, len(SERVICES)).max(axis=1) > MOST_CARRIERS
+    result[large] = carriers.reshape(-1, len(SERVICES)).max(axis=1) > MAX_SHARING_RECORDS
     return result

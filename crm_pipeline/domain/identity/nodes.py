@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 
 from crm_pipeline.vocabulary import Service
 
-Ints = npt.NDArray[np.int32]
-Codes = npt.NDArray[np.int8]
-Longs = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+Int32Array = npt.NDArray[np.int32]
+Int8Array = npt.NDArray[np.int8]
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
 
 SERVICES: Final = pa.array([str(service) for service in Service])
-VALUES: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
-_DIGITS: Final = "^[0-9]+$"
-_AFTER_ALL_NUMBERS: Final = 2**31 - 1
+VALUE_COLUMNS: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
+_NUMBER_PATTERN: Final = "^[0-9]+$"
+_TEXT_SORT_LENGTH: Final = 2**31 - 1
 
 
 class Nodes(NamedTuple):
@@ -45,11 +45,11 @@ class Nodes(NamedTuple):
     """
 
     tenant_ids: pa.StringArray
-    min_confidence: Floats
-    tenant: Ints
-    service: Codes
+    min_confidence: Float64Array
+    tenant: Int32Array
+    service: Int8Array
     record_id: pa.StringArray
-    codes: dict[str, Ints]
+    codes: dict[str, Int32Array]
     first_names: pa.StringArray
 
     @property
@@ -86,10 +86,10 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, p
     tenant = pc.index_in(as_text(records, "tenant_id"), tenant_ids)
     if tenant.null_count:
         records, tenant = records.filter(tenant.is_valid()), tenant.drop_null()
-    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + _services(records)
-    order, encoded = _order_and_encode(scope, records)
+    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + _encode_services(records)
+    order, encoded = _sort_and_encode_records(scope, records)
     scope, record_id = scope[order], as_text(records, "record_id").take(pa.array(order))
-    _refuse_repeated_keys(scope, record_id)
+    _validate_unique_keys(scope, record_id)
     nodes = Nodes(
         tenant_ids,
         tenants["min_confidence"].to_numpy().astype(np.float64),
@@ -109,50 +109,50 @@ def as_text(table: pa.Table, column: str) -> pa.StringArray:
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], pa.string())])
 
 
-def _services(records: pa.Table) -> Longs:
+def _encode_services(records: pa.Table) -> Int64Array:
     service = pc.index_in(as_text(records, "service"), SERVICES)
     if service.null_count:
         raise ValueError(f"a record of an unknown service: expected one of {', '.join(Service)}")
-    positions: Longs = service.to_numpy().astype(np.int64)
+    positions: Int64Array = service.to_numpy().astype(np.int64)
     return positions
 
 
-def _order_and_encode(scope: Longs, records: pa.Table) -> tuple[Ints, dict[str, pa.DictionaryArray]]:
+def _sort_and_encode_records(scope: Int64Array, records: pa.Table) -> tuple[Int32Array, dict[str, pa.DictionaryArray]]:
     """The slow parts of reading, two at a time (each needs much memory): sorting keys, and numbering values."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        order = pool.submit(_order, scope, as_text(records, "record_id"))
-        encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUES)
-        return order.result(), dict(zip(VALUES, encoded, strict=True))
+        order = pool.submit(_sort_records, scope, as_text(records, "record_id"))
+        encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUE_COLUMNS)
+        return order.result(), dict(zip(VALUE_COLUMNS, encoded, strict=True))
 
 
-def _order(scope: Longs, record_id: pa.StringArray) -> Ints:
+def _sort_records(scope: Int64Array, record_id: pa.StringArray) -> Int32Array:
     """Positions of the records in node order: numbers compare by how many digits they have, then digit by digit."""
-    is_number = pc.match_substring_regex(record_id, _DIGITS)
+    is_number = pc.match_substring_regex(record_id, _NUMBER_PATTERN)
     stripped = pc.if_else(is_number, pc.utf8_ltrim(record_id, "0"), record_id)
-    length = pc.if_else(is_number, pc.binary_length(stripped), _AFTER_ALL_NUMBERS).to_numpy()
+    length = pc.if_else(is_number, pc.binary_length(stripped), _TEXT_SORT_LENGTH).to_numpy()
     keys = pa.table({"scope": (scope << 32) | length, "stripped": stripped, "record_id": record_id})
     sort_keys = [("scope", "ascending"), ("stripped", "ascending"), ("record_id", "ascending")]
     if stripped.equals(record_id):
         sort_keys.pop()
-    order: Ints = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(np.int32)
+    order: Int32Array = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(np.int32)
     return order
 
 
-def _refuse_repeated_keys(scope: Longs, record_id: pa.StringArray) -> None:
+def _validate_unique_keys(scope: Int64Array, record_id: pa.StringArray) -> None:
     same_text = pc.equal(record_id[1:], record_id[:-1]).to_numpy(zero_copy_only=False)
     if len(record_id) and bool((same_text & (scope[1:] == scope[:-1])).any()):
         raise ValueError("two records have the same tenant, service and record id: pass one row per record")
 
 
-def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -> Ints:
+def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -> Int32Array:
     """The node of each row of `wanted` (tenant_id, service, record_id), -1 where no such record is in `nodes`."""
     result = np.full(wanted.num_rows, -1, np.int32)
     if not wanted.num_rows:
         return result
     tenant = pc.index_in(as_text(wanted, "tenant_id"), nodes.tenant_ids)
     service = pc.index_in(as_text(wanted, "service"), SERVICES)
-    con.register("all_nodes", _located(pa.array(nodes.tenant), pa.array(nodes.service), nodes.record_id))
-    con.register("wanted_nodes", _located(tenant, service, as_text(wanted, "record_id")))
+    con.register("all_nodes", _build_key_table(pa.array(nodes.tenant), pa.array(nodes.service), nodes.record_id))
+    con.register("wanted_nodes", _build_key_table(tenant, service, as_text(wanted, "record_id")))
     found = con.sql(
         "select wanted.position, node.position as node from wanted_nodes as wanted"
         " join all_nodes as node using (tenant, service, record_id)"
@@ -163,6 +163,6 @@ def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -
     return result
 
 
-def _located(tenant: pa.Array, service: pa.Array, record_id: pa.StringArray) -> pa.Table:
+def _build_key_table(tenant: pa.Array, service: pa.Array, record_id: pa.StringArray) -> pa.Table:
     position = np.arange(len(record_id), dtype=np.int32)
     return pa.table({"tenant": tenant, "service": service, "record_id": record_id, "position": position})

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.identity.match_keys import is_among
-from crm_pipeline.domain.identity.nodes import Flags, Longs, Nodes, find_nodes
+from crm_pipeline.domain.identity.nodes import BoolArray, Int64Array, Nodes, find_nodes
 
 
 class Decisions(NamedTuple):
@@ -27,20 +27,20 @@ class Decisions(NamedTuple):
             well, the NEVER has settled the matter already and the pair is in neither.
     """
 
-    always: Longs
-    never: Longs
-    against_auth: Longs
-    against_never: Longs
+    always: Int64Array
+    never: Int64Array
+    against_auth: Int64Array
+    against_never: Int64Array
 
 
-def pair_key(one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Longs:
+def build_pair_key(one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Int64Array:
     """One number for an unordered pair of nodes; sorts like (lower node, higher node)."""
     low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
-    key: Longs = (low << 32) | high
+    key: Int64Array = (low << 32) | high
     return key
 
 
-def pair_nodes(key: Longs) -> tuple[Longs, Longs]:
+def split_pair_key(key: Int64Array) -> tuple[Int64Array, Int64Array]:
     """The lower and the higher node of each `pair_key`."""
     return key >> 32, key & 0xFFFFFFFF
 
@@ -60,8 +60,10 @@ def read_decisions(con: duckdb.DuckDBPyConnection, nodes: Nodes, overrides: pa.T
     )
     known = (one >= 0) & (other >= 0) & (one != other)
     is_never = pc.equal(overrides["decision"], "NEVER").to_numpy()
-    never, always = (np.unique(pair_key(one[mask], other[mask])) for mask in (known & is_never, known & ~is_never))
-    by_auth, by_never = have_different_auth(nodes, *pair_nodes(always)), is_among(always, never)
+    never, always = (
+        np.unique(build_pair_key(one[mask], other[mask])) for mask in (known & is_never, known & ~is_never)
+    )
+    by_auth, by_never = have_different_auth(nodes, *split_pair_key(always)), is_among(always, never)
     refused_twice_over = by_auth & by_never
     return Decisions(
         always[~by_auth & ~by_never],
@@ -71,8 +73,8 @@ def read_decisions(con: duckdb.DuckDBPyConnection, nodes: Nodes, overrides: pa.T
     )
 
 
-def have_different_auth(nodes: Nodes, one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Flags:
+def have_different_auth(nodes: Nodes, one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> BoolArray:
     """Whether the two of each pair have different auth_user_ids; shared ones too, since a person has only one."""
     auth = nodes.codes["auth_user_id"]
-    differ: Flags = (auth[one] != auth[other]) & (auth[one] >= 0) & (auth[other] >= 0)
+    differ: BoolArray = (auth[one] != auth[other]) & (auth[one] >= 0) & (auth[other] >= 0)
     return differ

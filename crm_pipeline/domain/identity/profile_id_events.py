@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.identity.clustering import Clusters
-from crm_pipeline.domain.identity.nodes import Flags, Nodes, as_text
+from crm_pipeline.domain.identity.nodes import BoolArray, Nodes, as_text
 from crm_pipeline.domain.identity.profile_ids import ProfileIds
 from crm_pipeline.tables.outputs import identity
-from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.vocabulary import ProfileEventType
 
-_SCHEMA: Final = arrow_schema(identity.profile_events)
-_TOLD: Final = ("tenant_id", "profile_id", "redirects_to", "anchor_service", "anchor_record_id")
-_EVENTS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_SCHEMA: Final = to_arrow_schema(identity.profile_events)
+_TRANSITION_COLUMNS: Final = ("tenant_id", "profile_id", "redirects_to", "anchor_service", "anchor_record_id")
+_EVENT_IDS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _SPLITS_SQL: Final = """
     select distinct tenant_id, p.profile_id, $event::varchar as event_type, s.other_profile_id,
         $before::varchar || s.anchor || $after::varchar as reason
@@ -39,20 +39,20 @@ _REASONS: Final = {
 }
 
 
-class Run(NamedTuple):
+class RunStamp(NamedTuple):
     """The run that saw what happened, and when."""
 
     as_of: datetime
     run_id: str
 
 
-def profile_events(
+def build_profile_events(
     con: duckdb.DuckDBPyConnection,
     nodes: Nodes,
     clusters: Clusters,
     ids: ProfileIds,
     previous_identities: pa.Table,
-    seen_by: Run,
+    seen_by: RunStamp,
 ) -> pa.Table:
     """The `profile_events` of this run, each row a transition of an id."""
     row = np.arange(len(ids.now))
@@ -61,27 +61,29 @@ def profile_events(
     resurrected = is_live & ~was_live & ~is_new
     transitions = pa.concat_tables(
         [
-            _transitions(ids, ProfileEventType.CREATED, is_new),
-            _transitions(ids, ProfileEventType.MERGED, _redirects_anew(ids)),
-            _transitions(ids, ProfileEventType.RESURRECTED, resurrected),
-            _transitions(ids, ProfileEventType.RETIRED, (ids.target < 0) & (was_live | _redirected(ids))),
-            _splits(con, nodes, clusters, ids, is_new | resurrected, previous_identities),
+            _build_transitions(ids, ProfileEventType.CREATED, is_new),
+            _build_transitions(ids, ProfileEventType.MERGED, _has_new_redirect(ids)),
+            _build_transitions(ids, ProfileEventType.RESURRECTED, resurrected),
+            _build_transitions(
+                ids, ProfileEventType.RETIRED, (ids.target < 0) & (was_live | _has_previous_redirect(ids))
+            ),
+            _find_splits(con, nodes, clusters, ids, is_new | resurrected, previous_identities),
         ]
     )
-    return _events(con, _by_tenant(nodes, transitions), seen_by)
+    return _build_events(con, _sort_by_tenant(nodes, transitions), seen_by)
 
 
-def _by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
+def _sort_by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
     tenant = pc.index_in(as_text(transitions, "tenant_id"), nodes.tenant_ids).to_numpy()
     is_sorted = bool((np.diff(tenant) >= 0).all())
     return transitions if is_sorted else transitions.take(pa.array(np.argsort(tenant, kind="stable")))
 
 
-def _events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: Run) -> pa.Table:
+def _build_events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: RunStamp) -> pa.Table:
     count = len(transitions)
     positioned = transitions.drop(["tenant_id", "reason"]).append_column("position", pa.array(np.arange(count)))
     con.register("transitions", positioned)
-    event_id = con.sql(_EVENTS_SQL, params={"as_of": seen_by.as_of}).to_arrow_table()["event_id"]
+    event_id = con.sql(_EVENT_IDS_SQL, params={"as_of": seen_by.as_of}).to_arrow_table()["event_id"]
     con.unregister("transitions")
     columns = {name: transitions[name] for name in transitions.column_names} | {
         "event_id": event_id,
@@ -91,8 +93,8 @@ def _events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: Run)
     return pa.table(columns, schema=_SCHEMA)
 
 
-def _transitions(ids: ProfileIds, event: ProfileEventType, happened: Flags) -> pa.Table:
-    rows = ids.now.select(list(_TOLD))
+def _build_transitions(ids: ProfileIds, event: ProfileEventType, happened: BoolArray) -> pa.Table:
+    rows = ids.now.select(list(_TRANSITION_COLUMNS))
     # In a first run it happened to all, and a copy of every id is much.
     rows = rows if happened.all() else rows.filter(pa.array(happened))
     before, after = _REASONS[event]
@@ -102,40 +104,40 @@ def _transitions(ids: ProfileIds, event: ProfileEventType, happened: Flags) -> p
             "profile_id": rows["profile_id"],
             "event_type": pa.repeat(str(event), len(rows)),
             "other_profile_id": rows["redirects_to"],
-            "reason": pc.binary_join_element_wise(before, _anchor_name(rows), after, ""),
+            "reason": pc.binary_join_element_wise(before, _format_anchor(rows), after, ""),
         }
     )
 
 
-def _anchor_name(rows: pa.Table) -> pa.ChunkedArray:
+def _format_anchor(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(rows["anchor_service"], rows["anchor_record_id"], " ")
 
 
-def _redirected(ids: ProfileIds) -> Flags:
+def _has_previous_redirect(ids: ProfileIds) -> BoolArray:
     new = len(ids.now) - len(ids.known)
     return np.concatenate([ids.known["redirects_to"].is_valid().to_numpy(), np.zeros(new, bool)])
 
 
-def _redirects_anew(ids: ProfileIds) -> Flags:
+def _has_new_redirect(ids: ProfileIds) -> BoolArray:
     """Whether an id redirects, and not to the id it redirected to before."""
     now = ids.now["redirects_to"]
     same = pc.equal(now[: len(ids.known)], ids.known["redirects_to"]).fill_null(False).to_numpy()
-    redirects: Flags = now.is_valid().to_numpy().copy()
+    redirects: BoolArray = now.is_valid().to_numpy().copy()
     redirects[: len(ids.known)] &= ~same
     return redirects
 
 
-def _splits(
+def _find_splits(
     con: duckdb.DuckDBPyConnection,
     nodes: Nodes,
     clusters: Clusters,
     ids: ProfileIds,
-    separate: Flags,
+    separate: BoolArray,
     previous_identities: pa.Table,
 ) -> pa.Table:
     """For every profile that lost records to an id that is new or live again."""
-    node = _nodes_of(clusters, ids, separate if len(previous_identities) else np.zeros_like(separate))
-    leaving = ids.now.select(list(_TOLD)).take(pa.array(ids.holder[clusters.of[node]]))
+    node = _find_cluster_nodes(clusters, ids, separate if len(previous_identities) else np.zeros_like(separate))
+    leaving = ids.now.select(list(_TRANSITION_COLUMNS)).take(pa.array(ids.holder[clusters.of[node]]))
     keys = nodes.keys(node)
     con.register(
         "separated",
@@ -145,7 +147,7 @@ def _splits(
                 "service": keys["service"],
                 "service_record_id": keys["record_id"],
                 "other_profile_id": leaving["profile_id"],
-                "anchor": _anchor_name(leaving),
+                "anchor": _format_anchor(leaving),
             }
         ),
     )
@@ -158,6 +160,6 @@ def _splits(
     return result
 
 
-def _nodes_of(clusters: Clusters, ids: ProfileIds, wanted: Flags) -> npt.NDArray[np.intp]:
+def _find_cluster_nodes(clusters: Clusters, ids: ProfileIds, wanted: BoolArray) -> npt.NDArray[np.intp]:
     """The nodes of the clusters whose ids are wanted."""
     return np.flatnonzero(wanted[ids.holder][clusters.of])

@@ -18,20 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.identity.clustering import Clusters
-from crm_pipeline.domain.identity.nodes import Flags, Ints, Longs, Nodes, as_text, find_nodes
+from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Int64Array, Nodes, as_text, find_nodes
 from crm_pipeline.tables.outputs import identity
-from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.projections import to_arrow_schema
 
-NAMESPACE: Final = uuid5(NAMESPACE_URL, "crm-pipeline/profile-ids")
-_MINTED_SQL: Final = Path(__file__).with_name("new_profile_ids.sql").read_text(encoding="utf-8")
-_SCHEMA: Final = arrow_schema(identity.profile_ids)
-_KEY: Final = ("tenant_id", "service", "record_id")
-_NOWHERE: Final = -1
-_SHA1, _UUID = 40, 36
-_UUID_PARTS: Final = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))
+PROFILE_ID_NAMESPACE: Final = uuid5(NAMESPACE_URL, "crm-pipeline/profile-ids")
+_NEW_IDS_SQL: Final = Path(__file__).with_name("new_profile_ids.sql").read_text(encoding="utf-8")
+_SCHEMA: Final = to_arrow_schema(identity.profile_ids)
+_RECORD_KEY: Final = ("tenant_id", "service", "record_id")
+_MISSING: Final = -1
+_SHA1_LENGTH, _UUID_LENGTH = 40, 36
+_UUID_SLICES: Final = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))
 """Where each part of a UUID comes from in the hash, and where it goes."""
-_VARIANT: Final = np.zeros(128, np.uint8)
-_VARIANT[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.frombuffer(b"89ab" * 4, np.uint8)
+_VARIANT_DIGITS: Final = np.zeros(128, np.uint8)
+_VARIANT_DIGITS[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.frombuffer(b"89ab" * 4, np.uint8)
 
 
 class ProfileIds(NamedTuple):
@@ -47,9 +47,9 @@ class ProfileIds(NamedTuple):
 
     known: pa.Table
     now: pa.Table
-    target: Ints
-    holder: Ints
-    anchor: Ints
+    target: Int32Array
+    holder: Int32Array
+    anchor: Int32Array
 
 
 def assign_profile_ids(
@@ -60,31 +60,31 @@ def assign_profile_ids(
     previous_identities: pa.Table,
 ) -> ProfileIds:
     """The id of every cluster, and where every other id now leads."""
-    known = _by_birth(nodes, previous_ids)
+    known = _sort_by_birth_order(nodes, previous_ids)
     was_live = known["is_live"].to_numpy()
     anchor = find_nodes(
-        con, nodes, known.select(["tenant_id", "anchor_service", "anchor_record_id"]).rename_columns(_KEY)
+        con, nodes, known.select(["tenant_id", "anchor_service", "anchor_record_id"]).rename_columns(_RECORD_KEY)
     )
-    homeless = was_live & (anchor == _NOWHERE)
-    anchor[homeless] = _largest_fragments(con, nodes, clusters, known.filter(homeless), previous_identities)
-    holder = np.full(len(clusters.first), _NOWHERE, np.int32)
-    placed = np.flatnonzero(anchor != _NOWHERE)
+    homeless = was_live & (anchor == _MISSING)
+    anchor[homeless] = _find_largest_fragments(con, nodes, clusters, known.filter(homeless), previous_identities)
+    holder = np.full(len(clusters.first), _MISSING, np.int32)
+    placed = np.flatnonzero(anchor != _MISSING)
     holder[clusters.of[anchor[placed[::-1]]]] = placed[::-1]
-    nameless = np.flatnonzero(holder == _NOWHERE)
+    nameless = np.flatnonzero(holder == _MISSING)
     holder[nameless] = len(known) + np.arange(len(nameless))
-    new = _mint(con, nodes, clusters.first[nameless], known)
-    target = np.concatenate([_targets(known, anchor, holder, clusters), holder[nameless]])
-    now = _table(pa.concat_tables([_moved(nodes, known, anchor, homeless), new]), target)
+    new = _create_profile_ids(con, nodes, clusters.first[nameless], known)
+    target = np.concatenate([_find_target_rows(known, anchor, holder, clusters), holder[nameless]])
+    now = _build_id_table(pa.concat_tables([_move_anchors(nodes, known, anchor, homeless), new]), target)
     anchor = np.concatenate([anchor, clusters.first[nameless]])[holder]
     return ProfileIds(known, now, target, holder, anchor)
 
 
-def profile_ids_rows(nodes: Nodes, ids: ProfileIds) -> pa.Table:
+def build_profile_id_rows(nodes: Nodes, ids: ProfileIds) -> pa.Table:
     """The rows of `profile_ids`, sorted by tenant and birth."""
-    return _by_birth(nodes, ids.now)
+    return _sort_by_birth_order(nodes, ids.now)
 
 
-def _by_birth(nodes: Nodes, ids: pa.Table) -> pa.Table:
+def _sort_by_birth_order(nodes: Nodes, ids: pa.Table) -> pa.Table:
     """The ids of the tenants, oldest first within each."""
     ids = ids.select(_SCHEMA.names).cast(_SCHEMA)
     tenant = pc.index_in(as_text(ids, "tenant_id"), nodes.tenant_ids)
@@ -95,11 +95,11 @@ def _by_birth(nodes: Nodes, ids: pa.Table) -> pa.Table:
     return ids if is_sorted else ids.take(pa.array(np.argsort(birth)))
 
 
-def _largest_fragments(
+def _find_largest_fragments(
     con: duckdb.DuckDBPyConnection, nodes: Nodes, clusters: Clusters, ids: pa.Table, previous_identities: pa.Table
-) -> Ints:
+) -> Int32Array:
     """Per id the first record of the largest part of what is left of its last cluster; of equal parts, of the first."""
-    anchor = np.full(len(ids), _NOWHERE, np.int32)
+    anchor = np.full(len(ids), _MISSING, np.int32)
     if not len(ids):
         return anchor
     con.register("homeless_ids", pa.table({"profile_id": ids["profile_id"], "position": np.arange(len(ids))}))
@@ -110,31 +110,31 @@ def _largest_fragments(
     ).to_arrow_table()
     con.unregister("homeless_ids")
     con.unregister("previous_identities")
-    node, id_ = find_nodes(con, nodes, members.select(_KEY)), members["position"].to_numpy()
-    node, id_ = node[node != _NOWHERE], id_[node != _NOWHERE]
+    node, id_ = find_nodes(con, nodes, members.select(_RECORD_KEY)), members["position"].to_numpy()
+    node, id_ = node[node != _MISSING], id_[node != _MISSING]
     order = np.lexsort((node, id_))
     node, id_ = node[order], id_[order]
     _, fragment, size = np.unique((id_ << 32) | clusters.of[node], return_index=True, return_counts=True)
     first = node[fragment]
     best = np.lexsort((first, -size, id_[fragment]))
-    winner = best[np.flatnonzero(np.diff(id_[fragment][best], prepend=_NOWHERE))]
+    winner = best[np.flatnonzero(np.diff(id_[fragment][best], prepend=_MISSING))]
     anchor[id_[fragment][winner]] = first[winner]
     return anchor
 
 
-def _mint(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Ints, known: pa.Table) -> pa.Table:
+def _create_profile_ids(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Int32Array, known: pa.Table) -> pa.Table:
     """New profile_ids rows, one per anchor; `anchor` is sorted, and that is the order of birth."""
     keys = nodes.keys(anchor)
     con.register("new_anchors", keys.append_column("position", pa.array(np.arange(len(anchor)))))
     con.register("known_ids", known)
-    minted = con.sql(_MINTED_SQL, params={"namespace": NAMESPACE.hex}).to_arrow_table()
+    minted = con.sql(_NEW_IDS_SQL, params={"namespace": PROFILE_ID_NAMESPACE.hex}).to_arrow_table()
     con.unregister("new_anchors")
     con.unregister("known_ids")
     return pa.table(
         {
             "tenant_id": keys["tenant_id"],
-            "profile_id": _uuid5(as_text(minted, "hash")),
-            "birth_order": _births(nodes, anchor, known),
+            "profile_id": _format_uuids(as_text(minted, "hash")),
+            "birth_order": _assign_birth_order(nodes, anchor, known),
             "minted_service": keys["service"],
             "minted_record_id": keys["record_id"],
             "generation": minted["generation"],
@@ -147,56 +147,56 @@ def _mint(con: duckdb.DuckDBPyConnection, nodes: Nodes, anchor: Ints, known: pa.
     )
 
 
-def _uuid5(hashes: pa.StringArray) -> pa.StringArray:
+def _format_uuids(hashes: pa.StringArray) -> pa.StringArray:
     """SHA-1 hashes as UUIDs of version 5: a tenth of the time of cutting and joining texts in SQL."""
     count = len(hashes)
-    digits = np.frombuffer(hashes.buffers()[2] or b"", np.uint8)[_SHA1 * hashes.offset :][: _SHA1 * count]
-    digits, text = digits.reshape(count, _SHA1), np.full((count, _UUID), ord("-"), np.uint8)
-    for start, end, to in _UUID_PARTS:
+    digits = np.frombuffer(hashes.buffers()[2] or b"", np.uint8)[_SHA1_LENGTH * hashes.offset :][: _SHA1_LENGTH * count]
+    digits, text = digits.reshape(count, _SHA1_LENGTH), np.full((count, _UUID_LENGTH), ord("-"), np.uint8)
+    for start, end, to in _UUID_SLICES:
         text[:, to : to + end - start] = digits[:, start:end]
     text[:, 14] = ord("5")
-    text[:, 19] = _VARIANT[digits[:, 16]]
-    ends = np.arange(0, _UUID * (count + 1), _UUID, dtype=np.int32)
+    text[:, 19] = _VARIANT_DIGITS[digits[:, 16]]
+    ends = np.arange(0, _UUID_LENGTH * (count + 1), _UUID_LENGTH, dtype=np.int32)
     return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text))
 
 
-def _births(nodes: Nodes, anchor: Ints, known: pa.Table) -> Longs:
+def _assign_birth_order(nodes: Nodes, anchor: Int32Array, known: pa.Table) -> Int64Array:
     """One more than the last birth of the tenant, counting on from there."""
     next_birth = np.zeros(len(nodes.tenant_ids), np.int64)
     known_tenant = pc.index_in(as_text(known, "tenant_id"), nodes.tenant_ids).to_numpy()
     np.maximum.at(next_birth, known_tenant, known["birth_order"].to_numpy() + 1)
     tenant = nodes.tenant[anchor]
     starts = np.searchsorted(tenant, np.arange(len(next_birth)))
-    births: Longs = next_birth[tenant] + np.arange(len(anchor)) - starts[tenant]
+    births: Int64Array = next_birth[tenant] + np.arange(len(anchor)) - starts[tenant]
     return births
 
 
-def _targets(known: pa.Table, anchor: Ints, holder: Ints, clusters: Clusters) -> Ints:
+def _find_target_rows(known: pa.Table, anchor: Int32Array, holder: Int32Array, clusters: Clusters) -> Int32Array:
     """The row each known id leads to. One that redirected and whose record is gone follows the id it redirected to."""
-    target = np.full(len(known), _NOWHERE, np.int32)
-    placed = anchor != _NOWHERE
+    target = np.full(len(known), _MISSING, np.int32)
+    placed = anchor != _MISSING
     target[placed] = holder[clusters.of[anchor[placed]]]
     followers = np.flatnonzero(~placed & known["redirects_to"].is_valid().to_numpy())
     if len(followers):
         followed = pc.index_in(as_text(known, "redirects_to").take(pa.array(followers)), as_text(known, "profile_id"))
-        target[followers] = np.where(followed.is_valid(), target[followed.fill_null(0).to_numpy()], _NOWHERE)
+        target[followers] = np.where(followed.is_valid(), target[followed.fill_null(0).to_numpy()], _MISSING)
     return target
 
 
-def _moved(nodes: Nodes, known: pa.Table, anchor: Ints, homeless: Flags) -> pa.Table:
+def _move_anchors(nodes: Nodes, known: pa.Table, anchor: Int32Array, homeless: BoolArray) -> pa.Table:
     """The known ids with the anchors they moved to."""
-    moved = homeless & (anchor != _NOWHERE)
+    moved = homeless & (anchor != _MISSING)
     if not moved.any():
         return known
-    keys, mask = nodes.keys(np.where(moved, anchor, _NOWHERE)), pa.array(moved)
+    keys, mask = nodes.keys(np.where(moved, anchor, _MISSING)), pa.array(moved)
     for column, key in (("anchor_service", "service"), ("anchor_record_id", "record_id")):
         values = pc.if_else(mask, keys[key], known[column])
         known = known.set_column(_SCHEMA.get_field_index(column), _SCHEMA.field(column), values)
     return known
 
 
-def _table(ids: pa.Table, target: Ints) -> pa.Table:
+def _build_id_table(ids: pa.Table, target: Int32Array) -> pa.Table:
     is_live = target == np.arange(len(target))
-    redirects = as_text(ids, "profile_id").take(pa.array(target, mask=is_live | (target == _NOWHERE)))
+    redirects = as_text(ids, "profile_id").take(pa.array(target, mask=is_live | (target == _MISSING)))
     columns = {name: ids[name] for name in ids.column_names} | {"redirects_to": redirects, "is_live": is_live}
     return pa.table(columns, schema=_SCHEMA)

@@ -15,34 +15,34 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from crm_pipeline.domain.batches import in_groups
+from crm_pipeline.domain.batches import split_into_batches
 from crm_pipeline.domain.identity.clustering import find_clusters
-from crm_pipeline.domain.identity.link_tree import Links, grow_links
-from crm_pipeline.domain.identity.match_keys import EMAIL, PHONE, Usable, usable_values
-from crm_pipeline.domain.identity.match_rules import CONFIDENCE, RULES, matching_pairs
-from crm_pipeline.domain.identity.nodes import Ints, Nodes, as_text, read_nodes
+from crm_pipeline.domain.identity.link_tree import Links, build_link_tree
+from crm_pipeline.domain.identity.match_keys import EMAIL, PHONE, MatchKeys, find_match_keys
+from crm_pipeline.domain.identity.match_rules import RULE_CONFIDENCE, RULES, find_matching_pairs
+from crm_pipeline.domain.identity.nodes import Int32Array, Nodes, as_text, read_nodes
 from crm_pipeline.domain.identity.overrides import read_decisions
-from crm_pipeline.domain.identity.profile_id_events import Run, profile_events
-from crm_pipeline.domain.identity.profile_ids import ProfileIds, assign_profile_ids, profile_ids_rows
-from crm_pipeline.domain.identity.reviews import Findings, identity_reviews
+from crm_pipeline.domain.identity.profile_id_events import RunStamp, build_profile_events
+from crm_pipeline.domain.identity.profile_ids import ProfileIds, assign_profile_ids, build_profile_id_rows
+from crm_pipeline.domain.identity.reviews import ReviewInputs, build_identity_reviews
 from crm_pipeline.tables.outputs import identity
-from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.projections import to_arrow_schema
 
-_OTHERS_COLUMNS: Final = {"is_primary", "email_is_shared", "phone_is_shared"}
+_EXCLUDED_COLUMNS: Final = {"is_primary", "email_is_shared", "phone_is_shared"}
 IDENTITIES_SCHEMA: Final[pa.Schema] = pa.schema(
-    [field for field in arrow_schema(identity.customer_identities) if field.name not in _OTHERS_COLUMNS]
+    [field for field in to_arrow_schema(identity.customer_identities) if field.name not in _EXCLUDED_COLUMNS]
 )
 """The declared columns of `customer_identities` that `Resolution.customer_identities` has."""
 
 
-_AT_ONCE: Final = 2
+_PARALLEL_BATCHES: Final = 2
 """Groups resolved side by side: most of the time goes into sorting and joining, which hold no lock of Python's."""
-_RECORDS_IN_A_GROUP: Final = 200_000
+_RECORDS_PER_BATCH: Final = 200_000
 """Where tenants are cut into groups: what is worked with, beyond what is kept, is then in memory for two groups."""
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ResolutionInputs:
     """Everything identity resolution looks at. Rows of tenants that `tenants` does not list are left aside.
 
     Attributes:
@@ -90,7 +90,7 @@ class Resolution:
     shared_values: pa.Table
 
 
-def resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
+def resolve_identities(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> Resolution:
     """Resolve the identities of `inputs.tenants`.
 
     The order of rows never matters, and no tenant's rows influence another's. `con` is used for sorting and joining
@@ -101,46 +101,50 @@ def resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
     """
     if inputs.as_of.tzinfo is None:
         raise ValueError("as_of has no zone: pass an aware datetime")
-    groups = _tenant_groups(inputs)
-    with ExitStack() as own, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    groups = _split_tenant_batches(inputs)
+    with ExitStack() as own, ThreadPoolExecutor(max_workers=_PARALLEL_BATCHES) as pool:
         cursors = [own.enter_context(con.cursor()) for _ in groups]
-        parts = list(pool.map(_resolve, cursors, [replace(inputs, tenants=group) for group in groups]))
+        parts = list(pool.map(_resolve_batch, cursors, [replace(inputs, tenants=group) for group in groups]))
     return Resolution(*(pa.concat_tables(getattr(part, each.name) for part in parts) for each in fields(Resolution)))
 
 
-def _tenant_groups(inputs: Inputs) -> list[pa.Table]:
+def _split_tenant_batches(inputs: ResolutionInputs) -> list[pa.Table]:
     """The tenants in order, cut between two wherever there are enough records for a group."""
     tenants, counted = inputs.tenants.sort_by("tenant_id"), as_text(inputs.records, "tenant_id").value_counts()
     records = dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True))
-    groups = in_groups(as_text(tenants, "tenant_id").to_pylist(), records, _RECORDS_IN_A_GROUP)
+    groups = split_into_batches(as_text(tenants, "tenant_id").to_pylist(), records, _RECORDS_PER_BATCH)
     places = accumulate(map(len, groups), initial=0)
     return [tenants.slice(start, end - start) for start, end in pairwise(places)] or [tenants]
 
 
-def _resolve(con: duckdb.DuckDBPyConnection, inputs: Inputs) -> Resolution:
+def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> Resolution:
     con.execute("set TimeZone='UTC'")
     nodes, values = read_nodes(inputs.records, inputs.tenants)
-    usable = usable_values(nodes, values, inputs.suppressed)
+    usable = find_match_keys(nodes, values, inputs.suppressed)
     del values
     decisions = read_decisions(con, nodes, inputs.overrides)
-    clusters = find_clusters(nodes, usable, matching_pairs(nodes, usable, decisions), decisions)
+    clusters = find_clusters(nodes, usable, find_matching_pairs(nodes, usable, decisions), decisions)
     ids = assign_profile_ids(con, nodes, clusters, inputs.previous_ids, inputs.previous_identities)
-    links = grow_links(clusters.of, ids.anchor, clusters.evidence)
-    findings = Findings(usable, decisions, clusters, links)
-    reviews = identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of)
+    links = build_link_tree(clusters.of, ids.anchor, clusters.evidence)
+    findings = ReviewInputs(usable, decisions, clusters, links)
+    reviews = build_identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of)
     keys = nodes.keys()
-    shared_values = _shared_values(keys, usable)
+    shared_values = _build_shared_values(keys, usable)
     del findings, usable
     return Resolution(
-        _customer_identities(keys, nodes, ids, ids.holder[clusters.of], links),
-        profile_ids_rows(nodes, ids),
-        profile_events(con, nodes, clusters, ids, inputs.previous_identities, Run(inputs.as_of, inputs.run_id)),
+        _build_customer_identities(keys, nodes, ids, ids.holder[clusters.of], links),
+        build_profile_id_rows(nodes, ids),
+        build_profile_events(
+            con, nodes, clusters, ids, inputs.previous_identities, RunStamp(inputs.as_of, inputs.run_id)
+        ),
         reviews,
         shared_values,
     )
 
 
-def _customer_identities(keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: Ints, links: Links) -> pa.Table:
+def _build_customer_identities(
+    keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: Int32Array, links: Links
+) -> pa.Table:
     linked_to = nodes.names(links.to)
     rules = pa.array([str(rule) for rule in RULES])
     return pa.table(
@@ -150,7 +154,7 @@ def _customer_identities(keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: 
             "service_record_id": keys["record_id"],
             "profile_id": ids.now["profile_id"].take(pa.array(holder)),
             "rule": rules.take(pa.array(links.rule)),
-            "confidence": CONFIDENCE[links.rule],
+            "confidence": RULE_CONFIDENCE[links.rule],
             "linked_to_service": linked_to["service"],
             "linked_to_record_id": linked_to["record_id"],
         },
@@ -158,7 +162,7 @@ def _customer_identities(keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: 
     )
 
 
-def _shared_values(keys: pa.Table, usable: dict[str, Usable]) -> pa.Table:
+def _build_shared_values(keys: pa.Table, usable: dict[str, MatchKeys]) -> pa.Table:
     table = keys
     for kind, column in ((EMAIL, "email_is_shared"), (PHONE, "phone_is_shared")):
         is_shared = np.zeros(len(keys), bool)

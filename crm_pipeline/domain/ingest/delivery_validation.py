@@ -8,25 +8,27 @@ from collections.abc import Mapping
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.tables.projections import duckdb_type, lake_name
+from crm_pipeline.tables.projections import to_duckdb_type, to_lake_name
 
-LEAST_ROWS = 50
+MIN_SHRINK_ROWS = 50
 """A table that had fewer rows may shrink as it likes."""
 
 
-def shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> list[str]:
+def find_shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> list[str]:
     """Names of the tables with fewer than half as many rows in the relation given as in `present_<lake name>`."""
     shrunken = []
     for table, relation in counted.items():
         before, now = con.execute(
-            f"select (select count(*) from present_{lake_name(table)}), (select count(*) from {relation})"
+            f"select (select count(*) from present_{to_lake_name(table)}), (select count(*) from {relation})"
         ).fetchall()[0]
-        if before >= LEAST_ROWS and now < before / 2:
+        if before >= MIN_SHRINK_ROWS and now < before / 2:
             shrunken.append(table.name)
     return shrunken
 
 
-def spoken_of(con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole: bool, keys: str | None) -> str:
+def build_replacement_condition(
+    con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole: bool, keys: str | None
+) -> str:
     """A condition for the rows of the lake, `present_<lake name>`, that a delivery replaces.
 
     A whole one replaces them all. Else `incoming` replaces what has its keys, and what has none, since those come
@@ -37,9 +39,9 @@ def spoken_of(con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole:
     (key,) = table.primary_key.columns
     conditions = [f"{key.key} in (select {key.key} from {incoming})"]
     # Not said where it is needless: a lone `in` is a join that reads next to nothing, an `or` looks at every row.
-    if con.execute(f"from present_{lake_name(table)} where {key.key} is null limit 1").fetchall():
+    if con.execute(f"from present_{to_lake_name(table)} where {key.key} is null limit 1").fetchall():
         conditions.append(f"{key.key} is null")
     if keys is not None:
-        there = f"""select try_cast("{key.name}" as {duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
+        there = f"""select try_cast("{key.name}" as {to_duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
         conditions.append(f"{key.key} not in ({there})")
     return " or ".join(conditions)

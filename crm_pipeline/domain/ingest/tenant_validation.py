@@ -16,7 +16,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from crm_pipeline.vocabulary import QuarantineReason, TenantStatus
 
 DEFAULT_MIN_CONFIDENCE = 0.85
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f]")
+CONTROL_CHARACTER_PATTERN = re.compile(r"[\x00-\x1f]")
 
 
 class Tenant(NamedTuple):
@@ -31,7 +31,7 @@ class Tenant(NamedTuple):
     min_confidence: float
 
 
-def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant], dict[str, list[str]]]:
+def find_usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant], dict[str, list[str]]]:
     """Split relation `present` (crm_tenant as the lake keeps it) into usable tenants and the faults of the others.
 
     CLOSED tenants are in neither: they keep their last tables. Faults are `column:REASON`, per tenant id. Of rows with
@@ -46,7 +46,7 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
     time_zones = {row[0] for row in con.execute("select name from pg_timezone_names()").fetchall()}
     for *values, problems in rows:
         tenant = Tenant(*values)
-        if faults := problems or _faults(tenant, time_zones):
+        if faults := problems or _list_setting_faults(tenant, time_zones):
             faulty[tenant.tenant_id] = faults
         elif tenant.status != TenantStatus.CLOSED:
             usable.append(tenant)
@@ -55,28 +55,28 @@ def usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Tenant],
 
 def is_usable_id(tenant_id: str) -> bool:
     """Whether Dagster can have it as a partition key: no control characters, no `...`."""
-    return "..." not in tenant_id and not CONTROL_CHARACTER.search(tenant_id)
+    return "..." not in tenant_id and not CONTROL_CHARACTER_PATTERN.search(tenant_id)
 
 
-def on_one_line(tenant_id: str) -> str:
+def escape_control_characters(tenant_id: str) -> str:
     """The id in a message: one that ended a line, or was not seen, would look like another club's."""
-    return CONTROL_CHARACTER.sub(lambda found: repr(found[0])[1:-1], tenant_id)
+    return CONTROL_CHARACTER_PATTERN.sub(lambda found: repr(found[0])[1:-1], tenant_id)
 
 
-def no_such_tenant(asked: Iterable[str], known: Iterable[str]) -> str:
+def format_unknown_tenants(asked: Iterable[str], known: Iterable[str]) -> str:
     """What somebody is told who names tenants nobody knows."""
-    named, others = (", ".join(map(on_one_line, sorted(ids))) for ids in (asked, known))
+    named, others = (", ".join(map(escape_control_characters, sorted(ids))) for ids in (asked, known))
     return f"no such tenant: {named}; known are {others}"
 
 
-def tenants_table(tenants: list[Tenant]) -> pa.Table:
+def build_tenants_table(tenants: list[Tenant]) -> pa.Table:
     """Tenants as an Arrow table, one row each, columns as in `Tenant`."""
     kinds = [pa.float64() if field == "min_confidence" else pa.string() for field in Tenant._fields]
     columns = list(zip(*tenants, strict=True)) or [()] * len(Tenant._fields)
     return pa.table([pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)], names=Tenant._fields)
 
 
-def faulty_settings(con: DuckDBPyConnection, faulty: dict[str, list[str]]) -> str:
+def build_faulty_settings_query(con: DuckDBPyConnection, faulty: dict[str, list[str]]) -> str:
     """A query of the settings no tenant can have; the faults of the row itself are known from its snapshot."""
     faults = [(tenant, *fault.split(":")) for tenant, found in faulty.items() for fault in found]
     wrong = [fault for fault in faults if fault[2] == QuarantineReason.INVALID_SETTING]
@@ -99,7 +99,7 @@ def _has_time_zone(name: str) -> bool:
     return True
 
 
-def _faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
+def _list_setting_faults(tenant: Tenant, time_zones: set[str]) -> list[str]:
     sound = {
         "id": is_usable_id(tenant.tenant_id),
         "countryCode": tenant.country_code in SUPPORTED_REGIONS,

@@ -11,17 +11,17 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.privacy.subject_rows import mentions
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.domain.privacy.subject_rows import list_record_references
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, messaging, teetime
 
-OPEN_DAYS: Final = 730
+OPEN_MATTER_DAYS: Final = 730
 """How long an enquiry, a form, a lead or a referral is an open matter: as long as it makes a LEAD or an ADVOCATE."""
-LEARNT_LATE: Final = "interval 7 days"
+LATE_DELIVERY_INTERVAL: Final = "interval 7 days"
 """A service may deliver what was done a little before it was last read; whoever was removed did nothing for longer."""
-OF_GOLFERS: Final = "contains(certificate_id, '-')"
+GOLFER_TOMBSTONE_CONDITION: Final = "contains(certificate_id, '-')"
 """Whether a tombstone is a removed golfer's, and so can end: several have one certificate, and each a number in it."""
-ACTIVITY: Final = MappingProxyType(
+ACTIVITY_TIMES: Final = MappingProxyType(
     {
         teetime.booking: "case when t.status <> 'CANCELLED' then t.booked_at end",
         teetime.handicap_update: "t.recorded_at",
@@ -31,45 +31,45 @@ ACTIVITY: Final = MappingProxyType(
     }
 )
 """When a row says that a customer did something; what only members do is not among it."""
-_DAY: Final = "cast(timezone(timezone, {}) as date)"
-_CLUBS: Final = f"""
+_LOCAL_DATE: Final = "cast(timezone(timezone, {}) as date)"
+_CREATE_RETENTION_LIMITS: Final = f"""
     create or replace temp table clubs as
-    select tenant_id, timezone, seen_until, {_DAY.format("seen_until")} as today,
+    select tenant_id, timezone, seen_until, {_LOCAL_DATE.format("seen_until")} as today,
         cast(today - to_months(casual_golfers_months) as date) as kept_from
-    from kept_for join tenants using (tenant_id)"""
-_QUIET: Final = """
+    from retention_periods join tenants using (tenant_id)"""
+_CREATE_CANDIDATES: Final = """
     create or replace temp table quiet as
     select distinct p.id as owner, clubs.*
     from customer_profiles p join clubs using (tenant_id)
     join customer_identities i on i.tenant_id = p.tenant_id and i.profile_id = p.id and i.service = 'TEETIME'
     where cast(timezone(clubs.timezone, coalesce(p.last_activity_at, p.first_seen_at)) as date) < kept_from"""
-_QUIET_IDS: Final = """
+_CREATE_CANDIDATE_IDS: Final = """
     create or replace temp table quiet_ids as
     select quiet.*, i.profile_id from quiet
     join profile_ids i on i.tenant_id = quiet.tenant_id and (i.profile_id = owner or i.redirects_to = owner)"""
-_QUIET_RECORDS: Final = """
+_CREATE_CANDIDATE_RECORDS: Final = """
     create or replace temp table quiet_records as
     select quiet.*, i.service, i.service_record_id as record_id
     from quiet join customer_identities i on i.tenant_id = quiet.tenant_id and i.profile_id = owner
     union all
     select * exclude (profile_id), 'CRM', profile_id from quiet_ids"""
-_MEMBERS: Final = """
-    select tenant_id, owner from links_ever join quiet_ids using (tenant_id, profile_id) where service = 'SCL'
+_MEMBERS_SQL: Final = """
+    select tenant_id, owner from link_history join quiet_ids using (tenant_id, profile_id) where service = 'SCL'
     union
     select tenant_id, owner from profile_ids join quiet_ids using (tenant_id, profile_id)
     where 'SCL' in (minted_service, anchor_service)"""
-_INTERESTED: Final = f"""
+_OPEN_MATTERS_SQL: Final = f"""
     select q.tenant_id, owner from customer_timeline e
     join quiet q on q.tenant_id = e.tenant_id and q.owner in (e.profile_id, e.details ->> 'referred_profile_id')
     where event_type in ('LEAD_CREATED', 'ENQUIRY', 'FORM_SUBMITTED', 'REFERRAL')
-        and today - {_DAY.format("occurred_at")} <= {OPEN_DAYS}"""
-_BOOKED: Final = """
+        and today - {_LOCAL_DATE.format("occurred_at")} <= {OPEN_MATTER_DAYS}"""
+_OPEN_BOOKINGS_SQL: Final = """
     select q.tenant_id, owner from present_teetime_booking b
     join quiet_records q on q.tenant_id = b.tenant_id and q.service = 'TEETIME' and q.record_id = b.player_id
     where b.status <> 'CANCELLED' and (b.tee_time_at > seen_until or (b.price_cents > 0 and b.paid_at is null
         and not exists (from present_scl_payment s where s.tenant_id = b.tenant_id and s.booking_id = b.id
             and s.kind = 'PAYMENT' and s.status = 'SETTLED')))"""
-_QUESTIONED: Final = """
+_OPEN_REVIEWS_SQL: Final = """
     select q.tenant_id, owner from identity_reviews v
     join quiet_records q on q.tenant_id = v.tenant_id
         and ((q.service = service_a and q.record_id = record_id_a)
@@ -77,43 +77,45 @@ _QUESTIONED: Final = """
     where closed_at is null"""
 
 
-def find_inactive(con: DuckDBPyConnection) -> list[tuple[str, str]]:
+def find_inactive_profiles(con: DuckDBPyConnection) -> list[tuple[str, str]]:
     """Tenant and profile id of every inactive casual golfer.
 
-    Reads relation `kept_for` (tenant_id, casual_golfers_months, and seen_until, up to when its services were read),
-    `tenants`, what runs have concluded, `links_ever` (every version of customer_identities), and what the services have
+    Reads relation `retention_periods` (tenant_id, casual_golfers_months, and seen_until, up to when its services were read),
+    `tenants`, what runs have concluded, `link_history` (every version of customer_identities), and what the services have
     as `present_<lake name>`, records that are set aside too.
     """
-    for statement in (_CLUBS, _QUIET, _QUIET_IDS, _QUIET_RECORDS):
+    for statement in (_CREATE_RETENTION_LIMITS, _CREATE_CANDIDATES, _CREATE_CANDIDATE_IDS, _CREATE_CANDIDATE_RECORDS):
         con.execute(statement)
-    did = (_did_something(table) for table in ACTIVITY)
-    stays = " union all ".join(f"({reason})" for reason in (_MEMBERS, _INTERESTED, _BOOKED, _QUESTIONED, *did))
+    did = (_build_recent_activity_query(table) for table in ACTIVITY_TIMES)
+    stays = " union all ".join(
+        f"({reason})" for reason in (_MEMBERS_SQL, _OPEN_MATTERS_SQL, _OPEN_BOOKINGS_SQL, _OPEN_REVIEWS_SQL, *did)
+    )
     return con.sql(f"""
         select tenant_id, owner from quiet anti join ({stays}) using (tenant_id, owner) order by all""").fetchall()
 
 
-def comes_again(table: Table, rows: str) -> str | None:
+def build_returned_golfers_query(table: Table, rows: str) -> str | None:
     """A query of tenant_id and certificate_id of the golfers who did something since, as relation `rows` has it.
 
     They are those relation `forgotten` names, with the time up to which they had done nothing.
     """
-    if table not in ACTIVITY:
+    if table not in ACTIVITY_TIMES:
         return None
     return " union ".join(
         f"""select f.tenant_id, f.certificate_id from {rows} t
         join forgotten f on f.tenant_id = t.tenant_id and f.service = {mention.service}
             and f.table_name = {mention.table} and f.record_id = {mention.record_id}
-        where {OF_GOLFERS} and {ACTIVITY[table]} > f.forgotten_at - {LEARNT_LATE}"""
-        for mention in mentions(table)
+        where {GOLFER_TOMBSTONE_CONDITION} and {ACTIVITY_TIMES[table]} > f.forgotten_at - {LATE_DELIVERY_INTERVAL}"""
+        for mention in list_record_references(table)
     )
 
 
-def _did_something(table: Table) -> str:
+def _build_recent_activity_query(table: Table) -> str:
     """What a service has heard that no run has concluded yet, or that is set aside."""
     return " union all ".join(
-        f"""select q.tenant_id, owner from present_{lake_name(table)} t
+        f"""select q.tenant_id, owner from present_{to_lake_name(table)} t
         join quiet_records q on q.tenant_id = t.tenant_id and q.service = {mention.service}
             and q.record_id = {mention.record_id}
-        where {_DAY.format(ACTIVITY[table])} >= kept_from"""
-        for mention in mentions(table)
+        where {_LOCAL_DATE.format(ACTIVITY_TIMES[table])} >= kept_from"""
+        for mention in list_record_references(table)
     )

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Table
 
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD
-from crm_pipeline.tables import PEOPLE
-from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.outputs.identity import (
     customer_identities,
     identity_reviews,
@@ -24,16 +24,16 @@ from crm_pipeline.tables.outputs.identity import (
 from crm_pipeline.tables.outputs.operations import quarantined_records, worked_inputs
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline.tables.ownership import PROFILE
+from crm_pipeline.tables.ownership import PROFILE_REFERENCE
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
-_, _FIELD_SOURCES = GOLDEN_RECORD.read_text(encoding="utf-8").split("to_json({")
+_, _FIELD_SOURCES = GOLDEN_RECORD_FILE.read_text(encoding="utf-8").split("to_json({")
 FIELDS_WITH_SOURCE: Final = tuple(re.findall(r"(\w+): ", _FIELD_SOURCES.partition("})")[0]))
 """What a profile's field_sources name a record for, as the query says that writes them."""
 
 
-class Mention(NamedTuple):
+class RecordReference(NamedTuple):
     """Where a row names a record: SQL of its service, its table and its id."""
 
     service: str
@@ -41,55 +41,59 @@ class Mention(NamedTuple):
     record_id: str
 
 
-def mentions(table: Table) -> Iterator[Mention]:
+def list_record_references(table: Table) -> Iterator[RecordReference]:
     """Every place in which a source row names somebody: its own id, what it references, what a decision is about."""
-    if table in PEOPLE.values() or table is crm.suppressed_identifier:
+    if table in PERSON_TABLES.values() or table is crm.suppressed_identifier:
         own = "coalesce(cast(t.id as varchar), t._record_key)"
-        yield Mention(f"'{service_of(table)}'", f"'{table.name}'", own)
+        yield RecordReference(f"'{find_table_service(table)}'", f"'{table.name}'", own)
     for column in table.columns:
         if target := column.info.get("references"):
-            service = Service.CRM if target == PROFILE else service_of(source_metadata.tables[target])
-            yield Mention(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)")
+            service = Service.CRM if target == PROFILE_REFERENCE else find_table_service(source_metadata.tables[target])
+            yield RecordReference(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)")
     if table is crm.identity_override:
         for side in "ab":
-            yield Mention(f"t.service_{side}", _people_table(f"t.service_{side}"), f"t.record_id_{side}")
+            yield RecordReference(
+                f"t.service_{side}", _build_people_table_sql(f"t.service_{side}"), f"t.record_id_{side}"
+            )
 
 
-def source_condition(table: Table) -> str:
+def build_source_condition(table: Table) -> str:
     """The condition for a source table; `false` where nothing in it is anybody's."""
-    return " or ".join(_is_forgotten(mention) for mention in mentions(table)) or "false"
+    return " or ".join(_build_forgotten_condition(mention) for mention in list_record_references(table)) or "false"
 
 
-def _people_table(service: str) -> str:
-    names = " ".join(f"when '{s}' then '{t.name}'" for s, t in PEOPLE.items())
+def _build_people_table_sql(service: str) -> str:
+    names = " ".join(f"when '{s}' then '{t.name}'" for s, t in PERSON_TABLES.items())
     return f"case {service} {names} end"
 
 
-def _is_forgotten(mention: Mention) -> str:
+def _build_forgotten_condition(mention: RecordReference) -> str:
     return f"""exists (select 1 from forgotten f where f.tenant_id = t.tenant_id and f.service = {mention.service}
         and f.table_name = {mention.table} and f.record_id = {mention.record_id})"""
 
 
-def _is_record(service: str, record_id: str) -> str:
-    return _is_forgotten(Mention(service, _people_table(service), record_id))
+def _build_record_condition(service: str, record_id: str) -> str:
+    return _build_forgotten_condition(RecordReference(service, _build_people_table_sql(service), record_id))
 
 
-def _is_profile(profile_id: str) -> str:
-    return _is_forgotten(Mention(f"'{Service.CRM}'", f"'{PROFILE}'", f"cast({profile_id} as varchar)"))
+def _build_profile_condition(profile_id: str) -> str:
+    return _build_forgotten_condition(
+        RecordReference(f"'{Service.CRM}'", f"'{PROFILE_REFERENCE}'", f"cast({profile_id} as varchar)")
+    )
 
 
-def _any(*conditions: str) -> str:
+def _join_conditions(*conditions: str) -> str:
     return " or ".join(conditions)
 
 
-_PEOPLE_TABLES: Final = ", ".join(f"'{table.name}'" for table in PEOPLE.values())
-_OF_PEOPLE: Final = f"f.tenant_id = t.tenant_id and f.table_name in ({_PEOPLE_TABLES})"
+_PEOPLE_TABLES: Final = ", ".join(f"'{table.name}'" for table in PERSON_TABLES.values())
+_PERSON_RECORD_CONDITION: Final = f"f.tenant_id = t.tenant_id and f.table_name in ({_PEOPLE_TABLES})"
 # A question about a value that many share lists some of the records that do.
-_IN_LIST: Final = f"""exists (select 1 from forgotten f where {_OF_PEOPLE} and strpos(
+_WITNESS_LIST_CONDITION: Final = f"""exists (select 1 from forgotten f where {_PERSON_RECORD_CONDITION} and strpos(
     replace(cast(t.witness as varchar), ' ', ''),
     concat('"service":"', f.service, '","record_id":"', replace(f.record_id, ' ', ''), '"')) > 0)"""
 # Asked field by field, since of very many forgotten each would be looked for in every profile.
-_ORIGIN: Final = " or ".join(
+_FIELD_SOURCES_CONDITION: Final = " or ".join(
     f"""(t.tenant_id, t.field_sources ->> '{field}') in (
         select f.tenant_id, concat(f.service, ':', f.record_id) from forgotten f
         where f.table_name in ({_PEOPLE_TABLES}))"""
@@ -97,38 +101,50 @@ _ORIGIN: Final = " or ".join(
 )
 
 OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
-    customer_profiles: _any(_is_profile("t.id"), _ORIGIN),
-    customer_timeline: _any(
-        _is_profile("t.profile_id"),
-        _is_forgotten(Mention("t.source", "split_part(t.event_id, ':', 2)", "t.service_record_id")),
-        _is_profile("t.details ->> 'referred_profile_id'"),
+    customer_profiles: _join_conditions(_build_profile_condition("t.id"), _FIELD_SOURCES_CONDITION),
+    customer_timeline: _join_conditions(
+        _build_profile_condition("t.profile_id"),
+        _build_forgotten_condition(
+            RecordReference("t.source", "split_part(t.event_id, ':', 2)", "t.service_record_id")
+        ),
+        _build_profile_condition("t.details ->> 'referred_profile_id'"),
     ),
-    customer_identities: _any(
-        _is_profile("t.profile_id"),
-        _is_record("t.service", "t.service_record_id"),
-        _is_record("t.linked_to_service", "t.linked_to_record_id"),
+    customer_identities: _join_conditions(
+        _build_profile_condition("t.profile_id"),
+        _build_record_condition("t.service", "t.service_record_id"),
+        _build_record_condition("t.linked_to_service", "t.linked_to_record_id"),
     ),
-    identity_reviews: _any(
-        *(_is_record(f"t.service_{side}", f"t.record_id_{side}") for side in "ab"),
-        *(_is_record(f"(t.witness ->> 'service_{side}')", f"(t.witness ->> 'record_id_{side}')") for side in "ab"),
-        *(_is_record(f"(t.settled_by ->> 'service{side}')", f"(t.settled_by ->> 'recordId{side}')") for side in "AB"),
-        _IN_LIST,
+    identity_reviews: _join_conditions(
+        *(_build_record_condition(f"t.service_{side}", f"t.record_id_{side}") for side in "ab"),
+        *(
+            _build_record_condition(f"(t.witness ->> 'service_{side}')", f"(t.witness ->> 'record_id_{side}')")
+            for side in "ab"
+        ),
+        *(
+            _build_record_condition(f"(t.settled_by ->> 'service{side}')", f"(t.settled_by ->> 'recordId{side}')")
+            for side in "AB"
+        ),
+        _WITNESS_LIST_CONDITION,
     ),
-    profile_events: _any(_is_profile("t.profile_id"), _is_profile("t.other_profile_id")),
-    profile_ids: _any(
-        _is_profile("t.profile_id"),
-        _is_profile("t.redirects_to"),
-        _is_record("t.minted_service", "t.minted_record_id"),
-        _is_record("t.anchor_service", "t.anchor_record_id"),
+    profile_events: _join_conditions(
+        _build_profile_condition("t.profile_id"), _build_profile_condition("t.other_profile_id")
     ),
-    record_keys: _is_record("t.service", "t.service_record_id"),
-    quarantined_records: _is_forgotten(Mention("t.service", "t.table_name", "t.service_record_id")),
+    profile_ids: _join_conditions(
+        _build_profile_condition("t.profile_id"),
+        _build_profile_condition("t.redirects_to"),
+        _build_record_condition("t.minted_service", "t.minted_record_id"),
+        _build_record_condition("t.anchor_service", "t.anchor_record_id"),
+    ),
+    record_keys: _build_record_condition("t.service", "t.service_record_id"),
+    quarantined_records: _build_forgotten_condition(
+        RecordReference("t.service", "t.table_name", "t.service_record_id")
+    ),
     # What was computed from rows that go is computed anew.
     worked_inputs: "t.tenant_id in (select tenant_id from forgotten)",
 }
 """The condition for each table of ours that speaks of people; the others hold counts, times and parameters."""
 
 
-def condition(table: Table) -> str:
+def build_subject_condition(table: Table) -> str:
     """The condition for any table of the lake."""
-    return source_condition(table) if table.metadata is source_metadata else OUTPUT_CONDITIONS.get(table, "false")
+    return build_source_condition(table) if table.metadata is source_metadata else OUTPUT_CONDITIONS.get(table, "false")

@@ -34,7 +34,7 @@ class EngagementGroup(NamedTuple):
     weights: Mapping[CountsAs, float]
 
 
-PLAY: Final = EngagementGroup(
+PLAY_GROUP: Final = EngagementGroup(
     name="play",
     cap=40.0,
     half_life_days=30.0,
@@ -48,21 +48,21 @@ PLAY: Final = EngagementGroup(
         }
     ),
 )
-SPEND: Final = EngagementGroup(
+SPEND_GROUP: Final = EngagementGroup(
     name="spend",
     cap=20.0,
     half_life_days=90.0,
     half_saturation=1.0,
     weights=MappingProxyType({CountsAs.PAYMENT: 1.0}),
 )
-MESSAGE: Final = EngagementGroup(
+MESSAGE_GROUP: Final = EngagementGroup(
     name="message",
     cap=25.0,
     half_life_days=30.0,
     half_saturation=2.0,
     weights=MappingProxyType({CountsAs.CLICK: 1.0, CountsAs.CAMPAIGN_RESPONSE: 1.5, CountsAs.OPEN: 0.25}),
 )
-GROUPS: Final = (PLAY, SPEND, MESSAGE)
+ENGAGEMENT_GROUPS: Final = (PLAY_GROUP, SPEND_GROUP, MESSAGE_GROUP)
 
 
 class EngagementPoints(NamedTuple):
@@ -85,7 +85,7 @@ class EngagementPoints(NamedTuple):
         return np.asarray(np.floor(0.5 + self.unrounded))
 
 
-def engagement_points(
+def compute_engagement_points(
     play: npt.ArrayLike,
     spend: npt.ArrayLike,
     message: npt.ArrayLike,
@@ -102,20 +102,20 @@ def engagement_points(
         any_consent: whether any channel is opted in to, (n,).
     """
     return EngagementPoints(
-        saturated(PLAY, play),
-        saturated(SPEND, spend),
-        saturated(MESSAGE, message),
+        compute_saturated_points(PLAY_GROUP, play),
+        compute_saturated_points(SPEND_GROUP, spend),
+        compute_saturated_points(MESSAGE_GROUP, message),
         MEMBERSHIP_POINTS * np.asarray(membership_factor, dtype=np.float64),
         CONSENT_POINTS * np.asarray(any_consent, dtype=np.float64),
     )
 
 
-def saturated(group: EngagementGroup, decayed_sum: npt.ArrayLike) -> Floats:
+def compute_saturated_points(group: EngagementGroup, decayed_sum: npt.ArrayLike) -> Floats:
     """Points (n,) for a decayed sum S: cap * (1 - 2^(-S / half_saturation))."""
     return np.asarray(-group.cap * np.expm1(-LN_2 / group.half_saturation * np.asarray(decayed_sum, dtype=np.float64)))
 
 
-def decayed_weight(group: EngagementGroup, counts_as: CountsAs, age_days: npt.ArrayLike) -> Floats:
+def compute_decayed_weight(group: EngagementGroup, counts_as: CountsAs, age_days: npt.ArrayLike) -> Floats:
     """What an event of that age adds to its group's sum: weight * 2^(-age / half-life). KeyError: not the group's."""
     return np.asarray(
         group.weights[counts_as] * np.exp2(-np.asarray(age_days, dtype=np.float64) / group.half_life_days)

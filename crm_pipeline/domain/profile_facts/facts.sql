@@ -37,7 +37,7 @@ dated as (
 select * replace (
         coalesce(activity_count_30d, 0) as activity_count_30d, coalesce(booking_count_30d, 0) as booking_count_30d,
         coalesce(net_value, 0) as net_value),
-    has_contract and notice_given_at <= as_of() + fast_clock() as gave_notice,
+    has_contract and notice_given_at <= as_of() + clock_tolerance() as gave_notice,
     greatest(1, case when renews_on is null then date_sub('year', joined_on, today) + 1
         else cast(round((renews_on - joined_on) / 365.25) as bigint) end) as renewal_number,
     membership_status = 'OVERDUE' and overdue_days <= 30 as overdue_1_30,

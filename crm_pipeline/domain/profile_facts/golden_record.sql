@@ -61,7 +61,7 @@ memberships as (
 tags as (
     select t.tenant_id, target as profile_id, list_sort(list_distinct(list(tag))) as tags
     from crm_profile_tag t join profile_targets using (tenant_id, profile_id)
-    where added_at <= as_of() + fast_clock() and coalesce(removed_at > as_of() + fast_clock(), true)
+    where added_at <= as_of() + clock_tolerance() and coalesce(removed_at > as_of() + clock_tolerance(), true)
     group by all
 )
 

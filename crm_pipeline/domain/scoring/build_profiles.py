@@ -9,31 +9,31 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.churn.parameters import Models
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD, find_facts, run_query
+from crm_pipeline.domain.churn.parameters import ChurnModels
+from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE, create_temp_table, find_facts
 from crm_pipeline.domain.scoring.scores import score_facts
 from crm_pipeline.vocabulary import QuarantineReason
 
-PROFILES: Final = Path(__file__).with_name("profiles.sql")
-NEGATIVE_TOTALS = f"""
+PROFILES_FILE: Final = Path(__file__).with_name("profiles.sql")
+NEGATIVE_TOTALS_SQL = f"""
     select tenant_id, 'CRM' as service, 'CustomerProfile' as table_name, id as service_record_id, id as _subject,
         'lifetimeValue' as column_name, '{QuarantineReason.NEGATIVE_TOTAL}' as reason, 'profile_scores' as found_by
     from facts where net_value < 0"""
 """A query of the profiles that were refunded more than they paid; their lifetime value is 0."""
 
 
-def build_profiles(con: DuckDBPyConnection, models: Models) -> None:
+def build_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
     """Create temp table `profiles`, the customer_profiles rows of the tenants in relation `tenants`.
 
     Reads what `golden_record.sql`, `activity.sql` and `facts.sql` say they read; leaves their results as temp tables.
     """
-    run_query(con, GOLDEN_RECORD)
+    create_temp_table(con, GOLDEN_RECORD_FILE)
     score_profiles(con, models)
 
 
-def score_profiles(con: DuckDBPyConnection, models: Models) -> None:
+def score_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
     """Create temp table `profiles` for relation `golden_record`; leaves `activity` and `facts` behind."""
     find_facts(con)
     con.register("scores", score_facts(con, models))
-    run_query(con, PROFILES)
+    create_temp_table(con, PROFILES_FILE)
     con.unregister("scores")

@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.vocabulary import LifecycleStage
 
-PATH: Final = (
+LIFECYCLE_PATH: Final = (
     LifecycleStage.SUBSCRIBER,
     LifecycleStage.LEAD,
     LifecycleStage.PROSPECT,
@@ -20,7 +20,7 @@ PATH: Final = (
     LifecycleStage.ADVOCATE,
 )
 """The stages a customer goes through, each deeper than the one before; CHURNED is off the path."""
-STAGE_CHANGES = """
+CREATE_STAGE_CHANGES = """
     create or replace temp table stage_changes as
     select p.tenant_id, 'CRM:CustomerProfile:' || p.id || ':STAGE_CHANGED:' || epoch_us(as_of()) as event_id,
         p.id as profile_id, as_of() as occurred_at, 'CRM' as source, 'STAGE_CHANGED' as event_type,
@@ -31,7 +31,7 @@ STAGE_CHANGES = """
     join customer_profiles before on before.tenant_id = p.tenant_id and before.id = p.id
     where before.lifecycle_stage <> p.lifecycle_stage"""
 
-INCOMPLETE: Final = """
+INCOMPLETE_STAGE_CHANGES_CONDITION: Final = """
     event_type = 'STAGE_CHANGED' and not coalesce(occurred_at <= (select max(before.updated_at)
         from customer_profiles before where before.tenant_id = _present.tenant_id), false)"""
 """Of the timeline kept so far, the changes of a run that ended before it kept the profiles they are of.
@@ -40,7 +40,7 @@ Events are kept first, profiles after them, and a profile whose stage changed wa
 """
 
 
-class Transition(NamedTuple):
+class StageTransition(NamedTuple):
     """From one stage to another."""
 
     from_stage: str
@@ -55,22 +55,24 @@ class StageCount(NamedTuple):
     at_least: int
 
 
-def find_stage_changes(con: DuckDBPyConnection) -> Counter[Transition]:
+def find_stage_changes(con: DuckDBPyConnection) -> Counter[StageTransition]:
     """Create temp table `stage_changes`: timeline rows for `profiles` in another stage than customer_profiles has.
 
     A profile's first stage is no change. Returns how often each transition happened.
     """
-    con.execute(STAGE_CHANGES)
+    con.execute(CREATE_STAGE_CHANGES)
     rows = con.sql("""
         select details ->> 'from_stage', details ->> 'to_stage', count(*) from stage_changes
         group by all order by all""").fetchall()
-    return Counter({Transition(before, after): profiles for before, after, profiles in rows})
+    return Counter({StageTransition(before, after): profiles for before, after, profiles in rows})
 
 
-def funnel(con: DuckDBPyConnection, profiles: str) -> list[StageCount]:
+def count_stages(con: DuckDBPyConnection, profiles: str) -> list[StageCount]:
     """The stages of relation `profiles`, from those every customer has passed to the deepest; CHURNED last."""
     counts = dict(con.sql(f"select lifecycle_stage, count(*) from {profiles} group by all").fetchall())
-    deeper = [sum(counts.get(stage, 0) for stage in PATH[place:]) for place in range(len(PATH))]
-    steps = [StageCount(str(stage), counts.get(stage, 0), total) for stage, total in zip(PATH, deeper, strict=True)]
+    deeper = [sum(counts.get(stage, 0) for stage in LIFECYCLE_PATH[place:]) for place in range(len(LIFECYCLE_PATH))]
+    steps = [
+        StageCount(str(stage), counts.get(stage, 0), total) for stage, total in zip(LIFECYCLE_PATH, deeper, strict=True)
+    ]
     churned = counts.get(LifecycleStage.CHURNED, 0)
     return [*steps, StageCount(str(LifecycleStage.CHURNED), churned, churned)]

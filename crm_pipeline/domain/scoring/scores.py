@@ -11,35 +11,37 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.churn.parameters import Beside, Models, lay_beside
+from crm_pipeline.domain.churn.parameters import BroadcastParameters, ChurnModels, broadcast_parameters
 from crm_pipeline.domain.churn.risk import (
     HORIZON_DAYS,
     MEMBER_TERMS,
-    RENEWAL,
+    RENEWAL_CODE,
     ChurnRisk,
+    ChurnRiskInputs,
     MemberChurn,
-    Standing,
-    churn_risk,
-    churn_score,
-    expected_mean_value,
-    expected_transactions,
-    horizon_churn,
-    member_churn,
+    predict_horizon_churn,
+    predict_mean_value,
+    predict_member_churn,
+    predict_transactions,
+    select_churn_risk,
+    to_churn_score,
 )
-from crm_pipeline.domain.churn.seasonality import clock_readings
-from crm_pipeline.domain.profile_facts.engagement import MEMBERSHIP_FACTORS, engagement_points
+from crm_pipeline.domain.churn.seasonality import to_clock_days
+from crm_pipeline.domain.profile_facts.engagement import MEMBERSHIP_FACTORS, compute_engagement_points
 from crm_pipeline.vocabulary import ChurnBasis
 
 Floats = npt.NDArray[np.float64]
 Columns = dict[str, pa.ChunkedArray]
 
-AT_ONCE: Final = 200_000
-IN_SEASON: Final = 60.0
-_FACTORS: Final = " ".join(f"when '{status}' then {factor}" for status, factor in MEMBERSHIP_FACTORS.items())
-FACTS: Final = f"""
+ROWS_PER_READ: Final = 200_000
+NO_PLAY_CLOCK_DAYS: Final = 60.0
+_MEMBERSHIP_FACTOR_CASES: Final = " ".join(
+    f"when '{status}' then {factor}" for status, factor in MEMBERSHIP_FACTORS.items()
+)
+FACTS_SQL: Final = f"""
     select tenant_id, id, membership_tier, renewal_number, {", ".join(term.code for term in MEMBER_TERMS)},
         has_contract, gave_notice, had_contract, has_transacted, yearly_fee_cents, paid_value, today,
-        play, spend, message, case membership_status {_FACTORS} else 0.0 end as membership_factor,
+        play, spend, message, case membership_status {_MEMBERSHIP_FACTOR_CASES} else 0.0 end as membership_factor,
         email_opt_in or sms_opt_in or push_opt_in or whatsapp_opt_in as any_consent,
         coalesce(transaction_days, 1) - 1 as repeats, transaction_days,
         today - cast(coalesce(first_transaction_age, 0) as integer) as first_on,
@@ -48,29 +50,29 @@ FACTS: Final = f"""
     from facts"""
 
 
-def score_facts(con: DuckDBPyConnection, models: Models) -> pa.Table:
+def score_facts(con: DuckDBPyConnection, models: ChurnModels) -> pa.Table:
     """A row per row of relation `facts`: tenant_id, id, scores, points, member_terms."""
-    reader = con.sql(FACTS).to_arrow_reader(AT_ONCE)
-    scored = [_scored(pa.Table.from_batches([batch]), models) for batch in reader]
-    return pa.concat_tables(scored or [_scored(reader.schema.empty_table(), models)])
+    reader = con.sql(FACTS_SQL).to_arrow_reader(ROWS_PER_READ)
+    scored = [_score_rows(pa.Table.from_batches([batch]), models) for batch in reader]
+    return pa.concat_tables(scored or [_score_rows(reader.schema.empty_table(), models)])
 
 
-def _scored(facts: pa.Table, models: Models) -> pa.Table:
+def _score_rows(facts: pa.Table, models: ChurnModels) -> pa.Table:
     column = {name: facts[name] for name in facts.column_names}
-    beside = _beside(column, models)
-    points = engagement_points(
-        *(_numbers(column[name]) for name in ("play", "spend", "message", "membership_factor", "any_consent"))
+    beside = _broadcast_models(column, models)
+    points = compute_engagement_points(
+        *(_to_floats(column[name]) for name in ("play", "spend", "message", "membership_factor", "any_consent"))
     )
-    days = _days(column)
-    clock = dict(zip(days, clock_readings(beside.seasons, beside.club, *days.values()), strict=True))
-    visits = (_numbers(column["repeats"]), clock["last_on"] - clock["first_on"], clock["today"] - clock["first_on"])
+    days = _read_dates(column)
+    clock = dict(zip(days, to_clock_days(beside.seasons, beside.club, *days.values()), strict=True))
+    visits = (_to_floats(column["repeats"]), clock["last_on"] - clock["first_on"], clock["today"] - clock["first_on"])
     year = clock["in_a_year"] - clock["today"]
-    member = _member_churn(column, beside, clock["today"] - clock["last_round_on"])
-    standing = Standing(
-        *(_flags(column[name]) for name in ("has_contract", "gave_notice", "had_contract", "has_transacted"))
+    member = _score_member_churn(column, beside, clock["today"] - clock["last_round_on"])
+    standing = ChurnRiskInputs(
+        *(_to_booleans(column[name]) for name in ("has_contract", "gave_notice", "had_contract", "has_transacted"))
     )
-    risk = churn_risk(standing, horizon_churn(beside.visits, *visits, year), member.probability)
-    coming = expected_transactions(beside.visits, *visits, year)
+    risk = select_churn_risk(standing, predict_horizon_churn(beside.visits, *visits, year), member.probability)
+    coming = predict_transactions(beside.visits, *visits, year)
     return pa.table(
         {
             "tenant_id": column["tenant_id"],
@@ -78,18 +80,18 @@ def _scored(facts: pa.Table, models: Models) -> pa.Table:
             "engagement_score": points.score.astype(np.int64),
             **{f"{name}_points": values for name, values in points._asdict().items()},
             "churn_basis": pa.array(risk.basis),
-            "churn_risk_score": _whole(churn_score(risk.probability)),
-            "predicted_value_12m": _whole(np.floor(0.5 + _predicted_value(column, beside, coming, risk))),
-            "member_terms": _member_terms(member, np.asarray(standing.is_member)),
+            "churn_risk_score": _to_integers(to_churn_score(risk.probability)),
+            "predicted_value_12m": _to_integers(np.floor(0.5 + _predict_value(column, beside, coming, risk))),
+            "member_terms": _build_member_terms(member, np.asarray(standing.is_member)),
         }
     )
 
 
-def _beside(column: Columns, models: Models) -> Beside:
+def _broadcast_models(column: Columns, models: ChurnModels) -> BroadcastParameters:
     club, tier = (column[name].combine_chunks().dictionary_encode() for name in ("tenant_id", "membership_tier"))
     # A tier nobody has stands for having none.
     no_tier = len(tier.dictionary)
-    return lay_beside(
+    return broadcast_parameters(
         models,
         club.dictionary.to_pylist(),
         np.asarray(club.indices, dtype=np.intp),
@@ -98,33 +100,33 @@ def _beside(column: Columns, models: Models) -> Beside:
     )
 
 
-def _days(column: Columns) -> dict[str, npt.NDArray[np.datetime64]]:
+def _read_dates(column: Columns) -> dict[str, npt.NDArray[np.datetime64]]:
     names = ("today", "first_on", "last_on", "last_round_on")
     days = {name: column[name].to_numpy().astype("M8[D]") for name in names}
     return days | {"in_a_year": days["today"] + np.timedelta64(int(HORIZON_DAYS), "D")}
 
 
-def _member_churn(column: Columns, beside: Beside, without_round: Floats) -> MemberChurn:
-    flags = {term.code: _flags(column[term.code]) for term in MEMBER_TERMS}
+def _score_member_churn(column: Columns, beside: BroadcastParameters, without_round: Floats) -> MemberChurn:
+    flags = {term.code: _to_booleans(column[term.code]) for term in MEMBER_TERMS}
     # Sixty days on the calendar and on the club's clock: neither winter nor a short summer break is a sign.
-    flags["no_play_60"] &= without_round >= IN_SEASON
-    number = _numbers(column["renewal_number"], missing=1.0)
-    return member_churn(number, flags, beside.gamma, beside.delta, beside.log_odds)
+    flags["no_play_60"] &= without_round >= NO_PLAY_CLOCK_DAYS
+    number = _to_floats(column["renewal_number"], missing=1.0)
+    return predict_member_churn(number, flags, beside.gamma, beside.delta, beside.log_odds)
 
 
-def _predicted_value(column: Columns, beside: Beside, coming: Floats, risk: ChurnRisk) -> Floats:
+def _predict_value(column: Columns, beside: BroadcastParameters, coming: Floats, risk: ChurnRisk) -> Floats:
     """Cents (n,) expected within a year; NaN without a signal or, for a member, without a known fee."""
-    days = _numbers(column["transaction_days"])
-    mean = expected_mean_value(beside.spend, days, _numbers(column["paid_value"]) / np.maximum(days, 1))
-    from_fee = _numbers(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
+    days = _to_floats(column["transaction_days"])
+    mean = predict_mean_value(beside.spend, days, _to_floats(column["paid_value"]) / np.maximum(days, 1))
+    from_fee = _to_floats(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
     return np.select(
         [risk.basis == ChurnBasis.TRANSACTIONAL, risk.basis == ChurnBasis.MEMBER], [coming * mean, from_fee], np.nan
     )
 
 
-def _member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.Array:
+def _build_member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.Array:
     """Per member the list of {term, log_odds, words} that hold; nobody else has any."""
-    words = {RENEWAL: "Where members stand at this renewal", **{t.code: t.words for t in MEMBER_TERMS}}
+    words = {RENEWAL_CODE: "Where members stand at this renewal", **{t.code: t.words for t in MEMBER_TERMS}}
     codes = list(member.contributions)
     added = np.column_stack([member.contributions[code] for code in codes])
     holds = (added != 0.0) & is_member[:, None]
@@ -137,13 +139,13 @@ def _member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.A
     return pa.ListArray.from_arrays(ends, terms)
 
 
-def _numbers(column: pa.ChunkedArray, missing: float = 0.0) -> Floats:
+def _to_floats(column: pa.ChunkedArray, missing: float = 0.0) -> Floats:
     return np.asarray(column.cast(pa.float64()).fill_null(missing).to_numpy(), dtype=np.float64)
 
 
-def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _to_booleans(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return np.array(column.fill_null(False).to_numpy(), dtype=np.bool_)
 
 
-def _whole(values: Floats) -> pa.Array:
+def _to_integers(values: Floats) -> pa.Array:
     return pa.array(values, pa.float64(), from_pandas=True).cast(pa.int64())

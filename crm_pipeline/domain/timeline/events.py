@@ -7,40 +7,40 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.tables.columns import service_of, source_metadata
-from crm_pipeline.tables.ownership import PROFILE
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.columns import find_table_service, source_metadata
+from crm_pipeline.tables.ownership import PROFILE_REFERENCE
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.vocabulary import QuarantineReason
 
 TIMELINE_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
-PROFILE_TARGETS = """
+CREATE_PROFILE_TARGETS = """
     create or replace temp view profile_targets as
     select tenant_id, profile_id, coalesce(redirects_to, profile_id) as target
     from profile_ids where is_live or redirects_to is not null"""
 """Every id that still leads to a profile, with the live id it leads to."""
 
-STAGE_CHANGES = """
+CREATE_STAGE_CHANGES_VIEW = """
     create or replace temp view stage_changes as
     select * from customer_timeline where event_type = 'STAGE_CHANGED'"""
 
-OF_PROFILES = tuple(
+PROFILE_REFERENCE_TABLES = tuple(
     table
     for table in source_metadata.tables.values()
-    if any(c.info.get("references") == PROFILE for c in table.columns)
+    if any(c.info.get("references") == PROFILE_REFERENCE for c in table.columns)
 )
 """The tables of the CRM whose rows name a profile."""
 
-ORPHANS = " union all ".join(
-    f"""select tenant_id, '{service_of(table)}' as service, '{table.name}' as table_name, id as service_record_id,
+ORPHANED_ROWS_SQL = " union all ".join(
+    f"""select tenant_id, '{find_table_service(table)}' as service, '{table.name}' as table_name, id as service_record_id,
         id as _subject, '{column.name}' as column_name, '{QuarantineReason.ORPHAN}' as reason,
         'timeline_events' as found_by
-    from {lake_name(table)} where tenant_id in (select tenant_id from tenants) and not exists (
+    from {to_lake_name(table)} where tenant_id in (select tenant_id from tenants) and not exists (
         select 1 from profile_targets p
-        where p.tenant_id = {lake_name(table)}.tenant_id and p.profile_id = {lake_name(table)}.{column.key})"""
-    for table in OF_PROFILES
+        where p.tenant_id = {to_lake_name(table)}.tenant_id and p.profile_id = {to_lake_name(table)}.{column.key})"""
+    for table in PROFILE_REFERENCE_TABLES
     for column in table.columns
-    if column.info.get("references") == PROFILE
+    if column.info.get("references") == PROFILE_REFERENCE
 )
 """A query of the CRM rows whose profile neither lives nor redirects."""
 
@@ -52,8 +52,8 @@ def build_timeline(con: DuckDBPyConnection) -> int:
     Reads what `timeline.sql` says it reads; profile_targets and stage_changes are made here, from profile_ids and the
     customer_timeline kept so far.
     """
-    con.execute(PROFILE_TARGETS)
-    con.execute(STAGE_CHANGES)
+    con.execute(CREATE_PROFILE_TARGETS)
+    con.execute(CREATE_STAGE_CHANGES_VIEW)
     con.execute(f"create or replace temp table events as {TIMELINE_SQL}")
     waiting: int = con.sql("select count(*) from events where waits").fetchall()[0][0]
     con.execute("delete from events where waits")

@@ -42,7 +42,7 @@ of_records as (
     from scl_payment where status = 'SETTLED'
     union all
     select tenant_id, 'TEETIME', player_id, booked_at, 'TEETIME', 'BOOKING_MADE', 'Booking', id, null,
-        case when b.status = 'PLAYED' and tee_time_at <= as_of() + fast_clock() then 'PLAYED_BOOKING'
+        case when b.status = 'PLAYED' and tee_time_at <= as_of() + clock_tolerance() then 'PLAYED_BOOKING'
             when b.status <> 'CANCELLED' then 'BOOKED' end,
         'Booked a tee time on ' || strftime(timezone(timezone, tee_time_at), '%-d %b %Y %H:%M')
             || ' for ' || players,
@@ -146,6 +146,6 @@ select tenant_id,
         || case event_type when 'STAGE_CHANGED' then ':' || epoch_us(occurred_at) else '' end as event_id,
     profile_id, least(occurred_at, as_of()) as occurred_at, source, event_type, record_id as service_record_id,
     counts_as, amount_cents, case when amount_cents is not null then currency end as currency,
-    left(summary, 300) as summary, details, occurred_at > as_of() + fast_clock() as waits
+    left(summary, 300) as summary, details, occurred_at > as_of() + clock_tolerance() as waits
 from events join tenants using (tenant_id)
 where occurred_at is not null

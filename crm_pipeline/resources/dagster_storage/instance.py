@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.settings import Settings, source_pool
+from crm_pipeline.settings import Settings, build_source_pool_name
 from crm_pipeline.vocabulary import Service
 
 DAGSTER_YAML = Path(__file__).parents[3] / "dagster.yaml"
@@ -28,15 +28,15 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     instance = dg.DagsterInstance.get()
     # It would make a connection for each of hundreds of statements, which is a fifth of a small run's time.
     instance.optimize_for_webserver(statement_timeout=600_000, pool_recycle=3600, max_overflow=20)
-    make_pools(instance)
+    create_pools(instance)
     _fail_abandoned_runs(instance)
     return instance
 
 
-def make_pools(instance: dg.DagsterInstance) -> None:
+def create_pools(instance: dg.DagsterInstance) -> None:
     """Make the pools of the services: Dagster would with the first run, and of two at once one would fail."""
     events = instance.event_log_storage
-    wanted = set(map(source_pool, Service))
+    wanted = set(map(build_source_pool_name, Service))
     for pool in wanted - events.get_concurrency_keys():
         try:
             events.initialize_concurrency_limit_to_default(pool)
@@ -46,7 +46,7 @@ def make_pools(instance: dg.DagsterInstance) -> None:
                 raise
 
 
-def process_tag() -> dict[str, str]:
+def build_process_tag() -> dict[str, str]:
     """A run tag that names this process, so that a later one can tell whether it still lives."""
     return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
 

@@ -14,7 +14,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqlEventLogStorage
 from sqlalchemy import text
 
-LATEST: Final = text("""
+LATEST_RUNS_QUERY: Final = text("""
     select run_id from event_logs where id in (
         select max(id) from event_logs
         where dagster_event_type in ('ASSET_MATERIALIZATION', 'ASSET_MATERIALIZATION_PLANNED')
@@ -24,7 +24,7 @@ LATEST: Final = text("""
         select max(id) from asset_check_executions where execution_status <> 'PLANNED'
         group by asset_key, check_name, partition)""")
 """Runs that hold the latest materialisation, plan or check result of an asset or of one of its partitions."""
-ORPHANS: Final = (
+ORPHAN_DELETIONS: Final = (
     text("delete from asset_check_executions where run_id <> '' and run_id not in (select run_id from runs)"),
     text("""delete from asset_check_executions where execution_status = 'PLANNED'
         and run_id in (select run_id from runs where status in ('SUCCESS', 'FAILURE', 'CANCELED'))"""),
@@ -35,7 +35,7 @@ ORPHANS: Final = (
 """What belongs to no run any more: results of runs that are gone, broken promises, since when an asset was late."""
 
 
-SETTLED: Final = (
+CHECK_RESULT_RESTORATIONS: Final = (
     text("""
         delete from asset_check_executions
         where execution_status = 'PLANNED' and run_id = :run_id and partition is not null"""),
@@ -55,26 +55,26 @@ SETTLED: Final = (
 """Promises of what was not judged go; the last result of a partition is about what was materialised last."""
 
 
-def settle_checks(instance: dg.DagsterInstance, run_id: str) -> None:
+def restore_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
     """Let a partition's last result stand, which Dagster takes for missing once a run materialised it unjudged.
 
     For when nothing of it moved, or it failed and was not materialised; at the end of the run, with its events stored.
     """
     with cast("SqlEventLogStorage", instance.event_log_storage).index_connection() as connection:
-        for statement in SETTLED:
+        for statement in CHECK_RESULT_RESTORATIONS:
             connection.execute(statement, {"run_id": run_id})
 
 
-def purge(instance: dg.DagsterInstance, before: datetime) -> int:
+def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     """Delete the runs that ended and were made before then; return how many went."""
     storage = cast("SqlEventLogStorage", instance.event_log_storage)
     with storage.index_connection() as connection:
-        latest = set(connection.execute(LATEST).scalars())
+        latest = set(connection.execute(LATEST_RUNS_QUERY).scalars())
     old = instance.get_run_ids(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
     gone = [run_id for run_id in old if run_id not in latest]
     for run_id in gone:
         instance.delete_run(run_id)
     with storage.index_connection() as connection:
-        for statement in ORPHANS:
+        for statement in ORPHAN_DELETIONS:
             connection.execute(statement, {"before": before.replace(tzinfo=None)})
     return len(gone)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
-from crm_pipeline.resources.postgres.embedded import started
+from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.settings import Settings
 
 
@@ -24,9 +24,9 @@ class SettingsStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """The storage for the settings of this process."""
-        return cls(postgres_url=dagster_url(Settings.from_environment()), inst_data=inst_data)
+        return cls(postgres_url=find_dagster_url(Settings.from_environment()), inst_data=inst_data)
 
 
-def dagster_url(settings: Settings) -> str:
+def find_dagster_url(settings: Settings) -> str:
     """Where Dagster's tables are."""
-    return settings.dagster_pg_url or started(settings.home).url("dagster")
+    return settings.dagster_pg_url or start_embedded_postgres(settings.home).url("dagster")

@@ -5,12 +5,14 @@ from typing import Final, Literal
 import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
 
-STATISTICS: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
+TABLE_CONFIGURATION: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
 """Of no other column does the transaction log keep the least and the greatest value: emails and names have them too."""
-_PLAIN: Final = ColumnProperties(dictionary_enabled=False)
-_UNREPEATED: Final = ("id", "_record_key", "_row_hash", "event_id", "service_record_id")
-WRITER: Final = WriterProperties(
-    compression="SNAPPY", max_row_group_size=122_880, column_properties=dict.fromkeys(_UNREPEATED, _PLAIN)
+_WITHOUT_DICTIONARY: Final = ColumnProperties(dictionary_enabled=False)
+_UNIQUE_COLUMNS: Final = ("id", "_record_key", "_row_hash", "event_id", "service_record_id")
+WRITER_PROPERTIES: Final = WriterProperties(
+    compression="SNAPPY",
+    max_row_group_size=122_880,
+    column_properties=dict.fromkeys(_UNIQUE_COLUMNS, _WITHOUT_DICTIONARY),
 )
 """Row groups of DuckDB's own measure: what one thread reads at a time, and a reader of few tenants can pass over.
 
@@ -35,7 +37,7 @@ def write_files(
         mode=mode,
         schema_mode=schema_mode,
         target_file_size=target_file_size,
-        writer_properties=WRITER,
-        configuration=STATISTICS,
+        writer_properties=WRITER_PROPERTIES,
+        configuration=TABLE_CONFIGURATION,
         commit_properties=CommitProperties(custom_metadata=note) if note else None,
     )

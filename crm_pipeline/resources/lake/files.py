@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
-THROUGH: Final = "crm_pipeline.through"
+BASE_VERSION_PROPERTY: Final = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that is folded into it."""
 
 
@@ -56,19 +56,19 @@ class _Commit(NamedTuple):
     made_at: int
 
 
-def lake_files(path: str) -> LakeFiles:
+def list_lake_files(path: str) -> LakeFiles:
     """What the newest commit of the table at this path lists; nothing where there is no table."""
-    newest = _newest_commit(path)
-    return LakeFiles() if newest is None else _listed(newest)
+    newest = _find_newest_commit(path)
+    return LakeFiles() if newest is None else _read_commit_files(newest)
 
 
-def folded_through(path: str) -> int | None:
+def read_base_version(path: str) -> int | None:
     """The version of the log that the base at this path is the state of; None where there is no base."""
-    newest = _newest_commit(path)
-    return None if newest is None else _noted(newest)
+    newest = _find_newest_commit(path)
+    return None if newest is None else _read_commit_base_version(newest)
 
 
-def _newest_commit(path: str) -> _Commit | None:
+def _find_newest_commit(path: str) -> _Commit | None:
     log = Path(path) / "_delta_log"
     name = max((file.name for file in log.glob("*.json")), default=None)
     if name is None:
@@ -78,7 +78,7 @@ def _newest_commit(path: str) -> _Commit | None:
 
 
 @lru_cache(maxsize=256)
-def _listed(commit: _Commit) -> LakeFiles:
+def _read_commit_files(commit: _Commit) -> LakeFiles:
     actions = DeltaTable(commit.path).get_add_actions(flatten=True)
     paths = (f"{commit.path}/{unquote(file)}" for file in actions["path"].to_pylist())
     oldest, newest = (actions[f"{end}._version"].to_pylist() for end in ("min", "max"))
@@ -86,5 +86,7 @@ def _listed(commit: _Commit) -> LakeFiles:
 
 
 @lru_cache(maxsize=256)
-def _noted(commit: _Commit) -> int:
-    return next(int(note[THROUGH]) for note in DeltaTable(commit.path).history() if THROUGH in note)
+def _read_commit_base_version(commit: _Commit) -> int:
+    return next(
+        int(note[BASE_VERSION_PROPERTY]) for note in DeltaTable(commit.path).history() if BASE_VERSION_PROPERTY in note
+    )

@@ -17,28 +17,28 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.lake.commit import write_files
-from crm_pipeline.resources.lake.files import folded_through, lake_files
+from crm_pipeline.resources.lake.files import list_lake_files, read_base_version
 from crm_pipeline.resources.lake.rows import (
-    BOOKKEEPING,
-    FATE,
-    all_new,
-    changed_rows,
-    differences,
-    lake_columns,
-    lake_key,
-    scan,
-    superseded,
-    tenant_filter,
+    CHANGE_COLUMNS,
+    SYSTEM_COLUMNS,
+    build_changed_rows_query,
+    build_differences_query,
+    build_new_rows_query,
+    build_scan_query,
+    build_superseded_join_sql,
+    build_tenant_condition,
+    list_lake_columns,
+    list_lake_key_columns,
 )
-from crm_pipeline.settings import MEMORY
+from crm_pipeline.settings import DEFAULT_MEMORY
 from crm_pipeline.tables.columns import source_metadata
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.projections import to_lake_name
 
 TARGET_FILE_BYTES = 32 * 1024 * 1024
 """A file is held in memory until it is full; compaction makes larger ones of it."""
 
 
-class Changes(NamedTuple):
+class ChangeCounts(NamedTuple):
     """Rows appended to a log, by what happened to them."""
 
     added: int
@@ -51,7 +51,7 @@ class Changes(NamedTuple):
         return sum(self)
 
 
-UNCHANGED = Changes(0, 0, 0)
+NO_CHANGES = ChangeCounts(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Lake:
 
     url: str
     spill: Path
-    memory: str = field(default=MEMORY, kw_only=True)
+    memory: str = field(default=DEFAULT_MEMORY, kw_only=True)
     """What a connection may take before it spills."""
 
     def path(self, table: Table) -> str:
         """Where the table's log lies."""
-        return f"{self.url.rstrip('/')}/{lake_name(table)}"
+        return f"{self.url.rstrip('/')}/{to_lake_name(table)}"
 
     def base_path(self, table: Table) -> str:
         """Where the table's base lies, if it has one."""
@@ -73,7 +73,7 @@ class Lake:
 
     def version(self, table: Table) -> int:
         """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
-        return lake_files(self.path(table)).newest
+        return list_lake_files(self.path(table)).newest
 
     def next_version(self, table: Table) -> int:
         """The version that rows appended now have; 0 for the first."""
@@ -81,8 +81,8 @@ class Lake:
 
     def base_version(self, table: Table) -> int:
         """The version of the log its base is the state of; the first where none was made, -1 without a log."""
-        folded = folded_through(self.base_path(table))
-        return lake_files(self.path(table)).oldest if folded is None else folded
+        folded = read_base_version(self.base_path(table))
+        return list_lake_files(self.path(table)).oldest if folded is None else folded
 
     def versions(self, table: Table, after: int = -1) -> str:
         """A query of every version of every row later than `after`.
@@ -90,17 +90,17 @@ class Lake:
         Files without any are left out, though reading would pass over them: DuckDB plans for as many rows as the files
         have, and joins the other way round where they seem to be more than they are.
         """
-        files = lake_files(self.path(table)).after(after)
-        return f"from ({scan(files, lake_columns(table) | BOOKKEEPING | FATE)}) where _version > {after}"
+        files = list_lake_files(self.path(table)).after(after)
+        return f"from ({build_scan_query(files, list_lake_columns(table) | SYSTEM_COLUMNS | CHANGE_COLUMNS)}) where _version > {after}"
 
     def base(self, table: Table, through: int) -> str:
         """A query of the rows that `base_version` speaks of, one per key."""
-        columns = lake_columns(table) | BOOKKEEPING
-        if folded_through(self.base_path(table)) is not None:
+        columns = list_lake_columns(table) | SYSTEM_COLUMNS
+        if read_base_version(self.base_path(table)) is not None:
             # Upkeep may have made a newer one since: what that one adds is read from the log.
-            return f"from ({scan(lake_files(self.base_path(table)), columns)}) where _version <= {through}"
+            return f"from ({build_scan_query(list_lake_files(self.base_path(table)), columns)}) where _version <= {through}"
         # A commit never holds two rows of one key.
-        log = scan(lake_files(self.path(table)).until(through), columns | FATE)
+        log = build_scan_query(list_lake_files(self.path(table)).until(through), columns | CHANGE_COLUMNS)
         return f"select {', '.join(columns)} from ({log}) where _version = {through} and not _deleted"
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -126,14 +126,14 @@ class Lake:
         name: str | None = None,
     ) -> str:
         """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
-        name, through, wanted = name or lake_name(table), self.base_version(table), tenant_filter(tenants)
+        name, through, wanted = name or to_lake_name(table), self.base_version(table), build_tenant_condition(tenants)
         present = f"select * from ({self.base(table, through)}) where {wanted}"
         if self.version(table) > through:
-            key, fate = ", ".join(lake_key(table)), ", ".join(FATE)
+            key, fate = ", ".join(list_lake_key_columns(table)), ", ".join(CHANGE_COLUMNS)
             present = f"""
                 with recent as not materialized (
                     select * from ({self.versions(table, through)}) where {wanted})
-                select * from ({present}) anti join {superseded(table, "recent")}
+                select * from ({present}) anti join {build_superseded_join_sql(table, "recent")}
                 union all
                 select * exclude ({fate}) from (
                     from recent qualify row_number() over (partition by {key} order by _version desc) = 1
@@ -143,7 +143,7 @@ class Lake:
 
     def counts(self, table: Table, *, by: str = "tenant_id", tenants: Sequence[str] | None = None) -> str:
         """A query of column `by`, which every key implies, and its rows at present; reads no key."""
-        wanted, through = tenant_filter(tenants), self.base_version(table)
+        wanted, through = build_tenant_condition(tenants), self.base_version(table)
         return f"""
             select {by}, cast(sum(rows) as bigint) as rows from (
                 select {by}, count(*) as rows from ({self.base(table, through)}) where {wanted} group by all
@@ -154,11 +154,11 @@ class Lake:
 
     def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
         """Create a view of the rows as they were known at an hour, as `name` (default: the table's lake name)."""
-        name = name or lake_name(table)
-        key = ", ".join(lake_key(table))
+        name = name or to_lake_name(table)
+        key = ", ".join(list_lake_key_columns(table))
         con.execute(f"""
             create or replace temp view {name} as
-            select * exclude ({", ".join(FATE)}) from (
+            select * exclude ({", ".join(CHANGE_COLUMNS)}) from (
                 from ({self.versions(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
                 qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
@@ -166,7 +166,7 @@ class Lake:
 
     def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None) -> str:
         """Create a view of every version of every row later than `after`, as `name` (default: lake name and `_log`)."""
-        name = name or f"{lake_name(table)}_log"
+        name = name or f"{to_lake_name(table)}_log"
         con.execute(f"create or replace temp view {name} as {self.versions(table, after)}")
         return name
 
@@ -181,7 +181,7 @@ class Lake:
         scope: str = "true",
         before: str | None = None,
         version: int | None = None,
-    ) -> Changes:
+    ) -> ChangeCounts:
         """Make the table's rows of these tenants, within `scope`, equal to the relation `incoming`.
 
         Where finding the present rows within takes more than a condition, relation `before` has their key and hash.
@@ -196,16 +196,22 @@ class Lake:
             # Nothing to compare with, and most of a first run's rows.
             [(added,)] = con.execute(f"select count(*) from {incoming}").fetchall()
             if added:
-                self._append(con, table, all_new(table, incoming), known_at, version)
-            return Changes(added, 0, 0)
+                self._append(con, table, build_new_rows_query(table, incoming), known_at, version)
+            return ChangeCounts(added, 0, 0)
         before = before or f"(from _present where {scope})"
-        con.execute(f"create or replace temp table _changes as {differences(table, incoming, before)}")
+        con.execute(f"create or replace temp table _changes as {build_differences_query(table, incoming, before)}")
         found = con.execute("""
-            select count(*) filter (_hash_before is null), count(*) filter (_row_hash <> _hash_before),
+            select count(*) filter (_previous_hash is null), count(*) filter (_row_hash <> _previous_hash),
                    count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
-        changes = Changes(*found)
+        changes = ChangeCounts(*found)
         if changes.total:
-            self._append(con, table, changed_rows(table, incoming, has_removed=changes.removed > 0), known_at, version)
+            self._append(
+                con,
+                table,
+                build_changed_rows_query(table, incoming, has_removed=changes.removed > 0),
+                known_at,
+                version,
+            )
         con.execute("drop table _changes")
         return changes
 
@@ -214,7 +220,7 @@ class Lake:
     ) -> datetime | None:
         """The newest hour the table speaks of, for these tenants."""
         rows = con.execute(
-            f"select max(_known_at) from ({self.versions(table)}) where {tenant_filter(tenants)}"
+            f"select max(_known_at) from ({self.versions(table)}) where {build_tenant_condition(tenants)}"
         ).fetchall()
         newest: datetime | None = rows[0][0]
         return newest
@@ -227,10 +233,10 @@ class Lake:
         Source rows are sorted by key, so that a reader of few tenants passes over most; what is made of them comes
         tenants after tenants as it is, and sorting it would take a quarter of the time that writing takes.
         """
-        order = f"order by {', '.join(lake_key(table))}" if table.metadata is source_metadata else ""
+        order = f"order by {', '.join(list_lake_key_columns(table))}" if table.metadata is source_metadata else ""
         appended = con.sql(
-            f"""select {", ".join(lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
-                    $version::bigint as _version, {", ".join(FATE)}
+            f"""select {", ".join(list_lake_columns(table))}, _row_hash, $known_at::timestamptz as _known_at,
+                    $version::bigint as _version, {", ".join(CHANGE_COLUMNS)}
                 from ({rows}) {order}""",
             params={"known_at": known_at, "version": version},
         ).to_arrow_reader()

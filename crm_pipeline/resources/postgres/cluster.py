@@ -45,11 +45,11 @@ def create_cluster(log: IO[str], data: Path, passwords: dict[str, str]) -> None:
     run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS, *settings)
     (data / "pg_hba.conf").write_text(LOGIN_RULES)
     # Before the server first listens, so that a data folder in its place is a complete one.
-    statements = _first_statements(passwords)
+    statements = _build_bootstrap_sql(passwords)
     run_program(log, data, "postgres", "--single", "-c", "exit_on_error=on", "postgres", statements=statements)
 
 
-def _first_statements(passwords: dict[str, str]) -> str:
+def _build_bootstrap_sql(passwords: dict[str, str]) -> str:
     statements = [f"ALTER ROLE {SUPERUSER} PASSWORD '{passwords[SUPERUSER]}'"]
     for database, role in DATABASE_OWNERS.items():
         statements.append(f"CREATE ROLE {role} {OWNER_RIGHTS} PASSWORD '{passwords[role]}'")

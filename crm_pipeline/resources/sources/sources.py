@@ -14,16 +14,16 @@ import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.resources.sources.database import read_database
-from crm_pipeline.resources.sources.delivery import Delivery, Request, SourceError
+from crm_pipeline.resources.sources.delivery import Delivery, ExtractionRequest, SourceError
 from crm_pipeline.resources.sources.files import read_folder
-from crm_pipeline.settings import source_variable
-from crm_pipeline.tables import source_tables
+from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
 
 __all__ = ["SourceError", "Sources"]
 
-EVERYTHING = Request()
-DATABASE_URL = re.compile(r"postgres(ql)?(\+\w+)?://")
+FULL_REQUEST = ExtractionRequest()
+DATABASE_URL_PATTERN = re.compile(r"postgres(ql)?(\+\w+)?://")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Sources:
         self,
         con: duckdb.DuckDBPyConnection,
         service: Service,
-        request: Request = EVERYTHING,
+        request: ExtractionRequest = FULL_REQUEST,
         *,
         only: Table | None = None,
     ) -> Delivery:
@@ -46,11 +46,13 @@ class Sources:
         """
         url = self.urls.get(service)
         if url is None:
-            raise SourceError(f"{service}: {source_variable(service)} is not set")
-        tables = (only,) if only is not None else source_tables(service)
-        if DATABASE_URL.match(url):
+            raise SourceError(f"{service}: {build_source_variable_name(service)} is not set")
+        tables = (only,) if only is not None else list_source_tables(service)
+        if DATABASE_URL_PATTERN.match(url):
             return read_database(con, service, url, tables, request)
         if "://" in url and not url.startswith("file://"):
-            raise SourceError(f"{service}: {source_variable(service)} must be a folder or a postgresql:// URL")
+            raise SourceError(
+                f"{service}: {build_source_variable_name(service)} must be a folder or a postgresql:// URL"
+            )
         folder = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
         return read_folder(con, service, folder, tables)

@@ -13,13 +13,13 @@ from typing import NamedTuple
 from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
-from crm_pipeline.resources.warehouse.schema import SCHEMA, literal
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, quote_literal
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 
-OWNER = "crm_bi_owner"
-VIEWS: dict[str, tuple[Table, str]] = {
+BI_OWNER_ROLE = "crm_bi_owner"
+BI_VIEWS: dict[str, tuple[Table, str]] = {
     "customer_profiles": (customer_profiles, "true"),
     "customer_timeline": (customer_timeline, "true"),
     "profile_redirects": (profile_ids, "redirects_to is not null"),
@@ -31,12 +31,12 @@ LOGIN_SETTINGS = {
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "15min",
 }
-CONNECTIONS_AT_ONCE = 20
+CONNECTION_LIMIT = 20
 DANGEROUS_FUNCTIONS = r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*)$"
 """Large objects are everybody's, and whoever may take the publisher's advisory locks can stop it."""
 
 
-class Login(NamedTuple):
+class BiLogin(NamedTuple):
     """A new login, and what an administrator should still close to it."""
 
     url: str
@@ -44,99 +44,103 @@ class Login(NamedTuple):
     open_databases: list[str]
 
 
-def grant(administrator: Connection, tenant_id: str, warehouse_url: str) -> Login:
+def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: str) -> BiLogin:
     """Make a login that sees this club alone; its password is in the URL and nowhere else."""
     address = make_url(warehouse_url)
-    _prepare(administrator, str(address.username), str(address.database))
-    schema = schema_of(tenant_id)
+    _prepare_database(administrator, str(address.username), str(address.database))
+    schema = bi_schema_name(tenant_id)
     _create_role(administrator, schema, "nologin")
-    _execute(administrator, f"grant connect on database {address.database} to {schema}")
-    _execute(administrator, f"create schema if not exists {schema} authorization {OWNER}")
-    _execute(administrator, f"comment on schema {schema} is {literal(tenant_id)}")
-    _execute(administrator, f"grant usage on schema {schema} to {schema}")
-    create_views(administrator, schema, tenant_id)
+    _execute_statement(administrator, f"grant connect on database {address.database} to {schema}")
+    _execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
+    _execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
+    _execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
+    create_bi_views(administrator, schema, tenant_id)
     login, password = f"{schema}_{secrets.token_hex(3)}", secrets.token_urlsafe(24)
     driver = administrator.connection.driver_connection
     hidden = encrypt_password(password, login, scope=driver, algorithm="scram-sha-256")
-    _create_role(administrator, login, f"login connection limit {CONNECTIONS_AT_ONCE} password '{hidden}'")
-    _execute(administrator, f"grant {schema} to {login}")
+    _create_role(administrator, login, f"login connection limit {CONNECTION_LIMIT} password '{hidden}'")
+    _execute_statement(administrator, f"grant {schema} to {login}")
     for name, value in {"search_path": schema, **LOGIN_SETTINGS}.items():
-        _execute(administrator, f"alter role {login} set {name} = '{value}'")
+        _execute_statement(administrator, f"alter role {login} set {name} = '{value}'")
     url = address.set(drivername="postgresql", username=login, password=password)
-    return Login(url.render_as_string(hide_password=False), schema, _open_databases(administrator, login))
+    return BiLogin(url.render_as_string(hide_password=False), schema, _find_open_databases(administrator, login))
 
 
-def schema_of(tenant_id: str) -> str:
+def bi_schema_name(tenant_id: str) -> str:
     """Name of a club's schema and of the role that may read it."""
     words = re.sub("[^a-z0-9]+", "_", tenant_id.lower()).strip("_")[:40]
     return f"bi_{words}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
 
 
-def schemas(connection: Connection) -> dict[str, str]:
+def find_bi_schemas(connection: Connection) -> dict[str, str]:
     """The clubs that have a schema, and its name."""
     found = connection.exec_driver_sql(
         f"""select obj_description(oid, 'pg_namespace'), nspname from pg_namespace
-        where nspowner = (select oid from pg_roles where rolname = '{OWNER}')"""
+        where nspowner = (select oid from pg_roles where rolname = '{BI_OWNER_ROLE}')"""
     )
-    return {tenant: schema for tenant, schema in found if schema_of(tenant or "") == schema}
+    return {tenant: schema for tenant, schema in found if bi_schema_name(tenant or "") == schema}
 
 
-def create_views(connection: Connection, schema: str, tenant_id: str) -> None:
+def create_bi_views(connection: Connection, schema: str, tenant_id: str) -> None:
     """Create the views that are missing: replacing one would wait for its readers, and keep new ones waiting."""
-    for name, (table, condition) in VIEWS.items():
+    for name, (table, condition) in BI_VIEWS.items():
         found = connection.exec_driver_sql(f"select to_regclass('{schema}.{name}')")
         if found.scalar():
             continue
         shown = [c for c in table.columns if table is not profile_ids or c.name in REDIRECT_COLUMNS]
-        _execute(
+        _execute_statement(
             connection,
             f"""create view {schema}.{name} with (security_barrier) as
-            select {", ".join(c.name for c in shown)} from {SCHEMA}.{table.name}
-            where tenant_id = {literal(tenant_id)} and {condition}""",
+            select {", ".join(c.name for c in shown)} from {CRM_SCHEMA}.{table.name}
+            where tenant_id = {quote_literal(tenant_id)} and {condition}""",
         )
         for column in shown:
-            _execute(connection, f"comment on column {schema}.{name}.{column.name} is {literal(str(column.comment))}")
-        _execute(connection, f"alter view {schema}.{name} owner to {OWNER}")
-        _execute(connection, f"grant select on {schema}.{name} to {schema}")
+            _execute_statement(
+                connection, f"comment on column {schema}.{name}.{column.name} is {quote_literal(str(column.comment))}"
+            )
+        _execute_statement(connection, f"alter view {schema}.{name} owner to {BI_OWNER_ROLE}")
+        _execute_statement(connection, f"grant select on {schema}.{name} to {schema}")
 
 
-def drop_views(connection: Connection) -> dict[str, str]:
+def drop_bi_views(connection: Connection) -> dict[str, str]:
     """Drop every club's views, so that their tables can change; returns the clubs, for `create_views`."""
-    found = schemas(connection)
+    found = find_bi_schemas(connection)
     for schema in found.values():
-        for name in VIEWS:
-            _execute(connection, f"drop view if exists {schema}.{name}")
+        for name in BI_VIEWS:
+            _execute_statement(connection, f"drop view if exists {schema}.{name}")
     return found
 
 
-def revoke(administrator: Connection, tenant_id: str) -> None:
+def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
     """Take a club's schema away, and every login with it, at once."""
-    schema = schema_of(tenant_id)
+    schema = bi_schema_name(tenant_id)
     members = administrator.exec_driver_sql(f"""
         select m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
         join pg_roles r on r.oid = a.roleid where r.rolname = '{schema}' and m.rolname ~ '^{schema}_'""")
     logins = list(members.scalars())
-    _execute(administrator, f"drop schema if exists {schema} cascade")
+    _execute_statement(administrator, f"drop schema if exists {schema} cascade")
     for login in logins:
-        _execute(administrator, f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{login}'")
-        _execute(administrator, f"drop role {login}")
+        _execute_statement(
+            administrator, f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{login}'"
+        )
+        _execute_statement(administrator, f"drop role {login}")
     if administrator.exec_driver_sql(f"select from pg_roles where rolname = '{schema}'").all():
-        _execute(administrator, f"drop owned by {schema}")
-        _execute(administrator, f"drop role {schema}")
+        _execute_statement(administrator, f"drop owned by {schema}")
+        _execute_statement(administrator, f"drop role {schema}")
 
 
-def _prepare(administrator: Connection, pipeline: str, database: str) -> None:
+def _prepare_database(administrator: Connection, pipeline: str, database: str) -> None:
     """The role that owns the views, its rights, and what everybody could do until now."""
-    _execute(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
-    _create_role(administrator, OWNER, "nologin")
-    _execute(administrator, f"grant {OWNER} to {pipeline}")
-    _execute(administrator, f"grant usage on schema {SCHEMA} to {OWNER}")
-    for table, _ in VIEWS.values():
+    _execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
+    _create_role(administrator, BI_OWNER_ROLE, "nologin")
+    _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {pipeline}")
+    _execute_statement(administrator, f"grant usage on schema {CRM_SCHEMA} to {BI_OWNER_ROLE}")
+    for table, _ in BI_VIEWS.values():
         columns = f" ({', '.join(REDIRECT_COLUMNS)})" if table is profile_ids else ""
-        _execute(administrator, f"grant select{columns} on {SCHEMA}.{table.name} to {OWNER}")
-    _execute(administrator, f"revoke connect, temporary on database {database} from public")
-    _execute(administrator, "revoke all on schema public from public")
-    _execute(
+        _execute_statement(administrator, f"grant select{columns} on {CRM_SCHEMA}.{table.name} to {BI_OWNER_ROLE}")
+    _execute_statement(administrator, f"revoke connect, temporary on database {database} from public")
+    _execute_statement(administrator, "revoke all on schema public from public")
+    _execute_statement(
         administrator,
         f"""do $$ declare f regprocedure; begin
         for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
@@ -150,13 +154,13 @@ def _prepare(administrator: Connection, pipeline: str, database: str) -> None:
 def _create_role(administrator: Connection, name: str, options: str) -> None:
     found = administrator.exec_driver_sql(f"select from pg_roles where rolname = '{name}'")
     if not found.all():
-        _execute(
+        _execute_statement(
             administrator,
             f"create role {name} {options} nosuperuser nocreatedb nocreaterole noreplication nobypassrls",
         )
 
 
-def _open_databases(administrator: Connection, login: str) -> list[str]:
+def _find_open_databases(administrator: Connection, login: str) -> list[str]:
     found = administrator.exec_driver_sql(
         f"""select datname from pg_database where datallowconn and datname <> current_database()
         and has_database_privilege('{login}', oid, 'connect') order by 1"""
@@ -164,7 +168,7 @@ def _open_databases(administrator: Connection, login: str) -> list[str]:
     return [name for (name,) in found]
 
 
-def _execute(connection: Connection, statement: str) -> None:
+def _execute_statement(connection: Connection, statement: str) -> None:
     """Run a statement as it is: it may hold a club's id, which can look like a placeholder of SQLAlchemy's."""
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

@@ -12,23 +12,27 @@ import duckdb
 from sqlalchemy import Connection, Table, text
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.lake.rows import lake_key
-from crm_pipeline.resources.warehouse.publishing.publication_state import Content, lake_id, tenant_column
-from crm_pipeline.resources.warehouse.schema import SCHEMA, STATES
+from crm_pipeline.resources.lake.rows import list_lake_key_columns
+from crm_pipeline.resources.warehouse.publishing.publication_state import (
+    ContentFingerprint,
+    read_lake_id,
+    tenant_id_sql,
+)
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, STATES_TABLE
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs import operations
 
-NOTHING = Content(0, 0)
+EMPTY_FINGERPRINT = ContentFingerprint(0, 0)
 
 
-class Difference(NamedTuple):
+class TableDifference(NamedTuple):
     """A tenant's table that is not in the warehouse as it is in the lake."""
 
     table: str
     tenant_id: str
-    in_lake: Content
-    in_warehouse: Content
+    in_lake: ContentFingerprint
+    in_warehouse: ContentFingerprint
 
     def __str__(self) -> str:
         where = f"{self.table} of {self.tenant_id or 'no tenant'}"
@@ -37,57 +41,63 @@ class Difference(NamedTuple):
         return f"{where}: {self.in_warehouse.rows} rows, the lake has {self.in_lake.rows}"
 
 
-def differences(lake: Lake, warehouse: Warehouse) -> list[Difference]:
+def find_differences(lake: Lake, warehouse: Warehouse) -> list[TableDifference]:
     """All differences in the tables that come from the lake; nobody may publish meanwhile."""
     with closing(lake.connect()) as con, warehouse.engine().connect() as connection:
         return [
             difference
-            for table in PUBLISHED
+            for table in PUBLISHED_TABLES
             if table is not operations.publications
-            for difference in _of_table(lake, con, connection, table)
+            for difference in _compare_table(lake, con, connection, table)
         ]
 
 
-def forget(warehouse: Warehouse, found: list[Difference]) -> None:
+def delete_publication_states(warehouse: Warehouse, found: list[TableDifference]) -> None:
     """Let the next publication of these compare all rows."""
     with warehouse.engine().begin() as connection:
         for difference in found:
             connection.execute(
-                text(f"delete from {SCHEMA}.{STATES} where table_name = :table and tenant_id = :tenant"),
+                text(f"delete from {CRM_SCHEMA}.{STATES_TABLE} where table_name = :table and tenant_id = :tenant"),
                 {"table": difference.table, "tenant": difference.tenant_id},
             )
 
 
-def _of_table(lake: Lake, con: duckdb.DuckDBPyConnection, connection: Connection, table: Table) -> Iterator[Difference]:
-    versions = _published_versions(lake, connection, table)
+def _compare_table(
+    lake: Lake, con: duckdb.DuckDBPyConnection, connection: Connection, table: Table
+) -> Iterator[TableDifference]:
+    versions = _read_published_versions(lake, connection, table)
     stored = {
-        tenant: Content(rows, int(checksum))
+        tenant: ContentFingerprint(rows, int(checksum))
         for tenant, rows, checksum in connection.execute(
-            text(f"select {tenant_column(table)}, count(*), sum(row_hash) from {SCHEMA}.{table.name} group by 1")
+            text(f"select {tenant_id_sql(table)}, count(*), sum(row_hash) from {CRM_SCHEMA}.{table.name} group by 1")
         )
     }
-    kept = _in_lake(lake, con, table, {tenant: version for tenant, version in versions.items() if version is not None})
+    kept = _find_lake_fingerprints(
+        lake, con, table, {tenant: version for tenant, version in versions.items() if version is not None}
+    )
     for tenant in sorted(stored.keys() | versions.keys()):
         if versions.get(tenant, -1) is None:
             continue
-        pair = kept.get(tenant, NOTHING), stored.get(tenant, NOTHING)
+        pair = kept.get(tenant, EMPTY_FINGERPRINT), stored.get(tenant, EMPTY_FINGERPRINT)
         if pair[0] != pair[1]:
-            yield Difference(table.name, tenant, *pair)
+            yield TableDifference(table.name, tenant, *pair)
 
 
-def _published_versions(lake: Lake, connection: Connection, table: Table) -> dict[str, int | None]:
+def _read_published_versions(lake: Lake, connection: Connection, table: Table) -> dict[str, int | None]:
     """The version each tenant was published at; None where that was of another lake, or is to be compared in full."""
     found = connection.execute(
-        text(f"""select tenant_id, version, lake_id from {SCHEMA}.publications
-            left join {SCHEMA}.{STATES} using (table_name, tenant_id) where table_name = :table"""),
+        text(f"""select tenant_id, version, lake_id from {CRM_SCHEMA}.publications
+            left join {CRM_SCHEMA}.{STATES_TABLE} using (table_name, tenant_id) where table_name = :table"""),
         {"table": table.name},
     )
-    own = lake_id(lake, table)
+    own = read_lake_id(lake, table)
     return {tenant: version if whose == own else None for tenant, version, whose in found}
 
 
-def _in_lake(lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, versions: dict[str, int]) -> dict[str, Content]:
-    tenant, log = tenant_column(table), lake.log(con, table)
+def _find_lake_fingerprints(
+    lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, versions: dict[str, int]
+) -> dict[str, ContentFingerprint]:
+    tenant, log = tenant_id_sql(table), lake.log(con, table)
     con.execute("create or replace temp table published_at (tenant varchar, version bigint)")
     if versions:
         con.executemany("insert into published_at values (?, ?)", list(versions.items()))
@@ -95,6 +105,6 @@ def _in_lake(lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, versions:
         select tenant, count(*), sum(_row_hash) from (
             select tenant, _row_hash, _deleted from {log} join published_at on tenant = {tenant}
             where _version <= version
-            qualify row_number() over (partition by {", ".join(lake_key(table))} order by _version desc) = 1
+            qualify row_number() over (partition by {", ".join(list_lake_key_columns(table))} order by _version desc) = 1
         ) where not _deleted group by tenant""").fetchall()
-    return {name: Content(rows, int(checksum)) for name, rows, checksum in found}
+    return {name: ContentFingerprint(rows, int(checksum)) for name, rows, checksum in found}

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
-EVERYTHING = "every tenant"
-RUN_EVERYTHING = "run everything"
-PATIENCE_SECONDS = 600.0
+ALL_TENANTS_TEXT = "every tenant"
+ALL_TENANTS_LOCK = "run everything"
+LOCK_TIMEOUT_SECONDS = 600.0
 
 
 class TenantsBusyError(Exception):
@@ -27,7 +27,7 @@ def hold_tenants(
     run_id: str,
     tenants: Sequence[str] | None,
     log: Callable[[str], None],
-    patience: float = PATIENCE_SECONDS,
+    patience: float = LOCK_TIMEOUT_SECONDS,
 ) -> Iterator[None]:
     """Hold the tenants (None: all) while the body runs, after waiting for whoever holds them.
 
@@ -39,10 +39,10 @@ def hold_tenants(
         connection.execute(text("select set_config('application_name', :name, false)"), {"name": application})
         deadline = time.monotonic() + patience
         said = False
-        while not _acquire(connection, tenants):
+        while not _acquire_locks(connection, tenants):
             holder = (
-                f"{_holders(connection, tenants)} holds "
-                f"{EVERYTHING if tenants is None else ', '.join(tenants)} or some of them"
+                f"{_find_lock_holders(connection, tenants)} holds "
+                f"{ALL_TENANTS_TEXT if tenants is None else ', '.join(tenants)} or some of them"
             )
             if time.monotonic() > deadline:
                 raise TenantsBusyError(f"{holder} and did not finish within {patience:.0f} s")
@@ -51,16 +51,16 @@ def hold_tenants(
                 said = True
             time.sleep(0.5)
         yield
-        _say_if_lost(connection, log)
+        _report_lost_connection(connection, log)
 
 
-def _acquire(connection: Connection, tenants: Sequence[str] | None) -> bool:
+def _acquire_locks(connection: Connection, tenants: Sequence[str] | None) -> bool:
     """Take all locks or none: a run of some tenants shares the lock of everything, a run of all wants it alone."""
     if tenants is None:
-        locks = [("pg_try_advisory_lock", RUN_EVERYTHING)]
+        locks = [("pg_try_advisory_lock", ALL_TENANTS_LOCK)]
     else:
-        locks = [("pg_try_advisory_lock_shared", RUN_EVERYTHING)]
-        locks += [("pg_try_advisory_lock", name) for name in _names(tenants)]
+        locks = [("pg_try_advisory_lock_shared", ALL_TENANTS_LOCK)]
+        locks += [("pg_try_advisory_lock", name) for name in _build_lock_names(tenants)]
     for function, name in locks:
         taken = connection.execute(text(f"select {function}(hashtextextended(:name, 0))"), {"name": name}).scalar_one()
         if not taken:
@@ -69,11 +69,11 @@ def _acquire(connection: Connection, tenants: Sequence[str] | None) -> bool:
     return True
 
 
-def _names(tenants: Sequence[str]) -> list[str]:
+def _build_lock_names(tenants: Sequence[str]) -> list[str]:
     return [f"run tenant {tenant}" for tenant in sorted(tenants)]
 
 
-def _holders(connection: Connection, tenants: Sequence[str] | None) -> str:
+def _find_lock_holders(connection: Connection, tenants: Sequence[str] | None) -> str:
     """The runs that stand in the way: for a run of all whoever shares everything, else who has it or a tenant alone."""
     modes = ["ShareLock", "ExclusiveLock"] if tenants is None else ["ExclusiveLock"]
     names = connection.execute(
@@ -83,12 +83,12 @@ def _holders(connection: Connection, tenants: Sequence[str] | None) -> str:
                 on l.classid::bigint << 32 | l.objid::bigint = hashtextextended(name, 0)
             where l.locktype = 'advisory' and l.granted and l.mode = any(:modes) and d.datname = current_database()
             and a.pid <> pg_backend_pid() order by 1"""),
-        {"names": [RUN_EVERYTHING, *_names(tenants or [])], "modes": modes},
+        {"names": [ALL_TENANTS_LOCK, *_build_lock_names(tenants or [])], "modes": modes},
     ).scalars()
     return ", ".join(names) or "another run"
 
 
-def _say_if_lost(connection: Connection, log: Callable[[str], None]) -> None:
+def _report_lost_connection(connection: Connection, log: Callable[[str], None]) -> None:
     """A run that lost its locks went on safely, since publishing has locks of its own, but it may have had company."""
     try:
         connection.execute(text("select 1"))

@@ -11,31 +11,31 @@ from sqlalchemy import ARRAY, BigInteger, Column, Index, MetaData, Numeric, Stri
 from sqlalchemy import text as sql
 from sqlalchemy.types import TypeEngine
 
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.columns import output_metadata
-from crm_pipeline.tables.projections import POSTGRESQL, key_columns
+from crm_pipeline.tables.projections import POSTGRESQL_DIALECT, list_key_columns
 
-SCHEMA = str(output_metadata.schema)
-STATES = "publication_states"
-OF_TENANT = "of_this_tenant"
+CRM_SCHEMA = str(output_metadata.schema)
+STATES_TABLE = "publication_states"
+PARTITION_CONSTRAINT = "of_this_tenant"
 FILLFACTOR = 90
 """How full, in percent, pages are loaded. A changed row that has room in its page touches that page alone, and no
 index, which saves most of the time and of the WAL that writing it takes. A table takes a tenth more room."""
-REDIRECTS = (
+REDIRECTS_VIEW_SQL = (
     """create view crm.profile_redirects as
     select tenant_id, profile_id, redirects_to from crm.profile_ids where redirects_to is not null""",
     "comment on view crm.profile_redirects is 'Former profile ids and the live profile each now means.'",
 )
 
 
-def warehouse_tables() -> MetaData:
+def build_warehouse_tables() -> MetaData:
     """The published tables as PostgreSQL has them: text without a length, a row hash, partitions, BI's index."""
-    schema = MetaData(schema=SCHEMA)
-    for declared in PUBLISHED:
+    schema = MetaData(schema=CRM_SCHEMA)
+    for declared in PUBLISHED_TABLES:
         columns = [
             Column(
                 c.name,
-                _without_length(c.type),
+                _remove_length(c.type),
                 primary_key=c.primary_key,
                 nullable=c.nullable,
                 comment=c.comment,
@@ -53,11 +53,16 @@ def warehouse_tables() -> MetaData:
         table = Table(declared.name, schema, *columns, hashed, comment=declared.comment, **options)
         for name, indexed in declared.info.get("indexes", {}).items():
             Index(name, sql(indexed), _table=table)
-    Table(STATES, schema, *_state_columns(), comment="The pipeline's own: what each publication was made from.")
+    Table(
+        STATES_TABLE,
+        schema,
+        *_build_state_columns(),
+        comment="The pipeline's own: what each publication was made from.",
+    )
     return schema
 
 
-def _state_columns() -> list[Column[Any]]:
+def _build_state_columns() -> list[Column[Any]]:
     return [
         Column("table_name", Text, primary_key=True, comment="The published table."),
         Column("tenant_id", Text, primary_key=True, comment="The club."),
@@ -66,27 +71,27 @@ def _state_columns() -> list[Column[Any]]:
     ]
 
 
-def _without_length(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+def _remove_length(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     if isinstance(kind, ARRAY):
         return ARRAY(Text())
     return Text() if isinstance(kind, String) else kind
 
 
-def first_statements() -> str:
+def build_schema_sql() -> str:
     """All that makes the schema from nothing, as one text of SQL."""
     statements: list[str] = []
     engine = create_mock_engine(
         "postgresql+psycopg2://",
-        lambda made, *_, **__: statements.append(str(made.compile(dialect=POSTGRESQL)).strip()),
+        lambda made, *_, **__: statements.append(str(made.compile(dialect=POSTGRESQL_DIALECT)).strip()),
     )
-    warehouse_tables().create_all(engine, checkfirst=False)
-    lines = "".join(f"{statement};\n" for statement in (*statements, *REDIRECTS)).splitlines()
+    build_warehouse_tables().create_all(engine, checkfirst=False)
+    lines = "".join(f"{statement};\n" for statement in (*statements, *REDIRECTS_VIEW_SQL)).splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def holder_of(table: Table, tenant_id: str) -> str:
+def tenant_table_name(table: Table, tenant_id: str) -> str:
     """Name of the table that holds the tenant's rows: its partition, where `table` has any."""
-    parent = f"{SCHEMA}.{table.name}"
+    parent = f"{CRM_SCHEMA}.{table.name}"
     if not table.info.get("partitioned_by"):
         return parent
     return f"{parent}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:16]}"
@@ -94,18 +99,18 @@ def holder_of(table: Table, tenant_id: str) -> str:
 
 def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
     """Make the tenant's partition, to be loaded, indexed and attached in the same transaction."""
-    parent, partition = f"{SCHEMA}.{table.name}", holder_of(table, tenant_id)
+    parent, partition = f"{CRM_SCHEMA}.{table.name}", tenant_table_name(table, tenant_id)
     # What is checked row by row while they load need not be looked for while attaching.
     cursor.execute(f"""
         create table {partition} (like {parent} including all excluding indexes,
-        constraint {OF_TENANT} check ({table.info["partitioned_by"]} = {literal(tenant_id)}))
+        constraint {PARTITION_CONSTRAINT} check ({table.info["partitioned_by"]} = {quote_literal(tenant_id)}))
         with (fillfactor = {FILLFACTOR})""")
 
 
 def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
     """Give a loaded partition the indexes of the whole, four times as fast as filling them row by row."""
-    partition = holder_of(table, tenant_id)
-    cursor.execute(f"alter table {partition} add primary key ({', '.join(key_columns(table))})")
+    partition = tenant_table_name(table, tenant_id)
+    cursor.execute(f"alter table {partition} add primary key ({', '.join(list_key_columns(table))})")
     for columns in table.info["indexes"].values():
         cursor.execute(f"create index on {partition} ({columns})")
 
@@ -114,14 +119,14 @@ def attach_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
     """Attach the tenant's partition where it is not, blocking no reader but whoever attaches another."""
     if not table.info.get("partitioned_by"):
         return
-    partition = holder_of(table, tenant_id)
+    partition = tenant_table_name(table, tenant_id)
     cursor.execute("select from pg_class where oid = to_regclass($1) and not relispartition", (partition,))
     if cursor.fetchall():
         cursor.execute(f"""
-            alter table {SCHEMA}.{table.name} attach partition {partition} for values in ({literal(tenant_id)})""")
-        cursor.execute(f"alter table {partition} drop constraint {OF_TENANT}")
+            alter table {CRM_SCHEMA}.{table.name} attach partition {partition} for values in ({quote_literal(tenant_id)})""")
+        cursor.execute(f"alter table {partition} drop constraint {PARTITION_CONSTRAINT}")
 
 
-def literal(value: str) -> str:
+def quote_literal(value: str) -> str:
     """A value as SQL has it."""
     return "'" + value.replace("'", "''") + "'"

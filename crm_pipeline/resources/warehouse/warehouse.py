@@ -13,13 +13,13 @@ import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from sqlalchemy import Engine, NullPool, create_engine, make_url
 
-from crm_pipeline.resources.warehouse.migrate import prepare
+from crm_pipeline.resources.warehouse.migrate import migrate_schema
 from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
 
-APPLICATION = "crm-pipeline"
-ATTENTIVE = {"application_name": APPLICATION, "connect_timeout": "10", "keepalives_idle": "60"}
+APPLICATION_NAME = "crm-pipeline"
+CONNECTION_OPTIONS = {"application_name": APPLICATION_NAME, "connect_timeout": "10", "keepalives_idle": "60"}
 """Of every connection. A lock is held in silence for a whole run, which must not look like a dead line."""
-SESSION = {
+SESSION_SETTINGS = {
     # A publisher that hangs lets go of its tenant in the end.
     "statement_timeout": "30min",
     "idle_in_transaction_session_timeout": "30min",
@@ -42,12 +42,12 @@ class Warehouse:
 
     def engine(self) -> Engine:
         """A SQLAlchemy engine, for statements that move no rows; to close its connection is to end the session."""
-        return create_engine(self.url, connect_args=ATTENTIVE, poolclass=NullPool)
+        return create_engine(self.url, connect_args=CONNECTION_OPTIONS, poolclass=NullPool)
 
     def prepare(self) -> None:
         """Make the schema what is declared: created, upgraded, or left alone."""
         with self.engine().begin() as connection:
-            prepare(connection)
+            migrate_schema(connection)
 
     @contextmanager
     def publisher(self, con: duckdb.DuckDBPyConnection, *, as_of: datetime, run_id: str) -> Iterator[Publisher]:
@@ -60,10 +60,10 @@ class Warehouse:
 
     def connect(self) -> adbc.Connection:
         """A connection that rows travel through; its statements give up in time."""
-        url = make_url(self.url).set(drivername="postgresql").update_query_dict(ATTENTIVE)
+        url = make_url(self.url).set(drivername="postgresql").update_query_dict(CONNECTION_OPTIONS)
         connection = adbc.connect(url.render_as_string(hide_password=False))
         with closing(connection.cursor()) as cursor:
-            for name, value in {"lock_timeout": self.lock_timeout, **SESSION}.items():
+            for name, value in {"lock_timeout": self.lock_timeout, **SESSION_SETTINGS}.items():
                 cursor.execute(f"set {name} = '{value}'")
         connection.commit()
         return connection

@@ -10,60 +10,62 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.lake import Changes
-from crm_pipeline.resources.lake.rows import lake_key, tenant_filter
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.identities.resolution import EVERYBODYS, FOUND
+from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.lake.rows import build_tenant_condition, list_lake_key_columns
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.resolution import ALL_ROWS, RESOLVED_RELATIONS
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_events, profile_ids
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.projections import to_lake_name
 
-_KEPT: Final = lake_name(kept_identities)
+_COMMITTED_VERSIONS: Final = to_lake_name(kept_identities)
 # Profile ids are kept last: a tenant that has some is whole, though nobody came to note it.
-_HALF_KEPT: Final = f"""
-    select distinct tenant_id from versions left join {_KEPT} as whole using (tenant_id, table_name)
+_PARTIAL_COMMITS_QUERY: Final = f"""
+    select distinct tenant_id from versions left join {_COMMITTED_VERSIONS} as whole using (tenant_id, table_name)
     where versions.version > coalesce(whole.version, -1)
-        and (tenant_id in (select tenant_id from {_KEPT})
+        and (tenant_id in (select tenant_id from {_COMMITTED_VERSIONS})
             or tenant_id not in (select tenant_id from versions where table_name = '{profile_ids.name}'))
     order by tenant_id"""
 
 
-def keep_identities(this: Step, tenants: Sequence[str], theirs: Mapping[Table, str] = EVERYBODYS) -> dict[str, Changes]:
+def commit_identities(
+    run: RunContext, tenants: Sequence[str], theirs: Mapping[Table, str] = ALL_ROWS
+) -> dict[str, ChangeCounts]:
     """Make the tables, as far as they are `theirs`, equal to the relations of `FOUND`; former events stay."""
     changes = {}
-    for table, relation in FOUND.items():
+    for table, relation in RESOLVED_RELATIONS.items():
         scope = f"event_id in (select event_id from {relation})" if table is profile_events else theirs[table]
-        changes[table.name] = this.replace(table, relation, tenants, scope)
-    _note_whole(this, tenants)
+        changes[table.name] = run.replace(table, relation, tenants, scope)
+    _store_committed_versions(run, tenants)
     return changes
 
 
-def take_back_half_kept(this: Step, tenants: Sequence[str]) -> list[str]:
+def roll_back_partial_commits(run: RunContext, tenants: Sequence[str]) -> list[str]:
     """Restore the tables of tenants whose last run ended before it had kept them all; return these tenants."""
-    _find_versions(this, tenants)
-    this.lake.current(this.con, kept_identities, tenants=tenants)
-    half_kept = [tenant for (tenant,) in this.con.sql(_HALF_KEPT).fetchall()]
-    for table in FOUND if half_kept else ():
-        log, key = this.lake.log(this.con, table), ", ".join(lake_key(table))
-        this.con.execute(f"""
+    _find_newest_versions(run, tenants)
+    run.lake.current(run.con, kept_identities, tenants=tenants)
+    half_kept = [tenant for (tenant,) in run.con.sql(_PARTIAL_COMMITS_QUERY).fetchall()]
+    for table in RESOLVED_RELATIONS if half_kept else ():
+        log, key = run.lake.log(run.con, table), ", ".join(list_lake_key_columns(table))
+        run.con.execute(f"""
             create or replace temp table whole_rows as
             select * from {log} left join (
-                select tenant_id, version as _whole from {_KEPT} where table_name = '{table.name}') using (tenant_id)
-            where {tenant_filter(half_kept)} and _version <= coalesce(_whole, -1)
+                select tenant_id, version as _whole from {_COMMITTED_VERSIONS} where table_name = '{table.name}') using (tenant_id)
+            where {build_tenant_condition(half_kept)} and _version <= coalesce(_whole, -1)
             qualify row_number() over (partition by {key} order by _version desc) = 1""")
-        this.replace(table, "(from whole_rows where not _deleted)", half_kept)
-    _note_whole(this, tenants)
+        run.replace(table, "(from whole_rows where not _deleted)", half_kept)
+    _store_committed_versions(run, tenants)
     return half_kept
 
 
-def _note_whole(this: Step, tenants: Sequence[str]) -> None:
-    _find_versions(this, tenants)
-    this.replace(kept_identities, "versions", tenants)
+def _store_committed_versions(run: RunContext, tenants: Sequence[str]) -> None:
+    _find_newest_versions(run, tenants)
+    run.replace(kept_identities, "versions", tenants)
 
 
-def _find_versions(this: Step, tenants: Sequence[str]) -> None:
+def _find_newest_versions(run: RunContext, tenants: Sequence[str]) -> None:
     newest = " union all ".join(
         f"""select tenant_id, '{table.name}' as table_name, max(_version) as version
-            from {this.lake.log(this.con, table)} where {tenant_filter(tenants)} group by tenant_id"""
-        for table in FOUND
+            from {run.lake.log(run.con, table)} where {build_tenant_condition(tenants)} group by tenant_id"""
+        for table in RESOLVED_RELATIONS
     )
-    this.con.execute(f"create or replace temp table versions as {newest}")
+    run.con.execute(f"create or replace temp table versions as {newest}")

@@ -6,88 +6,103 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS, normalise_people
-from crm_pipeline.domain.identity.audit import violations
-from crm_pipeline.incremental.identity_closure import IS_REACHED, RECORD_KEYS, TELL_SHARED, find_reached
+from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_people
+from crm_pipeline.domain.identity.audit import find_violations
+from crm_pipeline.incremental.identity_closure import (
+    IS_IN_CLOSURE,
+    MARK_SHARED_VALUES,
+    RECORD_KEYS_QUERY,
+    find_identity_closure,
+)
 from crm_pipeline.incremental.model import BatchResult
-from crm_pipeline.incremental.required_rows import DECISIVE, find_rows_of_needed, find_stirred_records, need_stirred
-from crm_pipeline.incremental.watermarks import find_inputs
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.identities.atomic_commit import keep_identities
+from crm_pipeline.incremental.required_rows import (
+    FULL_REFRESH_TRIGGERS,
+    find_dirty_person_records,
+    require_dirty_records,
+    select_owned_rows,
+)
+from crm_pipeline.incremental.watermarks import plan_refresh
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.atomic_commit import commit_identities
 from crm_pipeline.steps.identities.resolution import (
-    EVERYBODYS,
-    FOUND,
-    OVERRIDES,
-    RECORDS,
+    ALL_ROWS,
+    OVERRIDES_QUERY,
+    RECORDS_QUERY,
+    RESOLVED_RELATIONS,
     read_records,
     resolve_tenants,
 )
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.sources import crm
 
-DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
+OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 """What operators said; a word of theirs can concern anybody."""
 
 
-def keep_resolved(this: Step, tenants: Sequence[str]) -> list[BatchResult[list[str]]]:
+def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[list[str]]]:
     """Make the identities of these loaded tenants what their records now say, and note from what."""
-    decisive = (*DECISIVE, *DECISIONS)
-    inputs = find_inputs(this, "customer_identities", tuple(PEOPLE.values()), tenants, decisive=decisive)
-    parts = [_keep_all(part) for part in this.in_parts(inputs.whole, *FOUND, identity.record_keys)]
-    if inputs.in_part:
-        parts.append(_keep_reached(replace(this, tenants=inputs.in_part, only_needed=True)))
-    inputs.note(this)
+    triggers = (*FULL_REFRESH_TRIGGERS, *OPERATOR_DECISIONS)
+    plan = plan_refresh(
+        run, "customer_identities", tuple(PERSON_TABLES.values()), tenants, full_refresh_triggers=triggers
+    )
+    parts = [
+        _materialize_all_records(batch)
+        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, identity.record_keys)
+    ]
+    if plan.incremental_tenants:
+        parts.append(_materialize_identity_closure(replace(run, tenants=plan.incremental_tenants, only_required=True)))
+    plan.store_watermarks(run)
     return parts
 
 
-def _keep_all(part: Step) -> BatchResult[list[str]]:
-    part.load_everything()
-    read_records(part)
-    return _keep(part, EVERYBODYS)
+def _materialize_all_records(batch: RunContext) -> BatchResult[list[str]]:
+    batch.load_all_rows()
+    read_records(batch)
+    return _resolve_and_store(batch, ALL_ROWS)
 
 
-def _keep_reached(part: Step) -> BatchResult[list[str]]:
+def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     """Resolve those whom changed records concern; nobody where none changed."""
-    if not find_stirred_records(part):
+    if not find_dirty_person_records(batch):
         return BatchResult({}, [])
-    part.load_tenants()
-    need_stirred(part.con)
-    find_rows_of_needed(part.con, PEOPLE.values())
-    part.load_rows((*PEOPLE.values(), *DECISIONS))
-    normalise_people(part.con)
+    batch.load_tenants()
+    require_dirty_records(batch.con)
+    select_owned_rows(batch.con, PERSON_TABLES.values())
+    batch.load_rows((*PERSON_TABLES.values(), *OPERATOR_DECISIONS))
+    normalise_people(batch.con)
     for table in (identity.record_keys, identity.customer_identities, identity.profile_ids):
-        part.lake.current(part.con, table, tenants=part.tenants)
-    find_reached(part.con)
-    find_rows_of_needed(part.con, PEOPLE.values())
-    part.load_rows(tuple(PEOPLE.values()))
-    read_records(part)
-    part.con.execute(TELL_SHARED)
-    return _keep(part, IS_REACHED)
+        batch.lake.current(batch.con, table, tenants=batch.tenants)
+    find_identity_closure(batch.con)
+    select_owned_rows(batch.con, PERSON_TABLES.values())
+    batch.load_rows(tuple(PERSON_TABLES.values()))
+    read_records(batch)
+    batch.con.execute(MARK_SHARED_VALUES)
+    return _resolve_and_store(batch, IS_IN_CLOSURE)
 
 
-def _keep(part: Step, theirs: Mapping[Table, str]) -> BatchResult[list[str]]:
+def _resolve_and_store(batch: RunContext, theirs: Mapping[Table, str]) -> BatchResult[list[str]]:
     """Resolve the records that were read and keep what is `theirs`; by which keys comes last, being known after all."""
-    tenants = part.tenants or ()
+    tenants = batch.tenants or ()
     of_records = theirs[identity.customer_identities]
-    part.quarantine(INVALID_KEYS, "customer_identities", tenants, of_records)
-    resolve_tenants(part, tenants, theirs)
-    changes = keep_identities(part, tenants, theirs)
-    faults = _faults(part, tenants, theirs)
-    part.replace(identity.record_keys, f"({RECORD_KEYS})", tenants, of_records)
+    batch.quarantine(INVALID_KEYS_SQL, "customer_identities", tenants, of_records)
+    resolve_tenants(batch, tenants, theirs)
+    changes = commit_identities(batch, tenants, theirs)
+    faults = _find_link_violations(batch, tenants, theirs)
+    batch.replace(identity.record_keys, f"({RECORD_KEYS_QUERY})", tenants, of_records)
     return BatchResult(changes, faults)
 
 
-def _faults(part: Step, tenants: Sequence[str], theirs: Mapping[Table, str]) -> list[str]:
+def _find_link_violations(batch: RunContext, tenants: Sequence[str], theirs: Mapping[Table, str]) -> list[str]:
     """What is wrong with the stored links: words, tenant, and record or profile id."""
-    part.con.execute(f"create or replace temp view records as {RECORDS}")
-    part.con.execute(f"create or replace temp view overrides as {OVERRIDES}")
-    for table in FOUND:
-        stored = part.lake.current(part.con, table, tenants=tenants, name=f"stored_{table.name}")
+    batch.con.execute(f"create or replace temp view records as {RECORDS_QUERY}")
+    batch.con.execute(f"create or replace temp view overrides as {OVERRIDES_QUERY}")
+    for table in RESOLVED_RELATIONS:
+        stored = batch.lake.current(batch.con, table, tenants=tenants, name=f"stored_{table.name}")
         # The check reads each many times, and a view of the lake would be worked out anew each time.
-        part.con.execute(f"drop view if exists {table.name}")
-        part.con.execute(f"create temp table {table.name} as from {stored} where {theirs[table]}")
-    faults = [" ".join(violation) for violation in violations(part.con)]
-    for table in FOUND:
-        part.con.execute(f"drop table {table.name}")
+        batch.con.execute(f"drop view if exists {table.name}")
+        batch.con.execute(f"create temp table {table.name} as from {stored} where {theirs[table]}")
+    faults = [" ".join(violation) for violation in find_violations(batch.con)]
+    for table in RESOLVED_RELATIONS:
+        batch.con.execute(f"drop table {table.name}")
     return faults

@@ -13,18 +13,18 @@ from typing import Any, Final, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.rows import row_hash
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.identities.resolution import FOUND, read_records, resolve_tenants
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.resources.lake.rows import build_row_hash_sql
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.resolution import RESOLVED_RELATIONS, read_records, resolve_tenants
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs.identity import customer_identities, profile_events
 from crm_pipeline.tables.sources import crm
 
-MOST_RECORDS: Final = 10_000
-MOST_TENANTS: Final = 10
+MAX_AUDITED_RECORDS: Final = 10_000
+MAX_AUDITED_TENANTS: Final = 10
 
 
-class Audit(NamedTuple):
+class AuditResult(NamedTuple):
     """What was audited, and the tables of each tenant in which something else is stored."""
 
     tenants: list[str]
@@ -32,48 +32,50 @@ class Audit(NamedTuple):
     differing: dict[str, list[str]]
 
 
-def audit(this: Step, tenants: Sequence[str]) -> Audit:
+def audit_identities(run: RunContext, tenants: Sequence[str]) -> AuditResult:
     """Audit a random sample of tenants whose identities have just been kept; nothing is written."""
-    with closing(this.lake.connect()) as con:
-        sizes = _sample(this, con, tenants)
-        own = replace(this, con=con, tenants=list(sizes))
+    with closing(run.lake.connect()) as con:
+        sizes = _draw_tenants(run, con, tenants)
+        own = replace(run, con=con, tenants=list(sizes))
         own.load_tenants()
-        own.load_rows([*PEOPLE.values(), crm.identity_override, crm.suppressed_identifier])
+        own.load_rows([*PERSON_TABLES.values(), crm.identity_override, crm.suppressed_identifier])
         own.define_as_of()
         read_records(own)
-        found = {tenant: _differing(own, tenant) for tenant in sizes}
-    return Audit(list(sizes), sum(sizes.values()), {tenant: tables for tenant, tables in found.items() if tables})
+        found = {tenant: _find_differing_tables(own, tenant) for tenant in sizes}
+    return AuditResult(list(sizes), sum(sizes.values()), {tenant: tables for tenant, tables in found.items() if tables})
 
 
-def _sample(this: Step, con: DuckDBPyConnection, tenants: Sequence[str]) -> dict[str, int]:
+def _draw_tenants(run: RunContext, con: DuckDBPyConnection, tenants: Sequence[str]) -> dict[str, int]:
     """Tenants in random order with their numbers of records, as many as fit; who alone is too large never does."""
-    stored = this.lake.counts(customer_identities, tenants=tenants)
+    stored = run.lake.counts(customer_identities, tenants=tenants)
     rows = con.sql(
         f"select tenant_id, rows from ({stored}) order by md5($seed || tenant_id)",
-        params={"seed": this.as_of.isoformat()},
+        params={"seed": run.as_of.isoformat()},
     ).fetchall()
     chosen: dict[str, int] = {}
     for tenant, records in rows:
-        if len(chosen) < MOST_TENANTS and sum(chosen.values()) + records <= MOST_RECORDS:
+        if len(chosen) < MAX_AUDITED_TENANTS and sum(chosen.values()) + records <= MAX_AUDITED_RECORDS:
             chosen[tenant] = records
     return chosen
 
 
-def _differing(own: Step, tenant: str) -> list[str]:
+def _find_differing_tables(own: RunContext, tenant: str) -> list[str]:
     resolve_tenants(own, [tenant])
-    return [table.name for table in FOUND if _found(own, table) != _stored(own, table, tenant)]
+    return [
+        table.name for table in RESOLVED_RELATIONS if _digest_resolved(own, table) != _digest_stored(own, table, tenant)
+    ]
 
 
-def _found(own: Step, table: Table) -> tuple[Any, ...]:
-    return _digest(own.con, table, FOUND[table])
+def _digest_resolved(own: RunContext, table: Table) -> tuple[Any, ...]:
+    return _compute_digest(own.con, table, RESOLVED_RELATIONS[table])
 
 
-def _stored(own: Step, table: Table, tenant: str) -> tuple[Any, ...]:
+def _digest_stored(own: RunContext, table: Table, tenant: str) -> tuple[Any, ...]:
     """What is stored; of events none, for a tenant resolved again has no new ones."""
     present = own.lake.current(own.con, table, tenants=[tenant], name="stored")
-    return _digest(own.con, table, f"{present} where {table is not profile_events}")
+    return _compute_digest(own.con, table, f"{present} where {table is not profile_events}")
 
 
-def _digest(con: DuckDBPyConnection, table: Table, relation: str) -> tuple[Any, ...]:
+def _compute_digest(con: DuckDBPyConnection, table: Table, relation: str) -> tuple[Any, ...]:
     """How many rows there are, and a number that any change in one of them changes."""
-    return con.sql(f"select count(*), sum({row_hash(table)}) from {relation}").fetchall()[0]
+    return con.sql(f"select count(*), sum({build_row_hash_sql(table)}) from {relation}").fetchall()[0]

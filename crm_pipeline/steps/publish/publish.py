@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 
-from crm_pipeline.resources.lake.lake import Changes
-from crm_pipeline.resources.warehouse.publishing.parallel import publish_at_once
-from crm_pipeline.resources.warehouse.publishing.publisher import Publisher, PublishError, Rows, SnapshotAge
-from crm_pipeline.resources.warehouse.publishing.table_publication import Due
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.publish.pending_rows import due_rows, in_order
-from crm_pipeline.tables import REPORTS
+from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.warehouse.publishing.parallel import publish_parallel
+from crm_pipeline.resources.warehouse.publishing.publisher import PendingRows, Publisher, PublishError, SnapshotAge
+from crm_pipeline.resources.warehouse.publishing.table_publication import PendingByTenant
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.publish.pending_rows import build_pending_batches, find_pending_rows
+from crm_pipeline.tables import REPORT_TABLES
 from crm_pipeline.tables.outputs import identity, operations, privacy, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
@@ -25,22 +25,22 @@ TENANT_TABLES = (
 )
 
 
-def find_due(this: Step, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[Rows]]:
+def find_pending_tables(run: RunContext, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[PendingRows]]:
     """Per tenant with something to publish its tables."""
     due = defaultdict(list)
     for table in TENANT_TABLES:
-        for tenant, rows in due_rows(this, publisher.published, table, tenants).items():
+        for tenant, rows in find_pending_rows(run, publisher.published, table, tenants).items():
             due[tenant].append(rows)
     return dict(due)
 
 
 def publish_tenants(
-    this: Step, publisher: Publisher, due: Due, tenants: Sequence[str], unpublished: dict[str, str]
-) -> dict[str, dict[str, Changes]]:
+    run: RunContext, publisher: Publisher, due: PendingByTenant, tenants: Sequence[str], unpublished: dict[str, str]
+) -> dict[str, dict[str, ChangeCounts]]:
     """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
-    changes: dict[str, dict[str, Changes]] = {tenant: {} for tenant in tenants if tenant not in due}
-    for group in in_order(this, due, [tenant for tenant in tenants if tenant in due]):
-        for tenant, outcome in publish_at_once(publisher, group):
+    changes: dict[str, dict[str, ChangeCounts]] = {tenant: {} for tenant in tenants if tenant not in due}
+    for group in build_pending_batches(run, due, [tenant for tenant in tenants if tenant in due]):
+        for tenant, outcome in publish_parallel(publisher, group):
             if isinstance(outcome, PublishError):
                 unpublished[tenant] = str(outcome).removeprefix(f"{tenant}: ")
             else:
@@ -48,23 +48,23 @@ def publish_tenants(
     return changes
 
 
-def publish_reports(this: Step, publisher: Publisher, unpublished: dict[str, str]) -> None:
+def publish_reports(run: RunContext, publisher: Publisher, unpublished: dict[str, str]) -> None:
     """What was set aside, how the checks went and the churn models, for every tenant, the failed ones above all."""
-    for table in REPORTS:
-        due = due_rows(this, publisher.published, table, this.tenants)
-        publish_tenants(this, publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
+    for table in REPORT_TABLES:
+        due = find_pending_rows(run, publisher.published, table, run.tenants)
+        publish_tenants(run, publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
 
 
-def find_snapshot_ages(this: Step) -> list[SnapshotAge]:
+def find_snapshot_ages(run: RunContext) -> list[SnapshotAge]:
     """The hour and the rows of every service's snapshot of each of the run's tenants."""
-    current = this.lake.current(this.con, operations.service_snapshots, tenants=this.tenants)
-    rows = this.con.sql(f"""
+    current = run.lake.current(run.con, operations.service_snapshots, tenants=run.tenants)
+    rows = run.con.sql(f"""
         select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
         where tenant_id in (select tenant_id from tenants) group by all order by all""").fetchall()
     return [SnapshotAge(*row) for row in rows]
 
 
-def published_row_counts(publisher: Publisher) -> dict[tuple[str, str], int]:
+def count_published_rows(publisher: Publisher) -> dict[tuple[str, str], int]:
     """The published rows by table and tenant, of tables that did not move too."""
     with closing(publisher.connection.cursor()) as cursor:
         cursor.execute("select table_name, tenant_id, rows from crm.publications")

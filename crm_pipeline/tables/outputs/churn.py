@@ -7,7 +7,7 @@ from sqlalchemy import Column, Double, Table
 from crm_pipeline.tables.columns import flag, fraction, integer, json, output_metadata, planned_at, primary, text
 
 
-def _positive(name: str, comment: str) -> Column[Any]:
+def _declare_positive_number(name: str, comment: str) -> Column[Any]:
     """A parameter, above 0."""
     return Column(name, Double, nullable=False, comment=comment)
 
@@ -18,10 +18,10 @@ churn_models = Table(
     primary(text("tenant_id", "The club; empty for all clubs pooled, which serve a club without a model.")),
     primary(planned_at("fitted_at", "The version: as_of of the fit. A refresh applies the latest up to its own.")),
     flag("is_fallback", "Whether r, alpha, a, b are the pool's, because the club's own did not beat the base rate."),
-    _positive("r", "MBG/NBD: shape of the rates visitors come at."),
-    _positive("alpha", "MBG/NBD: their scale, in days of the clock."),
-    _positive("a", "MBG/NBD: how readily visitors drop out after a visit."),
-    _positive("b", "MBG/NBD: how readily they stay."),
+    _declare_positive_number("r", "MBG/NBD: shape of the rates visitors come at."),
+    _declare_positive_number("alpha", "MBG/NBD: their scale, in days of the clock."),
+    _declare_positive_number("a", "MBG/NBD: how readily visitors drop out after a visit."),
+    _declare_positive_number("b", "MBG/NBD: how readily they stay."),
     Column("log_likelihood", Double, nullable=False, comment="Of the visits the four were fitted to."),
     json("spend", "Gamma-Gamma p, q, v, the latter in cents; null without anybody who paid twice.", nullable=True),
     json(

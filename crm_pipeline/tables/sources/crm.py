@@ -1,9 +1,17 @@
 """The CRM's own tables: tenants, leads, what staff wrote, and their decisions about identities."""
 
-from crm_pipeline.tables.columns import LONG, MEDIUM, fraction, person, recorded_at, source_table, text
+from crm_pipeline.tables.columns import (
+    LONG_TEXT_LENGTH,
+    MEDIUM_TEXT_LENGTH,
+    declare_source_table,
+    fraction,
+    person,
+    recorded_at,
+    text,
+)
 from crm_pipeline.vocabulary import Service, TenantStatus
 
-tenant = source_table(
+tenant = declare_source_table(
     Service.CRM,
     "Tenant",
     "A club or club group.",
@@ -17,7 +25,7 @@ tenant = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-lead = source_table(
+lead = declare_source_table(
     Service.CRM,
     "Lead",
     "Somebody who showed interest.",
@@ -29,7 +37,7 @@ lead = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-note = source_table(
+note = declare_source_table(
     Service.CRM,
     "Note",
     "A note staff wrote about a customer.",
@@ -37,12 +45,12 @@ note = source_table(
     text("tenantId", "The club."),
     text("profileId", "The customer profile.", references="CustomerProfile"),
     text("authorId", "Who wrote it.", nullable=True),
-    text("body", "The note.", max_length=LONG),
+    text("body", "The note.", max_length=LONG_TEXT_LENGTH),
     recorded_at("createdAt", "When it was written."),
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-profile_tag = source_table(
+profile_tag = declare_source_table(
     Service.CRM,
     "ProfileTag",
     "A tag on a customer.",
@@ -55,7 +63,7 @@ profile_tag = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-campaign_interaction = source_table(
+campaign_interaction = declare_source_table(
     Service.CRM,
     "CampaignInteraction",
     "A customer's answer to a campaign.",
@@ -68,7 +76,7 @@ campaign_interaction = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-referral = source_table(
+referral = declare_source_table(
     Service.CRM,
     "Referral",
     "One customer who brought another.",
@@ -80,7 +88,7 @@ referral = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-identity_override = source_table(
+identity_override = declare_source_table(
     Service.CRM,
     "IdentityOverride",
     "An operator's decision about two records.",
@@ -91,12 +99,12 @@ identity_override = source_table(
     text("serviceB", "Service of the second record.", allowed=Service),
     text("recordIdB", "Id of the second record."),
     text("decision", "Whether they are one person.", allowed=("ALWAYS", "NEVER")),
-    text("reason", "Why.", max_length=MEDIUM),
+    text("reason", "Why.", max_length=MEDIUM_TEXT_LENGTH),
     text("decidedBy", "Who decided."),
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-suppressed_identifier = source_table(
+suppressed_identifier = declare_source_table(
     Service.CRM,
     "SuppressedIdentifier",
     "An email or phone number that is no evidence of who somebody is.",
@@ -104,6 +112,6 @@ suppressed_identifier = source_table(
     text("tenantId", "The club."),
     text("kind", "What the value is.", allowed=("EMAIL", "PHONE")),
     text("value", "The address or number."),
-    text("reason", "Why.", max_length=MEDIUM),
+    text("reason", "Why.", max_length=MEDIUM_TEXT_LENGTH),
     recorded_at("updatedAt", "When the record last changed."),
 )

@@ -1,9 +1,9 @@
 """Messaging, the communication service: contacts, their consent, and what became of each message."""
 
-from crm_pipeline.tables.columns import MEDIUM, flag, person, recorded_at, source_table, text
+from crm_pipeline.tables.columns import MEDIUM_TEXT_LENGTH, declare_source_table, flag, person, recorded_at, text
 from crm_pipeline.vocabulary import MessageChannel, Service
 
-contact = source_table(
+contact = declare_source_table(
     Service.MESSAGING,
     "Contact",
     "A person who can be written to, and what they agreed to.",
@@ -18,7 +18,7 @@ contact = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-message_event = source_table(
+message_event = declare_source_table(
     Service.MESSAGING,
     "MessageEvent",
     "A message sent to, opened or clicked by a contact.",
@@ -30,7 +30,7 @@ message_event = source_table(
     text("channel", "How it travelled.", allowed=MessageChannel),
     text("kind", "What happened.", allowed=("SENT", "OPENED", "CLICKED")),
     flag("isMachineOpen", "Opened by a mail scanner or proxy, not a person."),
-    text("url", "The link clicked.", nullable=True, max_length=MEDIUM * 4),
+    text("url", "The link clicked.", nullable=True, max_length=MEDIUM_TEXT_LENGTH * 4),
     recorded_at("occurredAt", "When it happened."),
     recorded_at("updatedAt", "When the record last changed."),
 )

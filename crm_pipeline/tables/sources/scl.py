@@ -1,19 +1,19 @@
 """SCL, the club membership service: members, their tiers and what they paid."""
 
 from crm_pipeline.tables.columns import (
-    LONG,
+    LONG_TEXT_LENGTH,
     cents,
+    declare_source_table,
     integer,
     person,
     planned_at,
     planned_on,
     recorded_at,
-    source_table,
     text,
 )
 from crm_pipeline.vocabulary import MembershipStatus, Service
 
-member = source_table(
+member = declare_source_table(
     Service.SCL,
     "Member",
     "A person's membership of a club.",
@@ -31,7 +31,7 @@ member = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-tier_change = source_table(
+tier_change = declare_source_table(
     Service.SCL,
     "TierChange",
     "A member's move from one tier to another.",
@@ -44,7 +44,7 @@ tier_change = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-payment = source_table(
+payment = declare_source_table(
     Service.SCL,
     "Payment",
     "Money a member paid or was given back.",
@@ -57,7 +57,7 @@ payment = source_table(
     cents("amountCents", "The amount, positive for both kinds."),
     text("currency", "ISO 4217 code."),
     text("status", "Only SETTLED money counts.", allowed=("PENDING", "SETTLED", "FAILED")),
-    text("description", "What it was for.", nullable=True, max_length=LONG),
+    text("description", "What it was for.", nullable=True, max_length=LONG_TEXT_LENGTH),
     planned_at("dueAt", "When it is due.", nullable=True),
     recorded_at("paidAt", "When it was paid; a settled payment must have one.", nullable=True),
     recorded_at("updatedAt", "When the record last changed."),

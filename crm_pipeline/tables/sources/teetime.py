@@ -2,17 +2,17 @@
 
 from crm_pipeline.tables.columns import (
     cents,
+    declare_source_table,
     handicap,
     integer,
     person,
     planned_at,
     recorded_at,
-    source_table,
     text,
 )
 from crm_pipeline.vocabulary import Service
 
-player = source_table(
+player = declare_source_table(
     Service.TEETIME,
     "Player",
     "A person who books or plays.",
@@ -25,7 +25,7 @@ player = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-booking = source_table(
+booking = declare_source_table(
     Service.TEETIME,
     "Booking",
     "A tee time booked by a player.",
@@ -43,7 +43,7 @@ booking = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-handicap_update = source_table(
+handicap_update = declare_source_table(
     Service.TEETIME,
     "HandicapUpdate",
     "A change of a player's handicap.",
@@ -56,7 +56,7 @@ handicap_update = source_table(
     recorded_at("updatedAt", "When the record last changed."),
 )
 
-competition_entry = source_table(
+competition_entry = declare_source_table(
     Service.TEETIME,
     "CompetitionEntry",
     "A player's entry in a competition.",

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pytest
 
-from crm_pipeline.cli.options import choose
+from crm_pipeline.cli.options import override_environment
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
-from crm_pipeline.domain.churn.parameters import POOL
-from crm_pipeline.resources.connections import lake_of
-from crm_pipeline.sample import generate
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.resources.connections import open_lake
+from crm_pipeline.sample import generate_sample
 from crm_pipeline.tables.outputs.churn import churn_backtests, churn_models
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.fixtures.homes.homes import copied
@@ -36,7 +36,7 @@ class Fitted(NamedTuple):
 def kept(home: Path, query: str, table: Any = churn_models) -> list[tuple[Any, ...]]:  # noqa: ANN401
     """The rows of a query on a table of the lake."""
     with clean_environment():
-        lake = lake_of(choose(home))
+        lake = open_lake(override_environment(home))
     with closing(lake.connect()) as con:
         return con.sql(query.format(table=lake.current(con, table)) + " order by all").fetchall()
 
@@ -51,19 +51,19 @@ def fitted(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_a_refresh_never_fits(sample_home: Path) -> None:
     assert kept(sample_home, "from {table}") == []
     with clean_environment():
-        job = build_defs(choose(sample_home)).resolve_job_def("refresh")
+        job = build_defs(override_environment(sample_home)).resolve_job_def("refresh")
     assert not {"churn_model", "churn_backtest"} & {key.path[-1] for key in job.asset_layer.executable_asset_keys}
 
 
 def test_every_club_and_the_pool_have_a_model_and_a_verdict(fitted: Fitted) -> None:
     home = fitted.home
     assert kept(home, "select tenant_id, fitted_at::varchar from {table}") == [
-        (tenant, "2026-03-31 12:00:00+00") for tenant in (POOL, *CLUBS)
+        (tenant, "2026-03-31 12:00:00+00") for tenant in (POOLED_TENANT_ID, *CLUBS)
     ]
     verdicts = kept(
         home, "select tenant_id, horizon_days, golfers > 0, brier between 0 and 1 from {table}", churn_backtests
     )
-    assert set(verdicts) >= {(POOL, 90, True, True), (POOL, 365, True, True)}
+    assert set(verdicts) >= {(POOLED_TENANT_ID, 90, True, True), (POOLED_TENANT_ID, 365, True, True)}
     (_, r, visitors), *clubs = kept(home, "select tenant_id, r, visitors from {table}")
     assert visitors == sum(of_club for *_, of_club in clubs) > 0
     assert r != PRIOR.r
@@ -118,7 +118,7 @@ def test_every_version_stays_and_a_fit_made_again_is_the_same(refreshed: Path) -
 def test_made_up_golfers_who_lapse_are_foretold_better_than_by_either_rival(own_home: Path, tmp_path: Path) -> None:
     """`python -m benchmarks.backtest` asks the same of forty clubs."""
     until = datetime.fromisoformat(AS_OF)
-    generate(tenants=2, people=900, events=15_000, seed=1, out=tmp_path / "sources", until=until)
+    generate_sample(tenants=2, people=900, events=15_000, seed=1, out=tmp_path / "sources", until=until)
     assert refresh(own_home, tmp_path / "sources").faults == []
     fit(own_home)
     query = (

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 
-from crm_pipeline.defs.dagster_context import AS_OF_TAG, range_tags
-from crm_pipeline.defs.jobs.alerts import MOST_SAID, Alert, notifier, run_failed
+from crm_pipeline.defs.dagster_context import AS_OF_TAG, build_range_tags
+from crm_pipeline.defs.jobs.alerts import MAX_LISTED_REASONS, Alert, load_notifier, run_failed
 from crm_pipeline.settings import SettingError, Settings
 from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
@@ -39,7 +39,7 @@ def told(instance: dg.DagsterInstance) -> Alert:
 
 
 def test_a_run_whose_worker_died_is_told_of(instance: dg.DagsterInstance) -> None:
-    tags = {AS_OF_TAG: "2026-03-31T13:00:00+00:00", **range_tags(["links", "downs"])}
+    tags = {AS_OF_TAG: "2026-03-31T13:00:00+00:00", **build_range_tags(["links", "downs"])}
     run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags=tags))
     instance.report_run_failed(run, "Run worker exited with code -9.\nlast words of the pod: jean@example.org")
     alert = told(instance)
@@ -68,7 +68,7 @@ def test_a_club_is_named_on_one_line() -> None:
 
 
 def test_a_long_list_is_cut() -> None:
-    tenants = [f"club-{n}" for n in range(MOST_SAID + 5)]
+    tenants = [f"club-{n}" for n in range(MAX_LISTED_REASONS + 5)]
     text = Alert("refresh", "1", "noon", tenants, [f"{tenant} (why)" for tenant in tenants]).text
     assert "club-9, and 5 more: club-0 (why)" in text
     assert "club-10" not in text
@@ -81,4 +81,4 @@ def test_a_notifier_that_is_none_is_refused(path: str) -> None:
 
 
 def test_a_notifier_is_a_module_and_a_function() -> None:
-    assert notifier(f"{__name__}:remember") is remember
+    assert load_notifier(f"{__name__}:remember") is remember

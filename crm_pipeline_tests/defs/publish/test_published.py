@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from crm_pipeline.checks.expectations import MEANINGS
-from crm_pipeline.defs.publish.check_results import CHECK
+from crm_pipeline.defs.publish.check_results import EXPECTATIONS_CHECK
 from crm_pipeline_tests.fixtures.homes.runs import (
     ASSETS,
     CLUBS,
@@ -33,7 +33,7 @@ HOURS = """
 
 def checks_shown(home: Path) -> dict[str | None, str]:
     """What the UI shows of the check on the profiles, by tenant; missing where Dagster thinks it speaks of the past."""
-    key = dg.AssetCheckKey(dg.AssetKey("customer_profiles"), CHECK)
+    key = dg.AssetCheckKey(dg.AssetKey("customer_profiles"), EXPECTATIONS_CHECK)
     with dagster_of(home) as instance:
         found = instance.event_log_storage.get_asset_check_partition_info([key])
     return {

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from crm_pipeline.cli.lake_copy import working_copy
-from crm_pipeline.cli.options import choose
-from crm_pipeline.cli.run import Outcome, refresh_once
+from crm_pipeline.cli.lake_copy import create_working_copy
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.cli.run import RefreshOutcome, refresh_tenants
 from crm_pipeline_tests.fixtures.homes.runs import (
     ASSETS,
     CLUBS,
@@ -102,10 +102,13 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_everything_as_it_was(refres
     assert not list(refreshed.glob("crm-pipeline-dry-run-*"))
 
 
-def dry_run(home: Path, services: Path) -> Outcome:
+def dry_run(home: Path, services: Path) -> RefreshOutcome:
     """`crm-pipeline run --dry-run` in this process."""
-    with clean_environment(), working_copy(choose(home, services, AS_OF), dry_run=True) as settings:
-        return refresh_once(settings, [], [], dry_run=True)
+    with (
+        clean_environment(),
+        create_working_copy(override_environment(home, services, AS_OF), dry_run=True) as settings,
+    ):
+        return refresh_tenants(settings, [], [], dry_run=True)
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int]]:

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 
 from crm_pipeline.domain.churn import fit as churn_fit
-from crm_pipeline.domain.churn.fit import fit_members, fit_spend, fit_visits, forecasts
+from crm_pipeline.domain.churn.fit import fit_members, fit_spend, fit_visits, forecast_churn
 from crm_pipeline.domain.churn.gamma_gamma import fit_gamma_gamma
-from crm_pipeline.domain.churn.mbg_nbd import PRIOR, horizon_churn
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, predict_horizon_churn
 from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd
-from crm_pipeline.domain.churn.parameters import POOL
-from crm_pipeline.domain.churn.renewal import renewal_hazard
-from crm_pipeline.domain.churn.renewal_fit import CODES, Members, Renewal
-from crm_pipeline.domain.churn.training_data import Visitors
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.domain.churn.renewal import compute_renewal_hazard
+from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES, MemberArrays, RenewalParameters
+from crm_pipeline.domain.churn.training_data import VisitorArrays
 
 
-def visitors(count: int, mean_wait: float = 30.0, cents: float = 5_000.0, seed: int = 0) -> Visitors:
+def visitors(count: int, mean_wait: float = 30.0, cents: float = 5_000.0, seed: int = 0) -> VisitorArrays:
     """Golfers of two years who come every `mean_wait` days or so and stay, or came once."""
     rng = np.random.default_rng([seed, count])
     age = rng.integers(200, 730, count).astype(np.float64)
     frequency = np.where(rng.random(count) < 0.7, rng.poisson(age / mean_wait), 0).astype(np.float64)
     recency = np.where(frequency > 0, age * frequency / (frequency + 1), 0.0)
     spent = rng.gamma(8.0, cents / 8.0, count)
-    return Visitors(frequency, recency, age, np.full(count, 365.0), age - recency, spent, rng.random(count) < 0.5)
+    return VisitorArrays(frequency, recency, age, np.full(count, 365.0), age - recency, spent, rng.random(count) < 0.5)
 
 
 def test_a_club_is_shrunk_to_the_pool_and_the_pool_to_the_prior() -> None:
@@ -29,13 +29,13 @@ def test_a_club_is_shrunk_to_the_pool_and_the_pool_to_the_prior() -> None:
     fits = fit_visits(clubs)
     both = [np.concatenate(parts) for parts in zip(*(each[:3] for each in clubs.values()), strict=True)]
     pool = fit_mbg_nbd(*both, prior=PRIOR)
-    assert fits[POOL] == pytest.approx(pool)
+    assert fits[POOLED_TENANT_ID] == pytest.approx(pool)
     assert fits["small"] == pytest.approx(fit_mbg_nbd(*clubs["small"][:3], prior=pool))
     assert np.abs(np.log(np.divide(fits["small"][:4], pool[:4]))).max() < 1.0
 
 
 def test_without_anybody_anywhere_the_pool_is_the_prior() -> None:
-    assert fit_visits({})[POOL][:4] == pytest.approx(PRIOR[:4])
+    assert fit_visits({})[POOLED_TENANT_ID][:4] == pytest.approx(PRIOR[:4])
 
 
 def test_at_most_so_many_are_sampled_and_of_every_club_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_at_most_so_many_are_sampled_and_of_every_club_the_same_share(monkeypatc
         seen.append(len(visits[0]))  # type: ignore[arg-type]
         return prior
 
-    monkeypatch.setattr(churn_fit, "MOST", 100)
+    monkeypatch.setattr(churn_fit, "MAX_SAMPLE_SIZE", 100)
     monkeypatch.setattr(churn_fit, "fit_mbg_nbd", fit)
     fit_visits({"large": visitors(300), "small": visitors(60), "tiny": visitors(40)})
     assert seen == [75 + 15 + 10, 100, 60, 40]
@@ -54,8 +54,8 @@ def test_at_most_so_many_are_sampled_and_of_every_club_the_same_share(monkeypatc
 def test_a_forecast_is_each_clubs_own_for_its_own_horizon() -> None:
     clubs = {"one": visitors(50)._replace(horizon=np.full(50, 90.0))}
     fits = fit_visits(clubs)
-    expected = horizon_churn(fits["one"], *clubs["one"][:3], 90.0)
-    np.testing.assert_array_equal(forecasts(clubs, fits)["one"], expected)
+    expected = predict_horizon_churn(fits["one"], *clubs["one"][:3], 90.0)
+    np.testing.assert_array_equal(forecast_churn(clubs, fits)["one"], expected)
 
 
 def test_below_a_hundred_repeaters_spend_is_the_pools_in_the_clubs_own_money() -> None:
@@ -81,13 +81,13 @@ def test_a_tier_is_shrunk_to_its_club_and_a_club_to_all() -> None:
     count = 600
     tier = np.array((["Gold"] * 299 + ["Junior"] * 299 + [None] * 2), dtype=np.object_)
     lapsed = np.where(tier == "Junior", np.arange(count) % 2, np.arange(count) % 20 == 0).astype(np.float64)
-    club = Members(np.ones(count), np.zeros((count, len(CODES))), lapsed)
-    few = Members(np.ones(2), np.zeros((2, len(CODES))), np.zeros(2))
+    club = MemberArrays(np.ones(count), np.zeros((count, len(MEMBER_TERM_CODES))), lapsed)
+    few = MemberArrays(np.ones(2), np.zeros((2, len(MEMBER_TERM_CODES))), np.zeros(2))
     found = fit_members({"club": club, "few": few}, {"club": tier, "few": np.array([None, "Gold"], dtype=np.object_)})
-    pool, (renewal, tiers) = found[POOL][0], found["club"]
+    pool, (renewal, tiers) = found[POOLED_TENANT_ID][0], found["club"]
 
-    def first(fit: Renewal) -> float:
-        return float(renewal_hazard(1, *fit[:2]))
+    def first(fit: RenewalParameters) -> float:
+        return float(compute_renewal_hazard(1, *fit[:2]))
 
     assert first(tiers["Gold"]) == pytest.approx(0.05, abs=0.02)
     assert first(tiers["Junior"]) == pytest.approx(0.5, abs=0.04)
@@ -97,4 +97,4 @@ def test_a_tier_is_shrunk_to_its_club_and_a_club_to_all() -> None:
 
 
 def test_without_members_anywhere_the_prior_stays() -> None:
-    assert fit_members({}, {}) == {POOL: (Renewal(), {})}
+    assert fit_members({}, {}) == {POOLED_TENANT_ID: (RenewalParameters(), {})}

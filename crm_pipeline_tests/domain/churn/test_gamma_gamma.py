@@ -5,7 +5,12 @@ import numpy.typing as npt
 import pytest
 from scipy.optimize import approx_fprime
 
-from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, expected_mean_value, fit_gamma_gamma, log_likelihood
+from crm_pipeline.domain.churn.gamma_gamma import (
+    GammaGamma,
+    compute_log_likelihood,
+    fit_gamma_gamma,
+    predict_mean_value,
+)
 from crm_pipeline_tests.fixtures.input import cdnow
 
 
@@ -26,30 +31,30 @@ def test_gradient_is_the_slope() -> None:
     theta = np.array([0.3, 1.0, -0.2])
 
     def value(point: npt.NDArray[np.float64]) -> float:
-        return log_likelihood(point, x, mean)[0]
+        return compute_log_likelihood(point, x, mean)[0]
 
     slope = approx_fprime(theta, value, 1e-7)
-    np.testing.assert_allclose(log_likelihood(theta, x, mean)[1], slope, rtol=1e-4)
+    np.testing.assert_allclose(compute_log_likelihood(theta, x, mean)[1], slope, rtol=1e-4)
 
 
 def test_an_expectation_lies_between_the_customers_own_mean_and_everyones() -> None:
     params = GammaGamma(6.25, 3.74, 1544.0)
-    everyone, own = expected_mean_value(params, 0, np.nan), 9000.0
-    expected = expected_mean_value(params, [1, 5, 1000], own)
+    everyone, own = predict_mean_value(params, 0, np.nan), 9000.0
+    expected = predict_mean_value(params, [1, 5, 1000], own)
     assert everyone == pytest.approx(6.25 * 1544.0 / 2.74)
     assert everyone < expected[0] < expected[1] < expected[2] < own
     assert expected[2] == pytest.approx(own, rel=1e-3)
 
 
 def test_before_any_fit_the_observed_mean_is_expected() -> None:
-    assert expected_mean_value(None, [1, 2], [4500, 0]).tolist() == [4500.0, 0.0]
+    assert predict_mean_value(None, [1, 2], [4500, 0]).tolist() == [4500.0, 0.0]
 
 
 @pytest.mark.parametrize("customers", [1, 2, 50])
 def test_one_green_fee_for_all_is_expected_of_all(customers: int) -> None:
     frequency, fees = np.arange(1, customers + 1), np.full(customers, 4500.0)
     params = fit_gamma_gamma(frequency, fees)
-    np.testing.assert_allclose(expected_mean_value(params, frequency, fees), 4500.0, rtol=0.01)
+    np.testing.assert_allclose(predict_mean_value(params, frequency, fees), 4500.0, rtol=0.01)
 
 
 def test_customers_without_spend_do_not_count() -> None:

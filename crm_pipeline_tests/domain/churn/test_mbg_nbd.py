@@ -13,9 +13,9 @@ from crm_pipeline.domain.churn.mbg_nbd import (
     HORIZON_DAYS,
     PRIOR,
     MbgNbd,
-    alive_probability,
-    expected_transactions,
-    horizon_churn,
+    predict_alive_probability,
+    predict_horizon_churn,
+    predict_transactions,
 )
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
@@ -64,8 +64,8 @@ def test_both_agree_with_fifty_digits() -> None:
     cases = grid()
     with mpmath.workdps(DIGITS):
         expected = np.array([[float(value) for value in published(*case)] for case in cases])
-    churn = [float(horizon_churn(params, *visitor)) for params, visitor in cases]
-    visits = [float(expected_transactions(params, *visitor)) for params, visitor in cases]
+    churn = [float(predict_horizon_churn(params, *visitor)) for params, visitor in cases]
+    visits = [float(predict_transactions(params, *visitor)) for params, visitor in cases]
     np.testing.assert_allclose(churn, expected[:, 0], rtol=1e-10)
     np.testing.assert_allclose(visits, expected[:, 1], rtol=1e-9, atol=1e-300)
 
@@ -74,9 +74,9 @@ def test_both_agree_with_fifty_digits() -> None:
 @given(PARAMS, VISITORS, st.floats(1.0, 3650.0))
 def test_nothing_overflows_and_bounds_hold(params: MbgNbd, visitor: Visitor, horizon: float) -> None:
     with np.errstate(over="raise", divide="raise", invalid="raise"):
-        churn = horizon_churn(params, *visitor, horizon=horizon)
-        visits = expected_transactions(params, *visitor, horizon=horizon)
-        alive = alive_probability(params, *visitor)
+        churn = predict_horizon_churn(params, *visitor, horizon=horizon)
+        visits = predict_transactions(params, *visitor, horizon=horizon)
+        alive = predict_alive_probability(params, *visitor)
     assert 0.0 <= 1.0 - alive <= churn + 1e-12
     assert churn <= 1.0 + 1e-12
     # Someone who comes is expected at least once then: P(at least one) <= E.
@@ -87,8 +87,11 @@ def test_nothing_overflows_and_bounds_hold(params: MbgNbd, visitor: Visitor, hor
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(PARAMS, VISITORS)
 def test_a_longer_horizon_leaves_less_churn_and_more_visits(params: MbgNbd, visitor: Visitor) -> None:
-    assert horizon_churn(params, *visitor, horizon=200.0) <= horizon_churn(params, *visitor, horizon=100.0) + 1e-12
-    fewer, more = (float(expected_transactions(params, *visitor, horizon=days)) for days in (100.0, 200.0))
+    assert (
+        predict_horizon_churn(params, *visitor, horizon=200.0)
+        <= predict_horizon_churn(params, *visitor, horizon=100.0) + 1e-12
+    )
+    fewer, more = (float(predict_transactions(params, *visitor, horizon=days)) for days in (100.0, 200.0))
     assert fewer <= more + 1e-7
 
 
@@ -97,22 +100,22 @@ def test_a_longer_horizon_leaves_less_churn_and_more_visits(params: MbgNbd, visi
 def test_expectation_is_smooth_at_its_poles(a: float, frequency: int) -> None:
     """At a = 1 the formula divides by nothing, and where a - r is whole, for r = 0.5 here, scipy overflows."""
     params = MbgNbd(r=0.5, alpha=2.0, a=a, b=1.0)
-    around = [expected_transactions(params._replace(a=near), frequency, 0, 0) for near in (a - 1e-3, a + 1e-3)]
-    assert expected_transactions(params, frequency, 0, 0) == pytest.approx(np.mean(around), rel=1e-4)
+    around = [predict_transactions(params._replace(a=near), frequency, 0, 0) for near in (a - 1e-3, a + 1e-3)]
+    assert predict_transactions(params, frequency, 0, 0) == pytest.approx(np.mean(around), rel=1e-4)
 
 
 def test_times_are_clipped_to_what_is_possible() -> None:
-    assert horizon_churn(PRIOR, 3, 120, 100) == horizon_churn(PRIOR, 3, 100, 100)
-    assert horizon_churn(PRIOR, 0, -5, -1) == horizon_churn(PRIOR, 0, 0, 0)
+    assert predict_horizon_churn(PRIOR, 3, 120, 100) == predict_horizon_churn(PRIOR, 3, 100, 100)
+    assert predict_horizon_churn(PRIOR, 0, -5, -1) == predict_horizon_churn(PRIOR, 0, 0, 0)
 
 
 def test_shapes_are_kept_and_nothing_known_gives_nothing() -> None:
-    known: npt.NDArray[np.float64] = horizon_churn(PRIOR, [0, np.nan, 5], [0, 0, 300], [0, 10, 330])
+    known: npt.NDArray[np.float64] = predict_horizon_churn(PRIOR, [0, np.nan, 5], [0, 0, 300], [0, 10, 330])
     assert np.isnan(known).tolist() == [False, True, False]
-    assert horizon_churn(PRIOR, [], [], []).shape == expected_transactions(PRIOR, [], [], []).shape == (0,)
+    assert predict_horizon_churn(PRIOR, [], [], []).shape == predict_transactions(PRIOR, [], [], []).shape == (0,)
 
 
 def test_one_visit_is_no_proof_of_life() -> None:
     """BG/NBD gives every one-time buyer P(alive) = 1, and so ranks them above those who came back."""
-    assert alive_probability(PRIOR, 0, 0, 0) == pytest.approx(1.3 / 1.9)
-    assert alive_probability(PRIOR, 0, 0, 700) < alive_probability(PRIOR, 0, 0, 70)
+    assert predict_alive_probability(PRIOR, 0, 0, 0) == pytest.approx(1.3 / 1.9)
+    assert predict_alive_probability(PRIOR, 0, 0, 700) < predict_alive_probability(PRIOR, 0, 0, 70)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, horizon_churn
-from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd, log_likelihood, sample_of
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, MbgNbd, predict_horizon_churn
+from crm_pipeline.domain.churn.mbg_nbd_fit import build_weighted_visitors, compute_log_likelihood, fit_mbg_nbd
 from crm_pipeline_tests.fixtures.input import cdnow
 
 Floats = npt.NDArray[np.float64]
@@ -33,19 +33,22 @@ def test_the_peer_finds_nothing_likelier() -> None:
     calibration = cdnow.read_calibration()
     peer = lifetimes.ModifiedBetaGeoFitter().fit(*calibration)
     theta = np.log([peer.params_[name] for name in ("r", "alpha", "a", "b")])
-    assert fit_mbg_nbd(*calibration).log_likelihood >= log_likelihood(theta, sample_of(*calibration))[0] - 1e-6
+    assert (
+        fit_mbg_nbd(*calibration).log_likelihood
+        >= compute_log_likelihood(theta, build_weighted_visitors(*calibration))[0] - 1e-6
+    )
 
 
 @given(st.lists(st.floats(-2.5, 2.5), min_size=4, max_size=4))
 @settings(max_examples=25, deadline=None)
 def test_gradient_is_the_slope(start: list[float]) -> None:
-    sample, theta = sample_of(*cdnow.read_calibration()), np.array(start)
+    sample, theta = build_weighted_visitors(*cdnow.read_calibration()), np.array(start)
 
     def value(point: Floats) -> float:
-        return log_likelihood(point, sample)[0]
+        return compute_log_likelihood(point, sample)[0]
 
     slope = approx_fprime(theta, value, 1e-6)
-    np.testing.assert_allclose(log_likelihood(theta, sample)[1], slope, rtol=1e-3, atol=0.2)
+    np.testing.assert_allclose(compute_log_likelihood(theta, sample)[1], slope, rtol=1e-3, atol=0.2)
 
 
 def test_weights_stand_for_repeated_rows() -> None:
@@ -82,7 +85,7 @@ def test_data_outweigh_the_prior_as_they_grow() -> None:
 def test_the_penalised_likelihood_is_flat_at_the_fit() -> None:
     calibration = cdnow.read_calibration()
     fit = fit_mbg_nbd(*calibration, prior=PRIOR)
-    gradient = log_likelihood(np.log(fit[:4]), sample_of(*calibration))[1]
+    gradient = compute_log_likelihood(np.log(fit[:4]), build_weighted_visitors(*calibration))[1]
     np.testing.assert_allclose(gradient, 5.0 * np.log(np.divide(fit[:4], PRIOR[:4])), atol=0.01)
 
 
@@ -113,7 +116,7 @@ def test_nothing_to_go_by_is_an_error() -> None:
 def test_it_foretells_who_of_cdnow_will_not_return(weeks: float) -> None:
     calibration, wait = cdnow.read_log()
     is_gone = wait > weeks
-    churn = horizon_churn(fit_mbg_nbd(*calibration), *calibration, horizon=weeks)
+    churn = predict_horizon_churn(fit_mbg_nbd(*calibration), *calibration, horizon=weeks)
     is_quiet = (calibration.age - calibration.recency) * cdnow.DAYS_PER_WEEK >= 90
 
     def brier(forecast: npt.ArrayLike) -> float:

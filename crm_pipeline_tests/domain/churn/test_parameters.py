@@ -8,42 +8,49 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.domain.as_of import define_as_of
-from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, expected_mean_value
-from crm_pipeline.domain.churn.mbg_nbd import MbgNbd, expected_transactions, horizon_churn
-from crm_pipeline.domain.churn.parameters import POOL, ClubModel, Models, lay_beside, load_models
-from crm_pipeline.domain.churn.renewal import JUDGED, member_churn
-from crm_pipeline.domain.churn.renewal_fit import Renewal
-from crm_pipeline.domain.churn.seasonality import PLAIN_DAYS
-from crm_pipeline.domain.churn.train import ClubLesson, Lesson, model_rows
+from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, predict_mean_value
+from crm_pipeline.domain.churn.mbg_nbd import MbgNbd, predict_horizon_churn, predict_transactions
+from crm_pipeline.domain.churn.parameters import (
+    POOLED_TENANT_ID,
+    ChurnModels,
+    TenantModel,
+    broadcast_parameters,
+    load_models,
+)
+from crm_pipeline.domain.churn.renewal import PRIOR_LOG_ODDS, predict_member_churn
+from crm_pipeline.domain.churn.renewal_fit import RenewalParameters
+from crm_pipeline.domain.churn.seasonality import UNIFORM_MONTH_FACTORS
+from crm_pipeline.domain.churn.train import TrainedModel, TrainingResult, build_model_rows
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, CLUB, Scene, ago
 
 VISITS = MbgNbd(0.7, 45.0, 0.4, 1.1, -123.5)
-MEMBERS = Renewal(0.5, 3.0, {**JUDGED, "suspended": 0.9})
-FITTED = ClubModel(
+MEMBERS = RenewalParameters(0.5, 3.0, {**PRIOR_LOG_ODDS, "suspended": 0.9})
+FITTED = TenantModel(
     VISITS,
     GammaGamma(4.0, 3.0, 2_500.0),
-    (0.1, 0.2, *PLAIN_DAYS[2:]),
+    (0.1, 0.2, *UNIFORM_MONTH_FACTORS[2:]),
     MEMBERS,
-    {"Gold": Renewal(0.2, 4.0, MEMBERS.log_odds)},
+    {"Gold": RenewalParameters(0.2, 4.0, MEMBERS.log_odds)},
 )
 WINTER = (0.1, 0.1, 0.1, *[1.45] * 9)
 
 
-def kept(*versions: tuple[str, ClubModel, float]) -> duckdb.DuckDBPyConnection:
+def kept(*versions: tuple[str, TenantModel, float]) -> duckdb.DuckDBPyConnection:
     """A connection at AS_OF with relation churn_models: tenant, model and how many days ago it was fitted."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     define_as_of(con, AS_OF)
     rows = [
-        model_rows(Lesson({t: ClubLesson(model, False, 1, 1, 1, 1, 1)}, {}), ago(days)) for t, model, days in versions
+        build_model_rows(TrainingResult({t: TrainedModel(model, False, 1, 1, 1, 1, 1)}, {}), ago(days))
+        for t, model, days in versions
     ]
-    con.register("churn_models", pa.concat_tables(rows or [model_rows(Lesson({}, {}), AS_OF)]))
+    con.register("churn_models", pa.concat_tables(rows or [build_model_rows(TrainingResult({}, {}), AS_OF)]))
     return con
 
 
 @pytest.mark.parametrize("model", [FITTED, FITTED._replace(spend=None, season=None, tiers={})])
-def test_what_is_kept_is_what_is_applied(model: ClubModel) -> None:
+def test_what_is_kept_is_what_is_applied(model: TenantModel) -> None:
     assert load_models(kept(("club", model, 0))).of("club") == model
 
 
@@ -54,39 +61,41 @@ def test_the_latest_version_known_at_the_hour_applies() -> None:
 
 
 def test_a_club_without_a_model_has_the_pools_and_without_any_fit_the_prior() -> None:
-    assert load_models(kept((POOL, FITTED, 3))).of("new club") == FITTED
-    assert load_models(kept()).of("new club") == ClubModel()
+    assert load_models(kept((POOLED_TENANT_ID, FITTED, 3))).of("new club") == FITTED
+    assert load_models(kept()).of("new club") == TenantModel()
 
 
 def test_clubs_side_by_side_are_judged_as_each_alone() -> None:
-    models = Models({"a": FITTED, "b": ClubModel()})
+    models = ChurnModels({"a": FITTED, "b": TenantModel()})
     club, tier = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
-    beside = lay_beside(models, ["a", "b"], club, ["Gold", None], tier)
+    beside = broadcast_parameters(models, ["a", "b"], club, ["Gold", None], tier)
     x, recency, age = (
         np.array([0.0, 3.0, 400.0, 0.0]),
         np.array([0.0, 90.0, 700.0, 0.0]),
         np.array([5.0, 100.0, 730.0, 9.0]),
     )
-    for function in (horizon_churn, expected_transactions):
+    for function in (predict_horizon_churn, predict_transactions):
         together = function(beside.visits, x, recency, age)
         alone = [float(function(models.of("ab"[c]).visits, *v)) for c, *v in zip(club, x, recency, age, strict=True)]
         np.testing.assert_array_equal(together, alone)
-    spend = expected_mean_value(beside.spend, [2, 2, 0, 0], [3_000.0, 3_000.0, 0.0, 0.0])
+    spend = predict_mean_value(beside.spend, [2, 2, 0, 0], [3_000.0, 3_000.0, 0.0, 0.0])
     assert spend.tolist() == [
-        float(expected_mean_value(FITTED.spend, 2, 3_000.0)),
+        float(predict_mean_value(FITTED.spend, 2, 3_000.0)),
         3_000.0,
-        float(expected_mean_value(FITTED.spend, 0, 0.0)),
+        float(predict_mean_value(FITTED.spend, 0, 0.0)),
         0.0,
     ]
-    risk = member_churn(np.ones(4), {"suspended": [True] * 4}, beside.gamma, beside.delta, beside.log_odds).probability
-    gold = member_churn(1, {"suspended": True}, 0.2, 4.0, MEMBERS.log_odds).probability
-    none = member_churn(1, {"suspended": True}, 0.5, 3.0, MEMBERS.log_odds).probability
-    judged = float(member_churn(1, {"suspended": True}).probability)
+    risk = predict_member_churn(
+        np.ones(4), {"suspended": [True] * 4}, beside.gamma, beside.delta, beside.log_odds
+    ).probability
+    gold = predict_member_churn(1, {"suspended": True}, 0.2, 4.0, MEMBERS.log_odds).probability
+    none = predict_member_churn(1, {"suspended": True}, 0.5, 3.0, MEMBERS.log_odds).probability
+    judged = float(predict_member_churn(1, {"suspended": True}).probability)
     assert risk.tolist() == [float(gold), judged, float(none), judged]
 
 
-def scene(model: ClubModel | None) -> Scene:
-    made = Scene(models=Models({CLUB: model} if model else {}))
+def scene(model: TenantModel | None) -> Scene:
+    made = Scene(models=ChurnModels({CLUB: model} if model else {}))
     for days in (330, 200, 150):
         made.add(
             teetime.booking, "golfer", status="PLAYED", tee_time_at=ago(days), price_cents=4_000, paid_at=ago(days)
@@ -100,16 +109,16 @@ def test_a_refresh_scores_by_the_clubs_parameters() -> None:
     profiles = scene(FITTED._replace(season=None)).refresh().profiles
     visits = (2, 180, 330)
     golfer = profiles["golfer"]
-    assert golfer["churn_risk_score"] == round(100 * float(horizon_churn(VISITS, *visits)))
-    spend = float(expected_mean_value(FITTED.spend, 3, 4_000.0))
-    assert golfer["predicted_value_12m"] == int(0.5 + spend * float(expected_transactions(VISITS, *visits)))
+    assert golfer["churn_risk_score"] == round(100 * float(predict_horizon_churn(VISITS, *visits)))
+    spend = float(predict_mean_value(FITTED.spend, 3, 4_000.0))
+    assert golfer["predicted_value_12m"] == int(0.5 + spend * float(predict_transactions(VISITS, *visits)))
     assert profiles["gold"]["churn_risk_score"] < profiles["other"]["churn_risk_score"]
     assert '"log_odds":0.9' in profiles["gold"]["churn_reasons"]
 
 
 def test_winter_is_no_churn() -> None:
     """Nobody has played since the end of October, five months before."""
-    plain, seasonal = (scene(ClubModel(season=season)).profile("golfer") for season in (None, WINTER))
+    plain, seasonal = (scene(TenantModel(season=season)).profile("golfer") for season in (None, WINTER))
     assert seasonal["churn_risk_score"] < plain["churn_risk_score"]
     assert seasonal["churn_reasons"] == plain["churn_reasons"]
     assert seasonal["engagement_score"] == plain["engagement_score"]
@@ -118,14 +127,14 @@ def test_winter_is_no_churn() -> None:
 
 @pytest.mark.parametrize(("season", "is_sign"), [(None, True), (WINTER, False), ((3.0, 3.0, 3.0, *WINTER[3:]), True)])
 def test_sixty_days_without_a_round_are_a_sign_in_season_only(season: tuple[float, ...] | None, is_sign: bool) -> None:
-    made = Scene(models=Models({CLUB: ClubModel(season=season)}))
+    made = Scene(models=ChurnModels({CLUB: TenantModel(season=season)}))
     made.add(scl.member, membership_status="ACTIVE", joined_at=ago(10))
     made.add(teetime.booking, status="PLAYED", tee_time_at=ago(60))
     assert ("no_play_60" in made.profile()["churn_reasons"]) == is_sign
 
 
 def test_a_busy_month_does_not_make_sixty_days_shorter() -> None:
-    made = Scene(models=Models({CLUB: ClubModel(season=(4.0,) * 12)}))
+    made = Scene(models=ChurnModels({CLUB: TenantModel(season=(4.0,) * 12)}))
     made.add(scl.member, membership_status="ACTIVE", joined_at=ago(10))
     made.add(teetime.booking, status="PLAYED", tee_time_at=ago(59))
     assert "no_play_60" not in made.profile(ANN)["churn_reasons"]

@@ -8,9 +8,9 @@ from hypothesis import given
 
 from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
-from crm_pipeline.domain.churn.parameters import POOL, ClubModel
-from crm_pipeline.domain.churn.point_in_time import find_facts_of_today, find_past_facts
-from crm_pipeline.domain.churn.train import learn_churn
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID, TenantModel
+from crm_pipeline.domain.churn.point_in_time import find_current_facts, find_past_facts
+from crm_pipeline.domain.churn.train import train_churn_models
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
 from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
@@ -21,13 +21,13 @@ def look_back(scene: Scene, days: int) -> None:
     """Refresh the scene, and put its facts back."""
     scene.refresh()
     ready(scene)
-    find_facts_of_today(scene.con, AS_OF)
+    find_current_facts(scene.con, AS_OF)
     find_past_facts(scene.con, AS_OF, days)
 
 
 def ready(scene: Scene) -> None:
-    scene.con.execute("create or replace temp table timeline_now as from customer_timeline")
-    scene.con.execute("create or replace temp table payments_now as from scl_payment")
+    scene.con.execute("create or replace temp table current_timeline as from customer_timeline")
+    scene.con.execute("create or replace temp table current_payments as from scl_payment")
     scene.con.unregister("customer_timeline")
 
 
@@ -108,12 +108,12 @@ def test_a_club_without_any_past_has_the_prior_and_no_verdict() -> None:
     scene.add(teetime.player, "nobody")
     scene.refresh()
     ready(scene)
-    lesson = learn_churn(scene.con, [CLUB], AS_OF)
+    lesson = train_churn_models(scene.con, [CLUB], AS_OF)
     assert lesson.verdicts == {}
-    for tenant in (POOL, CLUB):
+    for tenant in (POOLED_TENANT_ID, CLUB):
         model = lesson.clubs[tenant].model
         assert model.visits[:4] == pytest.approx(PRIOR[:4])
-        assert model[1:3] == ClubModel()[1:3]
+        assert model[1:3] == TenantModel()[1:3]
         assert not lesson.clubs[tenant].is_fallback
 
 
@@ -133,12 +133,12 @@ def test_a_fit_that_does_not_beat_the_base_rate_falls_back_to_the_pool() -> None
         scene.add(teetime.booking, f"gone {number}", status="PLAYED", tee_time_at=ago(700 + number))
     scene.refresh()
     ready(scene)
-    lesson = learn_churn(scene.con, [CLUB, "odd"], AS_OF)
+    lesson = train_churn_models(scene.con, [CLUB, "odd"], AS_OF)
     assert not lesson.verdicts["odd", 365].beats_base_rate
     assert lesson.verdicts[CLUB, 365].beats_base_rate
     assert {tenant: each.is_fallback for tenant, each in lesson.clubs.items()} == {
-        POOL: False,
+        POOLED_TENANT_ID: False,
         CLUB: False,
         "odd": True,
     }
-    assert lesson.clubs["odd"].model.visits == lesson.clubs[POOL].model.visits
+    assert lesson.clubs["odd"].model.visits == lesson.clubs[POOLED_TENANT_ID].model.visits

@@ -6,18 +6,18 @@ import pytest
 from crm_pipeline.domain.churn.risk import (
     MEMBER_TERMS,
     PRIOR,
-    Standing,
-    churn_risk,
-    churn_score,
-    horizon_churn,
-    member_churn,
+    ChurnRiskInputs,
+    predict_horizon_churn,
+    predict_member_churn,
+    select_churn_risk,
+    to_churn_score,
 )
 from crm_pipeline.vocabulary import ChurnBasis
 from crm_pipeline_tests.fixtures.input import cdnow
 
 
-def standing_of(*holds: str) -> Standing:
-    return Standing(*([name in holds] for name in Standing._fields))
+def standing_of(*holds: str) -> ChurnRiskInputs:
+    return ChurnRiskInputs(*([name in holds] for name in ChurnRiskInputs._fields))
 
 
 @pytest.mark.parametrize(
@@ -34,29 +34,29 @@ def standing_of(*holds: str) -> Standing:
     ],
 )
 def test_contract_and_visits_decide_the_model(holds: tuple[str, ...], basis: ChurnBasis, probability: float) -> None:
-    risk = churn_risk(standing_of(*holds), [0.4], [0.1])
+    risk = select_churn_risk(standing_of(*holds), [0.4], [0.1])
     assert risk.basis.tolist() == [basis]
     np.testing.assert_array_equal(risk.probability, [probability])
 
 
 def test_a_model_that_does_not_apply_may_have_no_number() -> None:
-    assert churn_risk(standing_of("has_transacted"), [0.4], [np.nan]).probability == [0.4]
-    assert churn_risk(standing_of("is_member"), [np.nan], [0.1]).probability == [0.1]
+    assert select_churn_risk(standing_of("has_transacted"), [0.4], [np.nan]).probability == [0.4]
+    assert select_churn_risk(standing_of("is_member"), [np.nan], [0.1]).probability == [0.1]
 
 
 def test_nobody_at_all_is_no_error() -> None:
-    assert churn_risk(Standing([], [], [], []), [], []).probability.shape == (0,)
+    assert select_churn_risk(ChurnRiskInputs([], [], [], []), [], []).probability.shape == (0,)
 
 
 @pytest.mark.parametrize(
     ("probability", "score"), [(0.0, 0), (0.00499, 0), (0.005, 1), (0.125, 13), (0.99499, 99), (0.995, 100), (1.0, 100)]
 )
 def test_halves_are_rounded_up(probability: float, score: int) -> None:
-    assert churn_score(probability) == score
+    assert to_churn_score(probability) == score
 
 
 def test_no_signal_stays_without_a_score() -> None:
-    assert np.isnan(churn_score([np.nan])).all()
+    assert np.isnan(to_churn_score([np.nan])).all()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_no_signal_stays_without_a_score() -> None:
     ],
 )
 def test_reference_visitors(visitor: tuple[float, float, float], percent: float) -> None:
-    assert 100 * horizon_churn(PRIOR, *visitor) == pytest.approx(percent, abs=5e-5)
+    assert 100 * predict_horizon_churn(PRIOR, *visitor) == pytest.approx(percent, abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +78,22 @@ def test_reference_visitors(visitor: tuple[float, float, float], percent: float)
     [(1, (), 14.9307), (3, ("overdue_31_60", "no_play_60"), 50.9409)],
 )
 def test_reference_members(renewal_number: int, flags: tuple[str, ...], percent: float) -> None:
-    probability = member_churn([renewal_number], {flag: [True] for flag in flags}).probability
+    probability = predict_member_churn([renewal_number], {flag: [True] for flag in flags}).probability
     assert 100 * probability == pytest.approx(percent, abs=5e-5)
 
 
 def test_worked_examples() -> None:
-    casual = churn_score(horizon_churn(PRIOR, [0, 0, 5, 2], [0, 0, 300, 100], [0, 180, 330, 500]))
+    casual = to_churn_score(predict_horizon_churn(PRIOR, [0, 0, 5, 2], [0, 0, 300, 100], [0, 180, 330, 500]))
     assert casual.tolist() == [44, 77, 15, 89]
     late = {"overdue_31_60": [False, True], "no_play_60": [False, True]}
-    assert churn_score(member_churn([5, 3], late).probability).tolist() == [8, 51]
+    assert to_churn_score(predict_member_churn([5, 3], late).probability).tolist() == [8, 51]
 
 
 @pytest.mark.parametrize("weeks", [13, 39])
 def test_the_prior_for_golf_still_ranks_cdnow(weeks: int) -> None:
     """AUC 0.76 is scores.md's figure for a fit to CDNOW itself."""
     calibration, wait = cdnow.read_log()
-    risk = horizon_churn(PRIOR, calibration.frequency, calibration.recency * 7, calibration.age * 7, weeks * 7)
+    risk = predict_horizon_churn(PRIOR, calibration.frequency, calibration.recency * 7, calibration.age * 7, weeks * 7)
     stayed, left = risk[wait <= weeks], risk[wait > weeks]
     assert (stayed[:, None] < left).mean() + (stayed[:, None] == left).mean() / 2 > 0.74
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from crm_pipeline.domain.contact_keys.email_and_name import (
     NORMALISATION_VERSION,
-    comparable_names,
     normalise_email,
     normalise_emails,
+    normalise_names,
 )
 
 ADDRESSES = {
@@ -107,7 +107,7 @@ NAMES = {
 
 
 def test_names_are_compared_without_case_outer_space_and_width() -> None:
-    assert comparable_names(pa.array([*NAMES, None])).to_pylist() == [*NAMES.values(), None]
+    assert normalise_names(pa.array([*NAMES, None])).to_pylist() == [*NAMES.values(), None]
 
 
 def test_the_version_changes_with_every_library_that_decides() -> None:

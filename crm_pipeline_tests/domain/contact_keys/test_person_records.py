@@ -1,7 +1,7 @@
 """The people of all services in one shape: what a record is called, how ties are settled, who is active."""
 
-from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS, normalise_suppressed
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_suppressed_values
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.worlds.scene import Scene, ago
@@ -16,7 +16,7 @@ def people(scene: Scene, *columns: str) -> list[tuple[object, ...]]:
 
 def test_every_service_has_its_place() -> None:
     scene = Scene()
-    for table in reversed(PEOPLE.values()):
+    for table in reversed(PERSON_TABLES.values()):
         scene.add(table)
     ids = ["1", "ann", "ann", "ann"]
     assert people(scene, "service", "record_id") == list(zip(map(str, Service), ids, strict=True))
@@ -55,7 +55,7 @@ def test_a_key_that_is_none_is_reported_and_its_record_stays() -> None:
     scene.add(teetime.player, email=" ", phone_number=None)
     assert len(people(scene, "record_id")) == 2
     wrong = scene.con.sql(
-        f"select table_name, service_record_id, column_name, reason from ({INVALID_KEYS}) order by all"
+        f"select table_name, service_record_id, column_name, reason from ({INVALID_KEYS_SQL}) order by all"
     )
     assert wrong.fetchall() == [
         ("Member", "1", "email", "INVALID_EMAIL"),
@@ -78,6 +78,6 @@ def test_suppressed_values_are_normalised_before_anything_compares_them() -> Non
     for kind, value in (("EMAIL", " Reception@Example.org"), ("PHONE", "030 23450000"), ("EMAIL", "nonsense")):
         scene.add(crm.suppressed_identifier, kind=kind, value=value)
     scene.timeline()
-    normalise_suppressed(scene.con)
+    normalise_suppressed_values(scene.con)
     rows = scene.con.sql("select kind, value from suppressed order by all").fetchall()
     assert rows == [("EMAIL", "reception@example.org"), ("PHONE", "+493023450000")]

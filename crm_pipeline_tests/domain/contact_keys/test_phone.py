@@ -10,7 +10,7 @@ from phonenumbers import SUPPORTED_REGIONS, PhoneNumber, PhoneNumberFormat, Phon
 
 from crm_pipeline.domain.contact_keys import phone
 from crm_pipeline.domain.contact_keys.phone import normalise_phone, normalise_phones
-from crm_pipeline.domain.contact_keys.phone_fast_path import numbers_in_columns
+from crm_pipeline.domain.contact_keys.phone_fast_path import parse_dialled_numbers
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 Case = tuple[str, str | None]
@@ -103,7 +103,7 @@ FUZZED = 200_000 if SOAK else 5_000
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both routes must give every answer: the short cut, and `phonenumbers` asked about every spelling."""
     if request.param == "one by one":
-        monkeypatch.setattr(phone, "_as_dialled", lambda values: pa.nulls(len(values), pa.string()))
+        monkeypatch.setattr(phone, "_parse_spellings", lambda values: pa.nulls(len(values), pa.string()))
 
 
 def normalised(cases: Iterable[Case]) -> list[str | None]:
@@ -155,7 +155,7 @@ def test_digits_are_read_in_columns_and_never_left_to_phonenumbers() -> None:
     examples = [(region, number) for region, number in EXAMPLES if region in SUPPORTED_REGIONS]
     digits = [(str(number.national_number), region) for region, number in examples]
     digits += [(phonenumbers.format_number(number, PhoneNumberFormat.E164), "US") for _, number in EXAMPLES]
-    rows, _ = numbers_in_columns(*(pa.array(column, pa.string()) for column in zip(*digits, strict=True)))
+    rows, _ = parse_dialled_numbers(*(pa.array(column, pa.string()) for column in zip(*digits, strict=True)))
     assert sorted(rows) == list(range(len(digits)))
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from crm_pipeline.domain.identity.audit import CHECKS, violations
-from crm_pipeline.domain.identity.resolve import Inputs, Resolution
+from crm_pipeline.domain.identity.audit import AUDIT_QUERIES, find_violations
+from crm_pipeline.domain.identity.resolve import Resolution, ResolutionInputs
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, about, history, inputs, run, world
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person
 from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, histories, tenants, thorough
@@ -24,7 +24,7 @@ STORED = """
 
 
 @contextmanager
-def stored(given_to: Inputs, found: Sequence[Resolution]) -> Iterator[duckdb.DuckDBPyConnection]:
+def stored(given_to: ResolutionInputs, found: Sequence[Resolution]) -> Iterator[duckdb.DuckDBPyConnection]:
     """The relations the checker reads, after a history of resolutions of which the last was given these inputs."""
     last = found[-1]
     tables = {name: getattr(given_to, name) for name in ("records", "tenants", "suppressed", "overrides")}
@@ -55,7 +55,7 @@ def test_nothing_is_wrong_after_a_history(moments: Sequence[Tenants]) -> None:
 
 
 def assert_nothing_wrong(con: duckdb.DuckDBPyConnection, *moments: Tenants) -> None:
-    for wrong in violations(con):
+    for wrong in find_violations(con):
         with about(wrong.tenant_id, *(moment[wrong.tenant_id] for moment in moments)):
             raise AssertionError(wrong)
 
@@ -185,7 +185,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def sound() -> Iterator[duckdb.DuckDBPyConnection]:
     with stored(inputs({T: HISTORY[-1]}), history(*HISTORY)) as con:
-        assert violations(con) == []
+        assert find_violations(con) == []
         yield con
 
 
@@ -194,13 +194,15 @@ def test_a_planted_fault_is_found(sound: duckdb.DuckDBPyConnection, fault: str, 
     sound.begin()
     try:
         sound.execute(damage)
-        assert fault in {each.violation for each in violations(sound)}
+        assert fault in {each.violation for each in find_violations(sound)}
     finally:
         sound.rollback()
 
 
 def test_every_rule_has_a_planted_fault() -> None:
     named = {
-        text for check in CHECKS for text in re.findall(r"^select (?:distinct )?'([^']+)',? ", check, re.MULTILINE)
+        text
+        for check in AUDIT_QUERIES
+        for text in re.findall(r"^select (?:distinct )?'([^']+)',? ", check, re.MULTILINE)
     }
     assert named == set(FAULTS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_pipeline.domain.identity.cannot_link import names_agree
+from crm_pipeline.domain.identity.cannot_link import are_names_compatible
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import open_reviews, partition, run, together, world
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
 
@@ -20,7 +20,7 @@ def asked(some: World) -> list[tuple[str, str, str]]:
     [("ann", "ann", True), ("ann", "a", True), ("a.", "ann", True), ("ann", "anna", False), ("ann", "b", False)],
 )
 def test_first_names_agree_when_equal_or_one_the_others_initial(one: str, other: str, agree: bool) -> None:
-    assert names_agree(one, other) is names_agree(other, one) is agree
+    assert are_names_compatible(one, other) is are_names_compatible(other, one) is agree
 
 
 def test_of_two_who_share_an_email_the_first_name_decides() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_pipeline.domain.identity import clustering
-from crm_pipeline.domain.identity.resolve import Inputs, Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Resolution, ResolutionInputs, resolve_identities
 from crm_pipeline_tests.fixtures.worlds.identity_consents import ANSWERS, Answers, consents
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
@@ -46,8 +46,12 @@ def test_the_order_of_input_rows_never_changes_the_result(before: Tenants, after
     def shuffled(table: pa.Table) -> pa.Table:
         return table.take(pa.array(chance.sample(range(len(table)), len(table)), pa.int64()))
 
-    tables = {f.name: shuffled(getattr(straight, f.name)) for f in fields(Inputs) if f.name not in ("as_of", "run_id")}
-    one, other = resolve(CON, replace(straight, **tables)), resolve(CON, straight)
+    tables = {
+        f.name: shuffled(getattr(straight, f.name))
+        for f in fields(ResolutionInputs)
+        if f.name not in ("as_of", "run_id")
+    }
+    one, other = resolve_identities(CON, replace(straight, **tables)), resolve_identities(CON, straight)
     assert_same(one, other, after)
     assert one == other, "sorted by tenant"
 
@@ -101,7 +105,7 @@ def test_renaming_record_ids_consistently_changes_nothing_but_names(everybody: T
 @thorough
 @given(tenants(MANY))
 def test_the_fast_path_equals_the_level_by_level_algorithm_run_on_everything(everybody: Tenants) -> None:
-    with patch.object(clustering, "contested_components", lambda nodes, *_: np.ones(nodes.size, bool)):
+    with patch.object(clustering, "find_conflicting_components", lambda nodes, *_: np.ones(nodes.size, bool)):
         slowly = run(everybody)
     assert_same(run(everybody), slowly, everybody)
 

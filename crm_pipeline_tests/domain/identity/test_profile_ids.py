@@ -9,7 +9,7 @@ from uuid import uuid5
 
 from hypothesis import given
 
-from crm_pipeline.domain.identity.profile_ids import NAMESPACE
+from crm_pipeline.domain.identity.profile_ids import PROFILE_ID_NAMESPACE
 from crm_pipeline.domain.identity.resolve import Resolution
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     T,
@@ -30,7 +30,7 @@ CONTACT, LEAD = Person("MESSAGING", "c", email="mel@x.example"), Person("CRM", "
 
 
 def minted(person: Person, generation: int = 0) -> str:
-    return str(uuid5(NAMESPACE, f"{T}|{person.service}|{person.record_id}|{generation}"))
+    return str(uuid5(PROFILE_ID_NAMESPACE, f"{T}|{person.service}|{person.record_id}|{generation}"))
 
 
 def redirects(found: Resolution) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.domain.identity.resolve import Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Resolution, resolve_identities
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
     T,
@@ -150,4 +150,4 @@ def test_input_that_breaks_the_contract_is_refused(wrong: str, says: str) -> Non
         "as_of": replace(good, as_of=good.as_of.replace(tzinfo=None)),
     }
     with pytest.raises(ValueError, match=says):
-        resolve(CON, bad[wrong])
+        resolve_identities(CON, bad[wrong])

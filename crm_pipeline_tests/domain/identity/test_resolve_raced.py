@@ -7,7 +7,7 @@ import networkx as nx
 from hypothesis import given
 
 from crm_pipeline.domain.identity import resolve as resolution
-from crm_pipeline.domain.identity.resolve import Resolution, resolve
+from crm_pipeline.domain.identity.resolve import Resolution, resolve_identities
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     CON,
     Partition,
@@ -75,8 +75,8 @@ def _uncontested(some: World) -> Partition:
 @given(tenants(HALF), tenants(HALF))
 def test_tenants_resolved_in_groups_are_what_they_are_together(before: Tenants, after: Tenants) -> None:
     known = run(before)
-    at_once = resolve(CON, inputs(after, known))
-    with patch.object(resolution, "_RECORDS_IN_A_GROUP", 25):
-        apart = resolve(CON, inputs(after, known))
+    at_once = resolve_identities(CON, inputs(after, known))
+    with patch.object(resolution, "_RECORDS_PER_BATCH", 25):
+        apart = resolve_identities(CON, inputs(after, known))
     assert_same(apart, at_once, after)
     assert apart == at_once, "sorted by tenant"

@@ -3,8 +3,8 @@
 import duckdb
 import pytest
 
-from crm_pipeline.domain.ingest.delivery_validation import shrunken_tables
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.domain.ingest.delivery_validation import find_shrunken_tables
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import scl
 
 
@@ -14,8 +14,8 @@ def shrunken(**rows: tuple[int, int]) -> list[str]:
     tables = [scl.member, scl.payment]
     for table in tables:
         for side, count in zip(("present", "incoming"), rows.get(table.name, (0, 0)), strict=True):
-            con.execute(f"create temp table {side}_{lake_name(table)} as from range({count})")
-    return shrunken_tables(con, {table: f"incoming_{lake_name(table)}" for table in tables})
+            con.execute(f"create temp table {side}_{to_lake_name(table)} as from range({count})")
+    return find_shrunken_tables(con, {table: f"incoming_{to_lake_name(table)}" for table in tables})
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.domain.ingest.row_validation import read_rows
-from crm_pipeline.tables.columns import snake_case
+from crm_pipeline.domain.ingest.row_validation import parse_rows
+from crm_pipeline.tables.columns import to_snake_case
 from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.fixtures.input.delivered import a_connection, a_row
 
@@ -36,6 +36,6 @@ def test_typed_files_mean_the_same_as_text(column: str, kind: pa.DataType, value
     con = a_connection()
     delivered = {name: pa.array([text]) for name, text in a_row(scl.member).items()}
     con.register("typed", pa.table(delivered | {column: pa.array([value], kind)}))
-    read_rows(con, scl.member, "typed", "read")
-    [(found, problems)] = con.sql(f"select {snake_case(column)}, _problems from read").fetchall()
+    parse_rows(con, scl.member, "typed", "read")
+    [(found, problems)] = con.sql(f"select {to_snake_case(column)}, _problems from read").fetchall()
     assert (problems == [means]) if isinstance(means, str) and ":" in means else (found, problems) == (means, [])

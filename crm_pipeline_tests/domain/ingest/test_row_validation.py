@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.domain.ingest.row_validation import faulty_rows, judge_rows
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.domain.ingest.row_validation import faulty_rows_query, validate_rows
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.fixtures.input.delivered import AS_OF, Delivered, Read, a_connection, a_row, judge, read
 
@@ -21,7 +21,7 @@ def kinds_of(row: Read) -> list[str]:
 
 
 def judged(table: Table, *rows: Delivered, beside: dict[Table, list[Delivered]] | None = None) -> list[list[str]]:
-    return problems(judge({**(beside or {}), table: rows})[lake_name(table)])
+    return problems(judge({**(beside or {}), table: rows})[to_lake_name(table)])
 
 
 # Keys
@@ -175,9 +175,9 @@ def test_columns_named_like_those_of_clubs_are_the_rows_own() -> None:
 def test_everything_wrong_is_named_with_table_record_and_column() -> None:
     con = a_connection()
     read(teetime.player, a_row(teetime.player, handicap="scratch"), a_row(teetime.player, id=None), con=con)
-    judge_rows(con, teetime.player, "read_teetime_player", AS_OF)
+    validate_rows(con, teetime.player, "read_teetime_player", AS_OF)
     named = "tenant_id, service, table_name, service_record_id, column_name, reason, found_by"
-    found = con.sql(f"select {named} from ({faulty_rows([teetime.player], 'here')}) order by reason").fetchall()
+    found = con.sql(f"select {named} from ({faulty_rows_query([teetime.player], 'here')}) order by reason").fetchall()
     assert found == [
         ("links", "TEETIME", "Player", None, "id", "MISSING_KEY", "here"),
         ("links", "TEETIME", "Player", "ada", "handicap", "NOT_A_NUMBER", "here"),

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table
 
-from crm_pipeline.domain.ingest.row_validation import judge_rows, read_rows
-from crm_pipeline.tables import source_tables
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.domain.ingest.row_validation import parse_rows, validate_rows
+from crm_pipeline.tables import list_source_tables
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -26,7 +26,7 @@ def test_strings_that_look_like_sql_are_only_data() -> None:
     assert {(row["tenant_id"], row["id"], row["_record_key"]) for row in found} == {
         (row["tenantId"], row["id"], row["id"]) for row in rows
     }
-    judge_rows(con, teetime.player, "read_teetime_player", AS_OF)
+    validate_rows(con, teetime.player, "read_teetime_player", AS_OF)
     assert con.sql("select count(*) from teetime_player").fetchall() == [(len(rows),)]
 
 
@@ -42,7 +42,7 @@ ODD = st.sampled_from(
 ODD |= st.sampled_from(["2026-02-30", "2026-03-29", "2026-03-29T01:30", "99999-01-01", "0001-01-01T00:00:00Z"])
 ODD |= st.sampled_from(["\0", "9" * 400, "x" * 201])
 ANYTHING = st.none() | ODD | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-TABLES = tuple(table for service in Service for table in source_tables(service))
+TABLES = tuple(table for service in Service for table in list_source_tables(service))
 
 
 @settings(max_examples=200 if SOAK else 30, deadline=None)
@@ -54,10 +54,10 @@ def test_whatever_is_delivered_every_row_comes_out_exactly_once(data: st.DataObj
     schema = pa.schema([(name, pa.string()) for name in names])
     con.register("raw_rows", pa.Table.from_pylist(rows, schema=schema))
     for other in TABLES:
-        con.execute(f"create temp view {lake_name(other)} as select 'links' as tenant_id, '7' as id")
-    read_rows(con, table, "raw_rows", "all_rows")
-    judge_rows(con, table, "all_rows", AS_OF)
-    name = lake_name(table)
+        con.execute(f"create temp view {to_lake_name(other)} as select 'links' as tenant_id, '7' as id")
+    parse_rows(con, table, "raw_rows", "all_rows")
+    validate_rows(con, table, "all_rows", AS_OF)
+    name = to_lake_name(table)
     keys = con.sql(f"select tenant_id, _record_key, len(_problems) = 0 from {name}_judged").fetchall()
     assert len(keys) == len({key[:2] for key in keys}) == len(rows)
     assert con.sql(f"select count(*) from {name}").fetchall() == [(sum(key[2] for key in keys),)]

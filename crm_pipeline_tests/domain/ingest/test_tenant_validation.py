@@ -4,13 +4,13 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from crm_pipeline.domain.batches import in_groups
+from crm_pipeline.domain.batches import split_into_batches
 from crm_pipeline.domain.ingest.tenant_validation import (
     Tenant,
-    faulty_settings,
-    no_such_tenant,
-    tenants_table,
-    usable_tenants,
+    build_faulty_settings_query,
+    build_tenants_table,
+    find_usable_tenants,
+    format_unknown_tenants,
 )
 from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.fixtures.input.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
@@ -19,7 +19,7 @@ from crm_pipeline_tests.fixtures.input.delivered import LINKS, MESA, Delivered, 
 def judged(*rows: Delivered) -> tuple[list[Tenant], dict[str, list[str]]]:
     con = a_connection()
     read(crm.tenant, *rows, con=con)
-    return usable_tenants(con, "read_crm_tenant")
+    return find_usable_tenants(con, "read_crm_tenant")
 
 
 def test_a_club_is_as_its_row_says() -> None:
@@ -84,18 +84,20 @@ def test_of_two_rows_of_a_club_the_better_counts_and_the_other_is_no_fault_of_th
 def test_only_settings_are_set_aside_here_since_the_snapshot_has_the_rest() -> None:
     con = a_connection()
     faulty = {"links": ["currency:MISSING_VALUE"], "the 'mesa'": ["timezone:INVALID_SETTING"]}
-    found = con.sql(f"select tenant_id, column_name, reason, service from ({faulty_settings(con, faulty)})").fetchall()
+    found = con.sql(
+        f"select tenant_id, column_name, reason, service from ({build_faulty_settings_query(con, faulty)})"
+    ).fetchall()
     assert found == [("the 'mesa'", "timezone", "INVALID_SETTING", "CRM")]
 
 
 def test_tenants_nobody_knows_are_named_on_one_line() -> None:
-    told = no_such_tenant(["two\nlines", "\x1b[31mred"], ["links", "bell\a"])
+    told = format_unknown_tenants(["two\nlines", "\x1b[31mred"], ["links", "bell\a"])
     assert told == r"no such tenant: \x1b[31mred, two\nlines; known are bell\x07, links"
 
 
 def test_no_clubs_make_an_empty_table() -> None:
-    assert tenants_table([]).num_rows == 0
-    assert tenants_table([]).schema == tenants_table([LINKS]).schema
+    assert build_tenants_table([]).num_rows == 0
+    assert build_tenants_table([]).schema == build_tenants_table([LINKS]).schema
 
 
 def test_every_time_zone_python_knows_can_be_counted_in() -> None:
@@ -110,5 +112,5 @@ def test_every_time_zone_python_knows_can_be_counted_in() -> None:
 
 def test_tenants_are_taken_together_up_to_a_number_of_rows() -> None:
     rows = {"a": 3, "b": 2, "c": 1, "giant": 20, "d": 1}
-    assert list(in_groups([*rows, "empty"], rows, most=5)) == [["a", "b"], ["c"], ["giant"], ["d", "empty"]]
-    assert list(in_groups([], {}, most=5)) == []
+    assert list(split_into_batches([*rows, "empty"], rows, most=5)) == [["a", "b"], ["c"], ["giant"], ["d", "empty"]]
+    assert list(split_into_batches([], {}, most=5)) == []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.domain.privacy.inactivity import comes_again, find_inactive
+from crm_pipeline.domain.privacy.inactivity import build_returned_golfers_query, find_inactive_profiles
 from crm_pipeline.tables.outputs import profiles
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, CLUB, Scene, Values, ago
@@ -29,13 +29,13 @@ def inactive(scene: Scene, months: int = 24) -> list[str]:
     con = scene.con
     con.register("customer_profiles", scene._declared("profiles", profiles.customer_profiles))
     con.register("customer_timeline", scene.events)
-    con.execute("create or replace temp view links_ever as from customer_identities")
-    con.execute(f"create or replace temp table kept_for as select '{CLUB}' as tenant_id, {months} as "
+    con.execute("create or replace temp view link_history as from customer_identities")
+    con.execute(f"create or replace temp table retention_periods as select '{CLUB}' as tenant_id, {months} as "
                 f"casual_golfers_months, as_of() as seen_until")  # fmt: skip
     con.execute("""
         create temp table if not exists identity_reviews (tenant_id varchar, service_a varchar, record_id_a varchar,
             service_b varchar, record_id_b varchar, closed_at timestamptz)""")
-    return [profile for _, profile in find_inactive(con)]
+    return [profile for _, profile in find_inactive_profiles(con)]
 
 
 def test_who_never_did_anything_counts_from_when_they_were_first_seen(scene: Scene) -> None:
@@ -138,13 +138,13 @@ def test_of_a_family_with_one_address_only_who_does_not_come_goes(scene: Scene) 
 def test_about_whom_it_is_asked_who_they_are_stays(scene: Scene, closed: str, gone: list[str]) -> None:
     inactive(scene)
     scene.con.execute(f"insert into identity_reviews values ('{CLUB}', 'SCL', '7', 'TEETIME', '{ANN}', {closed})")
-    assert [profile for _, profile in find_inactive(scene.con)] == gone
+    assert [profile for _, profile in find_inactive_profiles(scene.con)] == gone
 
 
 def test_a_club_that_said_nothing_keeps_everybody(scene: Scene) -> None:
     inactive(scene)
-    scene.con.execute("delete from kept_for")
-    assert find_inactive(scene.con) == []
+    scene.con.execute("delete from retention_periods")
+    assert find_inactive_profiles(scene.con) == []
 
 
 @pytest.mark.parametrize(
@@ -167,5 +167,5 @@ def test_who_books_again_comes_again_unless_they_asked_to_be_forgotten(
             create or replace temp table forgotten as select '{CLUB}' as tenant_id, 'TEETIME' as service,
                 'Player' as table_name, '{ANN}' as record_id, '{certificate}' as certificate_id,
                 as_of() as forgotten_at""")
-        comes = scene.con.sql(comes_again(teetime.booking, "present_teetime_booking") or "").fetchall()
+        comes = scene.con.sql(build_returned_golfers_query(teetime.booking, "present_teetime_booking") or "").fetchall()
         assert comes == found

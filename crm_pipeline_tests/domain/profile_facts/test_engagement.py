@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from crm_pipeline.domain.profile_facts.engagement import (
     CONSENT_POINTS,
-    GROUPS,
+    ENGAGEMENT_GROUPS,
     MEMBERSHIP_FACTORS,
     MEMBERSHIP_POINTS,
-    MESSAGE,
-    PLAY,
-    SPEND,
+    MESSAGE_GROUP,
+    PLAY_GROUP,
+    SPEND_GROUP,
     EngagementGroup,
-    decayed_weight,
-    engagement_points,
-    saturated,
+    compute_decayed_weight,
+    compute_engagement_points,
+    compute_saturated_points,
 )
 from crm_pipeline.vocabulary import CountsAs, MembershipStatus
 
@@ -31,7 +31,7 @@ SUMS = st.floats(0.0, 1e6)
 
 
 def decayed_sum(group: EngagementGroup, events: Iterable[Event]) -> float:
-    return sum(float(decayed_weight(group, kind, age)) for kind, age in events if kind in group.weights)
+    return sum(float(compute_decayed_weight(group, kind, age)) for kind, age in events if kind in group.weights)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def decayed_sum(group: EngagementGroup, events: Iterable[Event]) -> float:
     ],
 )
 def test_worked_examples(events: list[Event], status: MembershipStatus | None, consent: bool, score: int) -> None:
-    play, spend, message = (decayed_sum(group, events) for group in (PLAY, SPEND, MESSAGE))
+    play, spend, message = (decayed_sum(group, events) for group in (PLAY_GROUP, SPEND_GROUP, MESSAGE_GROUP))
     factor = MEMBERSHIP_FACTORS[status] if status else 0.0
-    assert engagement_points(play, spend, message, factor, consent).score == score
+    assert compute_engagement_points(play, spend, message, factor, consent).score == score
 
 
 @given(SUMS, SUMS, SUMS, st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
 def test_points_are_exactly_the_score(play: float, spend: float, message: float, factor: float, consent: bool) -> None:
-    points = engagement_points([play], [spend], [message], [factor], [consent])
+    points = compute_engagement_points([play], [spend], [message], [factor], [consent])
     total = 0.0
     for group_points in points:
         total += float(group_points[0])
@@ -66,22 +66,22 @@ def test_points_are_exactly_the_score(play: float, spend: float, message: float,
 
 
 def test_a_hundred_points_are_shared_out() -> None:
-    assert sum(group.cap for group in GROUPS) + MEMBERSHIP_POINTS + CONSENT_POINTS == 100
+    assert sum(group.cap for group in ENGAGEMENT_GROUPS) + MEMBERSHIP_POINTS + CONSENT_POINTS == 100
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", ENGAGEMENT_GROUPS)
 def test_half_lives_and_half_saturations_halve(group: EngagementGroup) -> None:
     for kind, weight in group.weights.items():
-        assert decayed_weight(group, kind, group.half_life_days) == weight / 2
-    assert saturated(group, group.half_saturation) == pytest.approx(group.cap / 2)
-    assert saturated(group, np.array([0.0, 1e9])).tolist() == [0.0, group.cap]
+        assert compute_decayed_weight(group, kind, group.half_life_days) == weight / 2
+    assert compute_saturated_points(group, group.half_saturation) == pytest.approx(group.cap / 2)
+    assert compute_saturated_points(group, np.array([0.0, 1e9])).tolist() == [0.0, group.cap]
 
 
 def test_an_event_type_earns_points_in_one_group_only() -> None:
-    kinds = [kind for group in GROUPS for kind in group.weights]
+    kinds = [kind for group in ENGAGEMENT_GROUPS for kind in group.weights]
     assert len(kinds) == len(set(kinds)) == 8
 
 
 def test_a_foreign_event_is_refused() -> None:
     with pytest.raises(KeyError):
-        decayed_weight(SPEND, CountsAs.PLAYED_BOOKING, 0)
+        compute_decayed_weight(SPEND_GROUP, CountsAs.PLAYED_BOOKING, 0)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from crm_pipeline.domain.privacy.subject_rows import FIELDS_WITH_SOURCE
-from crm_pipeline.tables import PEOPLE
+from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Scene, Values, ago
@@ -49,7 +49,7 @@ def contests() -> dict[str, tuple[Values, Values]]:
             said = said_by(service, id_, place)
             key = int(id_) if service is SCL else id_
             record = {"id": key, "tenant_id": contest, "updated_at": ago(days)} | (said if speaks else {})
-            scene.add(PEOPLE[service], contest, **record)
+            scene.add(PERSON_TABLES[service], contest, **record)
             if winner == f"{service}:{id_}":
                 expected[contest] = said
     profiles = scene.refresh().profiles

@@ -9,8 +9,14 @@ from typing import Any, Final
 import pytest
 from scipy.special import expit
 
-from crm_pipeline.domain.churn.risk import PRIOR, churn_score, expected_transactions, horizon_churn, renewal_hazard
-from crm_pipeline.domain.profile_facts.engagement import engagement_points
+from crm_pipeline.domain.churn.risk import (
+    PRIOR,
+    compute_renewal_hazard,
+    predict_horizon_churn,
+    predict_transactions,
+    to_churn_score,
+)
+from crm_pipeline.domain.profile_facts.engagement import compute_engagement_points
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, LONG_AGO, Refreshed, Scene, Values, ago
 
@@ -92,7 +98,7 @@ def test_engagement_reasons_add_up_exactly_to_the_unrounded_score(examples: tupl
     given = EXAMPLES["inputs"][who]
     play, spend, message = scene.fact("play", "spend", "message", profile=who)
     factor = {"ACTIVE": 1.0, "OVERDUE": 0.5}.get(given.get("member", [""])[0], 0.0)
-    points = engagement_points(play or 0, spend or 0, message or 0, factor, bool(given.get("consent")))
+    points = compute_engagement_points(play or 0, spend or 0, message or 0, factor, bool(given.get("consent")))
     assert sum(reasons.values()) == float(points.unrounded)
     spent = sum(2 ** (-age / 90) for cents, age in given.get("pay", []) if cents > 0)
     assert reasons["spend"] == pytest.approx(20 * (1 - 2**-spent), abs=1e-9)
@@ -113,9 +119,9 @@ def test_visitors_unrounded() -> None:
     for visitor, percent in reference.items():
         name = " ".join(map(str, visitor))
         assert scene.fact(*VISITS, profile=name) == visitor
-        unrounded = float(horizon_churn(PRIOR, *visitor))
+        unrounded = float(predict_horizon_churn(PRIOR, *visitor))
         assert 100 * unrounded == pytest.approx(percent, abs=5e-5)
-        assert profiles[name]["churn_risk_score"] == churn_score(unrounded) == math.floor(0.5 + 100 * unrounded)
+        assert profiles[name]["churn_risk_score"] == to_churn_score(unrounded) == math.floor(0.5 + 100 * unrounded)
 
 
 def test_members_unrounded(examples: tuple[Scene, Refreshed]) -> None:
@@ -156,8 +162,8 @@ def test_churn_reasons_in_words_for_each_basis() -> None:
 
 
 def test_status_by_the_stored_score() -> None:
-    scores = [int(churn_score(horizon_churn(PRIOR, 0, 0, age))) for age in range(366)]
-    rounded_up = next(age for age in range(366) if 69.5 <= 100 * horizon_churn(PRIOR, 0, 0, age) < 70)
+    scores = [int(to_churn_score(predict_horizon_churn(PRIOR, 0, 0, age))) for age in range(366)]
+    rounded_up = next(age for age in range(366) if 69.5 <= 100 * predict_horizon_churn(PRIOR, 0, 0, age) < 70)
     scene, expected = Scene(), {"rounded up": "AT_RISK", "69": "INACTIVE" if scores.index(69) > 90 else "ACTIVE"}
     for who, days in (("rounded up", rounded_up), ("69", scores.index(69)), ("over a year", 366)):
         scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(days))
@@ -182,7 +188,7 @@ def test_predicted_value() -> None:
     scene.add(scl.member, "ended", membership_status="LAPSED", yearly_fee_cents=120_000)
     scene.add(teetime.player, "nobody")
     found = {who: p["predicted_value_12m"] for who, p in scene.refresh().profiles.items()}
-    visits = float(expected_transactions(PRIOR, 2, 90, 90))
-    fee = 120_000 * (1 - float(renewal_hazard(1)))
+    visits = float(predict_transactions(PRIOR, 2, 90, 90))
+    fee = 120_000 * (1 - float(compute_renewal_hazard(1)))
     expected = {"visitor": math.floor(0.5 + 5_000 * visits), "member": math.floor(0.5 + fee)}
     assert found == expected | {"no fee": None, "ended": 0, "nobody": None}

@@ -2,7 +2,7 @@
 
 import json
 
-from crm_pipeline.domain.scoring.lifecycle import funnel
+from crm_pipeline.domain.scoring.lifecycle import count_stages
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import ANN, AS_OF, Refreshed, Scene, Values, ago
 
@@ -45,7 +45,7 @@ def test_the_funnel_counts_who_is_there_or_deeper_and_the_churned_apart() -> Non
     for who, days in (("customer", 10), ("churned", 366)):
         scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(days))
     scene.refresh()
-    assert funnel(scene.con, "profiles") == [
+    assert count_stages(scene.con, "profiles") == [
         ("SUBSCRIBER", 1, 4),
         ("LEAD", 1, 3),
         ("PROSPECT", 0, 2),

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.domain.profile_facts.engagement import GROUPS
+from crm_pipeline.domain.profile_facts.engagement import ENGAGEMENT_GROUPS
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Refreshed, Scene, Values, ago
 
@@ -74,7 +74,7 @@ def points(profile: Values) -> dict[str, float]:
 @pytest.mark.parametrize("who", EARNS)
 def test_an_event_earns_by_its_weight_and_age(run: Refreshed, who: str) -> None:
     habit, weight, _ = EARNS[who]
-    [group] = [group for group in GROUPS if group.name == habit]
+    [group] = [group for group in ENGAGEMENT_GROUPS if group.name == habit]
     expected = group.cap * (1 - 2 ** (-weight / group.half_saturation))
     assert points(run.profiles[who]).get(habit) == pytest.approx(expected, abs=1e-9)
 

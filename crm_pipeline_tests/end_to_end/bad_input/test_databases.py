@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url
 
-from crm_pipeline.domain.ingest.row_validation import read_rows
+from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.tables.sources import teetime
@@ -78,7 +78,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_odd_values_of_a_database_are_kept_or_set_aside_for_their_reasons(url: str) -> None:
     con = a_connection()
     delivery = Sources({Service.TEETIME: url}).snapshot(con, Service.TEETIME, only=teetime.player)
-    read_rows(con, teetime.player, delivery.tables["Player"].rows, "read")
+    parse_rows(con, teetime.player, delivery.tables["Player"].rows, "read")
     rows = con.sql("select * exclude (_problems, _record_key), _problems from read").fetchall()
     found = [(row[:-1], sorted(":".join(problem.split(":")[:2]) for problem in row[-1])) for row in rows]
     sound = {tuple(case.kept().values()) for case in PLAYERS if not case.faults}

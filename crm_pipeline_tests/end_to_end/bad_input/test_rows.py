@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.cli.run import Outcome
+from crm_pipeline.cli.run import RefreshOutcome
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import parse_time
-from crm_pipeline.tables.projections import lake_name
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, refresh
@@ -43,7 +43,7 @@ class Refreshed:
     """What came of the corpus."""
 
     home: Path
-    outcome: Outcome
+    outcome: RefreshOutcome
     sound: dict[Table, list[dict[str, Any]]]
     quarantined: Counter[Quarantined]
 
@@ -70,10 +70,10 @@ def sound_rows(home: Path) -> dict[Table, list[dict[str, Any]]]:
     """What every later step of a run takes for sound."""
     lake = Lake(str(home / "lake"), home / "spill")
     with closing(lake.connect()) as con:
-        Step(con, lake, parse_time("test", AS_OF), "", None).load_everything()
+        RunContext(con, lake, parse_time("test", AS_OF), "", None).load_all_rows()
         found = {}
         for table in {case.table for case in CASES}:
-            relation = con.sql(f"select {', '.join(c.key for c in table.columns)} from {lake_name(table)}")
+            relation = con.sql(f"select {', '.join(c.key for c in table.columns)} from {to_lake_name(table)}")
             names = [column.name for column in table.columns]
             found[table] = [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
     return found

@@ -9,24 +9,24 @@ import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from sqlalchemy import create_engine, text
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.defs.dagster_context import TENANTS, range_tags
-from crm_pipeline.defs.publish.check_results import check_specs
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, build_range_tags
+from crm_pipeline.defs.publish.check_results import build_check_specs
 from crm_pipeline.resources.dagster_storage.instance import open_instance
-from crm_pipeline.resources.dagster_storage.purge import purge
+from crm_pipeline.resources.dagster_storage.purge import delete_old_runs
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 KEY = dg.AssetKey("customer_profiles")
-CHECK = next(spec for spec in check_specs() if spec.asset_key == KEY)
+CHECK = next(spec for spec in build_check_specs() if spec.asset_key == KEY)
 CLUBS = ["downs", "heath", "links"]
 
 
 @dg.multi_asset(
     specs=[dg.AssetSpec(KEY)],
     check_specs=[CHECK],
-    partitions_def=TENANTS,
+    partitions_def=TENANT_PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
@@ -53,7 +53,7 @@ def home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 
 @pytest.fixture
 def instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    with clean_environment(), open_instance(choose(home)) as instance:
+    with clean_environment(), open_instance(override_environment(home)) as instance:
         instance.add_dynamic_partitions("tenants", CLUBS)
         yield instance
 
@@ -61,7 +61,7 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 def run(instance: dg.DagsterInstance, first: str, last: str, **judged: str) -> str:
     """A run over these tenants; its id."""
     job = dg.Definitions([publish], jobs=[dg.define_asset_job("refresh")]).resolve_job_def("refresh")
-    tags = {**range_tags([first, last]), **judged}
+    tags = {**build_range_tags([first, last]), **judged}
     return job.execute_in_process(instance=instance, raise_on_error=False, tags=tags).run_id
 
 
@@ -94,8 +94,8 @@ def test_old_runs_go_and_what_is_shown_of_the_present_stays(home: Path, instance
     fourth = run(instance, "downs", "heath", bad="heath")
     before = shown(instance)
     assert before["failed"] == {"heath": fourth}
-    assert purge(instance, datetime.now(UTC) - timedelta(days=30)) == 0
-    assert purge(instance, datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert delete_old_runs(instance, datetime.now(UTC) - timedelta(days=30)) == 0
+    assert delete_old_runs(instance, datetime.now(UTC) + timedelta(hours=1)) == 1
     assert {run.run_id for run in instance.get_runs()} == {first, second, fourth}
     assert shown(instance) == before
     for table in ("event_logs", "asset_check_executions", "run_tags"):
@@ -106,7 +106,7 @@ def test_of_a_run_deleted_in_the_ui_nothing_stays(home: Path, instance: dg.Dagst
     deleted = run(instance, "downs", "links")
     instance.delete_run(deleted)
     assert deleted in asked(home, "select run_id from asset_check_executions")
-    purge(instance, datetime.now(UTC) - timedelta(days=30))
+    delete_old_runs(instance, datetime.now(UTC) - timedelta(days=30))
     assert deleted not in asked(home, "select run_id from asset_check_executions")
 
 
@@ -115,7 +115,7 @@ def test_a_quiet_hour_hides_no_check_result(home: Path, instance: dg.DagsterInst
     before = shown(instance)["checks"]
     quiet = run(instance, "downs", "links", unmoved="downs heath links")
     assert shown(instance)["checks"] != before
-    purge(instance, datetime.now(UTC) - timedelta(days=30))
+    delete_old_runs(instance, datetime.now(UTC) - timedelta(days=30))
     assert shown(instance)["checks"] == before
     assert quiet not in asked(home, "select run_id from asset_check_executions")
 
@@ -126,6 +126,6 @@ def test_of_how_late_an_asset_was_the_latest_word_stays(home: Path, instance: dg
             key=KEY, new_state=state, previous_state=FreshnessState.UNKNOWN, state_change_timestamp=time
         )
         instance._report_runless_asset_event(change)
-    purge(instance, datetime.now(UTC) + timedelta(hours=1))
+    delete_old_runs(instance, datetime.now(UTC) + timedelta(hours=1))
     assert len(asked(home, "select 1 from event_logs where dagster_event_type = 'FRESHNESS_STATE_CHANGE'")) == 1
     assert instance.get_freshness_state_records([KEY])[KEY].freshness_state is FreshnessState.PASS

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 
-from crm_pipeline.resources.lake.compaction import Upkeep, clear_spill
-from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline.resources.lake.compaction import Compaction, delete_abandoned_spill
+from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, maintain, past
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.servers.lake_rows import TABLE, Row, a_row, kept, put, versions
@@ -21,9 +21,9 @@ def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:
     for rows in range(6):
         put(lake, [a_row("links", "A", rows), a_row("links", "B")])
     before = versions(lake)
-    assert maintain(lake) == Upkeep(files_before=6, files=1, is_folded=True)
+    assert maintain(lake) == Compaction(files_before=6, files=1, is_folded=True)
     assert (versions(lake), lake.base_version(TABLE)) == (before, 5)
-    assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
+    assert maintain(lake) == Compaction(files_before=1, files=1, is_folded=False)
     assert kept(lake) == [a_row("links", "A", 5), a_row("links", "B")]
 
 
@@ -34,7 +34,7 @@ def test_a_table_without_a_log_needs_no_upkeep(tmp_path: Path) -> None:
 def test_a_first_version_is_its_own_base(tmp_path: Path) -> None:
     lake = a_lake(tmp_path)
     put(lake, [a_row("links", "A")])
-    assert maintain(lake) == Upkeep(files_before=1, files=1, is_folded=False)
+    assert maintain(lake) == Compaction(files_before=1, files=1, is_folded=False)
 
 
 @settings(max_examples=200 if SOAK else 10, deadline=None)
@@ -53,7 +53,7 @@ def test_compaction_and_an_append_at_the_same_time_lose_nothing(tmp_path: Path) 
     lake = a_lake(tmp_path)
     put(lake, [a_row("links", "A")])
 
-    def append(number: int) -> Changes:
+    def append(number: int) -> ChangeCounts:
         return put(lake, [a_row("mesa", str(number))], tenants=["mesa"], scope=f"table_name = '{number}'")
 
     with ThreadPoolExecutor(2) as threads:
@@ -69,5 +69,5 @@ def test_what_a_killed_process_spilled_is_deleted_a_day_later(tmp_path: Path) ->
     for name, age in (("old", 25 * 3600), ("new", 0)):
         (lake.spill / name).mkdir(parents=True)
         os.utime(lake.spill / name, (time.time() - age, time.time() - age))
-    clear_spill(lake)
+    delete_abandoned_spill(lake)
     assert [folder.name for folder in lake.spill.iterdir()] == ["new"]

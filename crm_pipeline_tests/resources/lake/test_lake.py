@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.resources.lake.lake import Changes, Lake
+from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.sources import crm, teetime
 from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_row, kept, put, versions
@@ -27,7 +27,7 @@ def test_a_lake_with_nothing_in_it_has_empty_tables(lake: Lake) -> None:
 def test_only_what_is_new_changed_or_gone_is_appended(lake: Lake) -> None:
     assert put(lake, [a_row("links", "A"), a_row("links", "B"), a_row("links", "C")]) == (3, 0, 0)
     changes = put(lake, [a_row("links", "A"), a_row("links", "B", 2), a_row("links", "D")], at=LATER)
-    assert changes == Changes(added=1, changed=1, removed=1)
+    assert changes == ChangeCounts(added=1, changed=1, removed=1)
     assert versions(lake)[3:] == [("B", 2, LATER, False), ("C", 1, LATER, True), ("D", 1, LATER, False)]
     assert [row[2] for row in kept(lake)] == ["A", "B", "D"]
 

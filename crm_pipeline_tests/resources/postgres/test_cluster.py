@@ -7,7 +7,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
-from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, started
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
 
@@ -16,7 +16,7 @@ from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """One as it is made, without what spares the disk of other tests."""
     with stopped_afterwards(tmp_path_factory.mktemp("cluster")) as home:
-        yield started(home)
+        yield start_embedded_postgres(home)
 
 
 @pytest.mark.parametrize("database", DATABASE_OWNERS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, binary
+from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, find_program
 from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, passwords, postmaster, starter
 
 NOBODY = 65534
@@ -45,7 +45,15 @@ def test_root_without_namespaces(tmp_path: Path) -> None:
 
 @as_root
 def test_without_root() -> None:
-    reach = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "test", "-x", str(binary("initdb"))]
+    reach = [
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
+        "test",
+        "-x",
+        str(find_program("initdb")),
+    ]
     if subprocess.run(reach, check=False).returncode:
         pytest.skip("the programs are in a folder closed to everybody but root")
     with tempfile.TemporaryDirectory() as folder:

@@ -6,10 +6,10 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.privacy.subject import name_forgotten
+from crm_pipeline.privacy.subject import create_forgotten_relation
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.privacy.lake_erasure import erase, left
-from crm_pipeline.resources.privacy.tombstones import Record
+from crm_pipeline.resources.privacy.lake_erasure import count_remaining_rows, erase_rows
+from crm_pipeline.resources.privacy.tombstones import SubjectRecord
 from crm_pipeline.tables.outputs.identity import customer_identities
 
 HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -40,9 +40,9 @@ def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
 ) -> None:
     link(con, lake, 0, anne="a", bert="a", carl="c")
     link(con, lake, 1, anne="a", bert="b", carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 2
-    assert (links(con, lake), left(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
+    create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
+    assert erase_rows(con, lake, customer_identities) == 2
+    assert (links(con, lake), count_remaining_rows(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
 
 
 def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_one(
@@ -51,8 +51,8 @@ def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_o
     link(con, lake, 0, bert="b", carl="c")
     link(con, lake, 1, bert="a", carl="c")
     link(con, lake, 2, carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    erase(con, lake, customer_identities)
+    create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
+    erase_rows(con, lake, customer_identities)
     assert links(con, lake) == {"carl": "c"}
     link(con, lake, 3, carl="d")
     assert links(con, lake) == {"carl": "d"}
@@ -63,15 +63,15 @@ def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
 ) -> None:
     for hour, profile in enumerate(("b", "a", "c")):
         link(con, lake, hour, bert=profile, carl="c")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 1
+    create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
+    assert erase_rows(con, lake, customer_identities) == 1
     assert links(con, lake) == {"bert": "c", "carl": "c"}
 
 
 def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
     link(con, lake, 0, anne="a")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    assert erase(con, lake, customer_identities) == 1
+    create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
+    assert erase_rows(con, lake, customer_identities) == 1
     assert links(con, lake) == {}
     link(con, lake, 1, carl="c")
     assert links(con, lake) == {"carl": "c"}
@@ -80,9 +80,9 @@ def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnectio
 def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -> None:
     link(con, lake, 0, anne="a", carl="c")
     link(con, lake, 1, anne="a", carl="d")
-    name_forgotten(con, [Record("links", "CRM", "CustomerProfile", "a")])
-    erase(con, lake, customer_identities)
+    create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
+    erase_rows(con, lake, customer_identities)
     folder = Path(lake.path(customer_identities))
     assert len(list(folder.glob("*.parquet"))) == 1
     assert not any(b"anne" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
-    assert erase(con, lake, customer_identities) == 0
+    assert erase_rows(con, lake, customer_identities) == 0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.privacy.lake_erasure import drop_long_past
+from crm_pipeline.resources.privacy.lake_erasure import delete_old_versions
 from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, past
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_row, kept, put, versions
@@ -18,7 +18,7 @@ from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_ro
 
 def drop(lake: Lake, hours: float) -> int:
     with closing(lake.connect()) as con:
-        return drop_long_past(con, lake, TABLE, HOUR + timedelta(hours=hours))
+        return delete_old_versions(con, lake, TABLE, HOUR + timedelta(hours=hours))
 
 
 def history(lake: Lake, *states: Sequence[str]) -> None:

@@ -32,8 +32,8 @@ REFUSED = (
 def audited(warehouse: Warehouse, administrator: Engine) -> Iterator[Warehouse]:
     """A warehouse whose audit is there."""
     with administrator.begin() as connection:
-        schema.prepare(connection, warehouse.url)
-        schema.prepare(connection, warehouse.url)
+        schema.create_privacy_schema(connection, warehouse.url)
+        schema.create_privacy_schema(connection, warehouse.url)
     yield warehouse
     with administrator.begin() as connection:
         connection.execute(text("drop schema privacy cascade"))
@@ -47,14 +47,14 @@ def lines(engine: Engine) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("statement", REFUSED)
 def test_the_pipelines_role_can_only_add(audited: Warehouse, statement: str) -> None:
     with audited.engine().begin() as connection:
-        schema.record(connection, "EXPLAIN", "links")
+        schema.write_log_entry(connection, "EXPLAIN", "links")
     with audited.engine().begin() as connection, pytest.raises(ProgrammingError, match=r"permission|must be owner"):
         connection.execute(text(statement))
 
 
 def test_a_line_says_which_login_acted(audited: Warehouse, administrator: Engine) -> None:
     with audited.engine().begin() as connection:
-        schema.record(connection, "EXPLAIN", "links", subject="hash")
+        schema.write_log_entry(connection, "EXPLAIN", "links", subject="hash")
     assert lines(administrator) == [("crm_pipeline", "EXPLAIN", "links")]
 
 
@@ -67,7 +67,7 @@ def test_a_login_of_a_person_reads_the_warehouse_and_the_audit_and_changes_neith
     person = create_engine(make_url(audited.url).set(username="thandi", password="thandi"), poolclass=NullPool)
     try:
         with person.begin() as connection:
-            schema.record(connection, "EXPLAIN", "links")
+            schema.write_log_entry(connection, "EXPLAIN", "links")
             assert connection.execute(text("select count(*) from crm.customer_profiles")).scalar() == 0
         assert lines(person) == [("thandi", "EXPLAIN", "links")]
         for statement in ("delete from privacy.audit", "delete from crm.customer_profiles"):
@@ -81,4 +81,4 @@ def test_a_login_of_a_person_reads_the_warehouse_and_the_audit_and_changes_neith
 
 def test_who_has_no_right_is_refused_before_anything_is_read(prepared: Warehouse) -> None:
     with prepared.engine().begin() as connection:
-        assert not schema.is_prepared(connection)
+        assert not schema.has_privacy_schema(connection)

@@ -11,32 +11,34 @@ from sqlalchemy import Table
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema
 from crm_pipeline.resources.privacy.tombstones import (
-    Record,
+    SubjectRecord,
+    build_key_id,
+    build_tombstone,
     end_tombstones,
-    find_stones,
-    keep_out,
-    key_id,
-    returned_since,
-    tombstone,
-    total_up,
+    exclude_forgotten,
+    find_returned_tenants,
+    find_tombstones,
+    store_forgotten_totals,
 )
 from crm_pipeline.resources.sources.delivery import SourceError
-from crm_pipeline.tables.columns import service_of
+from crm_pipeline.tables.columns import find_table_service
 from crm_pipeline.tables.outputs import privacy
-from crm_pipeline.tables.projections import arrow_schema
+from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.tables.sources import crm, teetime
 
 KEY: Final = "k" * 70
 HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
-ANNE: Final = Record("links", "TEETIME", "Player", "anne")
+ANNE: Final = SubjectRecord("links", "TEETIME", "Player", "anne")
 ANNES: Final = (("links", "anne"), ("mesa", "anne"))
 TWICE: Final = (("links", "anne"), ("links", "bert"), ("mesa", "anne"))
 
 
-def lay(con: DuckDBPyConnection, lake: Lake, record: Record, key: str = KEY, certificate: str = "c") -> None:
-    stone = {"tenant_id": record.tenant_id, "hash": tombstone(key, record), "key_id": key_id(key)}
+def lay(con: DuckDBPyConnection, lake: Lake, record: SubjectRecord, key: str = KEY, certificate: str = "c") -> None:
+    stone = {"tenant_id": record.tenant_id, "hash": build_tombstone(key, record), "key_id": build_key_id(key)}
     rows = [stone | {"certificate_id": certificate, "forgotten_at": HOUR}]
-    schema.keep(con, lake, privacy.tombstones, pa.Table.from_pylist(rows, arrow_schema(privacy.tombstones)))
+    schema.store_missing_rows(
+        con, lake, privacy.tombstones, pa.Table.from_pylist(rows, to_arrow_schema(privacy.tombstones))
+    )
 
 
 def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...]) -> None:
@@ -45,10 +47,10 @@ def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...
 
 
 def kept_out(con: DuckDBPyConnection, lake: Lake, table: Table, key: str | None = KEY) -> int:
-    stones = find_stones(con, lake, service_of(table), key)
+    stones = find_tombstones(con, lake, find_table_service(table), key)
     if stones is None:
         return 0
-    count = keep_out(con, table, "incoming", stones)
+    count = exclude_forgotten(con, table, "incoming", stones)
     end_tombstones(con, lake, HOUR)
     return count
 
@@ -90,7 +92,10 @@ def test_a_golfer_of_retentions_who_books_again_is_kept_out_for_the_last_time(
     for at, count in (("2026-03-08", 1), ("2026-03-08", 1), ("2026-04-08", 1), ("2026-04-08", 0), ("2026-03-08", 0)):
         book(con, f"{at}T12:00:00Z")
         assert kept_out(con, lake, teetime.booking) == count
-    assert [returned_since(con, lake, None, HOUR + timedelta(hours=hours)) for hours in (0, 1)] == [["links"], []]
+    assert [find_returned_tenants(con, lake, None, HOUR + timedelta(hours=hours)) for hours in (0, 1)] == [
+        ["links"],
+        [],
+    ]
 
 
 def test_who_asked_to_be_forgotten_does_not_come_again_by_booking(con: DuckDBPyConnection, lake: Lake) -> None:
@@ -112,14 +117,14 @@ def test_who_came_again_can_be_removed_and_forgotten_anew(con: DuckDBPyConnectio
 def test_money_of_who_came_again_is_the_timelines_from_the_refresh_after(con: DuckDBPyConnection, lake: Lake) -> None:
     sums = [{"tenant_id": "links", "certificate_id": f"c-{n}", "year": 2020, "currency": "ZAR", "amount_cents": 10**n}
             for n in range(3)]  # fmt: skip
-    table = pa.Table.from_pylist(sums, arrow_schema(privacy.forgotten_sums))
-    assert schema.keep(con, lake, privacy.forgotten_sums, table) == ["links"]
-    assert schema.keep(con, lake, privacy.forgotten_sums, table) == []
+    table = pa.Table.from_pylist(sums, to_arrow_schema(privacy.forgotten_sums))
+    assert schema.store_missing_rows(con, lake, privacy.forgotten_sums, table) == ["links"]
+    assert schema.store_missing_rows(con, lake, privacy.forgotten_sums, table) == []
     con.execute("create temp table come_again as select 'links' as tenant_id, 'c-1' as certificate_id")
     end_tombstones(con, lake, HOUR)
     totals = []
     for hours in range(2):
-        total_up(con, lake, ["links"], HOUR + timedelta(hours=hours))
+        store_forgotten_totals(con, lake, ["links"], HOUR + timedelta(hours=hours))
         totals += con.sql(f"select amount_cents from {lake.current(con, privacy.forgotten_totals)}").fetchall()
     assert totals == [(111,), (101,)]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Table, create_engine, make_url, text
 
-from crm_pipeline.domain.ingest.row_validation import read_rows
+from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.sources.sources import SourceError, Sources
-from crm_pipeline.tables.columns import service_of, source_metadata
+from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.fixtures.input.delivered import a_connection
 from crm_pipeline_tests.fixtures.servers.service_databases import load, spare_the_disk
@@ -67,8 +67,13 @@ def url_of(engine: Engine) -> str:
 def rows(url: str, table: Table) -> list[dict[str, Any]]:
     """A table of a source, as the domain reads it."""
     with closing(a_connection()) as con:
-        raw = Sources({service_of(table): url}).snapshot(con, service_of(table), only=table).tables[table.name].rows
-        read_rows(con, table, raw, "read")
+        raw = (
+            Sources({find_table_service(table): url})
+            .snapshot(con, find_table_service(table), only=table)
+            .tables[table.name]
+            .rows
+        )
+        parse_rows(con, table, raw, "read")
         found = con.sql("select * from read order by _record_key")
         return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
@@ -151,7 +156,7 @@ def test_all_tables_are_of_one_moment(engine: Engine) -> None:
     run(engine, f'create view "Member" as select {columns} from pg_advisory_xact_lock_shared(1)')
     paid = """insert into "Payment" (id, "tenantId", "memberId", kind, "amountCents", currency, status, "updatedAt")
               values ('fee', 'links', 7, 'PAYMENT', 5000, 'GBP', 'PENDING', now())"""
-    service = service_of(scl.payment)
+    service = find_table_service(scl.payment)
     with closing(a_connection()) as con, ThreadPoolExecutor() as meanwhile:
         with engine.connect() as gate:
             gate.execute(text("select pg_advisory_lock(1)"))

@@ -27,7 +27,7 @@ def engine(server: EmbeddedPostgres) -> Iterator[Engine]:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "PAUSES", (0.2, 6.0))
+    monkeypatch.setattr(database, "RETRY_DELAYS", (0.2, 6.0))
 
 
 def url_of(engine: Engine, password: str | None = None) -> str:
@@ -57,7 +57,7 @@ def test_a_server_that_comes_back_in_time_was_never_away(server: EmbeddedPostgre
 def test_a_server_that_stays_away_is_named_after_three_attempts(
     server: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PAUSES", (0.1, 0.3))
+    monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.3))
     engine.dispose()
     server.stop()
     before = time.monotonic()
@@ -79,7 +79,7 @@ def test_a_server_that_stays_away_is_named_after_three_attempts(
 def test_a_server_that_cannot_be_reached_is_named_without_its_password(
     url: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.1))
     said = read(url)
     assert said.startswith(f"CRM: {fault}")
     assert "\n" not in said
@@ -110,7 +110,7 @@ def test_a_table_that_is_being_altered_is_waited_for_and_then_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(database.TIMEOUTS, "lock_timeout", "100ms")
-    monkeypatch.setattr(database, "PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.1))
     with engine.connect() as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
         connection.exec_driver_sql('lock table "Tenant" in access exclusive mode')
         assert read(url_of(engine)) == "CRM: the database cannot be read: canceling statement due to lock timeout"

@@ -9,8 +9,16 @@ from psycopg2 import OperationalError, ProgrammingError, connect  # type: ignore
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.resources.warehouse.bi_access import OWNER, Login, create_views, drop_views, grant, revoke, schema_of
-from crm_pipeline.resources.warehouse.schema import holder_of
+from crm_pipeline.resources.warehouse.bi_access import (
+    BI_OWNER_ROLE,
+    BiLogin,
+    bi_schema_name,
+    create_bi_views,
+    drop_bi_views,
+    grant_bi_access,
+    revoke_bi_access,
+)
+from crm_pipeline.resources.warehouse.schema import tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -27,7 +35,7 @@ def profile(tenant: str, number: int, **values: object) -> Row:
 
 
 @pytest.fixture(scope="module")
-def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, Login]]:
+def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLogin]]:
     """Two clubs that were published, and a login of each."""
     for number, (tenant, email) in enumerate({OURS: "1", THEIRS: "secret@example.com"}.items()):
         ids = [
@@ -41,15 +49,15 @@ def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, Logi
         }
         publish(prepared, tenant, rows, 1)
     with administrator.begin() as connection:
-        logins = {tenant: grant(connection, tenant, prepared.url) for tenant in (OURS, THEIRS)}
+        logins = {tenant: grant_bi_access(connection, tenant, prepared.url) for tenant in (OURS, THEIRS)}
     yield logins
     with administrator.begin() as connection:
         for tenant in (OURS, THEIRS):
-            revoke(connection, tenant)
+            revoke_bi_access(connection, tenant)
 
 
 @contextmanager
-def logged_in(login: Login, database: str = "crm") -> Iterator[Any]:
+def logged_in(login: BiLogin, database: str = "crm") -> Iterator[Any]:
     """As a BI tool connects, but determined to write."""
     connection = connect(make_url(login.url).set(database=database).render_as_string(hide_password=False))
     connection.autocommit = True
@@ -59,14 +67,14 @@ def logged_in(login: Login, database: str = "crm") -> Iterator[Any]:
     connection.close()
 
 
-def rows(login: Login, query: str) -> list[tuple[Any, ...]]:
+def rows(login: BiLogin, query: str) -> list[tuple[Any, ...]]:
     with logged_in(login) as connection, connection.cursor() as cursor:
         cursor.execute(query)
         return list(cursor.fetchall())
 
 
 @pytest.mark.parametrize("tenant", [OURS, THEIRS])
-def test_a_login_sees_its_club_under_the_plain_names(clubs: dict[str, Login], tenant: str) -> None:
+def test_a_login_sees_its_club_under_the_plain_names(clubs: dict[str, BiLogin], tenant: str) -> None:
     assert rows(clubs[tenant], "select tenant_id from customer_profiles") == [(tenant,)]
     assert rows(clubs[tenant], "select event_id from customer_timeline") == [(tenant,)]
     assert rows(
@@ -74,7 +82,7 @@ def test_a_login_sees_its_club_under_the_plain_names(clubs: dict[str, Login], te
     ) == [("00000001", "00000002")]
 
 
-def test_a_login_reads_what_every_column_means(clubs: dict[str, Login]) -> None:
+def test_a_login_reads_what_every_column_means(clubs: dict[str, BiLogin]) -> None:
     said = rows(
         clubs[OURS],
         """select attname, col_description(attrelid, attnum) from pg_attribute
@@ -84,14 +92,14 @@ def test_a_login_reads_what_every_column_means(clubs: dict[str, Login]) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
-def test_every_way_out_is_refused(clubs: dict[str, Login], prepared: Warehouse, way: str) -> None:
+def test_every_way_out_is_refused(clubs: dict[str, BiLogin], prepared: Warehouse, way: str) -> None:
     login = clubs[OURS]
     with connected(prepared) as pipeline, logged_in(login) as connection, connection.cursor() as cursor:
         attempt = WAYS_OUT[way].format(
-            theirs=schema_of(THEIRS),
-            owner=OWNER,
+            theirs=bi_schema_name(THEIRS),
+            owner=BI_OWNER_ROLE,
             login=make_url(login.url).username,
-            partition=holder_of(customer_timeline, THEIRS),
+            partition=tenant_table_name(customer_timeline, THEIRS),
             pid=pipeline.execute(text("select pg_backend_pid()")).scalar(),
         )
         with pytest.raises(ProgrammingError) as refused:
@@ -100,60 +108,62 @@ def test_every_way_out_is_refused(clubs: dict[str, Login], prepared: Warehouse, 
 
 
 @pytest.mark.parametrize("what", SEES_NOTHING)
-def test_what_cannot_be_refused_shows_nothing(clubs: dict[str, Login], prepared: Warehouse, what: str) -> None:
+def test_what_cannot_be_refused_shows_nothing(clubs: dict[str, BiLogin], prepared: Warehouse, what: str) -> None:
     ask(prepared, "analyze crm.customer_profiles")
     assert rows(clubs[OURS], SEES_NOTHING[what]) == []
 
 
-def test_a_predicate_that_fails_on_other_clubs_rows_never_sees_them(clubs: dict[str, Login]) -> None:
+def test_a_predicate_that_fails_on_other_clubs_rows_never_sees_them(clubs: dict[str, BiLogin]) -> None:
     assert rows(clubs[OURS], "select count(*) from customer_profiles where email::int > 0") == [(1,)]
 
 
 @pytest.mark.parametrize("database", ["dagster", "postgres", "template1"])
-def test_a_login_reaches_no_other_database(clubs: dict[str, Login], database: str) -> None:
+def test_a_login_reaches_no_other_database(clubs: dict[str, BiLogin], database: str) -> None:
     assert clubs[OURS].open_databases == []
     with pytest.raises(OperationalError, match="permission denied for database"), logged_in(clubs[OURS], database):
         pytest.fail("connected")
 
 
-def test_owners_cannot_log_in_and_the_pipeline_cannot_make_roles(clubs: dict[str, Login], prepared: Warehouse) -> None:
+def test_owners_cannot_log_in_and_the_pipeline_cannot_make_roles(
+    clubs: dict[str, BiLogin], prepared: Warehouse
+) -> None:
     assert clubs
     powers = """select rolname, rolcanlogin, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles
         where rolname in (:owner, :club, 'crm_pipeline') order by 1"""
-    found = ask(prepared, powers, owner=OWNER, club=schema_of(OURS))
-    assert found == [(schema_of(OURS), False, False), (OWNER, False, False), ("crm_pipeline", True, False)]
+    found = ask(prepared, powers, owner=BI_OWNER_ROLE, club=bi_schema_name(OURS))
+    assert found == [(bi_schema_name(OURS), False, False), (BI_OWNER_ROLE, False, False), ("crm_pipeline", True, False)]
     with pytest.raises(DBAPIError, match="permission denied to create role"):
         ask(prepared, "create role spy")
 
 
 def test_a_second_login_of_a_club_leaves_the_first_alone(
-    clubs: dict[str, Login], prepared: Warehouse, administrator: Engine
+    clubs: dict[str, BiLogin], prepared: Warehouse, administrator: Engine
 ) -> None:
     with administrator.begin() as connection:
-        second = grant(connection, OURS, prepared.url)
+        second = grant_bi_access(connection, OURS, prepared.url)
     assert second.url != clubs[OURS].url
     for login in (second, clubs[OURS]):
         assert rows(login, "select tenant_id from customer_profiles") == [(OURS,)]
 
 
 def test_the_pipeline_can_make_the_views_anew_and_logins_keep_their_sight(
-    clubs: dict[str, Login], prepared: Warehouse
+    clubs: dict[str, BiLogin], prepared: Warehouse
 ) -> None:
     with prepared.engine().begin() as connection:
-        found = drop_views(connection)
-        assert found == {tenant: schema_of(tenant) for tenant in (OURS, THEIRS)}
+        found = drop_bi_views(connection)
+        assert found == {tenant: bi_schema_name(tenant) for tenant in (OURS, THEIRS)}
         for tenant, schema in found.items():
-            create_views(connection, schema, tenant)
+            create_bi_views(connection, schema, tenant)
     assert rows(clubs[THEIRS], "select tenant_id from customer_profiles") == [(THEIRS,)]
 
 
 def test_access_that_is_revoked_ends_at_once(prepared: Warehouse, administrator: Engine) -> None:
     publish(prepared, "leaver", {customer_profiles: [profile("leaver", 9)]}, 1)
     with administrator.begin() as connection:
-        login = grant(connection, "leaver", prepared.url)
+        login = grant_bi_access(connection, "leaver", prepared.url)
     with logged_in(login) as connection:
         with administrator.begin() as superuser:
-            revoke(superuser, "leaver")
+            revoke_bi_access(superuser, "leaver")
         with pytest.raises(OperationalError), connection.cursor() as cursor:
             cursor.execute("select 1")
     with pytest.raises(OperationalError, match="authentication failed"), logged_in(login):

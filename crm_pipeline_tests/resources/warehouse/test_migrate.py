@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline import migrations
 from crm_pipeline.resources.warehouse import migrate
-from crm_pipeline.resources.warehouse.bi_access import grant, revoke
+from crm_pipeline.resources.warehouse.bi_access import grant_bi_access, revoke_bi_access
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish
@@ -57,7 +57,7 @@ def shape(warehouse: Warehouse) -> set[tuple[Any, ...]]:
 def test_a_schema_made_by_all_revisions_is_the_one_made_directly(empty: Warehouse) -> None:
     with empty.engine().begin() as connection:
         connection.execute(text("create schema crm"))
-        command.upgrade(migrate.config(connection), "head")
+        command.upgrade(migrate.build_alembic_config(connection), "head")
     migrated = shape(empty)
     assert len(migrated) > 100
     ask(empty, "drop schema crm cascade")
@@ -93,7 +93,7 @@ def test_a_table_made_anew_counts_as_never_published(empty: Warehouse) -> None:
 def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the package had one revision more."""
     (folder / "0002_next.py").write_text(NEXT, encoding="utf-8")
-    original = migrate.config
+    original = migrate.build_alembic_config
 
     def config(connection: Connection) -> Config:
         made = original(connection)
@@ -102,7 +102,7 @@ def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made.set_main_option("version_locations", f"{own}:{folder}")
         return made
 
-    monkeypatch.setattr(migrate, "config", config)
+    monkeypatch.setattr(migrate, "build_alembic_config", config)
 
 
 def test_an_older_schema_is_upgraded_with_its_rows_and_its_clubs_views(
@@ -111,7 +111,7 @@ def test_an_older_schema_is_upgraded_with_its_rows_and_its_clubs_views(
     empty.prepare()
     publish(empty, "t", {customer_profiles: [a_row(customer_profiles, tenant_id="t")]}, 1)
     with _engine_of(administrator).begin() as connection:
-        login = grant(connection, "t", empty.url)
+        login = grant_bi_access(connection, "t", empty.url)
     with_next_revision(tmp_path, monkeypatch)
     empty.prepare()
     assert ask(empty, "select status, shoe_size from crm.customer_profiles") == [("plain", None)]
@@ -120,7 +120,7 @@ def test_an_older_schema_is_upgraded_with_its_rows_and_its_clubs_views(
         assert cursor.fetchall() == [("t", "plain")]
     reader.close()
     with _engine_of(administrator).begin() as connection:
-        revoke(connection, "t")
+        revoke_bi_access(connection, "t")
 
 
 def _engine_of(administrator: Engine) -> Engine:
@@ -133,7 +133,7 @@ def test_an_upgrade_that_would_keep_readers_waiting_gives_up_and_changes_nothing
     empty.prepare()
     before = shape(empty)
     with_next_revision(tmp_path, monkeypatch)
-    monkeypatch.setattr(migrate, "PATIENCE", "200ms")
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "200ms")
     with connected(empty, "REPEATABLE READ") as reader:
         reader.execute(text("select count(*) from crm.customer_profiles"))
         with pytest.raises(DBAPIError, match="lock timeout"):

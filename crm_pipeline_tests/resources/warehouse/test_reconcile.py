@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.warehouse.reconcile import differences, forget
+from crm_pipeline.resources.warehouse.reconcile import delete_publication_states, find_differences
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, keep, publish_lake
 from crm_pipeline_tests.fixtures.servers.warehouses import ask
@@ -25,7 +25,7 @@ def lake(warehouse: Warehouse, tmp_path: Path) -> Lake:
 
 
 def said(lake: Lake, warehouse: Warehouse) -> list[str]:
-    return [str(difference) for difference in differences(lake, warehouse)]
+    return [str(difference) for difference in find_differences(lake, warehouse)]
 
 
 def test_what_was_published_does_not_differ(lake: Lake, warehouse: Warehouse) -> None:
@@ -60,7 +60,7 @@ def test_a_difference_is_named_and_mended_by_the_next_publication(
 ) -> None:
     ask(warehouse, spoilt)
     assert complaint in said(lake, warehouse)
-    forget(warehouse, differences(lake, warehouse))
+    delete_publication_states(warehouse, find_differences(lake, warehouse))
     publish_lake(lake, warehouse, CLUBS)
     ask(warehouse, "delete from crm.customer_profiles where tenant_id = 'gone'")
     assert said(lake, warehouse) == []

@@ -3,9 +3,9 @@
 from sqlalchemy import text
 
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED
+from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline.tables.projections import postgres_type
+from crm_pipeline.tables.projections import to_postgres_type
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish, rows_of
 
 ROW_HASH = "Hash of the row, for comparing it with the lake."
@@ -21,11 +21,11 @@ COLUMNS = """
 
 def declared_columns() -> set[tuple[str, str, str | None, str, bool]]:
     declared = {
-        (t.name, c.name, c.comment, postgres_type(c).replace(", ", ","), not c.nullable)
-        for t in PUBLISHED
+        (t.name, c.name, c.comment, to_postgres_type(c).replace(", ", ","), not c.nullable)
+        for t in PUBLISHED_TABLES
         for c in t.columns
     }
-    return declared | {(t.name, "row_hash", ROW_HASH, "BIGINT", False) for t in PUBLISHED}
+    return declared | {(t.name, "row_hash", ROW_HASH, "BIGINT", False) for t in PUBLISHED_TABLES}
 
 
 def published_columns(warehouse: Warehouse) -> set[tuple[str, str, str | None, str, bool]]:
@@ -43,9 +43,9 @@ def test_every_table_has_its_declared_comment_and_the_view_has_one(warehouse: Wa
             where relnamespace = 'crm'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition""",
     )
     view = ("profile_redirects", "Former profile ids and the live profile each now means.")
-    assert {row for row in found if row[0] not in OUR_OWN} == {(table.name, table.comment) for table in PUBLISHED} | {
-        view
-    }
+    assert {row for row in found if row[0] not in OUR_OWN} == {
+        (table.name, table.comment) for table in PUBLISHED_TABLES
+    } | {view}
 
 
 def test_the_timeline_is_partitioned_by_tenant_and_indexed_for_a_profiles_page(warehouse: Warehouse) -> None:
@@ -73,7 +73,7 @@ def test_preparing_makes_what_was_lost(warehouse: Warehouse) -> None:
 
 def test_preparing_waits_for_no_reader(warehouse: Warehouse) -> None:
     with connected(warehouse, "REPEATABLE READ") as reader:
-        for relation in (*(f"crm.{table.name}" for table in PUBLISHED), "crm.profile_redirects"):
+        for relation in (*(f"crm.{table.name}" for table in PUBLISHED_TABLES), "crm.profile_redirects"):
             reader.execute(text(f"select count(*) from {relation}"))
         with connected(warehouse) as owner:  # a limit on our own role turns a wait into an error
             owner.execute(text("alter role crm_pipeline set lock_timeout = '1s'"))

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
-from crm_pipeline.resources.warehouse.schema import holder_of
-from crm_pipeline.resources.warehouse.tenant_removal import drop_partitions, drop_rows
+from crm_pipeline.resources.warehouse.schema import tenant_table_name
+from crm_pipeline.resources.warehouse.tenant_removal import delete_tenant_rows, drop_tenant_partitions
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
@@ -23,7 +23,9 @@ WAITS = """select count(*) from pg_stat_activity
 
 
 def partition_is_there(warehouse: Warehouse) -> bool:
-    return bool(ask(warehouse, f"select to_regclass('{holder_of(customer_timeline, 'leaves')}') is not null")[0][0])
+    return bool(
+        ask(warehouse, f"select to_regclass('{tenant_table_name(customer_timeline, 'leaves')}') is not null")[0][0]
+    )
 
 
 def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(warehouse: Warehouse) -> None:
@@ -32,8 +34,8 @@ def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(ware
     with connected(warehouse, "REPEATABLE READ") as reader, ThreadPoolExecutor(1) as pool:
         count = text("select count(*) from crm.customer_timeline")
         assert reader.execute(count).scalar() == 2
-        assert drop_rows(warehouse, "leaves") == 2
-        removal = pool.submit(drop_partitions, warehouse, "leaves")
+        assert delete_tenant_rows(warehouse, "leaves") == 2
+        removal = pool.submit(drop_tenant_partitions, warehouse, "leaves")
         while ask(warehouse, WAITS) == [(0,)]:
             assert not removal.done()
         assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
@@ -42,14 +44,14 @@ def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(ware
         removal.result(timeout=20)
     assert not partition_is_there(warehouse)
     assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
-    drop_partitions(warehouse, "leaves")
+    drop_tenant_partitions(warehouse, "leaves")
 
 
 def test_a_removal_that_was_interrupted_is_taken_up_again(warehouse: Warehouse) -> None:
     publish(warehouse, "leaves", CLUB["leaves"], 1)
     with connected(warehouse, "REPEATABLE READ") as reader, ThreadPoolExecutor(1) as pool:
         reader.execute(text("select count(*) from crm.customer_timeline"))
-        removal = pool.submit(drop_partitions, warehouse, "leaves")
+        removal = pool.submit(drop_tenant_partitions, warehouse, "leaves")
         while ask(warehouse, WAITS) == [(0,)]:
             assert not removal.done()
         ask(
@@ -60,13 +62,13 @@ def test_a_removal_that_was_interrupted_is_taken_up_again(warehouse: Warehouse) 
         assert removal.exception(timeout=20)
         reader.rollback()
     assert partition_is_there(warehouse)
-    drop_partitions(warehouse, "leaves")
+    drop_tenant_partitions(warehouse, "leaves")
     assert not partition_is_there(warehouse)
 
 
 def test_a_dropped_club_can_be_published_again(warehouse: Warehouse) -> None:
     publish(warehouse, "leaves", CLUB["leaves"], 1)
-    drop_rows(warehouse, "leaves")
-    drop_partitions(warehouse, "leaves")
+    delete_tenant_rows(warehouse, "leaves")
+    drop_tenant_partitions(warehouse, "leaves")
     publish(warehouse, "leaves", CLUB["leaves"], 1)
     assert len(rows_of(warehouse, customer_timeline, "leaves")) == 1

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Table
 
 from crm_pipeline.defs import resources
-from crm_pipeline.resources.lake.lake import Changes, Lake
-from crm_pipeline.steps.identities.resolution import FOUND
+from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
+from crm_pipeline.steps.identities.resolution import RESOLVED_RELATIONS
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_ids
 from crm_pipeline_tests.fixtures.histories.hours import State, keep_hour, stored
 from crm_pipeline_tests.fixtures.homes.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
@@ -37,7 +37,7 @@ KIM = Person("SCL", "2", None, "kim@x.example", None, "kim", "lee")
 BEFORE = world(ANN, ANNS, BOB, LEAD)
 CRASHED = world(ANN._replace(email="new@x.example"), ANNS, BOB._replace(email="new@x.example", phone_number=None), KIM)
 AFTER = world(ANNS, BOB, LEAD._replace(email="ann@x.example"), KIM)
-COMMITS = tuple(table.name for table in (kept_identities, *FOUND, kept_identities))
+COMMITS = tuple(table.name for table in (kept_identities, *RESOLVED_RELATIONS, kept_identities))
 """In the order of a run; the first changes something only where a run before it ended half-way."""
 WHOLE = len(COMMITS)
 Hour = tuple[Mapping[str, World], int | None]
@@ -63,7 +63,7 @@ class EndingLake(Lake):
     end: Callable[[], None] = _raise
     replaced: list[str] = field(default_factory=list)
 
-    def replace(self, *args: Any, **kwargs: Any) -> Changes:  # noqa: ANN401  whatever the lake's own takes
+    def replace(self, *args: Any, **kwargs: Any) -> ChangeCounts:  # noqa: ANN401  whatever the lake's own takes
         changes = super().replace(*args, **kwargs)
         self.replaced.append(args[1].name)
         if len(self.replaced) == self.last:
@@ -157,7 +157,7 @@ def test_a_second_run_commits_nothing(tmp_path: Path) -> None:
 class FullLake(Lake):
     """A lake without room for profile ids."""
 
-    def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> Changes:  # noqa: ANN401  the lake's own
+    def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> ChangeCounts:  # noqa: ANN401  the lake's own
         if table is profile_ids:
             raise OSError("no space left on device")
         return super().replace(con, table, incoming, **how)
@@ -169,7 +169,7 @@ def test_a_whole_run_an_hour_after_one_that_failed(
 ) -> None:
     share_keys(services)
     with monkeypatch.context() as patched:
-        patched.setattr(resources, "lake_of", lambda settings: FullLake(settings.lake_url, settings.home / "spill"))
+        patched.setattr(resources, "open_lake", lambda settings: FullLake(settings.lake_url, settings.home / "spill"))
         assert "no space left on device" in refresh(refreshed, services, as_of=ONE).faults[0]
     assert refresh(refreshed, as_of=TWO).faults == []
     assert present(refreshed) == untouched(first_run, tmp_path, TWO)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.cli.options import choose
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.run_context import Step
-from crm_pipeline.steps.identities.atomic_commit import keep_identities, take_back_half_kept
-from crm_pipeline.steps.identities.resolution import FOUND, read_records, resolve_tenants
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.atomic_commit import commit_identities, roll_back_partial_commits
+from crm_pipeline.steps.identities.resolution import RESOLVED_RELATIONS, read_records, resolve_tenants
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline_tests.fixtures.histories.hours import State, stored
 from crm_pipeline_tests.fixtures.homes.changed_identities import (
@@ -148,12 +148,12 @@ def replayed(original: Lake, folder: Path, hours: list[str]) -> State:
                     create or replace temp table known as select * from {log} where _known_at <= '{at}'
                     qualify row_number() over (partition by tenant_id, _record_key order by _version desc) = 1""")
                 lake.replace(con, table, "(from known where not _deleted)", tenants=None, known_at=hour(at))
-            this = Step(con, lake, hour(at), "replay", None)
-            tenants = [tenant.tenant_id for tenant in this.load_everything()]
-            assert take_back_half_kept(this, tenants) == []
+            this = RunContext(con, lake, hour(at), "replay", None)
+            tenants = [tenant.tenant_id for tenant in this.load_all_rows()]
+            assert roll_back_partial_commits(this, tenants) == []
             read_records(this)
             resolve_tenants(this, tenants)
-            keep_identities(this, tenants)
+            commit_identities(this, tenants)
     return stored(lake)
 
 
@@ -161,13 +161,13 @@ def test_a_cold_rebuild_that_replays_the_hours_gives_the_same_ids_events_and_red
     one_day: Hours, tmp_path: Path
 ) -> None:
     with clean_environment():
-        lake = lake_of(choose(one_day.home))
+        lake = open_lake(override_environment(one_day.home))
     assert replayed(lake, tmp_path / "replayed", [NOON, ONE, TWO]) == stored(lake)
 
 
 def test_two_cold_builds_give_the_same_ids(first_run: Path, tmp_path: Path) -> None:
     with clean_environment():
-        lake = lake_of(choose(first_run))
+        lake = open_lake(override_environment(first_run))
     first, second = (replayed(lake, tmp_path / name, [NOON]) for name in ("first", "second"))
     assert first == second == stored(lake)
-    assert all(first[table.name] for table in FOUND)
+    assert all(first[table.name] for table in RESOLVED_RELATIONS)

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.defs import resources
-from crm_pipeline.resources.connections import lake_of
-from crm_pipeline.resources.lake.lake import Changes, Lake
-from crm_pipeline.run_context import Step
+from crm_pipeline.resources.connections import open_lake
+from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities import self_audit
-from crm_pipeline.steps.identities.self_audit import audit
+from crm_pipeline.steps.identities.self_audit import audit_identities
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
 from crm_pipeline_tests.fixtures.homes.runs import CLUBS, FYNBOS, HEATHER, SAGUARO, dagster_of, hour, runs
 from crm_pipeline_tests.fixtures.homes.support import refresh
@@ -40,15 +40,15 @@ def lake(first_run: Path, tmp_path: Path) -> Lake:
 
 
 @contextmanager
-def step_of(lake: Lake) -> Iterator[Step]:
+def step_of(lake: Lake) -> Iterator[RunContext]:
     with closing(lake.connect()) as con:
-        yield Step(con, lake, NOON, "audit", None)
+        yield RunContext(con, lake, NOON, "audit", None)
 
 
 def test_what_a_run_stored_is_what_each_club_alone_resolves_to(lake: Lake) -> None:
     with step_of(lake) as this:
-        found = audit(this, CLUBS)
-        assert audit(this, []).tenants == []
+        found = audit_identities(this, CLUBS)
+        assert audit_identities(this, []).tenants == []
     assert sorted(found.tenants) == sorted(CLUBS)
     assert found.records > 500
     assert found.differing == {}
@@ -60,8 +60,8 @@ def test_whatever_is_stored_otherwise_is_found_and_the_club_named(lake: Lake, ta
         present = lake.current(this.con, table, tenants=[HEATHER])
         this.con.execute(f"create temp table damaged as select * replace ({DAMAGE[table]}) from {present}")
         lake.replace(this.con, table, "damaged", tenants=[HEATHER], known_at=NOON)
-        assert list(audit(this, CLUBS).differing) == [HEATHER]
-        assert audit(this, [FYNBOS, SAGUARO]).differing == {}
+        assert list(audit_identities(this, CLUBS).differing) == [HEATHER]
+        assert audit_identities(this, [FYNBOS, SAGUARO]).differing == {}
 
 
 def test_a_row_that_was_lost_is_found(lake: Lake) -> None:
@@ -69,7 +69,7 @@ def test_a_row_that_was_lost_is_found(lake: Lake) -> None:
         present = lake.current(this.con, customer_identities, tenants=[SAGUARO])
         this.con.execute(f"create temp table fewer as from {present} where service_record_id <> '36'")
         lake.replace(this.con, customer_identities, "fewer", tenants=[SAGUARO], known_at=NOON)
-        assert "customer_identities" in audit(this, CLUBS).differing[SAGUARO]
+        assert "customer_identities" in audit_identities(this, CLUBS).differing[SAGUARO]
 
 
 def a_lake_of(folder: Path, sizes: dict[str, int]) -> Lake:
@@ -87,16 +87,16 @@ def a_lake_of(folder: Path, sizes: dict[str, int]) -> Lake:
 
 
 def test_chance_draws_the_clubs_and_as_of_is_its_seed(tmp_path: Path) -> None:
-    sizes = {f"club-{number}": 1_000 + number for number in range(60)} | {"union": self_audit.MOST_RECORDS + 1}
+    sizes = {f"club-{number}": 1_000 + number for number in range(60)} | {"union": self_audit.MAX_AUDITED_RECORDS + 1}
     lake = a_lake_of(tmp_path, sizes)
 
     def drawn(hours: int) -> list[str]:
         with closing(lake.connect()) as con:
-            this = Step(con, lake, AS_OF + timedelta(hours=hours), "audit", None)
-            chosen = self_audit._sample(this, con, list(sizes))
+            this = RunContext(con, lake, AS_OF + timedelta(hours=hours), "audit", None)
+            chosen = self_audit._draw_tenants(this, con, list(sizes))
         assert chosen.items() <= sizes.items()
-        assert 0.8 * self_audit.MOST_RECORDS < sum(chosen.values()) <= self_audit.MOST_RECORDS
-        assert len(chosen) <= self_audit.MOST_TENANTS
+        assert 0.8 * self_audit.MAX_AUDITED_RECORDS < sum(chosen.values()) <= self_audit.MAX_AUDITED_RECORDS
+        assert len(chosen) <= self_audit.MAX_AUDITED_TENANTS
         return sorted(chosen)
 
     assert drawn(1) == drawn(1)
@@ -108,7 +108,7 @@ def test_chance_draws_the_clubs_and_as_of_is_its_seed(tmp_path: Path) -> None:
 class ForgetfulLake(Lake):
     """A lake that loses what is kept of one club's identities."""
 
-    def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> Changes:  # noqa: ANN401  Lake's own
+    def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> ChangeCounts:  # noqa: ANN401  Lake's own
         if table is customer_identities:
             incoming = f"(from {incoming} where tenant_id <> '{SAGUARO}' or service <> 'TEETIME')"
         return super().replace(con, table, incoming, **how)
@@ -129,10 +129,10 @@ def test_a_run_tells_which_club_is_not_stored_as_it_was_resolved(
     assert checked(refreshed) == {"links_hold": (True, []), "self_audit": (True, {})}
 
     def forgetful(settings: Settings) -> Lake:
-        lake = lake_of(settings)
+        lake = open_lake(settings)
         return ForgetfulLake(lake.url, lake.spill)
 
-    monkeypatch.setattr(resources, "lake_of", forgetful)
+    monkeypatch.setattr(resources, "open_lake", forgetful)
     # On another day, when everybody is resolved anew.
     refresh(refreshed, as_of="2026-04-01T13:00:00Z")
     results = checked(refreshed)

@@ -10,17 +10,22 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from crm_pipeline.checks.evaluation import Verdict
+from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.checks.expectations import MEANINGS
-from crm_pipeline.cli.options import choose
-from crm_pipeline.defs.jobs.alerts import failed_checks
-from crm_pipeline.resources.connections import lake_of
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.defs.jobs.alerts import list_failed_checks
+from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.warehouse.publishing.publication_state import Content
-from crm_pipeline.resources.warehouse.publishing.table_publication import Rows
-from crm_pipeline.run_context import Step
+from crm_pipeline.resources.warehouse.publishing.publication_state import ContentFingerprint
+from crm_pipeline.resources.warehouse.publishing.table_publication import PendingRows
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.steps.publish import gate
-from crm_pipeline.steps.publish.gate import failed_tenants, judged_today, keep_measures, little_moved
+from crm_pipeline.steps.publish.gate import (
+    find_barely_changed,
+    find_evaluated_today,
+    find_failed_tenants,
+    store_measures,
+)
 from crm_pipeline.tables.outputs.operations import quality_measures
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.fixtures.homes.runs import (
@@ -42,66 +47,66 @@ FAILED = """
     where not success order by 1"""
 
 
-def verdict(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> Verdict:
-    return Verdict(tenant, "suite", name, success, is_critical, int(not success), 10)
+def verdict(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> ExpectationResult:
+    return ExpectationResult(tenant, "suite", name, success, is_critical, int(not success), 10)
 
 
 def test_who_breaks_a_critical_expectation_is_stopped_and_a_warning_stops_nobody() -> None:
     verdicts = [verdict("bad"), verdict("odd", is_critical=False), verdict("good", success=True)]
-    assert failed_tenants(verdicts, ["bad", "odd", "good"]) == {"bad": "suite: x"}
+    assert find_failed_tenants(verdicts, ["bad", "odd", "good"]) == {"bad": "suite: x"}
 
 
 def test_the_reason_names_the_first_three_and_what_was_found() -> None:
     verdicts = [verdict("bad", name=name)._replace(observed=f"{name} of 9") for name in "12345"]
-    said_of = failed_tenants(verdicts, ["bad", "good"])["bad"]
+    said_of = find_failed_tenants(verdicts, ["bad", "good"])["bad"]
     assert said_of == "suite: 1, 1 of 9; suite: 2, 2 of 9; suite: 3, 3 of 9 and 2 more"
 
 
 @pytest.mark.parametrize(("failing", "stopped"), [(0, 0), (1, 1), (2, 2), (3, 4), (4, 4)])
 def test_where_more_than_half_fail_all_are_stopped(failing: int, stopped: int) -> None:
     tenants = ["a", "b", "c", "d"]
-    failed = failed_tenants([verdict(tenant) for tenant in tenants[:failing]], tenants)
+    failed = find_failed_tenants([verdict(tenant) for tenant in tenants[:failing]], tenants)
     assert len(failed) == stopped
     assert all(failed[tenant] == "suite: x" for tenant in tenants[:failing])
     assert {failed[tenant] for tenant in tenants[failing:] if tenant in failed} <= {"most tenants failed their checks"}
 
 
 @pytest.fixture
-def at_noon(tmp_path: Path) -> Iterator[Step]:
+def at_noon(tmp_path: Path) -> Iterator[RunContext]:
     """A run's step on an empty lake."""
     lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
     with closing(lake.connect()) as con:
-        yield Step(con, lake, NOON, "run", None)
+        yield RunContext(con, lake, NOON, "run", None)
 
 
-def measured(this: Step, value: float, *tenants: str) -> None:
+def measured(run: RunContext, value: float, *tenants: str) -> None:
     """The gate has measured these tenants in this run."""
     query = "select unnest($tenants) as tenant_id, 'profiles' as measure, $value::double as value"
-    this.con.execute(f"create or replace temp table measured as {query}", {"tenants": list(tenants), "value": value})
-    keep_measures(this, tenants)
+    run.con.execute(f"create or replace temp table measured as {query}", {"tenants": list(tenants), "value": value})
+    store_measures(run, tenants)
 
 
-def verdicts_of(tenant: str, *, failing: str = "") -> list[Verdict]:
+def verdicts_of(tenant: str, *, failing: str = "") -> list[ExpectationResult]:
     """What a whole judgement finds."""
     return [
-        Verdict(tenant, suite, name, name != failing, suite != "as_usual", int(name == failing), 10)
+        ExpectationResult(tenant, suite, name, name != failing, suite != "as_usual", int(name == failing), 10)
         for suite, name in MEANINGS
     ]
 
 
-def looked_at(this: Step, tenants: list[str], **due: list[Rows]) -> list[str]:
-    this.define_as_of()
-    return gate._tenants_to_judge(this, due, tenants, judged_today(this, tenants))
+def looked_at(run: RunContext, tenants: list[str], **due: list[PendingRows]) -> list[str]:
+    run.define_as_of()
+    return gate._select_tenants_to_evaluate(run, due, tenants, find_evaluated_today(run, tenants))
 
 
-ALL_OF_IT = Rows(customer_profiles, "", Content(10, 0), 1, "a lake")
+ALL_OF_IT = PendingRows(customer_profiles, "", ContentFingerprint(10, 0), 1, "a lake")
 
 
-def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_everywhere(at_noon: Step) -> None:
+def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_everywhere(at_noon: RunContext) -> None:
     clubs = ["failing", "moved", "new", "quiet"]
     measured(at_noon, 10, "failing", "moved", "quiet")
-    gate._keep_verdicts(at_noon, [*verdicts_of("failing", failing="profiles"), *verdicts_of("moved")])
-    gate._keep_verdicts(at_noon, verdicts_of("quiet"))
+    gate._store_results(at_noon, [*verdicts_of("failing", failing="profiles"), *verdicts_of("moved")])
+    gate._store_results(at_noon, verdicts_of("quiet"))
     assert looked_at(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
     assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
     assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
@@ -109,20 +114,22 @@ def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_every
 
 @pytest.mark.parametrize(("moved", "is_little"), [(0, True), (10, True), (11, False)])
 def test_more_than_a_tenth_is_no_little(moved: int, is_little: bool) -> None:
-    rows = Rows(customer_profiles, "", Content(100, 0), 1, "a lake", "changed_customer_profiles", moved)
-    assert little_moved({"club": [rows]}, ["club"]) == (["club"] if is_little else [])
+    rows = PendingRows(
+        customer_profiles, "", ContentFingerprint(100, 0), 1, "a lake", "changed_customer_profiles", moved
+    )
+    assert find_barely_changed({"club": [rows]}, ["club"]) == (["club"] if is_little else [])
 
 
-def test_expectations_that_are_new_or_gone_have_everybody_judged_whole(at_noon: Step) -> None:
+def test_expectations_that_are_new_or_gone_have_everybody_judged_whole(at_noon: RunContext) -> None:
     measured(at_noon, 10, "before", "now", "later")
     before, *others = verdicts_of("before")
-    gate._keep_verdicts(at_noon, [before._replace(expectation="renamed since"), *others])
-    gate._keep_verdicts(at_noon, verdicts_of("now"))
-    gate._keep_verdicts(at_noon, verdicts_of("later")[:-1])
+    gate._store_results(at_noon, [before._replace(expectation="renamed since"), *others])
+    gate._store_results(at_noon, verdicts_of("now"))
+    gate._store_results(at_noon, verdicts_of("later")[:-1])
     assert looked_at(at_noon, ["before", "now", "later"]) == ["before", "later"]
 
 
-def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: Step) -> None:
+def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: RunContext) -> None:
     def kept() -> list[tuple[Any, ...]]:
         view = at_noon.lake.current(at_noon.con, quality_measures)
         return at_noon.con.sql(f"select measured_on, tenant_id, value from {view} order by all").fetchall()
@@ -152,10 +159,10 @@ def usually(home: Path, tenant: str, profiles: int) -> Iterator[None]:
     days = [NOON.date() - timedelta(days=n) for n in range(1, 11)]
 
     def remember(query: str, known_at: datetime) -> None:
-        with clean_environment(), closing(lake_of(choose(home)).connect()) as con:
+        with clean_environment(), closing(open_lake(override_environment(home)).connect()) as con:
             con.execute(f"create temp table past as {query}")
             scope = f"measured_on < date '{NOON:%Y-%m-%d}'"
-            lake_of(choose(home)).replace(
+            open_lake(override_environment(home)).replace(
                 con, quality_measures, "past", tenants=[tenant], known_at=known_at, scope=scope
             )
 
@@ -201,7 +208,7 @@ def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned
             assert (whole.passed, whole.severity, whole.description) == (False, dg.AssetCheckSeverity.WARN, HEATHER)
             assert found["customer_timeline", None].passed
             with dagster_of(refreshed) as instance:
-                assert failed_checks(instance, result.run_id) == []  # nobody is called for a warning
+                assert list_failed_checks(instance, result.run_id) == []  # nobody is called for a warning
     keep_in_lake(refreshed, {HEATHER: "'renamed again' as display_name"})
     assert evaluations(refreshed, publish_alone(refreshed).run_id)["customer_profiles", None].passed
 

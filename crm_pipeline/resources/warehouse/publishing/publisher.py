@@ -20,28 +20,34 @@ import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.lake import Changes
-from crm_pipeline.resources.lake.rows import tenant_filter
-from crm_pipeline.resources.warehouse.publishing.bulk_copy import send_ahead
+from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.lake.rows import build_tenant_condition
+from crm_pipeline.resources.warehouse.publishing.bulk_copy import load_pending_rows
 from crm_pipeline.resources.warehouse.publishing.publication_state import (
-    Published,
+    PublicationState,
     SnapshotAge,
-    note_ages,
-    note_published,
-    note_refreshed,
-    published_contents,
+    read_publication_states,
+    store_publication_states,
+    store_refresh_time,
+    store_snapshot_ages,
 )
-from crm_pipeline.resources.warehouse.publishing.table_publication import LOCK, Due, Publication, PublishError, Rows
+from crm_pipeline.resources.warehouse.publishing.table_publication import (
+    PUBLISH_LOCK_SQL,
+    PendingByTenant,
+    PendingRows,
+    PublishError,
+    TablePublication,
+)
 from crm_pipeline.resources.warehouse.schema import attach_partition
 
-__all__ = ["Cost", "PublishError", "Publisher", "Rows", "SnapshotAge"]
+__all__ = ["PublishCost", "PublishError", "Publisher", "PendingRows", "SnapshotAge"]
 
 LOGGER = logging.getLogger(__name__)
-ATTEMPTS = 5
-PAUSE_SECONDS = 0.2
+MAX_ATTEMPTS = 5
+RETRY_PAUSE_SECONDS = 0.2
 
 
-class Cost(NamedTuple):
+class PublishCost(NamedTuple):
     """What publishing a tenant took: from its lock to its commit, and the WAL that the whole server wrote meanwhile.
 
     Of several tenants at a time each has that of all.
@@ -62,7 +68,7 @@ class Publisher:
     turn: RLock = field(default_factory=RLock, repr=False)
     """Held by whoever uses `con`, which publishers beside this one have too."""
     connection: adbc.Connection = field(init=False)
-    costs: dict[str, Cost] = field(default_factory=dict, init=False)
+    costs: dict[str, PublishCost] = field(default_factory=dict, init=False)
     """By tenant, all its publications together; none where nothing changed."""
     ahead: set[tuple[str, str]] = field(default_factory=set, init=False)
     """Tables and tenants whose changes wait in the session."""
@@ -81,30 +87,30 @@ class Publisher:
         self.connection.close()
 
     @cached_property
-    def published(self) -> Mapping[tuple[str, str], Published]:
+    def published(self) -> Mapping[tuple[str, str], PublicationState]:
         """By table name and tenant, as of when it was first asked for; read again before each publication."""
         with closing(self.connection.cursor()) as cursor:
-            published = published_contents(cursor)
+            published = read_publication_states(cursor)
         self.connection.commit()
         return published
 
-    def publish(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
+    def publish(self, tenant_id: str, rows: Sequence[PendingRows]) -> dict[str, ChangeCounts]:
         """Make the tenant's tables equal to `rows`, all of them or none; return what changed per table.
 
         A table already published at its version is left alone. Raises PublishError for a version older than the
         published one, for rows that do not match, and for whatever PostgreSQL refuses; other tenants can follow.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._publish_tables(tenant_id, rows)
             except adbc.Error as error:
-                if attempt == ATTEMPTS or not self._may_pass(error):
-                    raise PublishError(f"{tenant_id}: {complaint(error)}") from None
-                LOGGER.warning("%s: trying again after %s", tenant_id, complaint(error))
-                time.sleep(PAUSE_SECONDS * attempt)
+                if attempt == MAX_ATTEMPTS or not self._may_pass(error):
+                    raise PublishError(f"{tenant_id}: {format_postgres_error(error)}") from None
+                LOGGER.warning("%s: trying again after %s", tenant_id, format_postgres_error(error))
+                time.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError
 
-    def send_ahead(self, due: Due) -> None:
+    def send_ahead(self, due: PendingByTenant) -> None:
         """Let what changed of these tenants wait in the session for being published, in the place of any before.
 
         One COPY for all of them costs as much as one for each. Where PostgreSQL refuses a row, each sends its own.
@@ -118,11 +124,13 @@ class Publisher:
         try:
             with self.turn, closing(self.connection.cursor()) as cursor:
                 for (table, relation), tenants in changes.items():
-                    send_ahead(cursor, self.con, table, f"from {relation} where {tenant_filter(tenants)}")
+                    load_pending_rows(
+                        cursor, self.con, table, f"from {relation} where {build_tenant_condition(tenants)}"
+                    )
             self.connection.commit()
         except adbc.Error as error:
             self._roll_back()
-            LOGGER.warning("nothing is sent ahead: %s", complaint(error))
+            LOGGER.warning("nothing is sent ahead: %s", format_postgres_error(error))
             return
         self.ahead = {(table.name, tenant) for (table, _), tenants in changes.items() for tenant in tenants}
 
@@ -133,43 +141,43 @@ class Publisher:
         """
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
-            note_refreshed(cursor, self.run_id, self.as_of, tenants, looked_at)
-            note_ages(cursor, self.run_id, ages)
+            store_refresh_time(cursor, self.run_id, self.as_of, tenants, looked_at)
+            store_snapshot_ages(cursor, self.run_id, ages)
         self.connection.commit()
 
-    def _publish_tables(self, tenant_id: str, rows: Sequence[Rows]) -> dict[str, Changes]:
+    def _publish_tables(self, tenant_id: str, rows: Sequence[PendingRows]) -> dict[str, ChangeCounts]:
         with closing(self.connection.cursor()) as cursor:
             try:
                 self._lock(cursor, tenant_id)
-                began, wal_bytes = time.monotonic(), _wal_bytes(cursor)
-                known = published_contents(cursor, tenant_id)
+                began, wal_bytes = time.monotonic(), _read_wal_bytes(cursor)
+                known = read_publication_states(cursor, tenant_id)
                 changes, states = {}, {}
                 for part in rows:
                     where = part.table.name, tenant_id
-                    if _is_due(tenant_id, part, known.get(where)):
-                        publication = Publication(
+                    if _is_pending(tenant_id, part, known.get(where)):
+                        publication = TablePublication(
                             self.con, self.turn, cursor, tenant_id, part, known.get(where), where in self.ahead
                         )
                         changes[part.table.name], content = publication.carry_out()
-                        states[where] = Published(part.version, part.lake_id, content, self.as_of)
+                        states[where] = PublicationState(part.version, part.lake_id, content, self.as_of)
                 if states:
-                    note_published(cursor, self.run_id, states)
+                    store_publication_states(cursor, self.run_id, states)
                 # Last, because other publishers of new tenants wait from here to the commit.
                 for part in rows:
                     attach_partition(cursor, part.table, tenant_id)
-                wal_bytes = _wal_bytes(cursor) - wal_bytes
+                wal_bytes = _read_wal_bytes(cursor) - wal_bytes
                 self.connection.commit()
                 if changes:
-                    so_far = self.costs.get(tenant_id, Cost(0, 0))
+                    so_far = self.costs.get(tenant_id, PublishCost(0, 0))
                     seconds = round(so_far.seconds + time.monotonic() - began, 3)
-                    self.costs[tenant_id] = Cost(seconds, so_far.wal_bytes + wal_bytes)
+                    self.costs[tenant_id] = PublishCost(seconds, so_far.wal_bytes + wal_bytes)
             except BaseException:
                 self._roll_back()
                 raise
         return changes
 
     def _lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
-        cursor.execute(LOCK.format("$1"), (tenant_id,))
+        cursor.execute(PUBLISH_LOCK_SQL.format("$1"), (tenant_id,))
         cursor.fetchall()
 
     def _roll_back(self) -> None:
@@ -179,7 +187,7 @@ class Publisher:
 
     def _may_pass(self, error: adbc.Error) -> bool:
         """Whether another attempt may go better; it then has a connection that works."""
-        if not passes(error):
+        if not is_transient_error(error):
             return False
         try:
             with closing(self.connection.cursor()) as cursor:
@@ -201,13 +209,13 @@ class Publisher:
         return True
 
 
-def _wal_bytes(cursor: adbc.Cursor) -> int:
+def _read_wal_bytes(cursor: adbc.Cursor) -> int:
     """How much WAL the server has ever written."""
     cursor.execute("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
     return int(cursor.fetchall()[0][0])
 
 
-def _is_due(tenant_id: str, part: Rows, published: Published | None) -> bool:
+def _is_pending(tenant_id: str, part: PendingRows, published: PublicationState | None) -> bool:
     if published is None or published.lake_id != part.lake_id:
         return True
     if published.version > part.version:
@@ -218,16 +226,16 @@ def _is_due(tenant_id: str, part: Rows, published: Published | None) -> bool:
     return published.version != part.version
 
 
-_PASSING: Final = ("40001", "40P01", "08", "57P")
+_TRANSIENT_SQLSTATES: Final = ("40001", "40P01", "08", "57P")
 """SQLSTATEs of serialisation failures, deadlocks, lost connections and a restart."""
 
 
-def complaint(error: adbc.Error) -> str:
+def format_postgres_error(error: adbc.Error) -> str:
     """PostgreSQL's own sentence, without the statement before it and the details after it, which quote rows."""
     said = re.findall(r"(?:ERROR|FATAL):  (.+)", str(error))
     return said[-1] if said else str(error).splitlines()[0]
 
 
-def passes(error: adbc.Error) -> bool:
+def is_transient_error(error: adbc.Error) -> bool:
     """Whether it is of a kind that passes; one without a state is of the connection."""
-    return (error.sqlstate or "08").strip("\0").startswith(_PASSING)
+    return (error.sqlstate or "08").strip("\0").startswith(_TRANSIENT_SQLSTATES)

@@ -10,7 +10,7 @@ import pytest
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.publishing import parallel
-from crm_pipeline.resources.warehouse.publishing.parallel import publish_at_once
+from crm_pipeline.resources.warehouse.publishing.parallel import publish_parallel
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -25,7 +25,7 @@ SESSIONS: Final = "select pid from pg_stat_activity where application_name = 'cr
 
 @pytest.fixture(autouse=True)
 def few_rows_are_worth_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "WORTH_A_CONNECTION", 100)
+    monkeypatch.setattr(parallel, "MIN_ROWS_PER_CONNECTION", 100)
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def staged(lake: Lake, warehouse: Warehouse) -> Iterator[Staged]:
 
 def test_all_at_once_is_what_one_after_the_other_is(lake: Lake, warehouse: Warehouse, staged: Staged) -> None:
     publisher, due = staged
-    published = publish_at_once(publisher, due)
+    published = publish_parallel(publisher, due)
     tenant, changes = next(published)
     sessions = len(ask(warehouse, SESSIONS))
     outcomes = {tenant: changes, **dict(published)}
-    assert sessions == parallel.MOST_AT_ONCE
+    assert sessions == parallel.MAX_CONNECTIONS
     assert_equal(lake, warehouse)
     assert outcomes.pop(NEW) == {"customer_profiles": (PEOPLE, 0, 0), "customer_timeline": (3 * PEOPLE, 0, 0)}
     # One came and one went; of the other 59, 20 have neither hour's mark.
@@ -65,7 +65,7 @@ def test_a_club_that_is_not_as_it_was_published_is_compared_while_others_go_on(
 ) -> None:
     publisher, due = staged
     ask(warehouse, "delete from crm.customer_timeline where tenant_id in ('club 1', 'club 3', 'club 5')")
-    assert [outcome for _, outcome in publish_at_once(publisher, due) if isinstance(outcome, PublishError)] == []
+    assert [outcome for _, outcome in publish_parallel(publisher, due) if isinstance(outcome, PublishError)] == []
     assert_equal(lake, warehouse)
 
 
@@ -76,7 +76,7 @@ def test_a_club_that_is_refused_keeps_no_other_from_being_published(lake: Lake, 
         lake.replace(con, customer_profiles, "spoilt", tenants=["club 2"], known_at=at(2))
     publisher, due = stage_from(lake, warehouse, [*CLUBS, NEW])
     with closing(publisher.con), closing(publisher):
-        outcomes = dict(publish_at_once(publisher, due))
+        outcomes = dict(publish_parallel(publisher, due))
     refused = {tenant: str(outcome) for tenant, outcome in outcomes.items() if isinstance(outcome, PublishError)}
     assert list(refused) == ["club 2"]
     assert refused["club 2"].startswith("club 2: invalid byte sequence")
@@ -88,7 +88,7 @@ def test_who_stops_leaves_no_session_and_no_half_published_club(
     lake: Lake, warehouse: Warehouse, staged: Staged
 ) -> None:
     publisher, due = staged
-    published = publish_at_once(publisher, due)
+    published = publish_parallel(publisher, due)
     next(published)
     published.close()
     # The server takes a moment to notice who has gone.

@@ -6,7 +6,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from crm_pipeline.resources.lake.lake import Changes
+from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -77,7 +77,7 @@ def _publish_hours(warehouse: Warehouse, hours: range) -> None:
 def test_of_publishers_at_once_the_newest_version_wins_and_no_row_is_lost(warehouse: Warehouse) -> None:
     together = Barrier(4)
 
-    def go(version: int) -> dict[str, Changes] | None:
+    def go(version: int) -> dict[str, ChangeCounts] | None:
         together.wait()
         rows = {
             customer_profiles: profiles("raced", str(version), IDS[version:]),
@@ -113,7 +113,7 @@ def test_new_tenants_of_several_publishers_get_their_partitions_at_once(warehous
     tenants = [f"at once {n}" for n in range(6)]
     together = Barrier(len(tenants))
 
-    def go(tenant: str) -> dict[str, Changes]:
+    def go(tenant: str) -> dict[str, ChangeCounts]:
         together.wait()
         return publish(warehouse, tenant, {customer_timeline: events(tenant, "s")}, 1)
 

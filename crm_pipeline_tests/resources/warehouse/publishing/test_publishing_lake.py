@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from crm_pipeline.resources.lake.compaction import keep_up
+from crm_pipeline.resources.lake.compaction import compact_table
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -76,7 +76,7 @@ def test_upkeep_of_the_lake_between_two_hours_changes_nothing(warehouse: Warehou
     for hour in (1, 2):
         keep(lake, CLUBS, hour, PEOPLE)
         with closing(lake.connect()) as con:
-            assert all(keep_up(con, lake, table) for table in TABLES)
+            assert all(compact_table(con, lake, table) for table in TABLES)
         assert publish_lake(lake, warehouse, CLUBS)["ash"] == expected(hour - 1, hour)
         assert_equal(lake, warehouse)
     assert publish_lake(lake, warehouse, CLUBS) == {club: {} for club in CLUBS}
