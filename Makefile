@@ -56,7 +56,7 @@ docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
 
 # make bench PEOPLE=1000000 measures the largest size, make bench ONLY="whole phones" those alone, and
 # make bench ONLY= makes the table from what is there.
-bench: $(PEERS_READY)  ## speed and memory beside peers and limits as docs/performance.md; half an hour on two cores
+bench: $(PEERS_READY)  ## speed and memory next to peers and limits, as docs/performance.md; half an hour on two cores
 	$(PEERS)/python -m benchmarks $(if $(PEOPLE),--people $(PEOPLE)) $(if $(filter undefined,$(origin ONLY)),,--only $(ONLY))
 
 lock: $(READY)  ## resolve pyproject.toml again into requirements.lock

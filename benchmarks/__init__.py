@@ -1,1 +1,1 @@
-"""Measurements of each part beside its peers, run by hand."""
+"""Measurements of each part next to its peers, run by hand."""

@@ -1,7 +1,4 @@
-"""Contestants in processes of their own, so that none runs on what another has loaded, compiled or allocated.
-
-Belongs here: starting one and reading what it measured. Does not belong here: what is measured.
-"""
+"""Contestants in processes of their own, so that none runs on what another has loaded, compiled or allocated."""
 
 import json
 import subprocess

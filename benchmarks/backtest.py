@@ -56,15 +56,17 @@ def main() -> None:
 def backtests(settings: Settings) -> list[dict[str, Any]]:
     """The rows of churn_backtests after a refresh and a fit."""
     outcome = refresh_tenants(settings, (), (), dry_run=False)
-    if outcome.faults:
-        sys.exit("; ".join(outcome.faults))
+    if outcome.failures:
+        sys.exit("; ".join(outcome.failures))
     with open_instance(settings) as instance:
         build_defs(settings).resolve_job_def("fit_churn").execute_in_process(
             instance=instance, run_config={"loggers": {"console": {}}}
         )
     lake = open_lake(settings)
     with closing(lake.connect()) as con:
-        rows: list[dict[str, Any]] = con.sql(f"from {lake.current(con, churn_backtests)}").to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = (
+            con.sql(f"from {lake.create_current_view(con, churn_backtests)}").to_arrow_table().to_pylist()
+        )
     return rows
 
 

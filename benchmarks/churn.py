@@ -1,4 +1,4 @@
-"""The churn model beside the package lifetimes: `python -m benchmarks.churn`. Seconds, the best of several runs.
+"""The churn model next to the package lifetimes: `python -m benchmarks.churn`. Seconds, the best of several runs.
 
 Both fit the same visitors; a fit that is faster and less likely is no better, so their likelihoods must be equal.
 """
@@ -64,7 +64,7 @@ def visitors(rows: int) -> Floats:
 
 
 def raced(name: str, sample: Floats) -> Row:
-    """Our fit beside theirs; exits where one of them is the less likely."""
+    """Our fit next to theirs; exits where one of them is the less likely."""
     fitter = ModifiedBetaGeoFitter()
     ours, theirs = seconds(partial(fit_mbg_nbd, *sample), partial(fitter.fit, *sample))
     theta = np.log([fitter.params_[parameter] for parameter in ("r", "alpha", "a", "b")])

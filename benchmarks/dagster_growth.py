@@ -100,8 +100,8 @@ def refresh(home: Path, sources: Path, hour: int) -> None:
     """The refresh of that hour after the data end."""
     settings = override_environment(home, sources, (UNTIL + timedelta(hours=hour)).isoformat())
     outcome = refresh_tenants(settings, [], [], dry_run=False)
-    if outcome.faults:
-        raise SystemExit("; ".join(outcome.faults))
+    if outcome.failures:
+        raise SystemExit("; ".join(outcome.failures))
 
 
 def main(*counts: int) -> None:

@@ -1,7 +1,7 @@
 """What an extraction costs: the first one of a large service, and an hourly one with 0.1 % of its rows changed.
 
 `python -m benchmarks.extraction [--rows N ...]` fills MessageEvent in an embedded PostgreSQL, extracts it twice, each
-time in a process of its own, and prints seconds and peak memory; beside the first a plain COPY of the table to nowhere
+time in a process of its own, and prints seconds and peak memory; next to the first a plain COPY of the table to nowhere
 by psql, which is what the server alone needs to hand the rows over.
 """
 
@@ -138,9 +138,9 @@ def _extract(url: str, folder: str, hours: str) -> None:
         extract_service(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
         quarantine_rows(step, Service.MESSAGING, "messaging_snapshot")
         seconds = time.perf_counter() - began
-        set_aside = step.set_aside("messaging_snapshot")
+        set_aside = step.count_quarantined("messaging_snapshot")
     if set_aside:
-        sys.exit(f"the rows should all be sound: {set_aside}")
+        sys.exit(f"the rows should all be valid: {set_aside}")
     tell(seconds=seconds, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

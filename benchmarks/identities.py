@@ -6,7 +6,7 @@ and what can be joined back, and with whole numbers made beforehand. GoldenMatch
 a team would write first is pandas and networkx. Each runs in new processes, in turns; the best of each counts. Loading
 the records is apart; so is writing what we found to the lake, which the peers have no part in.
 
-Needs the peers: run it by `make bench`. Which stage of ours takes what is told by `benchmarks.identity_stages`.
+Needs the peers: run it by `make bench`. Which stage of ours takes what is measured by `benchmarks.identity_stages`.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A made-up chain of 200 clubs for the benchmarks of identity: its records, an hour later, and as the inputs of a run.
 
-Belongs here: what is resolved. Does not belong here: resolving and timing it.
+`identities` and `identity_stages` resolve and time them.
 """
 
 from datetime import UTC, datetime, timedelta

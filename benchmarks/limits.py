@@ -2,7 +2,7 @@
 
 Three things, each once, summed up: DuckDB hashes every column of every row that the lake has of the services and of
 the timeline; DuckDB groups the timeline by profile; psql's COPY puts the rows of all published tables back into the
-same tables, emptied before, with their partitions and indexes. So the warehouse is as it was; nothing else is touched.
+same tables, emptied before, with their partitions and indexes. So the warehouse is as it was; nothing else changes.
 """
 
 import sys
@@ -31,7 +31,7 @@ SCANNED: Final = (*source_metadata.tables.values(), customer_timeline)
 
 def scan_seconds(con: duckdb.DuckDBPyConnection, lake: Lake) -> float:
     """To read every row there is and look at all of it."""
-    logs = [lake.log(con, table) for table in SCANNED if DeltaTable.is_deltatable(lake.path(table))]
+    logs = [lake.create_log_view(con, table) for table in SCANNED if DeltaTable.is_deltatable(lake.path(table))]
     start = time.perf_counter()
     for log in logs:
         con.execute(f"select bit_xor(hash(every)) from {log} every").fetchall()
@@ -40,7 +40,7 @@ def scan_seconds(con: duckdb.DuckDBPyConnection, lake: Lake) -> float:
 
 def aggregation_seconds(con: duckdb.DuckDBPyConnection, lake: Lake) -> float:
     """To count, sum and take the latest of every profile's events."""
-    lake.log(con, customer_timeline, name="customer_timeline")
+    lake.create_log_view(con, customer_timeline, name="customer_timeline")
     start = time.perf_counter()
     con.execute(PLAIN)
     return time.perf_counter() - start

@@ -39,9 +39,9 @@ PLACES: Final = {
     "/site-packages/great_expectations/": EXPECTATIONS,
     "/crm_pipeline/checks/data_docs": EXPECTATIONS,
     "/site-packages/dagster": DAGSTER,
-    **{f"/crm_pipeline/resources/{name}": LOADING for name in ("publi", "loading", "warehouse", "embedded_postgres")},
-    "/crm_pipeline/resources/dagster": DAGSTER,
-    "/crm_pipeline/workplace": DAGSTER,
+    "/crm_pipeline/resources/warehouse": LOADING,
+    "/crm_pipeline/resources/postgres": LOADING,
+    "/crm_pipeline/resources/dagster_storage": DAGSTER,
     "/crm_pipeline/": COMPUTING,
 }
 """Of the files a stack goes through, from the innermost outwards, the first that is here says whose time it is."""
@@ -89,7 +89,7 @@ def hour(home: Path, sources: Path, as_of: str) -> None:
 
         with create_working_copy(override_environment(home, sources, as_of), dry_run=False) as settings:
             outcome = refresh_tenants(settings, [], [], dry_run=False)
-    print("\n" + json.dumps({"faults": outcome.faults, "rows": outcome.published_rows, "spent": spent}))
+    print("\n" + json.dumps({"faults": outcome.failures, "rows": outcome.published_rows, "spent": spent}))
 
 
 def move(sources: Path, number: int) -> None:

@@ -1,7 +1,6 @@
 """GoldenMatch's exact path on the records of `benchmarks.identities`: one exact match key per rule, and clusters.
 
-Belongs here: GoldenMatch at the same keys. Does not belong here: the race (`identities.py`). Only the environment of
-`make bench` has it.
+Raced by `identities.py`. Only the environment of `make bench` has GoldenMatch.
 
 It matches within a service too, which we and Splink do for logins alone: it has no rule that looks at two columns of
 both sides. What it leaves out is what Splink does, and it makes a golden record of every cluster, which is not asked

@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.apart import forget_peak, peak_mb, tell
 
 _RULES: Final = {("auth_user_id",): False, ("email", "phone_number"): True, ("email",): True, ("phone_number",): True}
-"""The keys, and whether only across services; as Splink is told."""
+"""The keys, and whether only across services; as given to Splink."""
 
 
 def main(path: str) -> None:

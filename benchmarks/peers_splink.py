@@ -1,7 +1,6 @@
 """Splink on the records of `benchmarks.identities`: the pairs by exact rules and their connected components, no more.
 
-Belongs here: Splink at its best at the same rules. Does not belong here: the race (`identities.py`). Only the
-environment of `make bench` has Splink.
+Splink runs at its best at the same rules, raced by `identities.py`. Only the environment of `make bench` has it.
 
 What Splink leaves out is its advantage: shared values, contradictions, overrides, ids, links and reviews.
 """

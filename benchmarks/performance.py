@@ -1,6 +1,6 @@
 """docs/performance.md: the table of all that is kept, how it grows with size, and the machine it was measured on.
 
-Belongs here: showing. Does not belong here: measuring, and what is asked for (each benchmark).
+It shows what the benchmarks measured and what they ask for.
 """
 
 import os
@@ -23,7 +23,7 @@ RUNS: Final = (FIRST, QUIET, CHANGED)
 PARTS: Final = ("extraction, first", "scores", "loading", "loading 0.5 %")
 HEAD: Final = """# Performance
 
-Measured {days} on {cores} cores of {model}, {memory:.0f} GB of memory, by `make bench`; each figure beside a peer's or
+Measured {days} on {cores} cores of {model}, {memory:.0f} GB of memory, by `make bench`; each figure next to a peer's or
 a limit's of the same run. The ratio is theirs / ours for a peer (≥), ours / theirs for a limit (≤). Much of a small run
 costs the same whatever its size, so of whole runs and hours something is asked from {asked_from:,} people on.
 
@@ -69,7 +69,7 @@ def write() -> list[Row]:
 
 
 def growth(rows: Sequence[Row]) -> Iterator[Row]:
-    """What a source row costs at each size beside the size before."""
+    """What a source row costs at each size next to the size before."""
     sizes = sorted((row for row in rows if row.stage == PER_RECORD), key=lambda row: row.size)
     for smaller, row in pairwise(sizes):
         required = MOST_GROWTH if row.size >= ASKED_FROM else None

@@ -2,7 +2,7 @@
 
 Each runs in new processes, in turns, and the least processor time of each counts, with all that is loaded and compiled
 on the way: a run of the pipeline is a new process too. No spelling occurs twice, so no answer is ever remembered.
-`phonenumbers` is raced as it comes and told to keep its compiled patterns. All answers must be the same.
+`phonenumbers` is raced as it comes, and set to keep its compiled patterns. All answers must be the same.
 """
 
 import hashlib

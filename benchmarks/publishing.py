@@ -1,4 +1,4 @@
-"""Publishing beside its peers, in one run: `python -m benchmarks.publishing [TENANTS PROFILES EVENTS]`.
+"""Publishing next to its peers, in one run: `python -m benchmarks.publishing [TENANTS PROFILES EVENTS]`.
 
 The peers are psql's COPY into the same indexed, partitioned tables, TRUNCATE and COPY in one transaction, and pandas'
 to_sql, which is measured on a part of each table's rows. WAL is what PostgreSQL says it wrote. Nothing else runs on
@@ -177,7 +177,7 @@ def main(sizes: tuple[int, int, int] = SIZES) -> bool:
             _execute(Warehouse(server.url("postgres")), "alter system set autovacuum = off")
             _execute(Warehouse(server.url("postgres")), "select pg_reload_conf()")
             warehouse = Warehouse(server.url("crm"))
-            warehouse.prepare()
+            warehouse.migrate_schema()
             meter = Meter(warehouse)
             tenants = [f"club-{n:04}" for n in range(sizes[0])]
             written = measure(meter, con, Path(folder), tenants)

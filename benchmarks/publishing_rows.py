@@ -1,7 +1,6 @@
 """Made-up profiles and timelines of many clubs, an hour later some of them changed, and their publication.
 
-Belongs here: what benchmarks of the warehouse publish. Does not belong here: what that costs (`publishing`,
-`many_tenants`).
+Used by `publishing` and `many_tenants`, which measure what publishing them costs.
 """
 
 from datetime import UTC, datetime

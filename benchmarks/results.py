@@ -1,7 +1,6 @@
 """What benchmarks measured: kept as JSON under data/local/bench, so that any of them may be run again by itself.
 
-Belongs here: a measurement beside what it is held against, keeping and reading it. Does not belong here: measuring
-(each benchmark) and showing all of it (`__main__`).
+A result is a measurement next to the peer or the limit it is compared with; `performance` shows them all.
 """
 
 import json
@@ -23,7 +22,7 @@ COLUMNS: Final = ("stage", "size", "ours", "peer or limit", "theirs", "ratio", "
 
 @dataclass(frozen=True)
 class Row:
-    """Our figure beside a peer's or a limit, of one run.
+    """Our figure next to a peer's or a limit, of one run.
 
     `ratio` is theirs / ours for a peer, who is to be `AT_LEAST` so many times slower, and ours / theirs for a limit,
     which is to be passed `AT_MOST` so many times. `required` is None where nothing is asked for.

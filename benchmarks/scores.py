@@ -1,4 +1,4 @@
-"""Counts, scores and stages of a chain beside one plain GROUP BY: `python -m benchmarks.scores`.
+"""Counts, scores and stages of a chain next to one plain GROUP BY: `python -m benchmarks.scores`.
 
 A made-up timeline is kept in a lake, then read by two processes, one after the other: the plain one counts, sums and
 takes the latest of every profile's events and its distinct days; ours does all of scores.md. Seconds are from opening
@@ -102,7 +102,7 @@ def run_side(side: str, lake: Lake) -> tuple[float, float]:
     with closing(lake.connect()) as con:
         con.execute("set memory_limit = '1300MB'")
         started = time.perf_counter()
-        lake.current(con, timeline.customer_timeline)
+        lake.create_current_view(con, timeline.customer_timeline)
         if side == "plain":
             con.execute(PLAIN)
         else:
@@ -114,7 +114,7 @@ def run_side(side: str, lake: Lake) -> tuple[float, float]:
 def score(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """Everything of scores.md, for people whose names, consent and membership are known."""
     for table in (profiles.customer_profiles, scl.member, scl.payment, churn.churn_models):
-        lake.current(con, table)
+        lake.create_current_view(con, table)
     define_clubs(con)
     con.execute("""
         create temp view golden_record as

@@ -1,6 +1,6 @@
 """Sample services for the benchmarks: made once per size, loaded into PostgreSQL, and changed as an hour changes them.
 
-Belongs here: what the pipeline is given. Does not belong here: running it (`observed`) and judging it.
+`observed` runs the pipeline on them.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Two runs at once over disjoint tenants beside one over all: `python -m benchmarks.two_at_once [--people N]`.
+"""Two runs at once over disjoint tenants next to one over all: `python -m benchmarks.two_at_once [--people N]`.
 
 Three ways to refresh the same services, each a first run from empty and an hour with 1 % changed: one process; two at
 once in one working folder; two at once in folders of their own that share lake, warehouse and Dagster's database, as
@@ -118,7 +118,7 @@ def published(way: Way) -> dict[str, tuple[Any, ...]]:
 
 
 def compared(what: str, people: int, taken: Mapping[str, float]) -> list[Row]:
-    """Two beside one, which they are to beat."""
+    """Two next to one, which they are to beat."""
     required = 1 if people >= ASKED_FROM else None
     return [
         Row(f"{what}: {name}", people, "people", taken[name], ONE, taken[ONE], AT_LEAST, required)

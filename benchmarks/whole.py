@@ -1,4 +1,4 @@
-"""The whole pipeline as users run it, beside what the same work costs at the least: `python -m benchmarks.whole`.
+"""The whole pipeline as users run it, next to what the same work costs at the least: `python -m benchmarks.whole`.
 
 From services in PostgreSQL: the first run with lake and warehouse empty, an hour in which nothing changed, one in which
 0.1 % of every service table's rows did, then the limits (`limits`), all on the same rows. The warehouse's and the

@@ -1,4 +1,4 @@
-"""Everything Dagster is told: what `defs` has, and the resources, executor and logger it runs with."""
+"""All definitions that Dagster loads: those under `defs`, with their resources, executor and logger."""
 
 from pathlib import Path
 

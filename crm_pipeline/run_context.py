@@ -1,6 +1,6 @@
-"""What every asset's step needs before it can call the domain: the run's tenants, its hour, and a connection.
+"""The run context: tenants, hour, lake and DuckDB connection of one step of a run.
 
-Nothing about any one asset belongs here.
+It loads validated source rows, splits tenants into batches, and replaces and quarantines rows in the lake.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm
 
 MAX_BATCH_ROWS = 1_000_000
-"""Rows of services; what a step makes of them takes some times the memory that they do."""
+"""Source rows of one tenant batch. A step's results take several times the memory of its source rows."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """One step of one run. `tenants` None means every tenant, and with them the rows that belong to none."""
+    """One step of one run. `tenants` None means every tenant, and also the rows without a tenant."""
 
     con: DuckDBPyConnection
     lake: Lake
@@ -37,37 +37,48 @@ class RunContext:
     run_id: str
     tenants: Sequence[str] | None
     accepted_shrinks: frozenset[str] = frozenset()
-    """The `SERVICE.Table` names whose shrinking this run was told to believe."""
+    """The `SERVICE.Table` names that may lose more than half of their rows in this run."""
     erasure_key: str | None = field(default=None, repr=False)
     versions: Mapping[Table, int] = field(default_factory=dict)
-    """Of tables that are kept in parts, the version their rows get."""
+    """Per table that is stored batch by batch, the version that its rows get."""
     only_required: bool = False
-    """Whether of source tables only those rows are read that were found to be needed, `needed_<lake name>`."""
+    """Whether personal source tables are read from `required_<lake name>`, the rows an incremental batch requires."""
 
     def load_tenants(self, rows: str | None = None) -> tuple[list[Tenant], dict[str, list[str]]]:
-        """Create relations `tenants` (the run's usable ones) and `known_tenants` (all); return usable and faulty ones.
+        """Returns the run's usable tenants, and per faulty tenant its faults as `column:REASON`.
 
-        They come from relation `rows`, shaped as the lake keeps crm_tenant; by default from what the lake keeps.
+        Reads: relation `rows`, shaped like lake table crm_tenant; by default the present rows of that table.
+        Creates: temp tables `tenants` (the usable tenants) and `known_tenants` (the id of every row).
         """
-        rows = rows or self.lake.current(self.con, crm.tenant, name="present_tenants")
+        rows = rows or self.lake.create_current_view(self.con, crm.tenant, name="present_tenants")
         usable, faulty = find_usable_tenants(self.con, rows)
-        wanted = None if self.tenants is None else set(self.tenants)
-        usable = [tenant for tenant in usable if wanted is None or tenant.tenant_id in wanted]
+        run_tenants = None if self.tenants is None else set(self.tenants)
+        usable = [tenant for tenant in usable if run_tenants is None or tenant.tenant_id in run_tenants]
         self.con.register("usable_tenants", build_tenants_table(usable))
         self.con.execute("create or replace temp table tenants as from usable_tenants")
         self.con.execute(f"create or replace temp table known_tenants as select tenant_id from {rows}")
-        return usable, {tenant: faults for tenant, faults in faulty.items() if wanted is None or tenant in wanted}
+        return usable, {
+            tenant: faults for tenant, faults in faulty.items() if run_tenants is None or tenant in run_tenants
+        }
 
     def load_rows(self, tables: Sequence[Table]) -> None:
-        """Create the sound and judged views of these source tables; `load_tenants` comes first."""
+        """Creates views `<lake name>` (valid rows) and `<lake name>_validated` (all rows) of these source tables.
+
+        Reads: `tenants` and `known_tenants`, see `load_tenants`.
+        """
         for table in tables:
-            present = self.lake.current(self.con, table, tenants=self.tenants, name=f"present_{to_lake_name(table)}")
+            present = self.lake.create_current_view(
+                self.con, table, tenants=self.tenants, name=f"present_{to_lake_name(table)}"
+            )
             if self.only_required and table in PERSONAL_TABLES:
-                present = f"needed_{to_lake_name(table)}"
+                present = f"required_{to_lake_name(table)}"
             validate_rows(self.con, table, present, self.as_of)
 
     def load_all_rows(self) -> list[Tenant]:
-        """All source tables of the run's usable tenants, and the as_of() every query speaks of."""
+        """Returns the run's usable tenants.
+
+        Creates: the views of `load_rows` for all source tables, and the macros of `define_as_of`.
+        """
         tenants, _ = self.load_tenants()
         self.load_rows(
             [*PERSON_TABLES.values(), *(t for t in source_metadata.tables.values() if t not in PERSON_TABLES.values())]
@@ -76,7 +87,7 @@ class RunContext:
         return tenants
 
     def define_as_of(self) -> None:
-        """Create the macros by which queries and checks speak of the hour."""
+        """Creates macro `as_of()`, the run's hour, and the macros of times relative to it."""
         define_as_of(self.con, self.as_of)
 
     def replace(
@@ -84,9 +95,9 @@ class RunContext:
         table: Table,
         incoming: str,
         tenants: Sequence[str] | None,
-        scope: str = "true",
+        condition: str = "true",
         *,
-        before: str | None = None,
+        present_rows: str | None = None,
     ) -> ChangeCounts:
         """`Lake.replace` as of this run."""
         return self.lake.replace(
@@ -95,35 +106,43 @@ class RunContext:
             incoming,
             tenants=tenants,
             known_at=self.as_of,
-            scope=scope,
-            before=before,
+            condition=condition,
+            present_rows=present_rows,
             version=self.versions.get(table),
         )
 
-    def tenant_batches(self, tenants: Sequence[str], *kept: Table) -> Iterator["RunContext"]:
-        """This step for some tenants after others, as many at a time as memory has room for the rows of.
+    def tenant_batches(self, tenants: Sequence[str], *stored_tables: Table) -> Iterator["RunContext"]:
+        """Yields this step for one tenant batch after another, each of at most MAX_BATCH_ROWS source rows.
 
-        What all parts keep in the tables `kept` has one version; each part keeps any row of them once.
+        A tenant with more source rows is a batch of its own. All batches write the `stored_tables` with one version, so
+        each batch may store a row only once.
         """
-        versions = {table: self.lake.next_version(table) for table in kept}
-        covered = self.lake.current(self.con, operations.service_snapshots)
-        query = f"select tenant_id, cast(sum(rows) as bigint) from {covered} group by tenant_id"
-        for group in split_into_batches(sorted(tenants), dict(self.con.sql(query).fetchall()), MAX_BATCH_ROWS):
-            yield replace(self, tenants=group, versions=versions)
+        versions = {table: self.lake.next_version(table) for table in stored_tables}
+        snapshots_view = self.lake.create_current_view(self.con, operations.service_snapshots)
+        query = f"select tenant_id, cast(sum(rows) as bigint) from {snapshots_view} group by tenant_id"
+        for batch_tenants in split_into_batches(sorted(tenants), dict(self.con.sql(query).fetchall()), MAX_BATCH_ROWS):
+            yield replace(self, tenants=batch_tenants, versions=versions)
 
-    def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None, scope: str = "true") -> None:
-        """Make what `found_by` has set aside of these tenants, within `scope`, equal to query `faults`."""
+    def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None, condition: str = "true") -> None:
+        """Makes these tenants' records quarantined by `found_by`, within `condition`, equal to query `faults`."""
         seen = f"'{self.as_of.isoformat()}'::timestamptz"
         self.con.execute(f"""
-            create or replace temp table set_aside as
+            create or replace temp table incoming_quarantined as
             select md5(concat_ws('|', tenant_id, service, table_name, _subject, column_name, reason)) as quarantine_id,
                 case when tenant_id in (from known_tenants) then tenant_id end as tenant_id, service, table_name,
                 service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
             from ({faults}) as faults where {build_tenant_condition(tenants)}""")
-        self.replace(operations.quarantined_records, "set_aside", tenants, f"found_by = '{found_by}' and ({scope})")
+        self.replace(
+            operations.quarantined_records,
+            "incoming_quarantined",
+            tenants,
+            f"found_by = '{found_by}' and ({condition})",
+        )
 
-    def set_aside(self, found_by: str) -> dict[str, int]:
-        """How many rows `found_by` has set aside of the step's tenants, by reason."""
-        kept = self.lake.current(self.con, operations.quarantined_records, tenants=self.tenants, name="kept_aside")
-        query = f"select reason, count(*) from {kept} where found_by = $found_by group by reason order by reason"
+    def count_quarantined(self, found_by: str) -> dict[str, int]:
+        """Returns by reason the number of rows of the step's tenants that `found_by` has quarantined."""
+        stored_view = self.lake.create_current_view(
+            self.con, operations.quarantined_records, tenants=self.tenants, name="stored_quarantined"
+        )
+        query = f"select reason, count(*) from {stored_view} where found_by = $found_by group by reason order by reason"
         return dict(self.con.execute(query, {"found_by": found_by}).fetchall())

@@ -1,7 +1,4 @@
-"""Every setting, once: an environment variable, what it means, and what holds when it is unset.
-
-Reading the environment belongs here and nowhere else; acting on a setting does not.
-"""
+"""All settings: environment variables with their meaning and defaults, read and validated here alone."""
 
 import os
 import re
@@ -13,6 +10,9 @@ from pathlib import Path
 from crm_pipeline.vocabulary import Service
 
 DEFAULT_MEMORY = "1GB"
+FORBIDDEN_PATH_CHARACTERS = frozenset("[]%=")
+"""Characters that a list of lake files cannot hold."""
+MIN_ERASURE_KEY_LENGTH = 32
 ENVIRONMENT_VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
     "TEETIME_SOURCE": "Where TeeTime is read from",
@@ -23,17 +23,18 @@ ENVIRONMENT_VARIABLES: dict[str, str] = {
     "WAREHOUSE_ADMIN_URL": "Its administrator: for `database`, `forget`, `retention` and its job, never for a refresh",
     "DAGSTER_PG_URL": "PostgreSQL for Dagster's own tables; the embedded server where unset",
     "CRM_PIPELINE_HOME": "Working folder: embedded server, lake, Dagster's files; data/local where unset",
-    "CRM_PIPELINE_MEMORY": f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {DEFAULT_MEMORY} where unset",
+    "CRM_PIPELINE_MEMORY": (
+        f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {DEFAULT_MEMORY} where unset"
+    ),
     "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
-FORBIDDEN_PATH_CHARACTERS = frozenset("[]%=")
-MIN_ERASURE_KEY_LENGTH = 32
+"""Variable and meaning, as the data dictionary shows them."""
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used; the message names it and says why."""
+    """A setting that cannot be used; the message has its name and the reason."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Settings:
     dagster_pg_url: str | None
     as_of: datetime | None
     is_replay: bool = False
-    """The lake is a copy of what was known at `as_of`; nothing is extracted. No variable says so, the run finds out."""
+    """Whether the lake is a copy of what was known at `as_of` and nothing is extracted; set by the run, no variable."""
     warehouse_admin_url: str | None = None
     erasure_key: str | None = field(default=None, repr=False)
     notify: str | None = None
@@ -55,7 +56,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment variables. Raises SettingError for a value that cannot be used."""
+        """Returns the settings of the environment variables, with defaults for the unset ones.
+
+        Raises:
+            SettingError: a value cannot be used.
+        """
         home = Path(os.environ.get("CRM_PIPELINE_HOME") or "data/local").absolute()
         lake_url = os.environ.get("LAKE_URL") or str(home / "lake")
         for name, path in (("CRM_PIPELINE_HOME", str(home)), ("LAKE_URL", lake_url)):
@@ -80,12 +85,12 @@ class Settings:
 
 
 def build_source_variable_name(service: Service) -> str:
-    """The variable that says where a service is read from."""
+    """Returns the name of the variable with a service's source."""
     return f"{service}_SOURCE"
 
 
 def build_source_pool_name(service: Service) -> str:
-    """The pool of Dagster's that says how many may read a service at once."""
+    """Returns the name of the Dagster pool that limits how many runs read a service at once."""
     return f"{service.lower()}_source"
 
 
@@ -102,7 +107,11 @@ def _validate_memory(value: str) -> str:
 
 
 def parse_time(name: str, value: str) -> datetime:
-    """An ISO 8601 time in UTC; one without an offset is UTC. Raises SettingError naming the setting."""
+    """Returns an ISO 8601 time in UTC; a time without an offset is UTC.
+
+    Raises:
+        SettingError: the value of setting `name` is no such time.
+    """
     try:
         time = datetime.fromisoformat(value)
     except ValueError as error:

@@ -1,13 +1,10 @@
-"""The closed sets of words every layer shares: services, stages, statuses, event types, rules, reasons.
-
-Only names and their order belong here; what a value means for a number or a query is the domain's business.
-"""
+"""The closed sets of values every layer shares: services, stages, statuses, event types, rules, reasons."""
 
 from enum import StrEnum
 
 
 class Service(StrEnum):
-    """The systems records come from, in the order that settles ties between them."""
+    """The systems records come from, in order of precedence where values are equally good."""
 
     SCL = "SCL"
     TEETIME = "TEETIME"
@@ -64,7 +61,7 @@ class ChurnBasis(StrEnum):
 
 
 class LinkRule(StrEnum):
-    """Why two records are one person."""
+    """The rule that links two records as one person."""
 
     ANCHOR = "ANCHOR"
     ALWAYS = "ALWAYS"
@@ -76,7 +73,7 @@ class LinkRule(StrEnum):
 
 
 class ReviewKind(StrEnum):
-    """What a person is asked to settle about an identity."""
+    """The kinds of question about an identity that staff are asked to settle."""
 
     AMBIGUOUS = "AMBIGUOUS"
     CONFLICT = "CONFLICT"
@@ -125,10 +122,10 @@ class EventType(StrEnum):
 
 
 class CountsAs(StrEnum):
-    """How an event enters counts and scores, so that one act counts once.
+    """How an event enters counts and scores, so that one action counts once.
 
-    A booking is one act: ROUND_PLAYED if played, else BOOKED; PLAYED_BOOKING only counts as a booking made. An OPEN is
-    a person's first opening of a message, and no activity of its own.
+    A booking is one action: ROUND_PLAYED if played, else BOOKED; PLAYED_BOOKING only counts as a booking made. An OPEN
+    is a person's first opening of a message, and no activity of its own.
     """
 
     ROUND_PLAYED = "ROUND_PLAYED"
@@ -143,7 +140,7 @@ class CountsAs(StrEnum):
 
 
 class QuarantineReason(StrEnum):
-    """Why a record, or one value of it, was set aside."""
+    """Why a record, or one value of it, was quarantined."""
 
     MISSING_KEY = "MISSING_KEY"
     MISSING_TENANT = "MISSING_TENANT"

@@ -1,4 +1,4 @@
-"""The definitions: the asset graph spelled by hand, and that merely loading them does nothing else."""
+"""The definitions: the asset graph written by hand; loading them has no side effects."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ CLONED = {"pyproject.toml", "workspace.yaml", "dagster.yaml", "crm_pipeline"}
 
 
 class Node(NamedTuple):
-    """What an asset depends on, and how it is kept."""
+    """An asset's group, dependencies, pools, and whether it is partitioned."""
 
     group: str
     dependencies: set[str]
@@ -105,7 +105,7 @@ def test_the_schedules_are_on_and_of_utc() -> None:
 
 
 def test_everything_says_what_it_is() -> None:
-    """No asset, job, schedule, sensor or check without what the UI shows and searches it by."""
+    """Every asset, job, schedule, sensor and check has what the UI shows and searches."""
     for spec in defs.resolve_all_asset_specs():
         assert spec.description, spec.key
         assert spec.group_name, spec.key
@@ -183,7 +183,7 @@ def test_dg_works_in_a_fresh_clone(command: str, said: list[str], tmp_path: Path
 
 
 def _clone(folder: Path) -> Path:
-    """What `dg` reads of a clone, without what was built or loaded in this one."""
+    """Returns a folder with the files that `dg` reads of a clone, without build results or data."""
     folder.mkdir()
     for name in CLONED:
         (folder / name).symlink_to(PROJECT / name)
@@ -192,6 +192,6 @@ def _clone(folder: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    # A wide terminal, in which no name is cut; and the home of nobody, for whom dg keeps nothing.
+    # A wide terminal, so that no name is cut, and an empty home, where dg has no configuration.
     variables = environment(COLUMNS="300", HOME=str(folder.parent), VIRTUAL_ENV=str(folder / ".venv"))
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False)

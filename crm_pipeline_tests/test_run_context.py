@@ -1,4 +1,4 @@
-"""A step in parts, some clubs after others: the memory it takes is bounded, and what it finds is the same."""
+"""A step in tenant batches: its memory is bounded, and its results are the same."""
 
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +13,7 @@ from crm_pipeline.tables.outputs import identity, profiles, timeline
 from crm_pipeline_tests.fixtures.homes.runs import contents
 from crm_pipeline_tests.fixtures.homes.support import clean_environment, refresh
 
-KEPT_IN_PARTS = (
+STORED_IN_BATCHES = (
     identity.customer_identities,
     identity.identity_reviews,
     identity.profile_events,
@@ -23,15 +23,15 @@ KEPT_IN_PARTS = (
 )
 
 
-def test_a_refresh_in_parts_finds_what_one_in_a_piece_does(
+def test_a_refresh_in_batches_stores_what_one_batch_does(
     sample_home: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_context, "MAX_BATCH_ROWS", 1)
-    assert refresh(own_home).faults == []
+    assert refresh(own_home).failures == []
     for table in TENANT_TABLES:
         assert contents(own_home, table.name) == contents(sample_home, table.name)
     with clean_environment(), closing(open_lake(override_environment(own_home)).connect()) as con:
         lake = open_lake(override_environment(own_home))
-        for table in KEPT_IN_PARTS:
-            versions = con.sql(f"select distinct _version from {lake.log(con, table)}").fetchall()
+        for table in STORED_IN_BATCHES:
+            versions = con.sql(f"select distinct _version from {lake.create_log_view(con, table)}").fetchall()
             assert versions == [(0,)], f"{table.name}: reading it would cost more than after one commit"

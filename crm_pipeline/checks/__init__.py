@@ -1,9 +1,6 @@
-"""What is expected of the published tables, tenant by tenant, and the Great Expectations that judge it.
-
-What happens to a tenant that fails is the published assets' business.
-"""
+"""Expectations of the published tables, and their evaluation per tenant with Great Expectations."""
 
 import os
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-"""Great Expectations reads it when it is imported, and would otherwise tell its makers about every run."""
+"""Great Expectations reads it on import; without it, every run is reported to its makers."""

@@ -1,9 +1,9 @@
-"""What is unusual for a club: a few measures a day, and the band each has kept to over the last weeks.
+"""Anomalies of a club: a few measures a day, each compared with the band of its last weeks.
 
 A band is the median of the days before, give or take 3.5 times their scaled median absolute deviation: the modified
-z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), which a few odd days do not move. It is
-never narrower than a floor, so that a small club does not alarm at every new member, and silent until there are
-enough days to learn from.
+z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), which a few odd days do not change. It is
+never narrower than a margin, so that a small club does not alarm at every new member. With too few days before,
+nothing is unusual.
 """
 
 from typing import Final, NamedTuple
@@ -21,11 +21,11 @@ MAD_SCALE: Final = 1.4826
 ABSOLUTE_MARGIN: Final = 3
 """Rows, or days, more or less that never alarm."""
 RELATIVE_MARGINS: Final = {"rows": 0.10, "share": 0.05, "days": 0.0}
-"""Nor do ten percent of the usual rows, nor five points of a share."""
+"""Ten percent of the usual rows, or five points of a share, never alarm either."""
 
 
 class Measure(NamedTuple):
-    """A number per club and day, in words, and in SQL over `counts` with the unit it moves by."""
+    """One number per club and day: its kind, SQL over `counts`, meaning in words, and SQL of the unit it changes by."""
 
     kind: str
     sql: str
@@ -42,7 +42,7 @@ MEASURES: Final = {
     "records": Measure("rows", "records", "The services have about as many records of people as usual."),
     "events": Measure("rows", "events", "The timeline has about as many events as usual."),
     "days_since_newest_event": Measure(
-        "days", "days_quiet", "The newest event is not older than usual: the services still deliver."
+        "days", "days_since_event", "The newest event is not older than usual: the services still deliver."
     ),
     **{
         f"share_of_{stage.lower()}": _build_share_measure(
@@ -60,7 +60,7 @@ MEASURES: Final = {
 COUNTS_SQL: Final = f"""
     create or replace temp table counts as
     select t.tenant_id, coalesce(profiles, 0) as profiles, coalesce(records, 0) as records,
-        coalesce(events, 0) as events, coalesce(cast(as_of() as date) - cast(newest_at as date), 0) as days_quiet,
+        coalesce(events, 0) as events, coalesce(cast(as_of() as date) - cast(newest_at as date), 0) as days_since_event,
         p.* exclude (tenant_id, profiles), i.* exclude (tenant_id, records)
     from evaluated_tenants t
     left join (
@@ -87,39 +87,44 @@ BANDS_SQL: Final = f"""
         select h.* from history h
         where measured_on < cast(as_of() as date) and measured_on >= cast(as_of() as date) - {BASELINE_DAYS}
     ),
-    middles as (select tenant_id, measure, median(value) as middle, count(*) as days from past group by all),
-    spreads as (
-        select tenant_id, measure, middle, days, median(abs(value - middle)) as spread
-        from past join middles using (tenant_id, measure) group by all
+    medians as (select tenant_id, measure, median(value) as median_value, count(*) as days from past group by all),
+    deviations as (
+        select tenant_id, measure, median_value, days, median(abs(value - median_value)) as deviation
+        from past join medians using (tenant_id, measure) group by all
     ),
-    reaches as (
-        select m.tenant_id, m.measure, m.kind, m.value, coalesce(days, 0) as days, middle,
-            greatest({Z_SCORE_LIMIT * MAD_SCALE} * spread, {ABSOLUTE_MARGIN} * unit, case kind {
+    margins as (
+        select m.tenant_id, m.measure, m.kind, m.value, coalesce(days, 0) as days, median_value,
+            greatest({Z_SCORE_LIMIT * MAD_SCALE} * deviation, {ABSOLUTE_MARGIN} * unit, case kind {
     " ".join(
-        f"when '{kind}' then {slack}{' * middle' if kind == 'rows' else ''}" for kind, slack in RELATIVE_MARGINS.items()
+        f"when '{kind}' then {margin_share}{' * median_value' if kind == 'rows' else ''}"
+        for kind, margin_share in RELATIVE_MARGINS.items()
     )
-} end) as reach
-        from measured m left join spreads s on s.tenant_id = m.tenant_id and s.measure = m.measure
+} end) as margin
+        from measured m left join deviations s on s.tenant_id = m.tenant_id and s.measure = m.measure
     )
-    select tenant_id, measure, kind, value, days, greatest(middle - reach, 0) as low, middle + reach as high,
+    select tenant_id, measure, kind, value, days,
+        greatest(median_value - margin, 0) as low, median_value + margin as high,
         days < {MIN_BASELINE_DAYS} or (value <= high and (kind = 'days' or value >= low)) as is_usual
-    from reaches"""
+    from margins"""
 
 
 def measure_tenants(con: DuckDBPyConnection) -> None:
-    """Create temp table `measured` (tenant_id, measure, kind, value, unit) of the tenants in `evaluated_tenants`.
+    """Creates temp table `measured`: the measures of the tenants in `evaluated_tenants`.
 
-    Reads evaluated_profiles, evaluated_identities, evaluated_events (per profile events and newest_at) and as_of().
+    Columns: tenant_id, measure, kind, value, unit.
+    Reads: evaluated_profiles, evaluated_identities, evaluated_events (events and newest_at per profile), as_of().
+    Creates: temp tables counts, measured.
     """
     con.execute(COUNTS_SQL)
     con.execute(f"create or replace temp table measured as {MEASURED_QUERY}")
 
 
 def find_bands(con: DuckDBPyConnection) -> None:
-    """Create temp table `bands`: each row of `measured` beside the band its past in relation `history` gives it.
+    """Creates temp table `bands`: each row of `measured` with the band that its past gives.
 
-    `history` is shaped as quality_measures; today's rows in it are not the past. Columns: tenant_id, measure, kind,
-    value, days (of the past), low, high, is_usual.
+    Columns: tenant_id, measure, kind, value, days (of the past), low, high, is_usual.
+    Reads: measured, history (shaped as quality_measures; only rows from before today count), as_of().
+    Creates: temp table bands.
     """
     con.execute(BANDS_SQL)
 
@@ -129,17 +134,18 @@ def _format_value_sql(value: str) -> str:
 
 
 ANOMALIES_SQL: Final = f"""
-    create or replace temp table unusual as
+    create or replace temp table anomalies as
     select tenant_id, measure as expectation, cast(not is_usual as integer) as broken, days as rows,
-        case when not is_usual then concat({_format_value_sql("value")}, '; usually ', {_format_value_sql("low")}, ' to ', {_format_value_sql("high")},
-            ' over ', days, ' days') end as observed
+        case when not is_usual then concat({_format_value_sql("value")}, '; usually ', {_format_value_sql("low")},
+            ' to ', {_format_value_sql("high")}, ' over ', days, ' days') end as observed
     from bands"""
 
 
 def find_anomalies(con: DuckDBPyConnection) -> None:
-    """Create temp table `unusual` of the tenants in `evaluated_tenants`, shaped as `disagreements`.
+    """Creates temp table `anomalies` of the tenants in `evaluated_tenants`, shaped as `disagreements`.
 
-    Reads what `measure` and `find_bands` say they read, and leaves their relations.
+    Reads: what `measure_tenants` and `find_bands` read.
+    Creates: temp tables counts, measured, bands, anomalies.
     """
     measure_tenants(con)
     find_bands(con)

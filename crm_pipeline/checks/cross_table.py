@@ -1,7 +1,6 @@
-"""What must hold between the tables, and between them and the services' own rows: SQL of its own for each.
+"""Agreements between the published tables, and between them and the services' own rows.
 
-Every agreement is a query of what breaks it, written without the code that made the tables. Which tenants are looked
-at, and what becomes of them, is decided elsewhere.
+Each agreement is an SQL query of the rows that break it, written without the code that built the tables.
 """
 
 from typing import Final, NamedTuple
@@ -27,10 +26,10 @@ ROW_COUNT_QUERIES: Final = {
 
 
 class Agreement(NamedTuple):
-    """What of the tenant is looked at, and a query of tenant_id, n rows that break it, and what was `found`."""
+    """A rule between tables: the kind of rows it covers, and a query of tenant_id, n broken rows and `found`."""
 
-    looks_at: str
-    broken_by: str
+    row_kind: str
+    violations_query: str
     meaning: str
 
 
@@ -64,7 +63,7 @@ AGREEMENTS: Final = {
         """select tenant_id, 1 as n, null as found from valid_people
            full join evaluated_identities using (tenant_id, service, service_record_id)
            where valid_people.record is null or evaluated_identities.profile_id is null""",
-        "Every sound record of a person is in customer_identities, and nothing else is.",
+        "Every valid record of a person is in customer_identities, and nothing else is.",
     ),
     "one_primary_per_service": Agreement(
         "records",
@@ -99,11 +98,17 @@ AGREEMENTS: Final = {
         "profiles",
         f"""select tenant_id, 1 as n, null as found from evaluated_profiles left join (
                 select i.tenant_id, i.profile_id as id,
-                    {", ".join(f"count(*) filter (not coalesce({flag}, false)) = 0 as {flag}_given" for flag in CONSENT_FLAGS)}
+                    {
+            ", ".join(
+                f"count(*) filter (not coalesce({flag}, false)) = 0 as is_{flag}_everywhere" for flag in CONSENT_FLAGS
+            )
+        }
                 from evaluated_identities i join messaging_contact c
                     on i.service = 'MESSAGING' and c.tenant_id = i.tenant_id and c.id = i.service_record_id
                 group by i.tenant_id, i.profile_id) using (tenant_id, id)
-            where {" or ".join(f"{flag} is distinct from coalesce({flag}_given, false)" for flag in CONSENT_FLAGS)}""",
+            where {
+            " or ".join(f"{flag} is distinct from coalesce(is_{flag}_everywhere, false)" for flag in CONSENT_FLAGS)
+        }""",
         "An opt-in is true exactly where every Messaging contact of the profile says so.",
     ),
     "lifetime_value_adds_up": Agreement(
@@ -116,22 +121,25 @@ AGREEMENTS: Final = {
     "money_equals_scl": Agreement(
         "payments",
         """select tenant_id, 1 as n, printf('timeline %d payments, %.2f in all; SCL %d, %.2f',
-               cast(told as bigint), told_cents / 100.0, cast(settled as bigint), settled_cents / 100.0) as found
+               cast(timeline_payments as bigint), timeline_cents / 100.0,
+               cast(settled as bigint), settled_cents / 100.0) as found
            from (
-               select tenant_id, sum(told) as told, sum(told_cents) as told_cents, sum(settled) as settled,
+               select tenant_id, sum(timeline_payments) as timeline_payments,
+                   sum(timeline_cents) as timeline_cents, sum(settled) as settled,
                    sum(settled_cents) as settled_cents
                from (
-                   select tenant_id, scl_events as told, scl_cents as told_cents, 0 as settled, 0 as settled_cents
+                   select tenant_id, scl_events as timeline_payments, scl_cents as timeline_cents,
+                       0 as settled, 0 as settled_cents
                    from evaluated_events
                    union all
                    select tenant_id, 0, 0, payments, amount_cents from evaluated_payments)
                group by tenant_id)
-           where told <> settled or told_cents <> settled_cents""",
+           where timeline_payments <> settled or timeline_cents <> settled_cents""",
         "Payments and refunds on the timeline equal what SCL settled, in number and in money.",
     ),
 }
 
-# Each is read several times, and a view of the lake would be worked out anew each time.
+# Temp tables: each is read several times, and a view of the lake would be computed at every read.
 _VALID_PEOPLE_QUERY: Final = " union all ".join(
     f"""select tenant_id, '{service}' as service, cast(id as varchar) as service_record_id, id is not null as record
         from {to_lake_name(table)}"""
@@ -139,7 +147,8 @@ _VALID_PEOPLE_QUERY: Final = " union all ".join(
 )
 PREPARED_RELATIONS: Final = {
     "evaluated_profiles": f"""
-        select tenant_id, id, {", ".join((*PRIMARY_RECORD_COLUMNS, *CONSENT_FLAGS))}, lifetime_value, lifecycle_stage from compared_profiles""",
+        select tenant_id, id, {", ".join((*PRIMARY_RECORD_COLUMNS, *CONSENT_FLAGS))}, lifetime_value, lifecycle_stage
+        from compared_profiles""",
     "evaluated_identities": """
         select tenant_id, service, service_record_id, profile_id, is_primary, rule from compared_identities""",
     "evaluated_events": """
@@ -157,22 +166,23 @@ PREPARED_RELATIONS: Final = {
 
 
 def find_disagreements(con: DuckDBPyConnection) -> None:
-    """Create temp table `disagreements`: per tenant in relation `evaluated_tenants` and agreement how many rows break it.
+    """Creates temp table `disagreements`: how many rows break each agreement, per tenant in `evaluated_tenants`.
 
-    Reads compared_profiles, compared_identities and compared_timeline, shaped as their tables, the sound rows of people and of
-    SCL's payments, and as_of(); leaves the relations of `PREPARED`. Columns: tenant_id, expectation, broken, rows,
-    observed.
+    Columns: tenant_id, expectation, broken, rows, observed.
+    Reads: compared_profiles, compared_identities, compared_timeline (shaped as their tables), the valid rows of the
+        person tables and of scl_payment, as_of().
+    Creates: temp tables disagreements and those of `PREPARED_RELATIONS`.
     """
     for name, query in PREPARED_RELATIONS.items():
         con.execute(f"create or replace temp table {name} as {query}")
-    found = " union all ".join(
+    disagreements_query = " union all ".join(
         f"""select '{name}' as expectation, t.tenant_id, coalesce(b.broken, 0) as broken, coalesce(l.rows, 0) as rows,
                 b.observed
             from evaluated_tenants t
-            left join ({ROW_COUNT_QUERIES[agreement.looks_at]}) l on l.tenant_id = t.tenant_id
+            left join ({ROW_COUNT_QUERIES[agreement.row_kind]}) l on l.tenant_id = t.tenant_id
             left join (
                 select tenant_id, sum(n) as broken, max(cast(found as varchar)) as observed
-                from ({agreement.broken_by}) group by tenant_id) b on b.tenant_id = t.tenant_id"""
+                from ({agreement.violations_query}) group by tenant_id) b on b.tenant_id = t.tenant_id"""
         for name, agreement in AGREEMENTS.items()
     )
-    con.execute(f"create or replace temp table disagreements as {found}")
+    con.execute(f"create or replace temp table disagreements as {disagreements_query}")

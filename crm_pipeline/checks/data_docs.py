@@ -1,7 +1,7 @@
-"""Data Docs: the results as static pages that open offline, an index and one page per suite.
+"""Data Docs: the results of the suites as static pages that open offline, an index and one page per suite.
 
-Expectations are rendered by Great Expectations; its own page templates load styles, scripts and fonts from elsewhere,
-so the pages around them are ours. They show counts and tenants, never a value of a row.
+Great Expectations renders the expectations. Its page templates load styles, scripts and fonts from the web, so the
+pages around them use templates of this project. They show counts and tenants, never a value of a row.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,19 @@ from duckdb import DuckDBPyConnection
 from crm_pipeline.checks.evaluation import to_gx_expectation
 from crm_pipeline.checks.expectations import MEANINGS, SUITES, Suite
 
+DATA_DOCS_FOLDER: Final = "data_docs"
 TEMPLATES_FOLDER: Final = Path(__file__).parent / "templates"
 INDEX_FILE: Final = "index.html"
 MAX_SHOWN_ROWS: Final = 1_000
-"""Broken expectations listed; if there are more, something is wrong with us and the first ones say it."""
+"""Broken expectations listed on a page; if there are more, the pipeline is at fault and the first ones show it."""
 Row = dict[str, Any]
 
 
 def write_data_docs(con: DuckDBPyConnection, results: str, as_of: datetime, folder: Path) -> None:
-    """Write the pages for relation `results`, shaped as data_quality_results; a reader never sees half a page."""
+    """Creates the pages of relation `results` in `folder`; a reader never sees half a page.
+
+    Reads: results (shaped as data_quality_results).
+    """
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer  # noqa: PLC0415
     from great_expectations.render.view import DefaultJinjaPageView  # noqa: PLC0415
 
@@ -45,9 +49,14 @@ def write_data_docs(con: DuckDBPyConnection, results: str, as_of: datetime, fold
     _write_file(folder / INDEX_FILE, view.env.get_template(INDEX_FILE).render(page))
 
 
+def format_severity(is_critical: bool) -> str:
+    """Returns the word for the severity of a broken expectation."""
+    return "critical" if is_critical else "warning"
+
+
 def _read_rows(con: DuckDBPyConnection, query: str, **params: str) -> list[Row]:
-    found: list[Row] = con.sql(query, params=params or None).to_arrow_table().to_pylist()
-    return found
+    rows: list[Row] = con.sql(query, params=params or None).to_arrow_table().to_pylist()
+    return rows
 
 
 def _read_suite_summary(con: DuckDBPyConnection, results: str, suite: Suite) -> Row:
@@ -61,14 +70,16 @@ def _read_suite_summary(con: DuckDBPyConnection, results: str, suite: Suite) -> 
         **counts,
         "name": suite.name,
         "severity": format_severity(suite.is_critical),
-        "expectations": len(suite.expected),
+        "expectations": len(suite.expectations),
     }
 
 
 def _read_broken_expectations(con: DuckDBPyConnection, results: str, suite: Suite | None = None) -> list[Row]:
-    whose = f"and suite = '{suite.name}'" if suite else ""
+    suite_condition = f"and suite = '{suite.name}'" if suite else ""
     order = "not is_critical, suite, expectation, tenant_id"
-    rows = _read_rows(con, f"from {results} where not success {whose} order by {order} limit {MAX_SHOWN_ROWS}")
+    rows = _read_rows(
+        con, f"from {results} where not success {suite_condition} order by {order} limit {MAX_SHOWN_ROWS}"
+    )
     return [
         {
             **row,
@@ -92,7 +103,7 @@ def _read_tenant_rows(con: DuckDBPyConnection, results: str) -> list[Row]:
 
 
 def _build_gx_results(con: DuckDBPyConnection, results: str, suite: Suite) -> Any:  # noqa: ANN401
-    """The results of all tenants as one validation, which is what Great Expectations renders."""
+    """Returns the results of all tenants as one validation result, which Great Expectations can render."""
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult  # noqa: PLC0415
 
     rows = _read_rows(
@@ -102,16 +113,16 @@ def _build_gx_results(con: DuckDBPyConnection, results: str, suite: Suite) -> An
             from {results} where suite = $suite group by expectation""",
         suite=suite.name,
     )
-    counted = {row["expectation"]: row for row in rows}
+    counts_by_name = {row["expectation"]: row for row in rows}
     validated = [
         ExpectationValidationResult(
             success=not counts["breaking"],
-            expectation_config=to_gx_expectation(expected).configuration,
+            expectation_config=to_gx_expectation(expectation).configuration,
             result={"observed_value": _format_observed(counts)},
             exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
         )
-        for expected in suite.expected
-        if (counts := counted.get(expected.name))
+        for expectation in suite.expectations
+        if (counts := counts_by_name.get(expectation.name))
     ]
     return ExpectationSuiteValidationResult(
         success=all(result.success for result in validated),
@@ -130,15 +141,7 @@ def _format_observed(counts: Mapping[str, int]) -> str:
     return f"broken {counts['broken']} times, by {counts['breaking']} of {counts['tenants']} tenants"
 
 
-def format_severity(is_critical: bool) -> str:
-    """The word for what a broken expectation means."""
-    return "critical" if is_critical else "warning"
-
-
 def _write_file(file: Path, text: str) -> None:
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
-
-
-DATA_DOCS_FOLDER = "data_docs"

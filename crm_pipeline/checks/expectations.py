@@ -1,4 +1,4 @@
-"""What a suite of expectations is, and the four there are. Nothing here is evaluated."""
+"""Declarations of the four suites of expectations: one per published table, agreements, anomalies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import list_key_columns
 
 IS_UNIQUE: Final = "is_unique"
-"""Column of the judged frame: whether no other row has the key."""
+"""Column of the evaluated frame: whether no other row has the same key."""
 
 
 class ExpectationSpec(NamedTuple):
@@ -26,7 +26,7 @@ class ExpectationSpec(NamedTuple):
 
 
 class RowRule(NamedTuple):
-    """SQL that holds for every sound row of a table, and its meaning in words."""
+    """SQL that holds for every valid row of a table, and its meaning in words."""
 
     sql: str
     meaning: str
@@ -34,37 +34,39 @@ class RowRule(NamedTuple):
 
 @dataclass(frozen=True)
 class Suite:
-    """Expectations that are judged together."""
+    """Expectations that are evaluated together."""
 
     name: str
     checked_table: Table
-    """The published table whose check tells of it."""
+    """The published table whose check reports the suite."""
     is_critical: bool
-    """Whether a tenant that breaks one is not published."""
-    expected: tuple[ExpectationSpec, ...]
+    """Whether a tenant that breaks one of them is kept from being published."""
+    expectations: tuple[ExpectationSpec, ...]
 
 
 @dataclass(frozen=True)
 class TableSuite(Suite):
-    """The suite of one table, which looks at every row."""
+    """A suite on every row of one table."""
 
     rules: Mapping[str, RowRule] = field(default_factory=dict)
 
     def frame_query(self, relation: str) -> str:
-        """The kinds of rows that the expectations can tell apart, per tenant, and how many `rows` are of each.
+        """Returns SQL of the distinct rows as the expectations see them, per tenant, with the number of `rows` of each.
 
-        A column is reduced to what is expected of it, each rule and the key's uniqueness are columns of their own.
+        A column is reduced to what is expected of it; each rule, and whether the key is unique, is a column of its own.
         """
-        looked_at = [
-            f"{_build_column_sql(column, expected)} as {column.key}"
+        column_sql = [
+            f"{_build_column_sql(column, expectations)} as {column.key}"
             for column in self.checked_table.columns
-            if (expected := _build_column_expectations(column))
+            if (expectations := _build_column_expectations(column))
         ]
-        rules = [f"coalesce({rule.sql}, false) as {name}" for name, rule in self.rules.items()]
+        rule_sql = [f"coalesce({rule.sql}, false) as {name}" for name, rule in self.rules.items()]
         key = ", ".join(list_key_columns(self.checked_table))
-        doubled = f"({key}) not in (select ({key}) from {relation} group by all having count(*) > 1) as {IS_UNIQUE}"
-        told_apart = ", ".join([*looked_at, *rules, doubled])
-        return f"select tenant_id, {told_apart}, count(*) as rows from {relation} group by all"
+        key_is_unique_sql = (
+            f"({key}) not in (select ({key}) from {relation} group by all having count(*) > 1) as {IS_UNIQUE}"
+        )
+        group_columns = ", ".join([*column_sql, *rule_sql, key_is_unique_sql])
+        return f"select tenant_id, {group_columns}, count(*) as rows from {relation} group by all"
 
 
 PROFILE_RULES = {
@@ -94,27 +96,29 @@ TIMELINE_RULES = {
 
 
 def _build_column_expectations(column: Column[Any]) -> list[ExpectationSpec]:
-    """What the declaration of a column promises; rows are judged by tenant, so that one is always there."""
+    """Returns the expectations declared by a column; tenant_id is skipped, since rows are evaluated by tenant."""
     name, info = column.key, column.info
-    found: list[ExpectationSpec] = []
+    expectations: list[ExpectationSpec] = []
     if not column.nullable and name != "tenant_id":
-        found.append(ExpectationSpec(f"{name} is present", f"{name} is never empty.", "NotBeNull", {"column": name}))
+        expectations.append(
+            ExpectationSpec(f"{name} is present", f"{name} is never empty.", "NotBeNull", {"column": name})
+        )
     if allowed := info.get("allowed"):
         meaning = f"{name} is one of {', '.join(allowed)}."
-        found.append(
+        expectations.append(
             ExpectationSpec(f"{name} is known", meaning, "BeInSet", {"column": name, "value_set": list(allowed)})
         )
-    if (least := info.get("minimum")) is not None:
-        arguments = {"column": name, "min_value": least}
-        found.append(
-            ExpectationSpec(f"{name} is at least {least}", f"{name} is {least} or more.", "BeBetween", arguments)
+    if (minimum := info.get("minimum")) is not None:
+        arguments = {"column": name, "min_value": minimum}
+        expectations.append(
+            ExpectationSpec(f"{name} is at least {minimum}", f"{name} is {minimum} or more.", "BeBetween", arguments)
         )
-    return found
+    return expectations
 
 
-def _build_column_sql(column: Column[Any], expected: Sequence[ExpectationSpec]) -> str:
-    """SQL of what the expectations look at in the column: its values, how low they go, or whether there is one."""
-    name, kinds = column.key, {each.kind for each in expected}
+def _build_column_sql(column: Column[Any], expectations: Sequence[ExpectationSpec]) -> str:
+    """Returns SQL of what the expectations see of the column: its values, those capped at the minimum, or presence."""
+    name, kinds = column.key, {spec.kind for spec in expectations}
     if "BeInSet" in kinds:
         return name
     if "BeBetween" in kinds:
@@ -123,7 +127,7 @@ def _build_column_sql(column: Column[Any], expected: Sequence[ExpectationSpec]) 
 
 
 def _build_table_suite(table: Table, rules: Mapping[str, RowRule]) -> TableSuite:
-    """What the declaration promises, in the order of the columns and the key, and the rules between columns."""
+    """Returns the table's suite: expectations of the columns in order, of the key, and the rules between columns."""
     keys = list(list_key_columns(table))
     unique = ExpectationSpec(
         f"{', '.join(keys)} is unique",
@@ -135,12 +139,12 @@ def _build_table_suite(table: Table, rules: Mapping[str, RowRule]) -> TableSuite
         ExpectationSpec(name, rule.meaning, "BeInSet", {"column": name, "value_set": [True]})
         for name, rule in rules.items()
     ]
-    columns = [expected for column in table.columns for expected in _build_column_expectations(column)]
+    columns = [spec for column in table.columns for spec in _build_column_expectations(column)]
     return TableSuite(table.name, table, True, (*columns, unique, *between), rules)
 
 
 def _build_zero_expectation(name: str, meaning: str) -> ExpectationSpec:
-    """That a tenant's count of what breaks it is 0."""
+    """Returns the expectation that a tenant's count of violations is 0."""
     return ExpectationSpec(name, meaning, "BeInSet", {"column": name, "value_set": [0]})
 
 
@@ -152,15 +156,15 @@ CROSS_TABLE_SUITE = Suite(
     "tables_agree",
     customer_profiles,
     is_critical=True,
-    expected=tuple(_build_zero_expectation(name, agreement.meaning) for name, agreement in AGREEMENTS.items()),
+    expectations=tuple(_build_zero_expectation(name, agreement.meaning) for name, agreement in AGREEMENTS.items()),
 )
 ANOMALY_SUITE = Suite(
     "as_usual",
     customer_profiles,
     is_critical=False,
-    expected=tuple(_build_zero_expectation(name, measure.meaning) for name, measure in MEASURES.items()),
+    expectations=tuple(_build_zero_expectation(name, measure.meaning) for name, measure in MEASURES.items()),
 )
 SUITES: tuple[Suite, ...] = (*TABLE_SUITES.values(), CROSS_TABLE_SUITE, ANOMALY_SUITE)
 MEANINGS: Mapping[tuple[str, str], str] = {
-    (suite.name, expected.name): expected.meaning for suite in SUITES for expected in suite.expected
+    (suite.name, spec.name): spec.meaning for suite in SUITES for spec in suite.expectations
 }

@@ -42,14 +42,20 @@ for command in (
 @HOME_OPTION
 @click.option("--tenant", "tenants", multiple=True, help="Refresh only this tenant; may be given again.")
 @click.option("--as-of", help="The hour the data speak of, ISO 8601; now by default.")
-@click.option("--believe", multiple=True, metavar="SERVICE.TABLE", help="Accept that this table really shrank.")
+@click.option(
+    "--believe",
+    "accepted_shrinks",
+    multiple=True,
+    metavar="SERVICE.TABLE",
+    help="Accept that this table really shrank.",
+)
 @click.option("--dry-run", is_flag=True, help="Report what a run would find, and publish nothing.")
 def run_command(
     sources: Path | None,
     home: Path | None,
     tenants: tuple[str, ...],
     as_of: str | None,
-    believe: tuple[str, ...],
+    accepted_shrinks: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
@@ -57,21 +63,21 @@ def run_command(
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
-    from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  seconds that other commands need not wait
+    from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  saves other commands seconds
     from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
 
     console = create_console()
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
-    with create_working_copy(settings, dry_run=dry_run) as used:
-        if used.is_replay:
-            console.print(f"Replaying what was known at {used.as_of:%Y-%m-%d %H:%M} UTC; no service is read")
+    with create_working_copy(settings, dry_run=dry_run) as run_settings:
+        if run_settings.is_replay:
+            console.print(f"Replaying what was known at {run_settings.as_of:%Y-%m-%d %H:%M} UTC; no service is read")
         else:
             _require_sources(settings)
         try:
-            outcome = refresh_tenants(used, tenants, believe, dry_run=dry_run)
+            outcome = refresh_tenants(run_settings, tenants, accepted_shrinks, dry_run=dry_run)
         except (SourceError, UnknownTenantError) as error:
             raise click.ClickException(str(error)) from None
-        print_summary(console, open_lake(used), outcome.as_of)
+        print_summary(console, open_lake(run_settings), outcome.as_of)
     _print_outcome(console, outcome, sources, dry_run=dry_run)
 
 
@@ -80,9 +86,9 @@ def _print_outcome(console: Console, outcome: "RefreshOutcome", sources: Path | 
         rows = outcome.published_rows
         console.print(f"{rows:,} rows changed in the published tables" if rows else "Nothing changed: 0 rows published")
     console.print(f"Took {outcome.seconds:.1f} s")
-    if outcome.faults:
-        for fault in outcome.faults:
-            console.print(f"[bold red]failed[/] {escape(fault)}", highlight=False)
+    if outcome.failures:
+        for failure in outcome.failures:
+            console.print(f"[bold red]failed[/] {escape(failure)}", highlight=False)
         sys.exit(1)
     if not dry_run:
         program, home = sys.argv[0], _format_option("--home", os.environ.get("CRM_PIPELINE_HOME"))
@@ -111,12 +117,12 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     settings = build_settings(home, sources)
     _require_sources(settings)
     open_instance(settings).dispose()
-    # `dg dev`, which it recommends instead, belongs to the development tools.
+    # The warning recommends `dg dev`, which is installed with the development tools only.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")
     command = Path(sys.executable).parent / "dagster"
     arguments = ["dev", "--module-name", "crm_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
     click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    os.execv(command, [str(command), *arguments])  # noqa: S606  Ctrl-C goes to Dagster itself
+    os.execv(command, [str(command), *arguments])  # noqa: S606  sends Ctrl-C to Dagster itself
 
 
 @main.command("status")
@@ -147,7 +153,7 @@ def sample_command(tenants: int, people: int, events: int, seed: int, until: str
 
 
 def _require_sources(settings: Settings) -> None:
-    """Say where services are read from when nothing says it."""
+    """Raises ClickException, which says how to set up services, if there is none."""
     if not settings.sources:
         raise click.ClickException(
             "no service is set up: give --sources DIR, or set SCL_SOURCE, TEETIME_SOURCE,"

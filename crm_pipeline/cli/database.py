@@ -1,4 +1,4 @@
-"""The commands about the warehouse: `crm-pipeline database url | psql | stop | grant | drop-tenant`."""
+"""The commands `crm-pipeline database url | psql | stop | grant | drop-tenant`."""
 
 import os
 from collections.abc import Iterator
@@ -59,8 +59,8 @@ def stop_server(home: Path | None) -> None:
 @TENANT_OPTION
 def grant_login(home: Path | None, tenant: str) -> None:
     """Create a login that sees this club alone, read-only, and print its URL."""
-    from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415  seconds that other commands need not wait
-    from crm_pipeline.resources.privacy import schema  # noqa: PLC0415
+    from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415  saves other commands seconds
+    from crm_pipeline.resources.privacy import schema as privacy_schema  # noqa: PLC0415
     from crm_pipeline.resources.warehouse import bi_access  # noqa: PLC0415
 
     settings = build_settings(home)
@@ -69,8 +69,8 @@ def grant_login(home: Path | None, tenant: str) -> None:
         if not administrator.exec_driver_sql(PUBLISHED_TENANT_QUERY, (tenant,)).all():
             raise click.ClickException(f"nothing is published of {tenant}")
         login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
-        schema.create_privacy_schema(administrator, warehouse.url)
-        schema.write_log_entry(administrator, "GRANT", tenant, subject=make_url(login.url).username)
+        privacy_schema.create_privacy_schema(administrator, warehouse.url)
+        privacy_schema.write_log_entry(administrator, "GRANT", tenant, subject=make_url(login.url).username)
     for database in login.open_databases:
         click.echo(f"It may connect to database {database} as well: revoke connect on it from public.", err=True)
     click.echo(login.url)
@@ -102,7 +102,7 @@ def drop_tenant(home: Path | None, tenant: str) -> None:
 
 @contextmanager
 def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
-    """A transaction of whoever may make roles."""
+    """Yields a connection in a transaction of the administrator, who may create roles."""
     try:
         with create_administrator_engine(settings).begin() as connection:
             yield connection
@@ -113,5 +113,5 @@ def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
 
 
 def _format_client_url(address: str) -> str:
-    """A URL that psql and every other client understands."""
+    """Returns the URL in the form that psql and other clients accept."""
     return address.replace("postgresql+psycopg2://", "postgresql://", 1)

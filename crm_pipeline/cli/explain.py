@@ -1,4 +1,4 @@
-"""The commands that answer a question and change nothing: `explain` and `what-if`. Options here, work elsewhere."""
+"""The read-only commands `explain` and `what-if`."""
 
 import json
 from pathlib import Path
@@ -25,16 +25,16 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole an
 @click.option("--record", metavar="SERVICE:ID", help="The person behind a record, such as SCL:1042.")
 @JSON_OPTION
 @HOME_OPTION
-def explain_command(tenant: str, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+def explain_command(tenant: str, home: Path | None, *, as_json: bool, **options: str | None) -> None:
     """Say who somebody is, why, and what every number about them is made of. Prints personal data."""
-    given = [(by, value) for by in LOOKUP_OPTIONS if (value := asked[by]) is not None]
-    if len(given) != 1:
+    lookups = [(by, value) for by in LOOKUP_OPTIONS if (value := options[by]) is not None]
+    if len(lookups) != 1:
         raise click.UsageError("give one of --email, --phone, --profile and --record")
     from crm_pipeline.cli.privacy_requests import ForgetError, write_explain_log  # noqa: PLC0415
-    from crm_pipeline.explain import ProfileLookup, ProfileNotFoundError, explain_profiles  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.explain import ProfileLookup, ProfileNotFoundError, explain_profiles  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.explain.text_page import print_answer  # noqa: PLC0415
 
-    settings, question = build_settings(home), ProfileLookup(tenant, *given[0])
+    settings, question = build_settings(home), ProfileLookup(tenant, *lookups[0])
     try:
         write_explain_log(settings, question)
         answer = explain_profiles(settings, question)
@@ -62,10 +62,10 @@ def what_if_command(tenant: str, min_confidence: float, limit: int, home: Path |
     from crm_pipeline.explain.what_if import TenantUnavailableError, evaluate_min_confidence, print_what_if_result  # noqa: PLC0415
 
     try:
-        effect = evaluate_min_confidence(build_settings(home), tenant, min_confidence)
+        result = evaluate_min_confidence(build_settings(home), tenant, min_confidence)
     except TenantUnavailableError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps(effect.as_document(limit), indent=2))
+        click.echo(json.dumps(result.as_document(limit), indent=2))
     else:
-        print_what_if_result(create_console(), effect, limit)
+        print_what_if_result(create_console(), result, limit)

@@ -1,7 +1,7 @@
-"""Which lake a run works on: the settings' own, or a copy that ends with the run.
+"""The lake a run works on: the one of the settings, or a copy that is deleted after the run.
 
-A dry run gets a copy, since it must leave no trace. So does the replay of an earlier hour: what the lake knew then, for
-a warehouse other than the one that is later already. How a run goes is not decided here.
+A dry run gets a copy, since it must leave no trace. So does the replay of an earlier hour: the copy holds what the lake
+knew then, for a warehouse without a later publication.
 """
 
 import shutil
@@ -26,16 +26,16 @@ from crm_pipeline.tables.outputs import operations
 
 @contextmanager
 def create_working_copy(settings: Settings, *, dry_run: bool) -> Iterator[Settings]:
-    """The settings a run is to use; for a replay they say so."""
-    if is_past := _is_replay(settings, dry_run=dry_run):
+    """Yields the settings of the run: `is_replay` is set for a replay, and `lake_url` is that of the copy, if any."""
+    if is_replay := _is_replay(settings, dry_run=dry_run):
         settings = replace(settings, is_replay=True)
-    if not (is_past or dry_run):
+    if not (is_replay or dry_run):
         yield settings
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="crm-pipeline-lake-", dir=settings.home) as folder:
         copy = replace(settings, lake_url=str(Path(folder) / "lake"))
-        if is_past and settings.as_of:
+        if is_replay and settings.as_of:
             copy_lake_as_of(open_lake(settings), open_lake(copy), settings.as_of)
         elif Path(settings.lake_url).is_dir():
             shutil.copytree(settings.lake_url, copy.lake_url)
@@ -43,13 +43,13 @@ def create_working_copy(settings: Settings, *, dry_run: bool) -> Iterator[Settin
 
 
 def copy_lake_as_of(lake: Lake, copy: Lake, as_of: datetime) -> None:
-    """Copy the logs as a run at `as_of` met them: what was extracted by then, and what runs before it concluded."""
+    """Copies the logs as a run at `as_of` saw them: rows extracted by then, and outputs of the runs before it."""
     with closing(lake.connect()) as con:
         for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
             if DeltaTable.is_deltatable(lake.path(table)):
-                is_given = table.metadata is source_metadata or table.info.get("is_given")
+                is_input = table.metadata is source_metadata or table.info.get("is_input")
                 rows = con.sql(
-                    f"""from {lake.log(con, table)} where _known_at {"<=" if is_given else "<"} $as_of
+                    f"""from {lake.create_log_view(con, table)} where _known_at {"<=" if is_input else "<"} $as_of
                         order by _version, {", ".join(list_lake_key_columns(table))}""",
                     params={"as_of": as_of},
                 )
@@ -57,12 +57,12 @@ def copy_lake_as_of(lake: Lake, copy: Lake, as_of: datetime) -> None:
 
 
 def _is_replay(settings: Settings, *, dry_run: bool) -> bool:
-    """Whether as_of is before the last extract, and the warehouse is not later: it is never rewound."""
+    """Whether `as_of` is before the last extract, with no later publication: the warehouse is never set back."""
     if settings.as_of is None:
         return False
     lake = open_lake(settings)
     with closing(lake.connect()) as con:
-        newest = lake.latest(con, operations.service_snapshots)
+        newest = lake.find_latest_known_at(con, operations.service_snapshots)
     if newest is None or settings.as_of >= newest:
         return False
     return dry_run or not _has_later_publication(settings, settings.as_of)

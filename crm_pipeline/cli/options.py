@@ -1,4 +1,4 @@
-"""What the commands share: options, settings made from them, and the terminal. No command belongs here."""
+"""Options that several commands share, settings built from them, and the terminal."""
 
 import os
 import sys
@@ -20,12 +20,16 @@ TENANT_OPTION = click.option("--tenant", required=True, help="The club.")
 
 
 def create_console() -> Console:
-    """The terminal; a file or a pipe has no edge at which anything would have to be cut."""
+    """Returns the terminal; a file or a pipe gets a fixed width, so that nothing is cut."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def build_settings(home: Path | None, sources: Path | None = None, as_of: str | None = None) -> Settings:
-    """The settings of the environment, with these options before them."""
+    """Returns the settings of the environment, overridden by these options.
+
+    Raises:
+        click.ClickException: A setting is wrong.
+    """
     try:
         return override_environment(home, sources, as_of)
     except SettingError as error:
@@ -33,7 +37,11 @@ def build_settings(home: Path | None, sources: Path | None = None, as_of: str | 
 
 
 def parse_time_option(name: str, value: str) -> datetime:
-    """The time an option means."""
+    """Returns the time an option gives.
+
+    Raises:
+        click.ClickException: The value is not an ISO 8601 time.
+    """
     try:
         return parse_time(name, value)
     except SettingError as error:
@@ -41,7 +49,7 @@ def parse_time_option(name: str, value: str) -> datetime:
 
 
 def override_environment(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:
-    """Let command-line options win over the environment, for this process and those it starts."""
+    """Returns the settings after writing the options to the environment, for this process and those it starts."""
     if home:
         os.environ["CRM_PIPELINE_HOME"] = str(home)
     if sources:

@@ -1,4 +1,4 @@
-"""The commands by which people are forgotten: who asks, and who no longer comes; and the one that takes it back."""
+"""The commands `forget`, `unforget` and `retention`."""
 
 import json
 from pathlib import Path
@@ -23,28 +23,28 @@ REASON_OPTION = click.option("--reason", help="Why, for the certificate and the 
 @click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
 @click.confirmation_option(prompt="Everything we hold about this person goes and cannot be brought back. Sure?")
 @HOME_OPTION
-def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **asked: str | None) -> None:
+def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **options: str | None) -> None:
     """Forget a person: out of every table and version, with a certificate. A killed one is finished by the next."""
-    given = [(by, value) for by in LOOKUP_OPTIONS if (value := asked[by]) is not None]
-    if len(given) != 1:
+    lookups = [(by, value) for by in LOOKUP_OPTIONS if (value := options[by]) is not None]
+    if len(lookups) != 1:
         raise click.UsageError("give one of --profile, --email and --phone")
     from crm_pipeline.cli.privacy_requests import ForgetError, forget_person  # noqa: PLC0415
-    from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  seconds --help can do without
+    from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
-        issued = forget_person(build_settings(home), ProfileLookup(tenant, *given[0]), reason, _print_progress)
+        certificates = forget_person(build_settings(home), ProfileLookup(tenant, *lookups[0]), reason, _print_progress)
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(f"not finished, run it again: {str(error.orig).splitlines()[0]}") from None
-    for certificate in issued:
+    for certificate in certificates:
         if as_json:
             click.echo(json.dumps(certificate, indent=2))
         else:
             print_certificate(create_console(), certificate)
-    if not all(certificate["is_complete"] for certificate in issued):
+    if not all(certificate["is_complete"] for certificate in certificates):
         raise click.ClickException("something is left, see above")
 
 
@@ -59,10 +59,10 @@ def unforget_command(tenant: str, certificate: str, reason: str | None, home: Pa
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
-        lifted = unforget_people(build_settings(home), tenant, certificate, reason, _print_progress)
+        removed_count = unforget_people(build_settings(home), tenant, certificate, reason, _print_progress)
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{lifted} tombstones are gone; the next refresh reads every row of every service")
+    click.echo(f"{removed_count} tombstones are gone; the next refresh reads every row of every service")
 
 
 @click.command("retention")

@@ -1,4 +1,4 @@
-"""What the commands `forget`, `unforget` and `retention` do, and the line every `explain` leaves in the audit."""
+"""The work of the commands `forget`, `unforget` and `retention`, and the entry of `explain` in the privacy log."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +20,7 @@ from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
-from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord, build_tombstone, store_forgotten_totals
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -31,66 +31,78 @@ from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 _REQUEST_ID_SQL: Final = "split_part(certificate_id, '-', 1)"
-"""The certificate of all whom retention removed at once; each has a number behind it."""
+"""The certificate id of a request; retention appends a number for each person it removes."""
 
 
 class ForgetError(Exception):
-    """Nobody was forgotten; the message says why."""
+    """The command was refused; the message says why."""
 
 
 class SeveralPeopleError(ForgetError):
-    """More than one person fits."""
+    """The question fits more than one person."""
 
 
 def forget_person(
-    settings: Settings, question: ProfileLookup, reason: str | None, say: ProgressReporter
+    settings: Settings, question: ProfileLookup, reason: str | None, report_progress: ProgressReporter
 ) -> list[dict[str, Any]]:
-    """Finish what was begun, then forget who is meant; return the certificates. Raises ForgetError."""
+    """Returns the certificates of unfinished requests, finished first, and of the person's erasure.
+
+    Raises:
+        ForgetError: Nobody or more than one person fits, or the erasure key is missing.
+    """
     key = _require_erasure_key(settings)
-    with _hold_all_tenants(settings, say) as administrator:
+    with _hold_all_tenants(settings, report_progress) as administrator:
         lake = open_lake(settings)
-        issued = [
-            each
-            for order in read_pending_requests(lake)
-            for each in execute_erasure_request(settings, order, key, administrator, say)
+        certificates = [
+            certificate
+            for request in read_pending_requests(lake)
+            for certificate in execute_erasure_request(settings, request, key, administrator, report_progress)
         ]
         try:
-            order = _build_person_request(settings, lake, question, reason, key)
+            request = _build_person_request(settings, lake, question, reason, key)
         except (ProfileNotFoundError, NothingPublishedError) as error:
-            if issued:
-                return issued
+            if certificates:
+                return certificates
             raise ForgetError(str(error)) from None
-        order.keep(lake)
-        return [*issued, *execute_erasure_request(settings, order, key, administrator, say)]
+        request.store(lake)
+        return [*certificates, *execute_erasure_request(settings, request, key, administrator, report_progress)]
 
 
 def unforget_people(
-    settings: Settings, tenant_id: str, certificate_id: str, reason: str | None, say: ProgressReporter
+    settings: Settings, tenant_id: str, certificate_id: str, reason: str | None, report_progress: ProgressReporter
 ) -> int:
-    """Take the tombstones of a certificate away, and have every service read whole; return how many there were."""
+    """Returns how many tombstones of the certificate were deleted; the next run reads every row of every service.
+
+    Raises:
+        ForgetError: The club has no such certificate, its erasure is unfinished, or the erasure key is missing.
+    """
     _require_erasure_key(settings)
-    with _hold_all_tenants(settings, say) as administrator:
+    with _hold_all_tenants(settings, report_progress) as administrator:
         lake, params = open_lake(settings), {"tenant": tenant_id, "certificate": certificate_id}
-        if any(order.certificate_id == certificate_id.partition("-")[0] for order in read_pending_requests(lake)):
+        if any(request.certificate_id == certificate_id.partition("-")[0] for request in read_pending_requests(lake)):
             raise ForgetError(f"{certificate_id} is not finished yet: run forget again first")
         with administrator.begin() as connection:
-            for table in schema.COPIED_TABLES:
+            for table in privacy_schema.COPIED_TABLES:
                 connection.execute(
-                    text(f"""delete from {schema.PRIVACY_SCHEMA}.{table.name}
+                    text(f"""delete from {privacy_schema.PRIVACY_SCHEMA}.{table.name}
                         where tenant_id = :tenant and :certificate in (certificate_id, {_REQUEST_ID_SQL})"""),
                     params,
                 )
         with closing(lake.connect()) as con:
-            lifted = _delete_lake_tombstones(con, lake, tenant_id, certificate_id)
-        if not lifted:
+            removed_count = _delete_lake_tombstones(con, lake, tenant_id, certificate_id)
+        if not removed_count:
             raise ForgetError(f"{tenant_id} has no certificate {certificate_id}")
         with administrator.begin() as connection:
-            schema.write_log_entry(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
-    return lifted
+            privacy_schema.write_log_entry(connection, "UNFORGET", tenant_id, subject=certificate_id, reason=reason)
+    return removed_count
 
 
 def set_retention_period(settings: Settings, tenant_id: str, months: int | None, reason: str | None) -> None:
-    """Set for how many months inactive casual golfers of a club are kept; None is for ever. Raises ForgetError."""
+    """Stores for how many months a club keeps inactive casual golfers; None is for ever.
+
+    Raises:
+        ForgetError: The tenant is unknown, or the erasure key is missing.
+    """
     _require_erasure_key(settings)
     administrator, warehouse, lake = (
         create_administrator_engine(settings),
@@ -98,44 +110,50 @@ def set_retention_period(settings: Settings, tenant_id: str, months: int | None,
         open_lake(settings),
     )
     with closing(lake.connect()) as con:
-        clubs = con.sql(f"select tenant_id from {lake.current(con, crm.tenant)} where tenant_id <> ''").fetchall()
+        clubs = con.sql(
+            f"select tenant_id from {lake.create_current_view(con, crm.tenant)} where tenant_id <> ''"
+        ).fetchall()
     if (tenant_id,) not in clubs:
         raise ForgetError(format_unknown_tenants([tenant_id], (club for (club,) in clubs)))
     with administrator.begin() as connection:
-        schema.create_privacy_schema(connection, warehouse.url)
-        schema.store_retention_months(connection, tenant_id, months)
-        kept = f"casual golfers: {f'{months} months' if months else 'for ever'}"
-        schema.write_log_entry(connection, "RETENTION", tenant_id, subject=kept, reason=reason)
+        privacy_schema.create_privacy_schema(connection, warehouse.url)
+        privacy_schema.store_retention_months(connection, tenant_id, months)
+        retention = f"casual golfers: {f'{months} months' if months else 'for ever'}"
+        privacy_schema.write_log_entry(connection, "RETENTION", tenant_id, subject=retention, reason=reason)
 
 
 def write_explain_log(settings: Settings, question: ProfileLookup) -> None:
-    """Put on record that somebody is asked about, before anything is answered. Raises ForgetError where nobody may."""
+    """Writes the question to the privacy log, before anything is answered.
+
+    Raises:
+        ForgetError: This login may not write to the privacy log.
+    """
     warehouse = settings.warehouse_url or start_embedded_postgres(settings.home).url("crm")
     if not settings.warehouse_url or settings.warehouse_admin_url:
         with create_administrator_engine(settings).begin() as connection:
-            if not schema.has_privacy_schema(connection):
-                schema.create_privacy_schema(connection, open_warehouse(settings).url)
+            if not privacy_schema.has_privacy_schema(connection):
+                privacy_schema.create_privacy_schema(connection, open_warehouse(settings).url)
     subject = None
     if settings.erasure_key and question.by == "profile":
         subject = _hash_profile_id(settings.erasure_key, question.tenant_id, question.value.strip().lower())
     try:
         with Warehouse(warehouse).engine().begin() as connection:
-            schema.write_log_entry(connection, "EXPLAIN", question.tenant_id, subject=subject)
+            privacy_schema.write_log_entry(connection, "EXPLAIN", question.tenant_id, subject=subject)
     except DBAPIError as error:
-        said = str(error.orig).splitlines()[0]
+        cause = str(error.orig).splitlines()[0]
         raise ForgetError(
-            f"what is asked has to be recorded, and cannot be: {said}."
+            f"what is asked has to be recorded, and cannot be: {cause}."
             " An administrator prepares it: any command with WAREHOUSE_ADMIN_URL set"
         ) from None
 
 
 @contextmanager
-def _hold_all_tenants(settings: Settings, say: ProgressReporter) -> Iterator[Engine]:
-    """The administrator, while no run works."""
+def _hold_all_tenants(settings: Settings, report_progress: ProgressReporter) -> Iterator[Engine]:
+    """Yields the administrator's engine while every tenant is held and no run works."""
     administrator, warehouse = create_administrator_engine(settings), open_warehouse(settings)
-    with hold_tenants(warehouse, "forget", None, say):
+    with hold_tenants(warehouse, "forget", None, report_progress):
         with administrator.begin() as connection:
-            schema.create_privacy_schema(connection, warehouse.url)
+            privacy_schema.create_privacy_schema(connection, warehouse.url)
         yield administrator
 
 
@@ -154,15 +172,15 @@ def _build_person_request(
     with closing(lake.connect()) as con:
         with read_published_tenant(settings, question.tenant_id) as published:
             people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
-            found = find_profiles(question, published, people)
-        if len(found.profile_ids) > 1:
+            profile_ids = find_profiles(question, published, people).profile_ids
+        if len(profile_ids) > 1:
             raise SeveralPeopleError(
-                f"{len(found.profile_ids)} people fit; give one of these with --profile: {', '.join(found.profile_ids)}"
+                f"{len(profile_ids)} people fit; give one of these with --profile: {', '.join(profile_ids)}"
             )
-        [profile_id] = found.profile_ids
-        asked, at = _hash_profile_id(key, question.tenant_id, profile_id), datetime.now(UTC)
-        who = {Subject(question.tenant_id, profile_id): at}
-        return build_erasure_request(con, lake, who, at=at, asked=asked, reason=reason)
+        [profile_id] = profile_ids
+        subject_hash, at = _hash_profile_id(key, question.tenant_id, profile_id), datetime.now(UTC)
+        seen_until = {Subject(question.tenant_id, profile_id): at}
+        return build_erasure_request(con, lake, seen_until, at=at, asked=subject_hash, reason=reason)
 
 
 def _hash_profile_id(key: str, tenant_id: str, profile_id: str) -> str:
@@ -170,15 +188,17 @@ def _hash_profile_id(key: str, tenant_id: str, profile_id: str) -> str:
 
 
 def _delete_lake_tombstones(con: DuckDBPyConnection, lake: Lake, tenant_id: str, certificate_id: str) -> int:
-    now, scope, lifted = datetime.now(UTC), f"'{certificate_id}' in (certificate_id, {_REQUEST_ID_SQL})", 0
-    for table in schema.COPIED_TABLES:
-        nothing = f"(from {lake.current(con, table, name='kept_now')} where false)"
-        changes = lake.replace(con, table, nothing, tenants=[tenant_id], known_at=now, scope=scope)
-        lifted += changes.removed if table is privacy.tombstones else 0
+    """Returns the number of deleted tombstones."""
+    now, removed_count = datetime.now(UTC), 0
+    condition = f"'{certificate_id}' in (certificate_id, {_REQUEST_ID_SQL})"
+    for table in privacy_schema.COPIED_TABLES:
+        empty_query = f"(from {lake.create_current_view(con, table, name='current_tombstones')} where false)"
+        changes = lake.replace(con, table, empty_query, tenants=[tenant_id], known_at=now, condition=condition)
+        removed_count += changes.removed if table is privacy.tombstones else 0
     store_forgotten_totals(con, lake, [tenant_id], now)
-    # Else a database would not be asked again for rows it has delivered already.
-    covered = operations.service_snapshots
-    nothing = f"(from {lake.current(con, covered, name='covered_now')} where false)"
-    if last := lake.latest(con, covered):
-        lake.replace(con, covered, nothing, tenants=[tenant_id, ""], known_at=last)
-    return lifted
+    # Without snapshots, a database is read in full again, including rows it has delivered before.
+    snapshots = operations.service_snapshots
+    empty_query = f"(from {lake.create_current_view(con, snapshots, name='current_snapshots')} where false)"
+    if last_extracted_at := lake.find_latest_known_at(con, snapshots):
+        lake.replace(con, snapshots, empty_query, tenants=[tenant_id, ""], known_at=last_extracted_at)
+    return removed_count

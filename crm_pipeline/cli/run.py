@@ -1,4 +1,4 @@
-"""One refresh from the command line: the refresh job run through Dagster in this process, and what came of it."""
+"""One refresh from the command line: the refresh job, run through Dagster in this process, and its outcome."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -30,32 +30,43 @@ from crm_pipeline.steps.publish.publish import PROFILES, TIMELINE
 from crm_pipeline.tables.sources import crm
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}
-"""Lets the UI count a run made here among the code location's own."""
+"""The UI lists runs with this tag among those of the code location."""
+
+ROW_COUNTS = ("rows_added", "rows_changed", "rows_removed")
+"""Metadata of a materialization that count the rows it changed."""
 
 
 @dataclass
 class RefreshOutcome:
-    """What one refresh did: the faults to name, rows changed in the published tables, seconds."""
+    """The outcome of one refresh: failures to print, rows changed in the published tables, duration in seconds."""
 
     as_of: datetime
-    faults: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     published_rows: int = 0
     seconds: float = 0.0
 
 
 class UnknownTenantError(Exception):
-    """A tenant nobody knows."""
+    """A tenant was named that no service knows."""
 
 
 def refresh_tenants(
-    settings: Settings, tenants: Sequence[str], believe: Sequence[str], *, dry_run: bool
+    settings: Settings, tenants: Sequence[str], accepted_shrinks: Sequence[str], *, dry_run: bool
 ) -> RefreshOutcome:
-    """Refresh these tenants, or all if none is named, on the lake of a `working_copy`. A dry run publishes nothing."""
+    """Returns the outcome of refreshing these tenants, or all if none is named; a dry run publishes nothing.
+
+    Settings are those of a `create_working_copy`. `accepted_shrinks` are tables, as SERVICE.Table, that may lose most
+    of their rows.
+
+    Raises:
+        UnknownTenantError: A named tenant is unknown.
+        SourceError: No tenant is known, because the services cannot be read.
+    """
     started = time.monotonic()
     outcome = RefreshOutcome(as_of=settings.as_of or datetime.now(UTC))
     tags = {
         AS_OF_TAG: outcome.as_of.isoformat(),
-        ACCEPT_SHRINK_TAG: ",".join(believe),
+        ACCEPT_SHRINK_TAG: ",".join(accepted_shrinks),
         **build_process_tag(),
         **REPOSITORY_TAG,
     }
@@ -63,25 +74,25 @@ def refresh_tenants(
         known = _find_known_tenants(instance, settings)
         if unknown := set(tenants) - set(known):
             raise UnknownTenantError(format_unknown_tenants(unknown, known))
-        # Where no club can be a partition, a run without any says what is wrong with them.
-        for asked in [build_range_tags(keys) for keys in group_neighbours(known, tenants or known)] or [{}]:
-            _execute_refresh_job(instance, settings, {**tags, **asked}, outcome, dry_run=dry_run)
-    outcome.faults = list(dict.fromkeys(outcome.faults))
+        # If no club can be a partition, a run without any reports what is wrong with them.
+        for partition_tags in [build_range_tags(keys) for keys in group_neighbours(known, tenants or known)] or [{}]:
+            _execute_refresh_job(instance, settings, {**tags, **partition_tags}, outcome, dry_run=dry_run)
+    outcome.failures = list(dict.fromkeys(outcome.failures))
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
 @contextmanager
 def _open_dagster_instance(settings: Settings, *, dry_run: bool) -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance; for a dry run one that forgets."""
+    """Yields Dagster's instance; for a dry run an ephemeral one with the same partitions."""
     with open_instance(settings) as instance:
         if not dry_run:
             yield instance
             return
-        with dg.DagsterInstance.ephemeral() as passing:
+        with dg.DagsterInstance.ephemeral() as ephemeral_instance:
             name = str(TENANT_PARTITIONS.name)
-            passing.add_dynamic_partitions(name, list(instance.get_dynamic_partitions(name)))
-            yield passing
+            ephemeral_instance.add_dynamic_partitions(name, list(instance.get_dynamic_partitions(name)))
+            yield ephemeral_instance
 
 
 def _find_known_tenants(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
@@ -90,7 +101,7 @@ def _find_known_tenants(instance: dg.DagsterInstance, settings: Settings) -> lis
     try:
         return discover_tenants(instance, Sources(settings.sources))
     except SourceError:
-        # The run will meet the same fault and name it.
+        # The run meets the same error and reports it.
         if not (known := list(instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))):
             raise
         return known
@@ -98,8 +109,9 @@ def _find_known_tenants(instance: dg.DagsterInstance, settings: Settings) -> lis
 
 def _read_lake_tenants(lake: Lake) -> list[str]:
     with closing(lake.connect()) as con:
-        found = con.sql(f"select distinct tenant_id from {lake.current(con, crm.tenant)} order by 1").fetchall()
-    return [tenant for (tenant,) in found]
+        view = lake.create_current_view(con, crm.tenant)
+        rows = con.sql(f"select distinct tenant_id from {view} order by 1").fetchall()
+    return [tenant for (tenant,) in rows]
 
 
 def _execute_refresh_job(
@@ -118,39 +130,39 @@ def _execute_refresh_job(
     )
     for evaluation in result.get_asset_check_evaluations():
         if evaluation.check_name == FRESHNESS_CHECK and not evaluation.passed:
-            outcome.faults.append(str(evaluation.metadata["reason"].value))
+            outcome.failures.append(str(evaluation.metadata["reason"].value))
     for event in result.all_events:
         if event.is_step_failure:
             if _is_interrupt(event.step_failure_data):
                 raise KeyboardInterrupt
-            outcome.faults.append(f"{event.step_key}: {_format_failure(event.step_failure_data)}")
-    if not result.success and not outcome.faults:
-        outcome.faults.append("the run failed before its first step; see its log in Dagster")
+            outcome.failures.append(f"{event.step_key}: {_format_failure(event.step_failure_data)}")
+    if not result.success and not outcome.failures:
+        outcome.failures.append("the run failed before its first step; see its log in Dagster")
     outcome.published_rows += _count_published_rows(instance, result.run_id)
 
 
 def _count_published_rows(instance: dg.DagsterInstance, run_id: str) -> int:
-    """What Dagster keeps, since a step that failed for one tenant hands nothing back of the others."""
+    """Returns the changed rows as Dagster logged them, since a step that fails for one tenant returns no output."""
     rows = 0
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        made = entry.asset_materialization
-        if made and made.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
-            rows += sum(int(str(made.metadata[kind].value)) for kind in ("rows_added", "rows_changed", "rows_removed"))
+        materialization = entry.asset_materialization
+        if materialization and materialization.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
+            rows += sum(int(str(materialization.metadata[kind].value)) for kind in ROW_COUNTS)
     return rows
 
 
 def _is_interrupt(failure: StepFailureData) -> bool:
-    """Whether Ctrl-C ended the step, which Dagster counts among its failures."""
+    """Whether Ctrl-C ended the step, which Dagster counts as a failure."""
     error = find_first_cause(failure.error)
-    # DuckDB has words of its own for a Ctrl-C that meets it in a query.
+    # During a query, DuckDB reports Ctrl-C as an error of its own.
     return error is not None and (
         error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or "Query interrupted" in error.message
     )
 
 
 def _format_failure(failure: StepFailureData) -> str:
-    """What a failed step has to say: its own words where it chose them, else the error it met."""
-    if words := find_failure_description(failure):
-        return words
+    """Returns the message of a failed step: its own description if it has one, else the first line of its error."""
+    if description := find_failure_description(failure):
+        return description
     error = find_first_cause(failure.error)
     return error.message.strip().splitlines()[0] if error else "failed"

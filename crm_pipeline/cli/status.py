@@ -1,4 +1,4 @@
-"""How things stand: last refresh per tenant, age of each service's snapshot, open reviews and failed checks."""
+"""The status table: per tenant the last refresh, age of each service's snapshot, open reviews and failed checks."""
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -8,7 +8,7 @@ from crm_pipeline.domain.ingest.tenant_validation import escape_control_characte
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 STATUS_QUERY = text("""
-    with refreshed as (
+    with publication_times as (
         select tenant_id, max(as_of) filter (where table_name not like '%.snapshot') as as_of,
             max(published_at) filter (where table_name not like '%.snapshot') as published_at,
             string_agg(replace(table_name, '.snapshot', '') ||
@@ -17,11 +17,12 @@ STATUS_QUERY = text("""
         from crm.publications where tenant_id <> '' group by tenant_id)
     select tenant_id, to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
         to_char(published_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(snapshots, ''),
-        (select count(*) from crm.identity_reviews r where r.tenant_id = refreshed.tenant_id and closed_at is null),
-        (select count(*) from crm.quarantined_records q where q.tenant_id = refreshed.tenant_id),
+        (select count(*) from crm.identity_reviews r
+            where r.tenant_id = publication_times.tenant_id and closed_at is null),
+        (select count(*) from crm.quarantined_records q where q.tenant_id = publication_times.tenant_id),
         (select coalesce(string_agg(suite || ': ' || expectation, E'\\n'), 'none') from crm.data_quality_results d
-            where d.tenant_id = refreshed.tenant_id and not success)
-    from refreshed order by tenant_id""")
+            where d.tenant_id = publication_times.tenant_id and not success)
+    from publication_times order by tenant_id""")
 HEADINGS = (
     "tenant",
     "as of",
@@ -34,15 +35,15 @@ HEADINGS = (
 
 
 def print_status(console: Console, warehouse: Warehouse) -> None:
-    """Print a row per tenant that was ever published."""
+    """Prints a table with one row per tenant that was ever published."""
     with warehouse.engine().connect() as connection:
         rows = connection.execute(STATUS_QUERY).all()
     if not rows:
         console.print("Nothing has been published yet: crm-pipeline run")
         return
-    shown = RichTable(title="Published tenants, times in UTC", title_justify="left", show_lines=True)
+    status_table = RichTable(title="Published tenants, times in UTC", title_justify="left", show_lines=True)
     for heading in HEADINGS:
-        shown.add_column(heading)
+        status_table.add_column(heading)
     for tenant_id, *values in rows:
-        shown.add_row(escape_control_characters(tenant_id), *map(str, values))
-    console.print(shown)
+        status_table.add_row(escape_control_characters(tenant_id), *map(str, values))
+    console.print(status_table)

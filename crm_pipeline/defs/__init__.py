@@ -1,1 +1,1 @@
-"""What Dagster is told: assets, checks, jobs, schedules, sensors and resources."""
+"""Dagster definitions: assets, checks, jobs, schedules, sensors and resources."""

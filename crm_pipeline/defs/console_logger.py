@@ -1,4 +1,4 @@
-"""How a run looks in a terminal: one line as each step ends, and what assets themselves have to say."""
+"""The log of a run in a terminal: a line as each step starts and ends, and the warnings of the assets."""
 
 import logging
 import sys
@@ -8,10 +8,10 @@ from dagster import DagsterEvent, DagsterEventType
 
 
 class ProgressHandler(logging.Handler):
-    """Prints the steps' ends and the pipeline's own messages; Dagster's bookkeeping stays in the UI."""
+    """A handler that prints the starts and ends of steps and the pipeline's own messages; the rest is in the UI."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the line a record is worth, if any."""
+        """Prints the line of a record, if it has one."""
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event") if isinstance(meta, dict) else None
         line = _format_event(event) if event else _format_message(record, meta)
@@ -32,13 +32,13 @@ def _format_event(event: DagsterEvent) -> str | None:
 
 
 def _format_message(record: logging.LogRecord, meta: dict[str, str]) -> str | None:
-    said = str(meta.get("orig_message", ""))
-    return f"    {said}" if record.levelno >= logging.WARNING or said.startswith("waiting") else None
+    message = str(meta.get("orig_message", ""))
+    return f"    {message}" if record.levelno >= logging.WARNING or message.startswith("waiting") else None
 
 
 @dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    """A logger for terminals."""
+    """Returns a logger for terminals."""
     logger = logging.Logger("crm_pipeline.progress", logging.DEBUG)  # noqa: LOG001  it ends with the run
     logger.addHandler(ProgressHandler())
     return logger

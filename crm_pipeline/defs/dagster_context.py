@@ -1,4 +1,4 @@
-"""What Dagster says of a run: its tenants, its hour, its tags; and the run context of a step made from it."""
+"""A run's tenants, hour and tags in Dagster, and the run context of a step built from them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +20,7 @@ TENANT_PARTITIONS = dg.DynamicPartitionsDefinition(name="tenants")
 
 @contextmanager
 def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[RunContext]:
-    """The step of an asset, with a connection that ends with it."""
+    """Yields the run context of an asset's step; its connection is closed at the end."""
     with closing(lake.connect()) as con:
         accepted_shrinks = frozenset(context.run.tags.get(ACCEPT_SHRINK_TAG, "").split(","))
         yield RunContext(
@@ -35,20 +35,23 @@ def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Se
 
 
 def list_context_tenants(context: dg.AssetExecutionContext) -> Sequence[str] | None:
-    """The run's partition keys, in unpartitioned assets too; None where it has none or they are all there are."""
+    """Returns the run's partition keys, in unpartitioned assets too; None for no keys or for all tenants."""
     if not context.has_partition_key_range and not context.has_partition_key:
         return None
     keys = list(context.partition_keys)
-    every = context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
-    return None if set(every) <= set(keys) else keys
+    all_tenants = context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
+    return None if set(all_tenants) <= set(keys) else keys
 
 
 def find_run_as_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
-    """The run's hour: the pinned one, else its tag (the schedule's tick), else when the run was made."""
+    """Returns the run's hour: the pinned one, else its tag (the schedule's tick), else when the run was created.
+
+    Raises: Failure where Dagster does not know the run.
+    """
     if settings.as_of:
         return settings.as_of
-    if tagged := context.run.tags.get(AS_OF_TAG):
-        return parse_time(AS_OF_TAG, tagged)
+    if tag := context.run.tags.get(AS_OF_TAG):
+        return parse_time(AS_OF_TAG, tag)
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
         raise dg.Failure(f"run {context.run.run_id} is not in Dagster's storage")
@@ -57,24 +60,25 @@ def find_run_as_of(context: dg.AssetExecutionContext, settings: Settings) -> dat
 
 
 def build_range_tags(tenants: Sequence[str]) -> dict[str, str]:
-    """Run tags that mean these partitions, which must be neighbours in the order they came."""
+    """Returns the run tags of these partitions, which must be neighbours in the order they were added."""
     return {RANGE_START_TAG: tenants[0], RANGE_END_TAG: tenants[-1]}
 
 
 def group_neighbours(known: Sequence[str], wanted: Sequence[str]) -> Iterator[list[str]]:
-    """The wanted tenants in groups that are neighbours among the known ones, since a run takes a range."""
+    """Yields the wanted tenants in groups of neighbours among the known ones, since a run takes a range."""
     places = sorted(known.index(tenant) for tenant in set(wanted))
     for _, group in groupby(enumerate(places), key=lambda item: item[1] - item[0]):
         yield [known[place] for _, place in group]
 
 
-def list_run_tenants(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str] | None:
-    """The partition keys of the run, None where they are all there are."""
-    every = list(instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))
-    if PARTITION_TAG in run.tags:
-        return [run.tags[PARTITION_TAG]]
-    if RANGE_START_TAG not in run.tags:
+def list_run_tenants(dagster_run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[str] | None:
+    """Returns the partition keys of the run, None for all tenants."""
+    all_tenants = list(instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))
+    tags = dagster_run.tags
+    if PARTITION_TAG in tags:
+        return [tags[PARTITION_TAG]]
+    if RANGE_START_TAG not in tags:
         return None
-    first, last = every.index(run.tags[RANGE_START_TAG]), every.index(run.tags[RANGE_END_TAG])
-    keys = every[first : last + 1]
-    return None if keys == every else keys
+    first, last = all_tenants.index(tags[RANGE_START_TAG]), all_tenants.index(tags[RANGE_END_TAG])
+    keys = all_tenants[first : last + 1]
+    return None if keys == all_tenants else keys

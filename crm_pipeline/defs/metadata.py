@@ -1,4 +1,4 @@
-"""What the UI shows beside an asset: column schemas projected from the declarations, and counts of what changed."""
+"""Metadata of assets in the UI: column schemas and lineage from the declarations, counts of changes, cadences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -20,23 +20,23 @@ ASSETS_BY_TABLE = {
     "churn_models": "churn_model",
     "customer_profiles": "profile_scores",
 }
-"""The asset that makes each output table in the lake."""
+"""The asset that builds each output table in the lake."""
 
 
 class Cadence(NamedTuple):
-    """How often something is made: the tag to search it by, and from when on the UI calls an asset late."""
+    """How often something is built: the tag to search it by, and when the UI starts to call an asset late."""
 
     name: str
     late_after: timedelta
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tag."""
+        """Returns the tag of the cadence."""
         return {"cadence": self.name}
 
     @property
     def freshness(self) -> dg.FreshnessPolicy:
-        """A warning from then on, a failure after as long again."""
+        """Returns a policy that warns after `late_after`, and fails after twice that time."""
         return dg.FreshnessPolicy.time_window(fail_window=2 * self.late_after, warn_window=self.late_after)
 
 
@@ -46,7 +46,7 @@ WEEKLY = Cadence("weekly", timedelta(days=8))
 
 
 def build_column_schema(*tables: Table) -> dg.TableSchema:
-    """The declared columns as Dagster shows them; those of several tables are told apart by the table's name."""
+    """Returns the declared columns as Dagster shows them; with several tables, names start with the table's."""
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -62,7 +62,7 @@ def build_column_schema(*tables: Table) -> dg.TableSchema:
 
 
 def build_columns_metadata(*tables: Table) -> dict[str, Any]:
-    """Definition metadata that shows the columns of these tables, and of an output's what they are made of."""
+    """Returns definition metadata with the columns of these tables, and the column lineage of an output table."""
     schema = {"dagster/column_schema": build_column_schema(*tables)}
     if len(tables) == 1 and tables[0] in COLUMN_LINEAGE:
         return {**schema, "dagster/column_lineage": build_column_lineage(tables[0])}
@@ -70,7 +70,7 @@ def build_columns_metadata(*tables: Table) -> dict[str, Any]:
 
 
 def build_column_lineage(table: Table) -> dg.TableColumnLineage:
-    """What each column of an output is made of, by the assets that keep it in the lake."""
+    """Returns the source columns of each column of an output, by the assets that store them in the lake."""
     return dg.TableColumnLineage(
         {
             column: list(dict.fromkeys(map(_build_column_dependency, made_of)))
@@ -80,19 +80,19 @@ def build_column_lineage(table: Table) -> dg.TableColumnLineage:
 
 
 def build_published_lineage(table: Table) -> dg.TableColumnLineage:
-    """A published table's columns as the lake has them; a change of stage tells of the profile's besides."""
+    """Returns the lineage of a published table from the lake; stage changes also depend on the profile's stage."""
     stage = customer_profiles.c.lifecycle_stage
-    tells = {customer_timeline.c.summary, customer_timeline.c.details}
+    stage_columns = {customer_timeline.c.summary, customer_timeline.c.details}
     return dg.TableColumnLineage(
         {
-            c.key: [_build_column_dependency(c), *([_build_column_dependency(stage)] if c in tells else [])]
+            c.key: [_build_column_dependency(c), *([_build_column_dependency(stage)] if c in stage_columns else [])]
             for c in table.columns
         }
     )
 
 
 def _build_column_dependency(column: Column[Any]) -> dg.TableColumnDep:
-    """Where the lake keeps a column: in a service's snapshot, or in the asset that makes the table."""
+    """Returns where the lake stores a column: in a service's snapshot, or in the asset that builds the table."""
     table = column.table
     if table.metadata is source_metadata:
         return dg.TableColumnDep(f"{find_table_service(table).lower()}_snapshot", f"{table.name}.{column.name}")
@@ -100,7 +100,7 @@ def _build_column_dependency(column: Column[Any]) -> dg.TableColumnDep:
 
 
 def build_changes_metadata(changes: Mapping[str, ChangeCounts], rows: int | None = None) -> dict[str, Any]:
-    """Materialisation metadata: what changed per table, and the row count where there is one."""
+    """Returns materialisation metadata: the changes per table, and the row count if given."""
     table = dg.MetadataValue.table(
         records=[dg.TableRecord({"table": name, **change._asdict()}) for name, change in changes.items()],
         schema=dg.TableSchema([dg.TableColumn("table"), *(dg.TableColumn(f, "int") for f in ChangeCounts._fields)]),
@@ -109,17 +109,17 @@ def build_changes_metadata(changes: Mapping[str, ChangeCounts], rows: int | None
     return metadata if rows is None else {**metadata, "dagster/row_count": rows}
 
 
-def sum_changes(parts: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:
-    """The changes of all parts of a step together, per table."""
+def sum_changes(batch_changes: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:
+    """Returns the changes of all batches together, per table."""
     total: dict[str, ChangeCounts] = {}
-    for part in parts:
-        for table, changes in part.items():
+    for changes_by_table in batch_changes:
+        for table, changes in changes_by_table.items():
             total[table] = ChangeCounts(*map(sum, zip(total.get(table, (0, 0, 0)), changes, strict=True)))
     return total
 
 
 def build_rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Rows as a table of the UI; a row may lack columns that others have."""
+    """Returns rows as a table for the UI; a row may lack columns that others have."""
     kinds = {bool: "bool", int: "int", float: "float"}
     columns = {name: kinds.get(type(value), "string") for row in rows for name, value in row.items()}
     return dg.MetadataValue.table(

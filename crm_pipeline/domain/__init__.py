@@ -1,1 +1,1 @@
-"""Pure calculations: values in, values out; no Dagster, no database, no clock."""
+"""Pure calculations: values, the hour and the DuckDB connection are passed in."""

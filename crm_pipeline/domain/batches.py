@@ -1,17 +1,20 @@
-"""Tenants dealt into batches: how many are worked on at a time."""
+"""Tenants split into batches that are processed one at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 
-def split_into_batches(tenants: Sequence[str], rows: Mapping[str, int], most: int) -> Iterator[list[str]]:
-    """The tenants in their order, as many at a time as have no more than `most` rows together; at least one."""
-    group: list[str] = []
-    held = 0
+def split_into_batches(tenants: Sequence[str], rows: Mapping[str, int], max_rows: int) -> Iterator[list[str]]:
+    """Yields batches of tenants in their order, each with `max_rows` rows at most.
+
+    A tenant with more rows than that is a batch of its own.
+    """
+    batch: list[str] = []
+    batch_rows = 0
     for tenant in tenants:
-        if group and held + rows.get(tenant, 0) > most:
-            yield group
-            group, held = [], 0
-        group.append(tenant)
-        held += rows.get(tenant, 0)
-    if group:
-        yield group
+        if batch and batch_rows + rows.get(tenant, 0) > max_rows:
+            yield batch
+            batch, batch_rows = [], 0
+        batch.append(tenant)
+        batch_rows += rows.get(tenant, 0)
+    if batch:
+        yield batch

@@ -1,7 +1,7 @@
-"""One person as a document: every field with its origin, records, refusals, id history, numbers and events.
+"""The document of one profile: fields with their origin, records, non-matches, id history, numbers and events.
 
-Keys are those of the tables and stay; `words` beside a fact says it as the page does. A subject-access export adds
-`holdings`.
+Keys are the column names of the tables and do not change; `words` next to a fact is its text on the page.
+`explain_profiles` adds `held_rows`, the subject-access export.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,68 +28,75 @@ SHARED_VALUE_COLUMNS: Final = {"EMAIL": ("email", "email_is_shared"), "PHONE": (
 
 
 def build_profile_document(published: PublishedTenant, people: PersonRecords, profile_id: str) -> Row:
-    """The whole document of one live profile."""
-    clock = TenantClock(published.as_of, ZoneInfo(people.club.timezone))
+    """Returns the whole document of one live profile."""
+    clock = TenantClock(published.as_of, ZoneInfo(people.tenant.timezone))
     (profile,) = published.profiles([profile_id])
-    links = index_links_by_record(published.links(profile_id))
-    own = ComparedProfile(profile_id, links, people.people(links))
-    held, decisions = people.held(links), people.decisions(links)
-    values = {(kind, row[column]) for row in own.people.values() for kind, (column, _) in SHARED_VALUE_COLUMNS.items()}
+    links = index_links_by_record(published.links_of_profile(profile_id))
+    own = ComparedProfile(profile_id, links, people.comparison_rows(links))
+    service_rows, decisions = people.service_rows(links), people.decisions(links)
+    values = {
+        (kind, row[column])
+        for row in own.comparison_rows.values()
+        for kind, (column, _) in SHARED_VALUE_COLUMNS.items()
+    }
     reviews = published.reviews(links, [value for value in values if value[1]])
     events = published.timeline(profile_id)
     return {
         "profile_id": profile_id,
         "display_name": profile["display_name"],
-        "fields": _build_fields(profile, held, events),
-        "records": _build_records(published, own, held, decisions),
+        "fields": _build_fields(profile, service_rows, events),
+        "records": _build_records(published, own, service_rows, decisions),
         "refused": find_non_matches(published, people, own, reviews, decisions),
         "no_evidence": _find_excluded_keys(own, reviews),
         "reviews": [review | {"words": describe_review(review)} for review in reviews],
         "decisions": decisions,
         "id_history": _build_id_history(published, profile_id, clock),
-        "numbers": _build_numbers(published, profile, events, clock, held),
+        "numbers": _build_numbers(published, profile, events, clock, service_rows),
         "timeline": events,
     }
 
 
-def _build_fields(profile: Row, held: Mapping[RecordKey, Row], events: Sequence[Row]) -> dict[str, Row]:
+def _build_fields(profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row]) -> dict[str, Row]:
     return {
-        column.name: {"value": profile[column.name], "origin": _find_field_origin(column.name, profile, held, events)}
+        column.name: {
+            "value": profile[column.name],
+            "origin": _find_field_origin(column.name, profile, service_rows, events),
+        }
         for column in customer_profiles.columns
     }
 
 
-def _find_field_origin(name: str, profile: Row, held: Mapping[RecordKey, Row], events: Sequence[Row]) -> Row:
-    """Where a field's value came from: records of services, a calculation, or nowhere where there is no value."""
+def _find_field_origin(name: str, profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row]) -> Row:
+    """Returns the origin of a field's value: `records` of services, `calculated`, or `none` without a value."""
     sources = profile["field_sources"]
     if name in sources:
-        found = [sources[name]] if sources[name] else []
+        records = [sources[name]] if sources[name] else []
     elif name == "display_name":
         parts = [sources[part] for part in ("first_name", "last_name") if sources[part]]
-        found = parts or [source for source in (sources["email"], sources["phone_number"]) if source][:1]
+        records = parts or [source for source in (sources["email"], sources["phone_number"]) if source][:1]
     elif name in PRIMARY_ID_SERVICES:
-        found = [f"{PRIMARY_ID_SERVICES[name]}:{profile[name]}"] if profile[name] is not None else []
+        records = [f"{PRIMARY_ID_SERVICES[name]}:{profile[name]}"] if profile[name] is not None else []
     elif name in OPT_IN_COLUMNS:
-        contacts = {key: row for key, row in held.items() if key.service == Service.MESSAGING}
-        found = [f"{key.service}:{key.record_id}" for key, row in contacts.items() if row[name] == profile[name]]
+        contacts = {key: row for key, row in service_rows.items() if key.service == Service.MESSAGING}
+        records = [f"{key.service}:{key.record_id}" for key, row in contacts.items() if row[name] == profile[name]]
     elif name == "tags":
         tagged = [event for event in events if event["event_type"] == EventType.TAG_ADDED]
-        found = [f"CRM:ProfileTag:{e['service_record_id']}" for e in tagged if e["details"]["tag"] in profile["tags"]]
+        records = [f"CRM:ProfileTag:{e['service_record_id']}" for e in tagged if e["details"]["tag"] in profile["tags"]]
     else:
         return {"kind": "calculated", "records": []}
-    return {"kind": "records" if found else "none", "records": list(dict.fromkeys(found))}
+    return {"kind": "records" if records else "none", "records": list(dict.fromkeys(records))}
 
 
 def _build_records(
-    published: PublishedTenant, own: ComparedProfile, held: Mapping[RecordKey, Row], decisions: Sequence[Row]
+    published: PublishedTenant, own: ComparedProfile, service_rows: Mapping[RecordKey, Row], decisions: Sequence[Row]
 ) -> list[Row]:
-    faults = published.set_aside(own.links)
+    faults = published.quarantined_rows(own.links)
     order = sorted(own.links, key=lambda key: (own.links[key]["linked_to_service"] is not None, to_sort_key(key)))
     return [
         own.links[key]
         | {
-            "words": describe_link(own.links[key], own.people.get(key), decisions),
-            "held": held.get(key),
+            "words": describe_link(own.links[key], own.comparison_rows.get(key), decisions),
+            "held": service_rows.get(key),
             "set_aside": [fault for fault in faults if (fault["service"], fault["service_record_id"]) == key],
         }
         for key in order
@@ -97,29 +104,35 @@ def _build_records(
 
 
 def _find_excluded_keys(own: ComparedProfile, reviews: Sequence[Row]) -> list[Row]:
-    """Values of this person that too many others have, or that are suppressed, and so link nobody."""
+    """Returns the profile's values that link nothing: too many records have them, or the tenant suppressed them."""
     shared = [review for review in reviews if review["kind"] == ReviewKind.SHARED and review["closed_at"] is None]
-    crowded = {review["witness"]["value"] for review in shared}
-    found = {
-        (kind, own.people[key][column])
+    overused_values = {review["witness"]["value"] for review in shared}
+    excluded = {
+        (kind, own.comparison_rows[key][column])
         for kind, (column, flag) in SHARED_VALUE_COLUMNS.items()
-        for key in own.people
+        for key in own.comparison_rows
         if own.links[key][flag]
     }
-    why = {True: "too many records have it", False: "the club has listed it"}
-    return [{"kind": kind, "value": value, "why": why[value in crowded]} for kind, value in sorted(found)]
+    reasons = {True: "too many records have it", False: "the club has listed it"}
+    return [
+        {"kind": kind, "value": value, "why": reasons[value in overused_values]} for kind, value in sorted(excluded)
+    ]
 
 
 def _build_id_history(published: PublishedTenant, profile_id: str, clock: TenantClock) -> Row:
-    ids = published.ids(profile_id)
-    events = published.life_of([row["profile_id"] for row in ids])
-    return {"ids": ids, "events": [event | {"words": describe_profile_event(event, clock)} for event in events]}
+    id_rows = published.profile_id_rows(profile_id)
+    events = published.profile_id_events([row["profile_id"] for row in id_rows])
+    return {"ids": id_rows, "events": [event | {"words": describe_profile_event(event, clock)} for event in events]}
 
 
 def _build_numbers(
-    published: PublishedTenant, profile: Row, events: Sequence[Row], clock: TenantClock, held: Mapping[RecordKey, Row]
+    published: PublishedTenant,
+    profile: Row,
+    events: Sequence[Row],
+    clock: TenantClock,
+    service_rows: Mapping[RecordKey, Row],
 ) -> Row:
-    member = held.get(RecordKey(Service.SCL, str(profile["scl_member_id"])))
+    member = service_rows.get(RecordKey(Service.SCL, str(profile["scl_member_id"])))
     referrals = [event for event in events if event["event_type"] == EventType.REFERRAL]
     referred = published.last_transactions([event["details"]["referred_profile_id"] for event in referrals])
     risk = score_reasons.explain_churn(profile)

@@ -1,7 +1,4 @@
-"""The pipeline's vocabulary in the words of a club manager: services, rules, stages, statuses, kinds of events.
-
-Only names and short phrases belong here; sentences about a person are made where the facts are found.
-"""
+"""Labels and short descriptions, for club staff, of services, link rules, stages, statuses and profile events."""
 
 from typing import Any, Final
 
@@ -88,13 +85,13 @@ REVIEW_INSTRUCTIONS: Final = {
 
 
 def format_record_name(record: RecordKey) -> str:
-    """`SCL member 11`."""
+    """Returns the name of a record, such as `SCL member 11`."""
     service = Service(record.service)
     return f"{SERVICE_LABELS[service]} {PERSON_TABLES[service].name.lower()} {record.record_id}"
 
 
 def format_crm_row(row: dict[str, Any]) -> str:
-    """A row that settles a question, as it is entered in the CRM: the table and its columns."""
+    """Returns a row that settles a review as staff enter it in the CRM: the table and its columns."""
     table = "IdentityOverride" if "decision" in row else "SuppressedIdentifier"
     columns = ("tenantId", "serviceA", "recordIdA", "serviceB", "recordIdB", "decision", "kind", "value")
     return f"{table}: {', '.join(f'{column}={row[column]}' for column in columns if column in row)}"

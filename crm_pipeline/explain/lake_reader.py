@@ -1,6 +1,6 @@
-"""What only the lake knows of a tenant: its settings, its people as the services hold them, the operators' decisions.
+"""What only the lake has of a tenant: its settings, the services' person records, the operators' decisions.
 
-A tenant that is closed, or whose own row is wrong, keeps its published tables, so it can be explained all the same.
+A tenant that is closed, or whose own row is invalid, still has its published tables, so it can be explained as well.
 """
 
 from collections.abc import Collection
@@ -31,21 +31,22 @@ RECORDS_CONDITION = "(service, record_id) in (select unnest($services), unnest($
 DECISIONS_SQL = """
     select * from crm_identity_override
     where exists (
-        from (select unnest($services) as service, unnest($ids) as record_id) own
-        where (own.service, own.record_id) in ((service_a, record_id_a), (service_b, record_id_b)))
+        from (select unnest($services) as service, unnest($ids) as record_id) selected
+        where (selected.service, selected.record_id) in ((service_a, record_id_a), (service_b, record_id_b)))
     order by id"""
 SHARED_VALUES_SQL = """
-    with own as (from people where (service, record_id) in (select unnest($services), unnest($ids))),
-    carried as (
-        select 'email' as kind, email as value from own union select 'phone_number', phone_number from own
-        union select 'auth_user_id', auth_user_id from own),
-    of_all as (unpivot (select service, record_id, email, phone_number, auth_user_id from people)
+    with selected_records as (from people where (service, record_id) in (select unnest($services), unnest($ids))),
+    selected_values as (
+        select 'email' as kind, email as value from selected_records
+        union select 'phone_number', phone_number from selected_records
+        union select 'auth_user_id', auth_user_id from selected_records),
+    all_values as (unpivot (select service, record_id, email, phone_number, auth_user_id from people)
         on email, phone_number, auth_user_id into name kind value value)
-    select kind, value, service, record_id from of_all semi join carried using (kind, value)"""
+    select kind, value, service, record_id from all_values semi join selected_values using (kind, value)"""
 
 
 class TenantSettings(NamedTuple):
-    """A tenant's settings, as far as they matter here."""
+    """The tenant settings that explanations use."""
 
     name: str
     country_code: str | None
@@ -55,20 +56,24 @@ class TenantSettings(NamedTuple):
 
 @dataclass(frozen=True)
 class PersonRecords:
-    """The people of one tenant in DuckDB, their keys normalised as the pipeline does it."""
+    """The person records of one tenant in DuckDB, with match keys normalised as in a run."""
 
     con: DuckDBPyConnection
-    club: TenantSettings
+    tenant: TenantSettings
 
     @classmethod
     def load(cls, con: DuckDBPyConnection, lake: Lake, tenant_id: str, as_of: datetime) -> "PersonRecords":
-        """Read them as of the hour that is published."""
-        step = RunContext(con, lake, as_of, "explain", [tenant_id])
-        lake.current(con, crm.tenant, name="present_tenants")
+        """Returns the tenant's person records as of the published time.
+
+        Reads: the lake's Tenant, IdentityOverride and person tables.
+        Creates: `tenants`, `known_tenants`, `people` and the views of the loaded source tables.
+        """
+        run = RunContext(con, lake, as_of, "explain", [tenant_id])
+        lake.create_current_view(con, crm.tenant, name="present_tenants")
         con.execute(TENANT_SQL, {"tenant_id": tenant_id, "min_confidence": DEFAULT_MIN_CONFIDENCE})
         con.execute("create or replace temp view known_tenants as select tenant_id from present_tenants")
-        step.load_rows([*PERSON_TABLES.values(), crm.identity_override])
-        step.define_as_of()
+        run.load_rows([*PERSON_TABLES.values(), crm.identity_override])
+        run.define_as_of()
         normalise_people(con)
         settings = con.sql("select name, country_code, timezone, min_confidence from tenants").fetchall()
         return cls(
@@ -78,19 +83,19 @@ class PersonRecords:
             else TenantSettings(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE),
         )
 
-    def having(self, column: str, value: str) -> list[RecordKey]:
-        """The records with this normalised value."""
+    def records_with_value(self, column: str, value: str) -> list[RecordKey]:
+        """Returns the records that have this normalised value."""
         rows = self._rows(f"select service, record_id from people where {column} = $value order by all", value=value)
         return [RecordKey(**row) for row in rows]
 
-    def people(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
-        """These records in the shape identity compares them in."""
+    def comparison_rows(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
+        """Returns the rows of `people` for these records, as identity resolution compares them."""
         rows = self._rows(f"select * from people where {RECORDS_CONDITION}", **_build_parameters(records))
         return {RecordKey(row["service"], row["record_id"]): row for row in rows}
 
-    def held(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
-        """These records with every column their service has."""
-        found: dict[RecordKey, Row] = {}
+    def service_rows(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
+        """Returns these records with every column their service has."""
+        rows_by_record: dict[RecordKey, Row] = {}
         for service, table in PERSON_TABLES.items():
             columns = ", ".join(column.key for column in table.columns)
             ids = [record.record_id for record in records if record.service == service]
@@ -98,15 +103,15 @@ class PersonRecords:
                 f"select {columns} from present_{to_lake_name(table)} where _record_key in (select unnest($ids))",
                 ids=ids,
             )
-            found |= {RecordKey(service.value, str(row["id"])): row for row in rows}
-        return found
+            rows_by_record |= {RecordKey(service.value, str(row["id"])): row for row in rows}
+        return rows_by_record
 
-    def sharing(self, records: Collection[RecordKey]) -> list[Row]:
-        """kind, value, service and record_id of everybody who carries a value of these records, themselves included."""
+    def records_sharing_values(self, records: Collection[RecordKey]) -> list[Row]:
+        """Returns kind, value, service and record_id of every record with a value of these, themselves included."""
         return self._rows(SHARED_VALUES_SQL, **_build_parameters(records))
 
     def decisions(self, records: Collection[RecordKey]) -> list[Row]:
-        """The IdentityOverride rows about these records."""
+        """Returns the IdentityOverride rows about these records, by id."""
         return self._rows(DECISIONS_SQL, **_build_parameters(records))
 
     def _rows(self, query: str, **params: str | list[str]) -> list[Row]:
@@ -114,9 +119,9 @@ class PersonRecords:
         return rows
 
 
-def parse_record_key(spelled: str) -> RecordKey | None:
-    """The record that `SERVICE:ID` names, None where no service is called that."""
-    service, _, record_id = spelled.partition(":")
+def parse_record_key(text: str) -> RecordKey | None:
+    """Returns the record that `SERVICE:ID` names, None without an id or for an unknown service."""
+    service, _, record_id = text.partition(":")
     return RecordKey(service.upper(), record_id) if service.upper() in set(Service) and record_id else None
 
 

@@ -1,4 +1,4 @@
-"""Finding who is meant: an email or phone in any spelling, a profile id old or new, or a record of a service."""
+"""Lookup of profiles by an email or phone in any spelling, a current or former profile id, or a service's record."""
 
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -17,11 +17,11 @@ LookupKind = Literal["email", "phone", "profile", "record"]
 
 
 class ProfileNotFoundError(Exception):
-    """The question fits nobody; the message says why in one line."""
+    """No profile matches the lookup; the message says why in one line."""
 
 
 class ProfileLookup(NamedTuple):
-    """Who somebody at a club is, known by one thing."""
+    """A search for profiles of a tenant by one value."""
 
     tenant_id: str
     by: LookupKind
@@ -29,7 +29,7 @@ class ProfileLookup(NamedTuple):
 
 
 class LookupResult(NamedTuple):
-    """The profiles that fit, the value in the form the tables hold it, and the former id that was asked for."""
+    """The matching profiles, the value as the tables store it, and the former id that was looked up."""
 
     profile_ids: list[str]
     value: str
@@ -37,10 +37,10 @@ class LookupResult(NamedTuple):
 
 
 def find_profiles(question: ProfileLookup, published: PublishedTenant, people: PersonRecords) -> LookupResult:
-    """The profiles a question is about.
+    """Returns the profiles that match a lookup.
 
     Raises:
-        NothingFoundError: there is none.
+        ProfileNotFoundError: no profile matches.
     """
     match question.by:
         case "email":
@@ -48,7 +48,7 @@ def find_profiles(question: ProfileLookup, published: PublishedTenant, people: P
                 "email", "email address", normalise_email(question.value), question, published, people
             )
         case "phone":
-            value = normalise_phone(question.value, people.club.country_code)
+            value = normalise_phone(question.value, people.tenant.country_code)
             return _find_by_contact("phone_number", "phone number", value, question, published, people)
         case "profile":
             return _find_by_profile_id(question, published, people)
@@ -66,34 +66,37 @@ def _find_by_contact(
 ) -> LookupResult:
     if value is None:
         raise ProfileNotFoundError(f"{question.value!r} is no {noun} at {question.tenant_id}")
-    carriers = published.links_of(people.having(column, value))
-    profiles = {str(link["profile_id"]) for link in carriers} | set(published.profiles_with(column, value))
-    if not profiles:
+    links = published.links_of_records(people.records_with_value(column, value))
+    profile_ids_found = {str(link["profile_id"]) for link in links}
+    profile_ids_found |= set(published.profile_ids_with_value(column, value))
+    if not profile_ids_found:
         raise ProfileNotFoundError(f"nobody at {question.tenant_id} has the {noun} {value}")
-    return LookupResult(sorted(profiles), value)
+    return LookupResult(sorted(profile_ids_found), value)
 
 
 def _find_by_profile_id(question: ProfileLookup, published: PublishedTenant, people: PersonRecords) -> LookupResult:
     try:
-        asked = str(UUID(question.value.strip()))
+        profile_id = str(UUID(question.value.strip()))
     except ValueError:
         raise ProfileNotFoundError(f"{question.value!r} is no profile id") from None
-    known = published.rows(profile_ids, profile_ids.c.profile_id == asked)
-    if not known:
-        raise ProfileNotFoundError(f"no profile of {question.tenant_id} has or had the id {asked}")
-    if known[0]["is_live"]:
-        return LookupResult([asked], asked)
-    if target := known[0]["redirects_to"]:
-        return LookupResult([target], target, asked)
-    raise ProfileNotFoundError(
-        f"profile {asked} of {question.tenant_id} {_describe_retirement(published, people, asked)}"
-    )
+    rows = published.rows(profile_ids, profile_ids.c.profile_id == profile_id)
+    if not rows:
+        raise ProfileNotFoundError(f"no profile of {question.tenant_id} has or had the id {profile_id}")
+    if rows[0]["is_live"]:
+        return LookupResult([profile_id], profile_id)
+    if target := rows[0]["redirects_to"]:
+        return LookupResult([target], target, profile_id)
+    retirement = _describe_retirement(published, people, profile_id)
+    raise ProfileNotFoundError(f"profile {profile_id} of {question.tenant_id} {retirement}")
 
 
 def _describe_retirement(published: PublishedTenant, people: PersonRecords, profile_id: str) -> str:
-    clock = TenantClock(published.as_of, ZoneInfo(people.club.timezone))
-    ends = [event for event in published.life_of([profile_id]) if event["event_type"] == ProfileEventType.RETIRED]
-    return f"was retired on {clock.day(ends[-1]['occurred_at'])}: {ends[-1]['reason']}" if ends else "leads to nobody"
+    clock = TenantClock(published.as_of, ZoneInfo(people.tenant.timezone))
+    events = published.profile_id_events([profile_id])
+    retirements = [event for event in events if event["event_type"] == ProfileEventType.RETIRED]
+    if not retirements:
+        return "leads to nobody"
+    return f"was retired on {clock.format_day(retirements[-1]['occurred_at'])}: {retirements[-1]['reason']}"
 
 
 def _find_by_record(question: ProfileLookup, published: PublishedTenant) -> LookupResult:
@@ -102,7 +105,7 @@ def _find_by_record(question: ProfileLookup, published: PublishedTenant) -> Look
         raise ProfileNotFoundError(
             f"{question.value!r} names no record: say SERVICE:ID, with one of {', '.join(Service)}"
         )
-    links = published.links_of([record])
+    links = published.links_of_records([record])
     if not links:
         raise ProfileNotFoundError(
             f"{question.tenant_id} has no {format_record_name(record)}{_describe_quarantine(published, record)}"
@@ -111,5 +114,5 @@ def _find_by_record(question: ProfileLookup, published: PublishedTenant) -> Look
 
 
 def _describe_quarantine(published: PublishedTenant, record: RecordKey) -> str:
-    faults = [f"{row['column_name']} {row['reason']}" for row in published.set_aside([record])]
+    faults = [f"{row['column_name']} {row['reason']}" for row in published.quarantined_rows([record])]
     return f"; it is set aside: {', '.join(faults)}" if faults else ""

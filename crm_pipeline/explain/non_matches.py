@@ -1,6 +1,6 @@
-"""Whom a person was kept apart from, and why: others who carry the same values, or whom somebody decided about.
+"""Profiles that were not merged with a profile although they share values, reviews or decisions, and the reasons.
 
-Whether two records can be one person is asked of the domain (`Contest.cannot_link`); nothing is resolved anew.
+`CannotLinkGraph.find_cannot_link` of the domain evaluates whether two records can be one person.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from crm_pipeline.vocabulary import Service
 
 
 class CannotLinkPair(NamedTuple):
-    """Two records that cannot be one person, and the kind of reason."""
+    """Two records that cannot be one person, and the reason, a key of `CANNOT_LINK_DESCRIPTIONS`."""
 
     one: RecordKey
     other: RecordKey
@@ -33,9 +33,9 @@ class CannotLinkPair(NamedTuple):
 
 
 class ProfileComparison(NamedTuple):
-    """Everything there is between a person and another one."""
+    """What two profiles have in common: pairs of records with equal values, reviews, and operators' decisions."""
 
-    alike: list[RecordComparison]
+    comparisons: list[RecordComparison]
     reviews: list[Row]
     decisions: list[Row]
 
@@ -47,65 +47,75 @@ def find_non_matches(
     reviews: Sequence[Row],
     decisions: Sequence[Row],
 ) -> list[Row]:
-    """Everybody who was not joined with `own` although something speaks for it, or somebody decided about it."""
-    carrying = find_shared_kinds(people.sharing(own.links))
-    related = set(carrying) | {key for row in (*reviews, *decisions) for key in list_paired_records(row)}
-    others = sorted({str(link["profile_id"]) for link in published.links_of(related)} - {own.profile_id})
+    """Returns a document per other profile that shares a value, a review or a decision with `own`."""
+    shared_kinds = find_shared_kinds(people.records_sharing_values(own.links))
+    related = set(shared_kinds) | {key for row in (*reviews, *decisions) for key in list_paired_records(row)}
+    others = sorted({str(link["profile_id"]) for link in published.links_of_records(related)} - {own.profile_id})
     names = {str(profile["id"]): profile["display_name"] for profile in published.profiles(others)}
-    found = []
+    documents = []
     for profile_id in others:
-        links = index_links_by_record(published.links(profile_id))
-        other = ComparedProfile(profile_id, links, people.people(links))
-        between = ProfileComparison(
-            compare_records(own, other, carrying),
+        links = index_links_by_record(published.links_of_profile(profile_id))
+        other = ComparedProfile(profile_id, links, people.comparison_rows(links))
+        comparison = ProfileComparison(
+            compare_records(own, other, shared_kinds),
             [row for row in reviews if _is_between(row, own, other)],
             [row for row in decisions if _is_between(row, own, other)],
         )
-        if any(between):
-            who = {"profile_id": profile_id, "display_name": names.get(profile_id)}
-            found.append(who | _explain_non_match(people.club.min_confidence, own, other, between))
-    return found
+        if any(comparison):
+            reason = _explain_non_match(people.tenant.min_confidence, own, other, comparison)
+            documents.append({"profile_id": profile_id, "display_name": names.get(profile_id)} | reason)
+    return documents
 
 
 def _is_between(row: Row, own: ComparedProfile, other: ComparedProfile) -> bool:
-    sides = list_paired_records(row)
-    return any(key in own.links for key in sides) and any(key in other.links for key in sides)
+    records = list_paired_records(row)
+    return any(key in own.links for key in records) and any(key in other.links for key in records)
 
 
 def _explain_non_match(
-    min_confidence: float, own: ComparedProfile, other: ComparedProfile, between: ProfileComparison
+    min_confidence: float, own: ComparedProfile, other: ComparedProfile, comparison: ProfileComparison
 ) -> Row:
-    """Why two profiles are two: what stands between them, in words and as records, and what would make them one."""
-    still_open = [row["review_id"] for row in between.reviews if row["closed_at"] is None]
-    against = find_cannot_link_pair(own, other, between.decisions)
-    best = max((pair.confidence for pair in between.alike), default=0.0)
-    pair: tuple[RecordKey, RecordKey] | None = None
-    if against:
-        why = f"{format_record_name(against.one)} and {format_record_name(against.other)} cannot be one person"
-        why += f" ({CANNOT_LINK_DESCRIPTIONS[against.kind]})"
-        pair = (against.one, against.other) if against.kind == "SAME_SERVICE" else None
-    elif still_open:
-        why = "the evidence points to more than one person, so the answer was left to people"
-    elif not best:
-        why = "what they have in common does not make them one person"
-    elif best < min_confidence:
-        why = f"the club asks for {min_confidence:.0%} certainty, and this gives {best:.0%}"
-    else:
-        why = "several people have the same value, and first names speak for another of them"
-        pair = (between.alike[0].own, between.alike[0].other)
+    """Returns the facts and the reason why two profiles are two, and the override row that would merge them."""
+    open_review_ids = [row["review_id"] for row in comparison.reviews if row["closed_at"] is None]
+    cannot_link = find_cannot_link_pair(own, other, comparison.decisions)
+    why, pair = _find_reason(min_confidence, comparison.comparisons, cannot_link, has_open_review=bool(open_review_ids))
     return {
-        "alike": [pair.as_document() for pair in between.alike],
+        "alike": [alike.as_document() for alike in comparison.comparisons],
         "why": why,
-        "cannot_link": against
-        and {"one": against.one._asdict(), "other": against.other._asdict(), "kind": against.kind},
-        "decisions": between.decisions,
-        "open_review_ids": still_open,
+        "cannot_link": cannot_link
+        and {"one": cannot_link.one._asdict(), "other": cannot_link.other._asdict(), "kind": cannot_link.kind},
+        "decisions": comparison.decisions,
+        "open_review_ids": open_review_ids,
         "settled_by": pair and _build_override_row(own, *sorted(pair, key=to_sort_key)),
     }
 
 
+def _find_reason(
+    min_confidence: float,
+    comparisons: Sequence[RecordComparison],
+    cannot_link: CannotLinkPair | None,
+    *,
+    has_open_review: bool,
+) -> tuple[str, tuple[RecordKey, RecordKey] | None]:
+    """Returns the reason in words, and the two records that an override row can join, if any."""
+    if cannot_link:
+        records = (cannot_link.one, cannot_link.other)
+        why = f"{format_record_name(records[0])} and {format_record_name(records[1])} cannot be one person"
+        why += f" ({CANNOT_LINK_DESCRIPTIONS[cannot_link.kind]})"
+        return why, records if cannot_link.kind == "SAME_SERVICE" else None
+    if has_open_review:
+        return "the evidence points to more than one person, so the answer was left to people", None
+    best = max((comparison.confidence for comparison in comparisons), default=0.0)
+    if not best:
+        return "what they have in common does not make them one person", None
+    if best < min_confidence:
+        return f"the club asks for {min_confidence:.0%} certainty, and this gives {best:.0%}", None
+    why = "several people have the same value, and first names speak for another of them"
+    return why, (comparisons[0].own, comparisons[0].other)
+
+
 def _build_override_row(own: ComparedProfile, one: RecordKey, other: RecordKey) -> Row:
-    """The IdentityOverride row that would join two records."""
+    """Returns the IdentityOverride row that would join two records."""
     return {
         "tenantId": next(iter(own.links.values()))["tenant_id"],
         "serviceA": one.service,
@@ -119,12 +129,13 @@ def _build_override_row(own: ComparedProfile, one: RecordKey, other: RecordKey) 
 def find_cannot_link_pair(
     own: ComparedProfile, other: ComparedProfile, decisions: Sequence[Row]
 ) -> CannotLinkPair | None:
-    """The first two records, one of each, that cannot be one person."""
-    people, links = {**own.people, **other.people}, {**own.links, **other.links}
+    """Returns the first pair of records, one of each profile, that cannot be one person."""
+    people, links = own.comparison_rows | other.comparison_rows, own.links | other.links
     keys = list(people)
-    contest = _build_cannot_link_input(keys, people, links, decisions)
-    for one, two in product(sorted(own.people, key=to_sort_key), sorted(other.people, key=to_sort_key)):
-        if kind := contest.cannot_link(keys.index(one), keys.index(two)):
+    graph = _build_cannot_link_input(keys, people, links, decisions)
+    own_keys, other_keys = (sorted(profile.comparison_rows, key=to_sort_key) for profile in (own, other))
+    for one, two in product(own_keys, other_keys):
+        if kind := graph.find_cannot_link(keys.index(one), keys.index(two)):
             first, second = sorted((one, two), key=to_sort_key)
             return CannotLinkPair(first, second, kind)
     return None
@@ -137,7 +148,7 @@ def _build_cannot_link_input(
     return CannotLinkGraph(
         service=[list(Service).index(Service(key.service)) for key in keys],
         auth=auth,
-        auth_evidence=auth,
+        auth_match_key=auth,
         registration=_encode_values([_build_registration_key(people[key], links[key]) for key in keys]),
         first_name=[people[key]["comparable_first_name"] or "" for key in keys],
         first=[],
@@ -162,5 +173,5 @@ def _encode_values(values: Sequence[object]) -> list[int]:
 
 def _list_decided_pairs(keys: list[RecordKey], decisions: Sequence[Row], decision: str) -> set[tuple[int, int]]:
     pairs = [list_paired_records(row) for row in decisions if row["decision"] == decision]
-    places = [sorted(keys.index(key) for key in pair if key in keys) for pair in pairs]
-    return {(first, last) for first, last in (place for place in places if len(place) == 2)}  # noqa: PLR2004
+    positions = [sorted(keys.index(key) for key in pair if key in keys) for pair in pairs]
+    return {(first, last) for first, last in (known for known in positions if len(known) == 2)}  # noqa: PLR2004

@@ -1,7 +1,6 @@
-"""What every number of a profile is made of, from the published row and events, so that the parts add up.
+"""Explanations of the numbers of a profile, from its published row and events, with parts that add up.
 
-How a number is made is the domain's business: points and log odds are read as published, weights and caps as declared.
-Stage and status are in `standing`.
+Points and log odds are read as published, weights and caps as `domain/profile_facts/engagement.py` declares them.
 """
 
 from collections import Counter
@@ -29,18 +28,17 @@ BOOKING_KINDS: Final = {CountsAs.BOOKED, CountsAs.PLAYED_BOOKING}
 
 
 def explain_engagement(profile: Row, events: Sequence[Row], clock: TenantClock) -> Row:
-    """The engagement score: points per habit, from which events, adding up to the score before rounding."""
+    """Returns the engagement score with its points per habit and their events; points add up to the unrounded score."""
     points = profile["engagement_reasons"]
     parts = [
         {"name": group.name, "points": points[group.name], "of": group.cap}
         | _explain_habit([event for event in events if event["counts_as"] in group.weights], clock)
         for group in ENGAGEMENT_GROUPS
     ]
-    status = profile["membership_status"]
-    membership = f"membership {status.lower()}" if status else "no membership"
-    agreed = join_words(name for channel, name in CHANNEL_LABELS.items() if profile[f"{channel}_opt_in"])
-    consent = f"agreed to {agreed}" if agreed else "agreed to nothing"
-    for name, most, words in (("membership", MEMBERSHIP_POINTS, membership), ("consent", CONSENT_POINTS, consent)):
+    for name, most, words in (
+        ("membership", MEMBERSHIP_POINTS, _describe_membership(profile)),
+        ("consent", CONSENT_POINTS, _describe_consent(profile)),
+    ):
         parts.append({"name": name, "points": points[name], "of": most, "events": {}, "last_at": None, "words": words})
     total = sum(part["points"] for part in parts)
     shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
@@ -48,9 +46,19 @@ def explain_engagement(profile: Row, events: Sequence[Row], clock: TenantClock) 
     return {
         "score": score,
         "unrounded": total,
-        "parts": [part | {"shown": one} for part, one in zip(parts, shown, strict=True)],
+        "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
         "words": _format_sum(shown, sum_shown, score),
     }
+
+
+def _describe_membership(profile: Row) -> str:
+    status = profile["membership_status"]
+    return f"membership {status.lower()}" if status else "no membership"
+
+
+def _describe_consent(profile: Row) -> str:
+    agreed = join_words(name for channel, name in CHANNEL_LABELS.items() if profile[f"{channel}_opt_in"])
+    return f"agreed to {agreed}" if agreed else "agreed to nothing"
 
 
 def _explain_habit(events: Sequence[Row], clock: TenantClock) -> Row:
@@ -58,12 +66,12 @@ def _explain_habit(events: Sequence[Row], clock: TenantClock) -> Row:
     if not events:
         return {"events": {}, "last_at": None, "words": "nothing yet"}
     last = max(event["occurred_at"] for event in events)
-    words = f"{format_counts(numbers, COUNT_LABELS)}, the last on {clock.day(last)}"
+    words = f"{format_counts(numbers, COUNT_LABELS)}, the last on {clock.format_day(last)}"
     return {"events": dict(numbers), "last_at": last, "words": f"{words}; the longer ago, the less it counts"}
 
 
 def explain_churn(profile: Row) -> Row:
-    """The churn risk and its basis; for a member each reason with the percentage points it adds."""
+    """Returns the churn risk and its basis; for a member also the percentage points each reason adds."""
     basis, score, reasons = profile["churn_basis"], profile["churn_risk_score"], profile["churn_reasons"]
     answer: Row = {"score": score, "basis": basis, "basis_words": CHURN_BASIS_DESCRIPTIONS[basis], "reasons": reasons}
     if basis == ChurnBasis.NO_SIGNAL:
@@ -76,7 +84,7 @@ def explain_churn(profile: Row) -> Row:
     shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
     return answer | {
         "unrounded": sum(part["points"] for part in parts),
-        "parts": [part | {"shown": one} for part, one in zip(parts, shown, strict=True)],
+        "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
         "words": _format_sum(shown, sum_shown, score),
     }
 
@@ -91,34 +99,35 @@ def _describe_churn_odds(score: int) -> str:
 
 
 def _build_risk_terms(reasons: Sequence[Row]) -> list[Row] | None:
-    """Percentage points per term, in their order; None where a term is certain by itself and nothing adds up."""
+    """Returns the percentage points per term in order, None if one term is certain by itself and nothing adds up."""
     if any(reason["log_odds"] is None for reason in reasons):
         return None
-    steps, log_odds, before = [], 0.0, 0.0
+    terms, log_odds, before = [], 0.0, 0.0
     for reason in (reason for reason in reasons if reason["log_odds"]):
         log_odds += reason["log_odds"]
         risk = 100.0 / (1.0 + exp(-log_odds))
-        steps.append(reason | {"points": risk - before})
+        terms.append(reason | {"points": risk - before})
         before = risk
-    return steps
+    return terms
 
 
 def explain_predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | None) -> Row:
-    """What the next 12 months may bring, and from what."""
+    """Returns the value predicted for the next 12 months, and what it is calculated from."""
     cents, currency = profile["predicted_value_12m"], profile["currency"]
     if cents is None:
         missing = "the yearly fee is not known" if risk["basis"] == ChurnBasis.MEMBER else "nothing to judge by"
         return {"cents": None, "words": f"not known: {missing}"}
     if risk["basis"] == ChurnBasis.MEMBER and yearly_fee_cents is not None:
         stays = 1.0 - risk["unrounded"] / 100.0
-        made_of = f"the yearly fee of {format_money(yearly_fee_cents, currency)} times the chance of {stays:.2%} that it is renewed"
+        fee = format_money(yearly_fee_cents, currency)
+        made_of = f"the yearly fee of {fee} times the chance of {stays:.2%} that it is renewed"
     else:
         made_of = "the visits expected within a year, times what such a visit usually brings"
     return {"cents": cents, "words": f"{format_money(cents, currency)}: {made_of}"}
 
 
 def explain_lifetime_value(profile: Row, events: Sequence[Row]) -> Row:
-    """Money that came in less money that went back."""
+    """Returns the lifetime value: payments less refunds, in cents."""
     paid = [event["amount_cents"] for event in events if event["event_type"] == EventType.PAYMENT]
     refunded = [-event["amount_cents"] for event in events if event["event_type"] == EventType.REFUND]
     net, currency = sum(paid) - sum(refunded), profile["currency"]
@@ -132,12 +141,14 @@ def explain_lifetime_value(profile: Row, events: Sequence[Row]) -> Row:
 
 
 def explain_counts(profile: Row, events: Sequence[Row], clock: TenantClock) -> dict[str, Any]:
-    """The 30-day counts, by kind of event, and the latest activity."""
+    """Returns the 30-day counts by kind of event, and the latest activity."""
     recent = [event["counts_as"] for event in events if event["occurred_at"] > clock.as_of - RECENT_WINDOW]
     activities = Counter(kind for kind in recent if kind not in NON_ACTIVITY_KINDS)
     bookings = Counter(kind for kind in recent if kind in BOOKING_KINDS)
     latest = max(
-        (e for e in events if e["counts_as"] not in NON_ACTIVITY_KINDS), key=lambda e: e["occurred_at"], default=None
+        (event for event in events if event["counts_as"] not in NON_ACTIVITY_KINDS),
+        key=lambda event: event["occurred_at"],
+        default=None,
     )
     last = profile["last_activity_at"]
     return {
@@ -146,7 +157,7 @@ def explain_counts(profile: Row, events: Sequence[Row], clock: TenantClock) -> d
         "last_activity_at": {
             "at": last,
             "event_id": latest and latest["event_id"],
-            "words": f"{clock.day(last)}: {latest['summary']}" if latest and last else "nothing yet",
+            "words": f"{clock.format_day(last)}: {latest['summary']}" if latest and last else "nothing yet",
         },
     }
 

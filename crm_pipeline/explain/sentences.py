@@ -1,4 +1,4 @@
-"""What a link, a question and an event of a profile id say, as sentences."""
+"""Sentences about a link, a decision, a review and an event of a profile id."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -25,17 +25,18 @@ _KIND_LABELS: Final = {"EMAIL": "email address", "PHONE": "phone number", "AUTH_
 
 
 def describe_link(link: Row, person: Row | None, decisions: Sequence[Row]) -> str:
-    """Why a record belongs to the profile, and through which other one."""
+    """Returns why a record is in its profile, and which record links it."""
     rule = LinkRule(link["rule"])
     if link["linked_to_service"] is None:
         return LINK_RULE_DESCRIPTIONS[LinkRule.ANCHOR]
     other = RecordKey(link["linked_to_service"], link["linked_to_record_id"])
-    said = f"{LINK_RULE_DESCRIPTIONS[rule]} as {format_record_name(other)}"
+    description, partner = LINK_RULE_DESCRIPTIONS[rule], format_record_name(other)
+    words = f"{description} as {partner}"
     if rule == LinkRule.ALWAYS:
-        said = f"{LINK_RULE_DESCRIPTIONS[rule]}, with {format_record_name(other)}{_describe_link_decision(link, other, decisions)}"
+        words = f"{description}, with {partner}{_describe_link_decision(link, other, decisions)}"
     elif person:
-        said += f" ({', '.join(person[name] for name in _RULE_COLUMNS[rule] if person[name])})"
-    return f"{said}, {link['confidence']:.0%} certain"
+        words += f" ({', '.join(person[name] for name in _RULE_COLUMNS[rule] if person[name])})"
+    return f"{words}, {link['confidence']:.0%} certain"
 
 
 def _describe_link_decision(link: Row, other: RecordKey, decisions: Sequence[Row]) -> str:
@@ -45,12 +46,12 @@ def _describe_link_decision(link: Row, other: RecordKey, decisions: Sequence[Row
 
 
 def describe_decision(decision: Row) -> str:
-    """Who decided, and the reason given."""
+    """Returns who decided, and the reason given, in parentheses."""
     return f" ({decision['decided_by']}: {decision['reason']})"
 
 
 def describe_review(review: Row) -> str:
-    """What is asked, with the records that stand against it."""
+    """Returns the question of a review, with the two records that cannot be one person."""
     kind, witness = ReviewKind(review["kind"]), review["witness"]
     if kind == ReviewKind.SHARED:
         noun = _KIND_LABELS[witness["kind"]]
@@ -65,19 +66,19 @@ def describe_review(review: Row) -> str:
     opponents = f"{format_record_name(against[0])} and {format_record_name(against[1])}"
     why = CANNOT_LINK_DESCRIPTIONS[witness["cannot_link"]]
     if kind == ReviewKind.AMBIGUOUS:
-        rival = f"one of them matches somebody else as well: {opponents} cannot be one person ({why})"
-        return f"{match}. But {rival}, and first names do not decide"
+        competing_match = f"one of them matches somebody else as well: {opponents} cannot be one person ({why})"
+        return f"{match}. But {competing_match}, and first names do not decide"
     if kind == ReviewKind.CONFLICT:
-        one_of_all = f"joining everybody who matches would make one person of {opponents}, which cannot be ({why})"
-        return f"{match}. But {one_of_all}, so nobody was joined"
+        merged = f"joining everybody who matches would make one person of {opponents}, which cannot be ({why})"
+        return f"{match}. But {merged}, so nobody was joined"
     return f"Staff decided that {one} and {other} are one person, which was refused: {why}"
 
 
 def describe_profile_event(event: Row, clock: TenantClock) -> str:
-    """What happened to a profile id, when and why."""
+    """Returns what happened to a profile id, when and why."""
     happened = PROFILE_EVENT_LABELS[ProfileEventType(event["event_type"])]
     one, other = event["profile_id"], event["other_profile_id"]
     if event["event_type"] == ProfileEventType.SPLIT:
         one, other = other, one
-    subject = f"{clock.day(event['occurred_at'])}: {one} {happened}{f' {other}' if other else ''}"
+    subject = f"{clock.format_day(event['occurred_at'])}: {one} {happened}{f' {other}' if other else ''}"
     return f"{subject} ({event['reason']})"

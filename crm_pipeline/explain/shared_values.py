@@ -1,7 +1,4 @@
-"""What two people have in common: the values their records share that are evidence, and the rule those make.
-
-Why they are two people all the same belongs to `refused`.
-"""
+"""Comparison of the records of two profiles: the match keys they share, and the link rule those keys satisfy."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +22,20 @@ _SHARED_FLAGS: Final = {"email": "email_is_shared", "phone_number": "phone_is_sh
 
 
 class ComparedProfile(NamedTuple):
-    """A profile: its records as published, and as identity compares them."""
+    """A profile with its records.
+
+    Attributes:
+        links: rows of customer_identities by record.
+        comparison_rows: rows of `people` by record, as identity resolution compares them.
+    """
 
     profile_id: str
     links: dict[RecordKey, Row]
-    people: dict[RecordKey, Row]
+    comparison_rows: dict[RecordKey, Row]
 
 
 class RecordComparison(NamedTuple):
-    """Two records that carry the same values: which, and the rule that would make them one person, if any."""
+    """Two records with equal match keys, the kinds of those keys, and the rule that would link them, if any."""
 
     own: RecordKey
     other: RecordKey
@@ -42,11 +44,11 @@ class RecordComparison(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """What the rule is worth, 0 where there is none."""
+        """The confidence of the rule, 0 without one."""
         return float(RULE_CONFIDENCE[RULE_ORDER.index(self.rule)]) if self.rule else 0.0
 
     def as_document(self) -> Row:
-        """As the document has it."""
+        """Returns the comparison as the document has it."""
         same = join_words(MATCH_KEY_LABELS[value] for value in self.values)
         return {
             "own": self.own._asdict(),
@@ -59,18 +61,18 @@ class RecordComparison(NamedTuple):
 
 
 def index_links_by_record(links: Iterable[Row]) -> dict[RecordKey, Row]:
-    """Rows of customer_identities by record."""
+    """Returns rows of customer_identities by record."""
     return {RecordKey(link["service"], link["service_record_id"]): link for link in links}
 
 
 def list_paired_records(row: Row) -> list[RecordKey]:
-    """The two records of a review or a decision; none of a review about a shared value."""
+    """Returns the two records of a review or a decision; no records for a review of a shared value."""
     pairs = ((row["service_a"], row["record_id_a"]), (row["service_b"], row["record_id_b"]))
     return [RecordKey(*pair) for pair in pairs if pair[0]]
 
 
 def to_sort_key(key: RecordKey) -> tuple[int, int, str]:
-    """By what records are listed: service, then id, numbers by their value."""
+    """Returns the key that sorts records by service, then by id, with numbers by their value."""
     return (
         list(Service).index(Service(key.service)),
         len(key.record_id) if key.record_id.isdigit() else 99,
@@ -79,21 +81,26 @@ def to_sort_key(key: RecordKey) -> tuple[int, int, str]:
 
 
 def find_shared_kinds(sharing: Sequence[Row]) -> dict[RecordKey, set[str]]:
-    """Per record the kinds of value it has in common with others, leaving aside values that too many have."""
-    crowds = Counter((row["kind"], row["value"], row["service"]) for row in sharing)
-    crowded = {(kind, value) for (kind, value, _), size in crowds.items() if size > MAX_SHARING_RECORDS}
-    found: dict[RecordKey, set[str]] = {}
+    """Returns the kinds of match key each record shares with others, without values that too many records have."""
+    record_counts = Counter((row["kind"], row["value"], row["service"]) for row in sharing)
+    overused_values = {
+        (kind, value) for (kind, value, _), count in record_counts.items() if count > MAX_SHARING_RECORDS
+    }
+    kinds: dict[RecordKey, set[str]] = {}
     for row in sharing:
-        if (row["kind"], row["value"]) not in crowded:
-            found.setdefault(RecordKey(row["service"], row["record_id"]), set()).add(row["kind"])
-    return found
+        if (row["kind"], row["value"]) not in overused_values:
+            kinds.setdefault(RecordKey(row["service"], row["record_id"]), set()).add(row["kind"])
+    return kinds
 
 
 def compare_records(
-    own: ComparedProfile, other: ComparedProfile, carrying: Mapping[RecordKey, set[str]]
+    own: ComparedProfile, other: ComparedProfile, shared_kinds: Mapping[RecordKey, set[str]]
 ) -> list[RecordComparison]:
-    """Every pair of their records that has a value in common."""
-    pairs = (_compare_pair(own, other, one, two, carrying) for one, two in product(own.people, other.people))
+    """Returns every pair of their records with an equal match key, by confidence and then by record."""
+    pairs = (
+        _compare_pair(own, other, one, two, shared_kinds)
+        for one, two in product(own.comparison_rows, other.comparison_rows)
+    )
     return sorted(
         (pair for pair in pairs if pair),
         key=lambda pair: (-pair.confidence, to_sort_key(pair.own), to_sort_key(pair.other)),
@@ -101,18 +108,22 @@ def compare_records(
 
 
 def _compare_pair(
-    own: ComparedProfile, other: ComparedProfile, one: RecordKey, two: RecordKey, carrying: Mapping[RecordKey, set[str]]
+    own: ComparedProfile,
+    other: ComparedProfile,
+    one: RecordKey,
+    two: RecordKey,
+    shared_kinds: Mapping[RecordKey, set[str]],
 ) -> RecordComparison | None:
-    mine, theirs = own.people[one], other.people[two]
+    own_row, other_row = own.comparison_rows[one], other.comparison_rows[two]
     values = [
         kind
         for kind in MATCH_KEY_LABELS
-        if kind in carrying.get(one, ())
-        and mine[kind] == theirs[kind] is not None
+        if kind in shared_kinds.get(one, ())
+        and own_row[kind] == other_row[kind] is not None
         and not own.links[one].get(_SHARED_FLAGS.get(kind, ""), False)
     ]
     if not values:
         return None
     rule = LinkRule.AUTH_USER_ID if "auth_user_id" in values else _RULES_BY_MATCH_KEYS[frozenset(values)]
-    names_no_one = one.service == two.service and rule is not LinkRule.AUTH_USER_ID
-    return RecordComparison(one, two, values, None if names_no_one else rule)
+    is_same_service = one.service == two.service and rule is not LinkRule.AUTH_USER_ID
+    return RecordComparison(one, two, values, None if is_same_service else rule)

@@ -1,6 +1,6 @@
-"""Why a profile is in its lifecycle stage, and why its status is what it is: the rule that holds, with the facts.
+"""Reasons for the published lifecycle stage and status of a profile: the rule that holds, with the facts.
 
-Which stage it is was decided in `domain/facts.sql`; here only the facts for the published answer are looked up.
+The stage itself is calculated in `domain/profile_facts/facts.sql`, the status in `domain/scoring/profiles.sql`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +25,17 @@ CHURNED_AFTER_DAYS, LOOKBACK_DAYS, RESPONSE_DAYS, ACTIVE_DAYS = 365, 730, 180, 9
 def explain_stage(
     profile: Row, events: Sequence[Row], clock: TenantClock, member: Row | None, referred: Mapping[str, datetime]
 ) -> Row:
-    """The stage, its rule in words, and what makes it hold.
+    """Returns the stage, its rule in words, and the facts that make it hold.
 
-    `member` is the SCL record of the profile as SCL has it; `referred` says when those it referred last paid or played.
+    Args:
+        profile: the published row.
+        events: the profile's timeline, oldest first.
+        clock: the published time and the tenant's time zone.
+        member: the profile's SCL record as SCL has it.
+        referred: when each profile it referred last paid or played.
     """
-    at = LifecycleStage(profile["lifecycle_stage"])
-    because: dict[LifecycleStage, Callable[[], str]] = {
+    stage = LifecycleStage(profile["lifecycle_stage"])
+    reasons: dict[LifecycleStage, Callable[[], str]] = {
         LifecycleStage.ADVOCATE: lambda: _describe_referrals(events, clock, referred),
         LifecycleStage.MEMBER: lambda: _describe_membership(clock, profile, member),
         LifecycleStage.CHURNED: lambda: _describe_lapse(events, clock, member),
@@ -43,29 +48,33 @@ def explain_stage(
             "no membership, payment, round, answer or other sign of interest that counts"
         ),
     }
-    return {"stage": at, "rule": STAGE_DESCRIPTIONS[at], "because": because[at]()}
+    return {"stage": stage, "rule": STAGE_DESCRIPTIONS[stage], "because": reasons[stage]()}
 
 
 def explain_status(profile: Row, clock: TenantClock) -> Row:
-    """The status and why it is that."""
-    at = CustomerStatus(profile["status"])
+    """Returns the status, its label and the reason for it."""
+    status = CustomerStatus(profile["status"])
     last = profile["last_activity_at"]
-    quiet = f"the last activity was {format_count(clock.age(last), 'day')} ago" if last else "there was no activity yet"
-    because = {
+    quiet = (
+        f"the last activity was {format_count(clock.days_since(last), 'day')} ago"
+        if last
+        else "there was no activity yet"
+    )
+    reason = {
         CustomerStatus.CHURNED: "the stage is Churned",
         CustomerStatus.AT_RISK: f"the churn risk, {profile['churn_risk_score']}, is 70 or more",
-        CustomerStatus.ACTIVE: quiet if last and clock.age(last) <= ACTIVE_DAYS else "the membership is running",
+        CustomerStatus.ACTIVE: quiet if last and clock.days_since(last) <= ACTIVE_DAYS else "the membership is running",
         CustomerStatus.INACTIVE: f"no running membership, and {quiet}",
-    }[at]
-    return {"status": at, "name": STATUS_LABELS[at], "because": because}
+    }[status]
+    return {"status": status, "name": STATUS_LABELS[status], "because": reason}
 
 
 def _describe_referrals(events: Sequence[Row], clock: TenantClock, referred: Mapping[str, datetime]) -> str:
     rewarded = [
-        f"brought {event['details']['referred_profile_id']} on {clock.day(event['occurred_at'])}"
+        f"brought {event['details']['referred_profile_id']} on {clock.format_day(event['occurred_at'])}"
         for event in events
         if event["event_type"] == EventType.REFERRAL
-        and clock.age(event["occurred_at"]) <= LOOKBACK_DAYS
+        and clock.days_since(event["occurred_at"]) <= LOOKBACK_DAYS
         and event["details"]["referred_profile_id"] != event["profile_id"]
         and (last := referred.get(event["details"]["referred_profile_id"]))
         and last >= event["occurred_at"]
@@ -75,14 +84,14 @@ def _describe_referrals(events: Sequence[Row], clock: TenantClock, referred: Map
 
 def _describe_membership(clock: TenantClock, profile: Row, member: Row | None) -> str:
     ends = member and member["ended_at"]
-    until = f" and runs until {clock.day(ends)}" if ends and profile["membership_status"] == "RESIGNED" else ""
+    until = f" and runs until {clock.format_day(ends)}" if ends and profile["membership_status"] == "RESIGNED" else ""
     return f"the membership is {profile['membership_status'].lower()}{until}"
 
 
 def _describe_lapse(events: Sequence[Row], clock: TenantClock, member: Row | None) -> str:
     last = _find_last_time(events, TRANSACTIONS)
-    if last and clock.age(last) > CHURNED_AFTER_DAYS:
-        return f"the last payment or round was on {clock.day(last)}, {clock.age(last)} days ago"
+    if last and clock.days_since(last) > CHURNED_AFTER_DAYS:
+        return f"the last payment or round was on {clock.format_day(last)}, {clock.days_since(last)} days ago"
     return f"{_describe_membership_end(clock, member)}, and there was no payment or round since"
 
 
@@ -90,14 +99,14 @@ def _describe_membership_end(clock: TenantClock, member: Row | None) -> str:
     if not member:
         return "a membership ended"
     ended = member["ended_at"] or member["updated_at"]
-    return f"the membership ended on {clock.day(ended)}, {format_count(clock.age(ended), 'day')} ago"
+    return f"the membership ended on {clock.format_day(ended)}, {format_count(clock.days_since(ended), 'day')} ago"
 
 
 def _describe_transactions(events: Sequence[Row], clock: TenantClock) -> str | None:
     last = _find_last_time(events, TRANSACTIONS)
     number = sum(event["counts_as"] in TRANSACTIONS for event in events)
     return (
-        f"{format_count(number, 'payment or round', 'payments and rounds')}, the last on {clock.day(last)}"
+        f"{format_count(number, 'payment or round', 'payments and rounds')}, the last on {clock.format_day(last)}"
         if last
         else None
     )
@@ -105,24 +114,27 @@ def _describe_transactions(events: Sequence[Row], clock: TenantClock) -> str | N
 
 def _describe_responses(events: Sequence[Row], clock: TenantClock) -> str:
     last = _find_last_time(events, CAMPAIGN_RESPONSES)
-    return f"clicked or answered a campaign on {clock.day(last)}" if last and clock.age(last) <= RESPONSE_DAYS else ""
+    return (
+        f"clicked or answered a campaign on {clock.format_day(last)}"
+        if last and clock.days_since(last) <= RESPONSE_DAYS
+        else ""
+    )
 
 
 def _describe_interest(profile: Row, events: Sequence[Row], clock: TenantClock) -> str:
     signs = {
-        f"{INTEREST_LABELS[event['event_type']]} on {clock.day(event['occurred_at'])}": None
+        f"{INTEREST_LABELS[event['event_type']]} on {clock.format_day(event['occurred_at'])}": None
         for event in events
-        if event["event_type"] in INTEREST_LABELS and clock.age(event["occurred_at"]) <= LOOKBACK_DAYS
+        if event["event_type"] in INTEREST_LABELS and clock.days_since(event["occurred_at"]) <= LOOKBACK_DAYS
     }
-    found = list(signs)
+    reasons = list(signs)
     if profile["membership_status"] == MembershipStatus.PENDING:
-        found.append("the membership is pending")
+        reasons.append("the membership is pending")
     if booked := sum(event["counts_as"] == CountsAs.BOOKED for event in events):
-        found.append(f"made {format_count(booked, 'booking')} not yet played or paid")
-    found += [
-        f"has {words} on record" for kind, words in GOLF_LABELS.items() if any(e["event_type"] == kind for e in events)
-    ]
-    return join_words(found)
+        reasons.append(f"made {format_count(booked, 'booking')} not yet played or paid")
+    event_types = {event["event_type"] for event in events}
+    reasons += [f"has {words} on record" for kind, words in GOLF_LABELS.items() if kind in event_types]
+    return join_words(reasons)
 
 
 def _find_last_time(events: Sequence[Row], kinds: set[CountsAs]) -> datetime | None:

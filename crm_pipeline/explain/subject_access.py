@@ -1,7 +1,7 @@
-"""Every row of every service that is about one person, as the lake holds it now: what a subject-access export is for.
+"""The subject-access export: every row of every service about one person, as the lake has it now.
 
-A payment that failed or a record that was set aside makes no event and no score, and is personal data all the same.
-What is shown here is what `forget` would take out, found by the same code.
+It includes rows that no event or score uses, such as failed payments and quarantined records.
+`find_subject_records` selects the same rows as for erasure by `forget`.
 """
 
 from crm_pipeline.domain.privacy.subject_rows import build_source_condition
@@ -14,13 +14,13 @@ from crm_pipeline.tables.columns import find_table_service, source_metadata
 
 
 def read_subject_rows(people: PersonRecords, lake: Lake, tenant_id: str, profile_id: str) -> dict[str, list[Row]]:
-    """The rows by `SERVICE.Table`, with what was wrong with those that are set aside as `_problems`."""
+    """Returns the profile's rows by `SERVICE.Table`, with the faults of invalid rows as `_problems`."""
     find_subject_records(people.con, lake, [Subject(tenant_id, profile_id)], build_tenant_condition([tenant_id]))
-    found = {}
+    rows_by_table = {}
     for table in source_metadata.tables.values():
-        view = lake.current(people.con, table, tenants=[tenant_id], name="held_now")
-        shown = ", ".join([*(column.key for column in table.columns), "_problems"])
-        query = f"select {shown} from {view} t where {build_source_condition(table)} order by _record_key"
+        view = lake.create_current_view(people.con, table, tenants=[tenant_id], name="current_rows")
+        columns = ", ".join([*(column.key for column in table.columns), "_problems"])
+        query = f"select {columns} from {view} t where {build_source_condition(table)} order by _record_key"
         if rows := people.con.sql(query).to_arrow_table().to_pylist():
-            found[f"{find_table_service(table)}.{table.name}"] = rows
-    return found
+            rows_by_table[f"{find_table_service(table)}.{table.name}"] = rows
+    return rows_by_table

@@ -1,4 +1,4 @@
-"""The document of `explain` as a page for people who run a club. Nothing is found out here, only laid out."""
+"""The text page of an `explain` document, for club staff."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -23,111 +23,9 @@ from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.vocabulary import CustomerStatus, ReviewKind
 
 MAX_EVENTS = 15
+MAX_NON_MATCHES = 10
 MIN_TEXT_WIDTH = 40
 LOOKUP_LABELS: Final = {"email": "the email address", "phone": "the phone number"}
-
-
-def print_answer(console: Console, answer: Row) -> None:
-    """Print one person in full, or everybody who fits, to choose from."""
-    page = _Page(console, TenantClock(datetime.fromisoformat(answer["as_of"]), ZoneInfo(answer["club"]["timezone"])))
-    people = answer["people"]
-    if len(people) == 1:
-        page.person(answer, people[0])
-    else:
-        page.choice(answer, people)
-
-
-class _Page:
-    def __init__(self, console: Console, clock: TenantClock) -> None:
-        self.console, self.clock = console, clock
-
-    def person(self, answer: Row, person: Row) -> None:
-        former = answer["asked"]["redirected_from"]
-        if former:
-            self.line(f"{former} is a former id: that profile is now part of this one.\n")
-        fields, club = person["fields"], answer["club"]
-        self.line(format_display_name(person), style="bold")
-        self.line(f"{club['name']}, as of {self.time(answer['as_of'])}, times in {club['timezone']}")
-        self.line(f"profile {person['profile_id']}")
-        self.section("Who this is", build_field_lines(fields))
-        records = [(format_linked_record(row), describe_record(row)) for row in person["records"]]
-        title = f"{format_count(len(records), 'record')} that {'is' if len(records) == 1 else 'are'} this person"
-        weakest = f" ({fields['identity_confidence']['value']:.0%} certain at the weakest link)"
-        self.section(f"{title}{weakest if len(records) > 1 else ''}", records)
-        self.section("Kept apart from", list(build_non_match_lines(person)))
-        self.section("Says nothing about who somebody is", list(build_excluded_key_lines(person)))
-        self.section("Questions for you", list(build_open_review_lines(person)))
-        self.numbers(person["numbers"])
-        self.section("History of the profile id", [("", event["words"]) for event in person["id_history"]["events"]])
-        events = person["timeline"]
-        shown = [(self.time(event["occurred_at"]), event["summary"]) for event in events[: -MAX_EVENTS - 1 : -1]]
-        self.section(f"Latest of {format_count(len(events), 'event')}", shown)
-
-    def choice(self, answer: Row, people: Sequence[Row]) -> None:
-        asked = answer["asked"]
-        self.line(
-            f"{len(people)} people at {answer['club']['name']} have {LOOKUP_LABELS[asked['by']]} {asked['value']}:"
-        )
-        for person in people:
-            records = join_words(format_linked_record(row) for row in person["records"])
-            self.section(format_display_name(person), [("profile", person["profile_id"]), ("records", records)])
-        apart = [
-            (f"{format_display_name(one)} and {format_display_name(two)}", refused["why"])
-            for one, two in combinations(people, 2)
-            for refused in one["refused"]
-            if refused["profile_id"] == two["profile_id"]
-        ]
-        self.section("Why they are not one person", apart[:MAX_NON_MATCHES])
-        self.section("Says nothing about who somebody is", list(build_excluded_key_lines(people[0])))
-        self.line(f"\nOne of them in full: crm-pipeline explain --tenant {asked['tenant_id']} --profile ID")
-
-    def numbers(self, numbers: Row) -> None:
-        engagement, churn = numbers["engagement"], numbers["churn"]
-        parts = [
-            (f"{part['shown']} of {part['of']:g}", f"{part['name']}: {part['words']}") for part in engagement["parts"]
-        ]
-        self.section(f"Engagement {engagement['score']} of 100", [*parts, ("together", engagement["words"])])
-        terms = [(part["shown"], part["words"]) for part in churn["parts"]]
-        score = "no score" if churn["score"] is None else f"{churn['score']} of 100"
-        together = [("together" if terms else "", churn["words"])]
-        self.section(f"Churn risk: {score}", [("", f"This is {churn['basis_words']}."), *terms, *together])
-        stage, status = numbers["lifecycle_stage"], numbers["status"]
-        stage_rule = f"{stage['stage'].capitalize()} ({stage['rule']}): {stage['because']}"
-        self.section(
-            "Standing and numbers",
-            [
-                ("Stage", stage_rule),
-                ("Status", f"{STATUS_LABELS[CustomerStatus(status['status'])]}: {status['because']}"),
-                ("Activities, 30 days", numbers["activity_count_30d"]["words"]),
-                ("Bookings, 30 days", numbers["booking_count_30d"]["words"]),
-                ("Last activity", numbers["last_activity_at"]["words"]),
-                ("Lifetime value", numbers["lifetime_value"]["words"]),
-                ("Next 12 months", numbers["predicted_value_12m"]["words"]),
-            ],
-        )
-
-    def section(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        if not rows:
-            return
-        self.line(f"\n{title}", style="bold")
-        labels = max(len(label) for label, _ in rows)
-        indent = " " * (labels + 4 if labels else 2)
-        for label, words in rows:
-            width = max(self.console.width - len(indent), MIN_TEXT_WIDTH)
-            first, *more = wrap(words, width, break_long_words=False, break_on_hyphens=False) or [""]
-            self.line(f"{f'  {label}':<{len(indent)}}{first}".rstrip())
-            for words_left in more:
-                self.line(indent + words_left)
-
-    def line(self, words: str, style: str | None = None) -> None:
-        self.console.print(Text(words), style=style, soft_wrap=True)
-
-    def time(self, stored: str) -> str:
-        local = datetime.fromisoformat(stored).astimezone(self.clock.zone)
-        return f"{self.clock.day(local)} {local:%H:%M}"
-
-
-MAX_NON_MATCHES = 10
 FIELD_LABELS: Final = {
     "first_name": "First name",
     "last_name": "Last name",
@@ -146,18 +44,132 @@ FIELD_LABELS: Final = {
 }
 
 
+def print_answer(console: Console, answer: Row) -> None:
+    """Prints the whole page of one profile, or a list to choose from if several match."""
+    page = _Page(console, TenantClock(datetime.fromisoformat(answer["as_of"]), ZoneInfo(answer["club"]["timezone"])))
+    people = answer["people"]
+    if len(people) == 1:
+        page.print_person(answer, people[0])
+    else:
+        page.print_choice(answer, people)
+
+
+class _Page:
+    """Sections of text, printed on a console, with times in the tenant's time zone."""
+
+    def __init__(self, console: Console, clock: TenantClock) -> None:
+        self.console, self.clock = console, clock
+
+    def print_person(self, answer: Row, person: Row) -> None:
+        self.print_heading(answer, person)
+        self.print_section("Who this is", build_field_lines(person["fields"]))
+        self.print_records(person)
+        self.print_section("Kept apart from", list(build_non_match_lines(person)))
+        self.print_section("Says nothing about who somebody is", list(build_excluded_key_lines(person)))
+        self.print_section("Questions for you", list(build_open_review_lines(person)))
+        self.print_numbers(person["numbers"])
+        self.print_section(
+            "History of the profile id", [("", event["words"]) for event in person["id_history"]["events"]]
+        )
+        events = person["timeline"]
+        shown = [(self.format_time(event["occurred_at"]), event["summary"]) for event in events[: -MAX_EVENTS - 1 : -1]]
+        self.print_section(f"Latest of {format_count(len(events), 'event')}", shown)
+
+    def print_heading(self, answer: Row, person: Row) -> None:
+        former = answer["asked"]["redirected_from"]
+        if former:
+            self.print_line(f"{former} is a former id: that profile is now part of this one.\n")
+        club = answer["club"]
+        self.print_line(format_display_name(person), style="bold")
+        self.print_line(f"{club['name']}, as of {self.format_time(answer['as_of'])}, times in {club['timezone']}")
+        self.print_line(f"profile {person['profile_id']}")
+
+    def print_records(self, person: Row) -> None:
+        records = [(format_linked_record(row), describe_record(row)) for row in person["records"]]
+        title = f"{format_count(len(records), 'record')} that {'is' if len(records) == 1 else 'are'} this person"
+        confidence = person["fields"]["identity_confidence"]["value"]
+        weakest = f" ({confidence:.0%} certain at the weakest link)"
+        self.print_section(f"{title}{weakest if len(records) > 1 else ''}", records)
+
+    def print_choice(self, answer: Row, people: Sequence[Row]) -> None:
+        asked = answer["asked"]
+        self.print_line(
+            f"{len(people)} people at {answer['club']['name']} have {LOOKUP_LABELS[asked['by']]} {asked['value']}:"
+        )
+        for person in people:
+            records = join_words(format_linked_record(row) for row in person["records"])
+            self.print_section(format_display_name(person), [("profile", person["profile_id"]), ("records", records)])
+        reasons = [
+            (f"{format_display_name(one)} and {format_display_name(two)}", non_match["why"])
+            for one, two in combinations(people, 2)
+            for non_match in one["refused"]
+            if non_match["profile_id"] == two["profile_id"]
+        ]
+        self.print_section("Why they are not one person", reasons[:MAX_NON_MATCHES])
+        self.print_section("Says nothing about who somebody is", list(build_excluded_key_lines(people[0])))
+        self.print_line(f"\nOne of them in full: crm-pipeline explain --tenant {asked['tenant_id']} --profile ID")
+
+    def print_numbers(self, numbers: Row) -> None:
+        engagement, churn = numbers["engagement"], numbers["churn"]
+        parts = [
+            (f"{part['shown']} of {part['of']:g}", f"{part['name']}: {part['words']}") for part in engagement["parts"]
+        ]
+        self.print_section(f"Engagement {engagement['score']} of 100", [*parts, ("together", engagement["words"])])
+        terms = [(part["shown"], part["words"]) for part in churn["parts"]]
+        score = "no score" if churn["score"] is None else f"{churn['score']} of 100"
+        together = [("together" if terms else "", churn["words"])]
+        self.print_section(f"Churn risk: {score}", [("", f"This is {churn['basis_words']}."), *terms, *together])
+        self.print_standing(numbers)
+
+    def print_standing(self, numbers: Row) -> None:
+        stage, status = numbers["lifecycle_stage"], numbers["status"]
+        stage_rule = f"{stage['stage'].capitalize()} ({stage['rule']}): {stage['because']}"
+        self.print_section(
+            "Standing and numbers",
+            [
+                ("Stage", stage_rule),
+                ("Status", f"{STATUS_LABELS[CustomerStatus(status['status'])]}: {status['because']}"),
+                ("Activities, 30 days", numbers["activity_count_30d"]["words"]),
+                ("Bookings, 30 days", numbers["booking_count_30d"]["words"]),
+                ("Last activity", numbers["last_activity_at"]["words"]),
+                ("Lifetime value", numbers["lifetime_value"]["words"]),
+                ("Next 12 months", numbers["predicted_value_12m"]["words"]),
+            ],
+        )
+
+    def print_section(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        if not rows:
+            return
+        self.print_line(f"\n{title}", style="bold")
+        label_width = max(len(label) for label, _ in rows)
+        indent = " " * (label_width + 4 if label_width else 2)
+        for label, words in rows:
+            width = max(self.console.width - len(indent), MIN_TEXT_WIDTH)
+            first, *more = wrap(words, width, break_long_words=False, break_on_hyphens=False) or [""]
+            self.print_line(f"{f'  {label}':<{len(indent)}}{first}".rstrip())
+            for continuation in more:
+                self.print_line(indent + continuation)
+
+    def print_line(self, words: str, style: str | None = None) -> None:
+        self.console.print(Text(words), style=style, soft_wrap=True)
+
+    def format_time(self, stored: str) -> str:
+        local = datetime.fromisoformat(stored).astimezone(self.clock.zone)
+        return f"{self.clock.format_day(local)} {local:%H:%M}"
+
+
 def format_display_name(person: Row) -> str:
-    """What to call somebody."""
+    """Returns the display name of a person, or a placeholder without one."""
     return person["display_name"] or "Nameless"
 
 
 def format_linked_record(row: Row) -> str:
-    """What to call a record."""
+    """Returns the name of a linked record."""
     return format_record_name(RecordKey(row["service"], row["service_record_id"]))
 
 
 def build_field_lines(fields: dict[str, Row]) -> list[tuple[str, str]]:
-    """The fields a person is known by, each with its origin."""
+    """Returns the label and text of every field with a value, each text with its origin."""
     shown = []
     for name, label in FIELD_LABELS.items():
         value, origin = fields[name]["value"], fields[name]["origin"]
@@ -190,10 +202,10 @@ def _format_origin(records: Iterable[str]) -> str:
 
 
 def describe_record(row: Row) -> str:
-    """Why a record belongs to the person, and what it says."""
-    held = row["held"] or {}
-    name = " ".join(filter(None, (held.get("first_name"), held.get("last_name"))))
-    values = [name, held.get("email"), held.get("phone_number")]
+    """Returns why a record is linked, its name and contact values, and its quarantined columns."""
+    service_row = row["held"] or {}
+    name = " ".join(filter(None, (service_row.get("first_name"), service_row.get("last_name"))))
+    values = [name, service_row.get("email"), service_row.get("phone_number")]
     faults = [f"its {_split_camel_case(fault['column_name'])} is set aside as unusable" for fault in row["set_aside"]]
     return "; ".join([row["words"], ", ".join(value.strip() for value in values if value and value.strip()), *faults])
 
@@ -203,15 +215,12 @@ def _split_camel_case(column: str) -> str:
 
 
 def build_non_match_lines(person: Row) -> Iterator[tuple[str, str]]:
-    """Everybody the person was kept apart from."""
+    """Yields the label and text of each profile that was not merged with the person, and why."""
     for other in person["refused"][:MAX_NON_MATCHES]:
         yield format_display_name(other), f"profile {other['profile_id']}"
         yield from (("", words) for words in _build_reason_lines(person, other))
-    if len(person["refused"]) > MAX_NON_MATCHES:
-        yield (
-            "",
-            f"and {format_count(len(person['refused']) - MAX_NON_MATCHES, 'other person', 'other people')}: see --json",
-        )
+    if (more := len(person["refused"]) - MAX_NON_MATCHES) > 0:
+        yield "", f"and {format_count(more, 'other person', 'other people')}: see --json"
 
 
 def _build_reason_lines(person: Row, other: Row) -> Iterator[str]:
@@ -234,17 +243,17 @@ def _format_review_instruction(review: Row) -> str:
 
 
 def build_excluded_key_lines(person: Row) -> Iterator[tuple[str, str]]:
-    """The person's values that join nobody."""
+    """Yields each value of the person that links nothing, with the reason."""
     for row in person["no_evidence"]:
         noun = MATCH_KEY_LABELS["email" if row["kind"] == "EMAIL" else "phone_number"]
         yield row["value"], f"{noun}; {row['why']}, so it joins nobody"
 
 
 def build_open_review_lines(person: Row) -> Iterator[tuple[str, str]]:
-    """The open questions that are not about somebody who was kept apart."""
-    told = {id_ for other in person["refused"] for id_ in other["open_review_ids"]}
+    """Yields the open reviews that no non-match shows, and the number of settled ones."""
+    reported_ids = {id_ for other in person["refused"] for id_ in other["open_review_ids"]}
     for review in _list_open_reviews(person):
-        if review["review_id"] not in told:
+        if review["review_id"] not in reported_ids:
             yield "", f"{review['words']}."
             yield "", _format_review_instruction(review)
     if settled := len(person["reviews"]) - len(_list_open_reviews(person)):

@@ -1,4 +1,4 @@
-"""The published tables of one tenant, as one moment has them. What rows mean is said elsewhere."""
+"""The published tables of one tenant, read in one snapshot of the database."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +22,11 @@ from crm_pipeline.vocabulary import ReviewKind
 
 
 class NothingPublishedError(Exception):
-    """There is nothing to read; the message says what to do."""
+    """Nothing is published for the tenant; the message says what to do."""
 
 
 class RecordKey(NamedTuple):
-    """A record of a service."""
+    """The key of a service's record."""
 
     service: str
     record_id: str
@@ -34,37 +34,37 @@ class RecordKey(NamedTuple):
 
 @dataclass(frozen=True)
 class PublishedTenant:
-    """One tenant's rows. Every answer comes from the same snapshot of the database."""
+    """The published rows of one tenant, all from the same snapshot of the database."""
 
     connection: Connection
     tenant_id: str
     as_of: datetime
 
     def rows(self, table: Table, *conditions: ColumnElement[bool], order: Sequence[Any] = ()) -> list[Row]:
-        """The tenant's rows of a table, by default in the order of its key."""
+        """Returns the tenant's rows of a table, by default in the order of its primary key."""
         query = select(*table.columns).where(table.c.tenant_id == self.tenant_id, *conditions)
-        found = self.connection.execute(query.order_by(*(order or table.primary_key))).mappings()
-        return [dict(row) for row in found]
+        rows = self.connection.execute(query.order_by(*(order or table.primary_key))).mappings()
+        return [dict(row) for row in rows]
 
     def profiles(self, ids: Collection[str]) -> list[Row]:
-        """These profiles, as far as they live."""
+        """Returns those of these profiles that are live."""
         return self.rows(customer_profiles, customer_profiles.c.id.in_(ids))
 
-    def profiles_with(self, column: str, value: str) -> list[str]:
-        """The profiles whose golden record has this value."""
+    def profile_ids_with_value(self, column: str, value: str) -> list[str]:
+        """Returns the ids of the profiles whose golden record has this value."""
         return [str(row["id"]) for row in self.rows(customer_profiles, customer_profiles.c[column] == value)]
 
-    def links(self, profile_id: str) -> list[Row]:
-        """The records of a profile."""
+    def links_of_profile(self, profile_id: str) -> list[Row]:
+        """Returns the rows of customer_identities of a profile."""
         return self.rows(customer_identities, customer_identities.c.profile_id == profile_id)
 
-    def links_of(self, records: Collection[RecordKey]) -> list[Row]:
-        """These records, each with its profile."""
+    def links_of_records(self, records: Collection[RecordKey]) -> list[Row]:
+        """Returns the rows of customer_identities of these records."""
         key = tuple_(customer_identities.c.service, customer_identities.c.service_record_id)
         return self.rows(customer_identities, key.in_(records))
 
     def reviews(self, records: Collection[RecordKey], shared: Collection[tuple[str, str]]) -> list[Row]:
-        """What was ever asked about these records, or about these shared values (kind, value)."""
+        """Returns all reviews, open and closed, about these records or these shared values (kind, value)."""
         c, witness = identity_reviews.c, identity_reviews.c.witness
         values = tuple_(witness["kind"].astext, witness["value"].astext)
         return self.rows(
@@ -76,43 +76,47 @@ class PublishedTenant:
             ),
         )
 
-    def ids(self, profile_id: str) -> list[Row]:
-        """The id itself and every id that leads to it, oldest first."""
+    def profile_id_rows(self, profile_id: str) -> list[Row]:
+        """Returns the row of a profile id and of every id that redirects to it, oldest first."""
         c = profile_ids.c
         return self.rows(
             profile_ids, or_(c.profile_id == profile_id, c.redirects_to == profile_id), order=[c.birth_order]
         )
 
-    def life_of(self, ids: Collection[str]) -> list[Row]:
-        """What happened to these ids, or between them and others."""
+    def profile_id_events(self, ids: Collection[str]) -> list[Row]:
+        """Returns the events of these profile ids, oldest first, as subject or as the other id."""
         c = profile_events.c
-        happened = or_(c.profile_id.in_(ids), c.other_profile_id.in_(ids))
-        return self.rows(profile_events, happened, order=[c.occurred_at, c.event_type, c.event_id])
+        condition = or_(c.profile_id.in_(ids), c.other_profile_id.in_(ids))
+        return self.rows(profile_events, condition, order=[c.occurred_at, c.event_type, c.event_id])
 
     def timeline(self, profile_id: str) -> list[Row]:
-        """Every event of a profile, oldest first."""
+        """Returns every timeline event of a profile, oldest first."""
         c = customer_timeline.c
         return self.rows(customer_timeline, c.profile_id == profile_id, order=[c.occurred_at, c.event_id])
 
     def last_transactions(self, ids: Collection[str]) -> dict[str, datetime]:
-        """When these profiles last paid or played."""
+        """Returns when each of these profiles last paid or played; profiles that never did are missing."""
         c = customer_timeline.c
         query = select(c.profile_id, func.max(c.occurred_at)).where(
             c.tenant_id == self.tenant_id, c.profile_id.in_(ids), c.counts_as.in_(("PAYMENT", "ROUND_PLAYED"))
         )
         return {row[0]: row[1] for row in self.connection.execute(query.group_by(c.profile_id))}
 
-    def set_aside(self, records: Collection[RecordKey]) -> list[Row]:
-        """What is wrong with these records of people."""
+    def quarantined_rows(self, records: Collection[RecordKey]) -> list[Row]:
+        """Returns the rows of quarantined_records about these person records."""
         c = quarantined_records.c
-        names = [(service, table.name, key.record_id) for key in records for service, table in PERSON_TABLES.items()
-                 if service == key.service]  # fmt: skip
-        return self.rows(quarantined_records, tuple_(c.service, c.table_name, c.service_record_id).in_(names))
+        keys = [
+            (service, table.name, key.record_id)
+            for key in records
+            for service, table in PERSON_TABLES.items()
+            if service == key.service
+        ]
+        return self.rows(quarantined_records, tuple_(c.service, c.table_name, c.service_record_id).in_(keys))
 
 
 @contextmanager
 def read_published_tenant(settings: Settings, tenant_id: str) -> Iterator[PublishedTenant]:
-    """The tenant's published tables, all read in one transaction that can write nothing.
+    """Yields the tenant's published tables, in one read-only transaction.
 
     Raises:
         NothingPublishedError: no run has published this tenant.
@@ -122,10 +126,10 @@ def read_published_tenant(settings: Settings, tenant_id: str) -> Iterator[Publis
     with engine.connect().execution_options(**options) as connection:
         if not inspect(connection).has_table(publications.name, schema=publications.schema):
             raise NothingPublishedError("nothing has been published yet: crm-pipeline run")
-        of_profiles = publications.c.table_name == customer_profiles.name
-        hours = {row.tenant_id: row.as_of for row in connection.execute(select(publications).where(of_profiles))}
-        if not hours:
+        query = select(publications).where(publications.c.table_name == customer_profiles.name)
+        as_of_by_tenant = {row.tenant_id: row.as_of for row in connection.execute(query)}
+        if not as_of_by_tenant:
             raise NothingPublishedError("no tenant has been published: crm-pipeline run")
-        if tenant_id not in hours:
-            raise NothingPublishedError(format_unknown_tenants([tenant_id], hours))
-        yield PublishedTenant(connection, tenant_id, hours[tenant_id])
+        if tenant_id not in as_of_by_tenant:
+            raise NothingPublishedError(format_unknown_tenants([tenant_id], as_of_by_tenant))
+        yield PublishedTenant(connection, tenant_id, as_of_by_tenant[tenant_id])

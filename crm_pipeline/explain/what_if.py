@@ -1,9 +1,10 @@
-"""What another least confidence would do to a club: who would become one person or several, and what goes with them.
+"""The effect of another minimum confidence on a tenant: merges, splits, changed opt-ins and moved money.
 
-Both answers come from the lake as it is, resolved with the club's own setting and with the other one, so nothing else
-can make a difference. Nothing is kept and nothing published; of people only profile ids are named.
+Both resolutions read the current lake, with the tenant's own setting (baseline) and with the other one (scenario), so
+only the setting makes a difference. Nothing is stored or published. Profile ids are the only personal data shown.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,21 +28,21 @@ from crm_pipeline.tables.sources import teetime
 
 COMPARISON_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 TOTALS_SQL: Final = """
-    select (select count(distinct profile_id) from present_identities) as profiles,
-        (select count(distinct profile_id) from other_identities) as other_profiles,
-        (select count(distinct before_id) from moves where merges or splits) as people_affected,
-        (select count(*) from opt_ins where would_be) as opt_ins_on,
-        (select count(*) from opt_ins where not would_be) as opt_ins_off,
-        (select coalesce(sum(abs(cents)), 0)::bigint from money) as cents_moved,
+    select (select count(distinct profile_id) from baseline_identities) as profiles,
+        (select count(distinct profile_id) from scenario_identities) as other_profiles,
+        (select count(distinct before_id) from profile_moves where merges or splits) as people_affected,
+        (select count(*) from opt_in_changes where is_opted_in_after) as opt_ins_on,
+        (select count(*) from opt_in_changes where not is_opted_in_after) as opt_ins_off,
+        (select coalesce(sum(abs(cents)), 0)::bigint from moved_money) as cents_moved,
         (select currency from tenants) as currency"""
 
 
 class TenantUnavailableError(Exception):
-    """The club cannot be looked at; the message says why in one line."""
+    """The tenant cannot be resolved; the message says why in one line."""
 
 
 class ProfileChange(NamedTuple):
-    """A profile and the several that would become it, or that it would become."""
+    """A profile, and the profiles that would become it (merge) or that it would become (split)."""
 
     profile_id: str
     profile_ids: list[str]
@@ -52,11 +53,14 @@ class WhatIfResult:
     """What would change.
 
     Attributes:
+        profiles: number of profiles today.
+        other_profiles: number of profiles with the other minimum confidence.
         people_affected: profiles of today that would gain or lose records.
-        opt_ins_on: flags of theirs that would turn true; `opt_ins_off`: false.
+        opt_ins_on: opt-in flags of those that would turn true.
+        opt_ins_off: opt-in flags of those that would turn false.
         cents_moved: money, payments less refunds, that would be another profile's.
-        merges: the id that would live, and the ids of today that it would stand for.
-        splits: the id of today, and the ids it would fall into.
+        merges: the id that would live, and the ids of today that it would replace.
+        splits: the id of today, and the ids that would replace it.
     """
 
     tenant_id: str
@@ -73,7 +77,7 @@ class WhatIfResult:
     splits: list[ProfileChange]
 
     def as_document(self, limit: int) -> dict[str, Any]:
-        """As JSON has it: of merges and splits the number, and the first ones."""
+        """Returns the result as JSON has it, with the number of merges and splits and the first `limit` of each."""
         document = asdict(self)
         for kind, changes in (("merges", self.merges), ("splits", self.splits)):
             document[kind] = {"count": len(changes), "first": [change._asdict() for change in changes[:limit]]}
@@ -81,29 +85,34 @@ class WhatIfResult:
 
 
 def evaluate_min_confidence(settings: Settings, tenant_id: str, min_confidence: float) -> WhatIfResult:
-    """Resolve the club as it is and with another least confidence, and compare.
+    """Returns what would change for a tenant with another minimum confidence.
 
     Raises:
-        NotKnownError: the lake has no such club, or one that runs leave alone.
+        TenantUnavailableError: the lake has no such tenant, or runs do not resolve it.
     """
     lake = open_lake(settings)
     with closing(lake.connect()) as con:
-        this = RunContext(con, lake, _find_as_of(con, lake, tenant_id), "what-if", [tenant_id])
-        present = _load_tenant_rows(this, tenant_id)
-        _resolve_identities(this, tenant_id, "present")
-        con.execute("update tenants set min_confidence = $other", {"other": min_confidence})
-        _resolve_identities(this, tenant_id, "other")
+        run = RunContext(con, lake, _find_as_of(con, lake, tenant_id), "what-if", [tenant_id])
+        current_min_confidence = _load_tenant_rows(run, tenant_id)
+        _resolve_identities(run, tenant_id, "baseline")
+        con.execute("update tenants set min_confidence = $min_confidence", {"min_confidence": min_confidence})
+        _resolve_identities(run, tenant_id, "scenario")
         con.execute(COMPARISON_SQL)
         merges, splits = (
             [ProfileChange(*row) for row in con.sql(f"from {kind}").fetchall()] for kind in ("merges", "splits")
         )
-        totals = dict(zip(con.sql(TOTALS_SQL).columns, con.sql(TOTALS_SQL).fetchall()[0], strict=True))
-        return WhatIfResult(tenant_id, present, min_confidence, **totals, merges=merges, splits=splits)
+        totals_row = con.sql(TOTALS_SQL)
+        totals = dict(zip(totals_row.columns, totals_row.fetchall()[0], strict=True))
+        return WhatIfResult(tenant_id, current_min_confidence, min_confidence, **totals, merges=merges, splits=splits)
 
 
 def _find_as_of(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime:
-    """The hour of the newest snapshots, by which rows are judged."""
-    snapshots = lake.current(con, operations.service_snapshots)
+    """Returns the time of the newest snapshots, as of which rows are validated.
+
+    Raises:
+        TenantUnavailableError: the lake has no snapshot yet.
+    """
+    snapshots = lake.create_current_view(con, operations.service_snapshots)
     newest: datetime | None = con.sql(f"select max(extracted_at) from {snapshots}").fetchall()[0][0]
     if newest is None:
         raise TenantUnavailableError(f"nothing is known of {tenant_id} yet: crm-pipeline run")
@@ -111,57 +120,73 @@ def _find_as_of(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime
 
 
 def _load_tenant_rows(run: RunContext, tenant_id: str) -> float:
-    """Read what resolutions, golden records and money are made from; return the club's own least confidence."""
+    """Returns the tenant's own minimum confidence, and loads what resolution, golden records and money need.
+
+    Creates: `tenants`, `known_tenants`, `people`, `suppressed`, the source views and the view of stage changes.
+
+    Raises:
+        TenantUnavailableError: runs do not resolve the tenant.
+    """
     usable, faulty = run.load_tenants()
     if not usable:
-        known = [name for (name,) in run.con.sql("select distinct tenant_id from known_tenants order by 1").fetchall()]
-        if tenant_id in faulty:
-            raise TenantUnavailableError(f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}")
-        if tenant_id in known:
-            raise TenantUnavailableError(f"{tenant_id} is closed and no longer resolved")
-        raise TenantUnavailableError(format_unknown_tenants([tenant_id], filter(None, known)))
+        raise TenantUnavailableError(_describe_unavailable(run.con, tenant_id, faulty))
     run.load_all_rows()
     read_records(run)
-    run.lake.log(run.con, teetime.booking)
-    run.lake.current(run.con, timeline.customer_timeline, tenants=[tenant_id])
-    run.con.execute(timelines.CREATE_STAGE_CHANGES_VIEW)
+    run.lake.create_log_view(run.con, teetime.booking)
+    run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=[tenant_id])
+    run.con.execute(timelines.CREATE_PAST_STAGE_CHANGES_VIEW)
     return usable[0].min_confidence
 
 
-def _resolve_identities(run: RunContext, tenant_id: str, name: str) -> None:
-    """Create temp tables <name>_identities, <name>_profiles and <name>_money."""
+def _describe_unavailable(con: DuckDBPyConnection, tenant_id: str, faulty: Mapping[str, Sequence[str]]) -> str:
+    """Returns why runs do not resolve a tenant.
+
+    Reads: `known_tenants`.
+    """
+    known = [name for (name,) in con.sql("select distinct tenant_id from known_tenants order by 1").fetchall()]
+    if tenant_id in faulty:
+        return f"the Tenant row of {tenant_id} is wrong: {', '.join(faulty[tenant_id])}"
+    if tenant_id in known:
+        return f"{tenant_id} is closed and no longer resolved"
+    return format_unknown_tenants([tenant_id], filter(None, known))
+
+
+def _resolve_identities(run: RunContext, tenant_id: str, prefix: str) -> None:
+    """Creates temp tables `<prefix>_identities`, `<prefix>_profiles` and `<prefix>_money`."""
     resolve_tenants(run, [tenant_id])
     run.con.execute("create or replace temp view customer_identities as from found_identities")
     run.con.execute("create or replace temp view profile_ids as from found_ids")
     run.con.execute(timelines.CREATE_PROFILE_TARGETS)
-    run.con.execute(f"create or replace temp table {name}_identities as from found_identities")
-    run.con.execute(f"create or replace temp table {name}_profiles as {GOLDEN_RECORD_FILE.read_text(encoding='utf-8')}")
+    run.con.execute(f"create or replace temp table {prefix}_identities as from found_identities")
+    run.con.execute(
+        f"create or replace temp table {prefix}_profiles as {GOLDEN_RECORD_FILE.read_text(encoding='utf-8')}"
+    )
     run.con.execute(f"""
-        create or replace temp table {name}_money as
+        create or replace temp table {prefix}_money as
         select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")
 
 
-def print_what_if_result(console: Console, effect: WhatIfResult, limit: int) -> None:
-    """Print the effect for people; only ids, never names."""
-    now, other = f"{effect.min_confidence:g}", f"{effect.other_min_confidence:g}"
-    if not (effect.merges or effect.splits):
-        _print_line(console, f"At {other} instead of {now}, nothing would change for {effect.tenant_id}.")
+def print_what_if_result(console: Console, result: WhatIfResult, limit: int) -> None:
+    """Prints the result as text, with profile ids as the only personal data."""
+    now, other = f"{result.min_confidence:g}", f"{result.other_min_confidence:g}"
+    if not (result.merges or result.splits):
+        _print_line(console, f"At {other} instead of {now}, nothing would change for {result.tenant_id}.")
         return
     _print_line(
-        console, f"{effect.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n"
+        console, f"{result.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n"
     )
     for number, words in (
-        (f"{effect.profiles:,} → {effect.other_profiles:,}", "profiles"),
-        (f"{effect.people_affected:,}", "people of today would gain or lose records"),
-        (f"{len(effect.merges):,}", "profiles would stand for several of today's"),
-        (f"{len(effect.splits):,}", "profiles of today would fall apart"),
-        (f"{effect.opt_ins_off:,}", "opt-ins would be lost"),
-        (f"{effect.opt_ins_on:,}", "opt-ins would be gained"),
-        (f"{effect.currency} {effect.cents_moved / 100:,.2f}", "would move to another profile"),
+        (f"{result.profiles:,} → {result.other_profiles:,}", "profiles"),
+        (f"{result.people_affected:,}", "people of today would gain or lose records"),
+        (f"{len(result.merges):,}", "profiles would stand for several of today's"),
+        (f"{len(result.splits):,}", "profiles of today would fall apart"),
+        (f"{result.opt_ins_off:,}", "opt-ins would be lost"),
+        (f"{result.opt_ins_on:,}", "opt-ins would be gained"),
+        (f"{result.currency} {result.cents_moved / 100:,.2f}", "would move to another profile"),
     ):
         _print_line(console, f"  {number:>16}  {words}")
-    _print_changes(console, "Would become one:", effect.merges, " ← ", limit)
-    _print_changes(console, "Would fall apart:", effect.splits, " → ", limit)
+    _print_changes(console, "Would become one:", result.merges, " ← ", limit)
+    _print_changes(console, "Would fall apart:", result.splits, " → ", limit)
 
 
 def _print_changes(console: Console, title: str, changes: list[ProfileChange], arrow: str, limit: int) -> None:

@@ -1,1 +1,1 @@
-"""What has to be computed again, and how: watermarks, dirty rows, what they affect, what is read for it."""
+"""Incremental refresh: the plan per tenant, the dirty rows, what they affect, and the rows a batch requires."""

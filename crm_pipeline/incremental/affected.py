@@ -1,11 +1,8 @@
 """The profiles, timeline events and quarantined rows that an hour's dirty rows affect.
 
-A profile is affected by its dirty rows, by changes of its identity, and by what it counts of others. All events of an
-affected profile are rebuilt. Besides, an event is made of one row and of what links it to others: the bookings that
-payments settle, the first opening of a message, whom a referral brought. A row is validated by itself, by the hour and
-by the person record it names, so a row keeps its faults unless it or its person is dirty.
-
-Affecting too many costs time; none may be left out. A change of local day affects everybody and is not looked for here.
+A profile is affected by its dirty rows, by changes of its identity, and by profiles it is scored on. All its events are
+rebuilt, and so are events linked to a dirty row: settled bookings, first openings of a message, referrals.
+Too many affected profiles cost time; a missing one is an error. A new local day is a full refresh, see `watermarks.py`.
 """
 
 from collections.abc import Sequence
@@ -20,85 +17,76 @@ from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, scl
 
 SCORE_SOURCE_TABLES: Final = (*PERSON_TABLES.values(), scl.payment, crm.profile_tag)
-"""The source tables that scores are made of, besides events."""
+"""The source tables that scores read directly, next to timeline events."""
+
 IS_AFFECTED: Final = "profile_id in (select profile_id from affected_profiles)"
-"""A condition on rows of profiles; no two clubs have an id in common, and ids that never were are in no list."""
+"""The condition on rows with a profile_id that the profile is affected. Profile ids are unique across tenants."""
+
 AFFECTED_PROFILES_SQL: Final = """
     create or replace temp table affected_profiles as
-    with met as (
+    with directly_affected as (
         select tenant_id, profile_id from customer_identities
-        semi join stirred on stirred.tenant_id = customer_identities.tenant_id
-            and stirred.service = customer_identities.service and stirred.record_id = service_record_id
-        union select tenant_id, record_id from stirred where service = ''
+        semi join dirty_records d on d.tenant_id = customer_identities.tenant_id
+            and d.service = customer_identities.service and d.record_id = service_record_id
+        union select tenant_id, record_id from dirty_records where service = ''
         union select tenant_id, profile_id from changed_customer_identities
         union select tenant_id, profile_id from changed_profile_ids
         union select tenant_id, redirects_to from changed_profile_ids where redirects_to is not null
     )
     select tenant_id, profile_id from (
-        from met union select tenant_id, target from met join profile_targets using (tenant_id, profile_id))
+        from directly_affected
+        union select tenant_id, target from directly_affected join profile_targets using (tenant_id, profile_id))
     semi join profile_ids using (tenant_id, profile_id)"""
+"""Creates `affected_profiles`: affected ids, the ids they redirect to, and without ids that were never assigned."""
 
 EVENT_AFFECTED_PROFILES_SQL: Final = """
     insert into affected_profiles
     select tenant_id, profile_id from changed_customer_timeline
     union
-    select t.tenant_id, profile_id from customer_timeline t join noted using (tenant_id)
-    where counts_as is not null and occurred_at > worked_at - recent() and occurred_at <= as_of() - recent()"""
+    select t.tenant_id, profile_id from customer_timeline t join watermarks using (tenant_id)
+    where counts_as is not null
+        and occurred_at > worked_at - recent_window() and occurred_at <= as_of() - recent_window()"""
+
 REFERRALS_SQL: Final = """
     create or replace temp table referrals as
     select *, details ->> 'referred_profile_id' as referred_profile_id
     from customer_timeline where event_type = 'REFERRAL'"""
+
 AFFECTED_REFERRERS_SQL: Final = """
     insert into affected_profiles
     select tenant_id, profile_id from referrals
     where referred_profile_id in (select profile_id from affected_profiles)"""
+
 REQUIRED_PROFILES_SQL: Final = f"""
     create or replace temp table required_profiles as
     from affected_profiles union
     select tenant_id, referred_profile_id from referrals where {IS_AFFECTED}"""
 
 
-def find_affected_profiles(con: DuckDBPyConnection) -> None:
-    """Create temp table `affected_profiles` (tenant_id, profile_id): whose records were stirred or are others now.
-
-    Reads `stirred`, customer_identities, its changed rows and those of profile_ids, and profile_targets.
-    """
-    con.execute(AFFECTED_PROFILES_SQL)
-
-
-def add_event_affected_profiles(con: DuckDBPyConnection) -> None:
-    """Add to `affected_profiles` whose scores can be others for what is, or no longer is, on a timeline.
-
-    Creates `required_profiles` too, those and whom they referred, and `referrals`, the events that say so. Reads
-    customer_timeline and its changed rows.
-    """
-    con.execute(EVENT_AFFECTED_PROFILES_SQL)
-    con.execute(REFERRALS_SQL)
-    con.execute(AFFECTED_REFERRERS_SQL)
-    con.execute(REQUIRED_PROFILES_SQL)
-
-
 _IS_OF_DIRTY_ROW: Final = """
     (tenant_id, split_part(event_id, ':', 2), service_record_id) in (
         select (tenant_id, table_name, record_id) from dirty_rows)"""
+
 IS_REBUILT: Final = f"({IS_AFFECTED} or {_IS_OF_DIRTY_ROW})"
-"""The condition on rows of customer_timeline that they are told anew."""
+"""The condition on rows of customer_timeline that they are rebuilt."""
+
 REBUILT_EVENTS_SQL: Final = f"""
     create or replace temp table rebuilt_events as
     select tenant_id, event_id, _row_hash from customer_timeline where {IS_AFFECTED}
     union
     select tenant_id, event_id, _row_hash from (
-        -- Few are of a record of that name, and only of these is asked which table it was in.
+        -- Filter by record id first: few rows match. Then check the table.
         select tenant_id, event_id, service_record_id, _row_hash
         from customer_timeline semi join dirty_rows on record_id = service_record_id
     ) where {_IS_OF_DIRTY_ROW}"""
-"""Creates temp table `rebuilt_events`: tenant_id, event_id and _row_hash of those in customer_timeline, as the lake has it."""
+"""Creates temp table `rebuilt_events` (tenant_id, event_id, _row_hash): the stored events that are rebuilt."""
 
 _LINKED_DIRTY_ROWS_QUERIES: Final = (
     """select tenant_id, 'Booking', booking_id from changed_scl_payment where booking_id is not null""",
-    # Whether a payment is sound depends on its member, and on the hour.
+    # The validity of a payment depends on its member and on the hour.
     """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null and (
-        (tenant_id, cast(member_id as varchar)) in (select (tenant_id, record_id) from stirred where service = 'SCL')
+        (tenant_id, cast(member_id as varchar)) in (
+            select (tenant_id, record_id) from dirty_records where service = 'SCL')
         or (tenant_id, id) in (select (tenant_id, record_id) from dirty_rows where table_name = 'Payment'))""",
     """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
         select (tenant_id, record_id) from dirty_rows where table_name = 'Booking'
@@ -109,7 +97,8 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
     """select r.tenant_id, 'Referral', id from present_crm_referral r
     semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
 )
-# A table of its own, so that DuckDB knows how few there are. Those that did not change come of time.
+
+# A temp table, so that DuckDB knows how few rows it has. Dirty events without a change are those whose time has come.
 _DIRTY_MESSAGES_SQL: Final = """
     create or replace temp table dirty_messages as
     select tenant_id, contact_id, message_id from changed_messaging_message_event
@@ -118,10 +107,34 @@ _DIRTY_MESSAGES_SQL: Final = """
         except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id)"""
 
 
-def add_linked_dirty_rows(con: DuckDBPyConnection) -> None:
-    """Add to `dirty_rows` those that are told otherwise for what happened to others.
+def find_affected_profiles(con: DuckDBPyConnection) -> None:
+    """Creates temp table `affected_profiles` (tenant_id, profile_id): those with dirty records or a changed identity.
 
-    Reads besides `stirred` (people's records), `required_records`, and of each table what `stirred` reads.
+    Reads: `dirty_records`, customer_identities, profile_ids, the changed rows of both, and profile_targets.
+    """
+    con.execute(AFFECTED_PROFILES_SQL)
+
+
+def add_event_affected_profiles(con: DuckDBPyConnection) -> None:
+    """Adds to `affected_profiles` the profiles whose scores can change because of timeline events.
+
+    These have changed events, have events that left the recent window, or referred an affected profile.
+
+    Reads: `affected_profiles`, `watermarks`, customer_timeline and its changed rows.
+    Creates: temp tables `referrals` (the REFERRAL events, with referred_profile_id) and `required_profiles` (tenant_id,
+        profile_id): affected profiles and the profiles they referred, whose events scores read.
+    """
+    con.execute(EVENT_AFFECTED_PROFILES_SQL)
+    con.execute(REFERRALS_SQL)
+    con.execute(AFFECTED_REFERRERS_SQL)
+    con.execute(REQUIRED_PROFILES_SQL)
+
+
+def add_linked_dirty_rows(con: DuckDBPyConnection) -> None:
+    """Adds to `dirty_rows` the rows whose events change because of dirty rows they are linked to.
+
+    Reads: `dirty_rows`, `dirty_records` (of people), `required_records`, the changed rows of profile_ids, and the
+        present and changed rows of the source tables, see `dirty_rows.py`.
     """
     con.execute(_DIRTY_MESSAGES_SQL)
     for query in _LINKED_DIRTY_ROWS_QUERIES:
@@ -129,11 +142,14 @@ def add_linked_dirty_rows(con: DuckDBPyConnection) -> None:
 
 
 def build_revalidated_condition(tables: Sequence[Table]) -> str:
-    """The condition on quarantined_records that the rows were judged again, or are gone."""
+    """Returns the condition on quarantined_records that a source row of these tables was validated again or is gone."""
     ids = " union ".join(
-        f"select tenant_id, '{table.name}', left(cast(id as varchar), {SHORT_TEXT_LENGTH}) from {which}_{to_lake_name(table)}"
+        f"""select tenant_id, '{table.name}', left(cast(id as varchar), {SHORT_TEXT_LENGTH})
+            from {prefix}_{to_lake_name(table)}"""
         for table in tables
-        for which in ("needed", "changed")
+        for prefix in ("required", "changed")
     )
-    those = f"select (tenant_id, table_name, record_id) from ({ids}) as ids (tenant_id, table_name, record_id)"
-    return f"service_record_id is null or (tenant_id, table_name, service_record_id) in ({those})"
+    revalidated_ids = (
+        f"select (tenant_id, table_name, record_id) from ({ids}) as ids (tenant_id, table_name, record_id)"
+    )
+    return f"service_record_id is null or (tenant_id, table_name, service_record_id) in ({revalidated_ids})"

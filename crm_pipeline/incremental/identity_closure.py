@@ -1,10 +1,8 @@
-"""Whom a changed record concerns: every record, profile id and question that resolving it anew can change.
+"""The identity closure of dirty records: every record, profile id and review that resolving them again can change.
 
-Identity never goes beyond what hangs together: records by the keys they have or had, by the profile they were in and by
-what an operator decided about them, ids by their redirects and anchors. So what is reached from the changed records,
-resolved by itself, has what resolving everybody would give it. A value that many share, and the same as before, ties
-nobody; but those who are reached must be told that it is shared. Here: what is reached, as numbers of nodes of a graph.
-Not here: how identities are resolved (`identities`), and what rows changed (`touched`).
+It is the connected component of the dirty records in a graph of numbered nodes. Records are linked by present and
+previous match keys, by their profile and by operator decisions; profile ids by redirects and anchors. Resolving the
+closure alone gives its records the same result as resolving all records. A value that stays shared links no records.
 """
 
 from collections.abc import Iterable
@@ -20,7 +18,7 @@ _KEY_COLUMNS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE"
 
 
 def _build_key_sql(kind: str, value: str) -> str:
-    """A number for a value as evidence in its club; the lake keeps it, so no version of DuckDB may change it."""
+    """The number of a match key in its tenant. Stored in record_keys, so it must not depend on the DuckDB version."""
     return f"cast(md5_number_lower(concat_ws('|', tenant_id, {kind}, {value})) // 2 as bigint)"
 
 
@@ -37,13 +35,13 @@ _KEY_EXPRESSIONS: Final = ", ".join(
     for kind, column in _KEY_COLUMNS.items()
 )
 RECORD_KEYS_QUERY: Final = f"select tenant_id, service, record_id as service_record_id, {_KEY_EXPRESSIONS} from people"
-"""A query of record_keys rows from relation `people`."""
+"""The query of record_keys rows. Reads: `people`."""
 
 _SUPPRESSIBLE_COLUMNS: Final = {kind: column for kind, column in _KEY_COLUMNS.items() if kind != "AUTH_USER_ID"}
 
 
 def _build_record_values_query(keys: str, columns: Iterable[str]) -> str:
-    """A query of who carries which value of these columns, as relation `keys` has them."""
+    """Returns the query of record (tenant_id, service, service_record_id) and key of each value in relation `keys`."""
     return " union all ".join(
         f"select tenant_id, service, service_record_id, {column}_key as key from {keys} where {column}_key is not null"
         for column in columns
@@ -51,53 +49,58 @@ def _build_record_values_query(keys: str, columns: Iterable[str]) -> str:
 
 
 _STILL_SHARED_VALUES_SQL: Final = f"""
-    create or replace temp table stay_shared as
-    with before as ({_build_record_values_query("record_keys", _SUPPRESSIBLE_COLUMNS.values())}),
-        now as ({_build_record_values_query(f"({RECORD_KEYS_QUERY})", _SUPPRESSIBLE_COLUMNS.values())})
-    select key from before group by key, service having count(*) > {MAX_SHARING_RECORDS}
-    except select key from (from now except from before)
+    create or replace temp table still_shared_values as
+    with previous_keys as ({_build_record_values_query("record_keys", _SUPPRESSIBLE_COLUMNS.values())}),
+        current_keys as ({_build_record_values_query(f"({RECORD_KEYS_QUERY})", _SUPPRESSIBLE_COLUMNS.values())})
+    select key from previous_keys group by key, service having count(*) > {MAX_SHARING_RECORDS}
+    except select key from (from current_keys except from previous_keys)
     except select key from (
-        from before semi join stirred s
-        on s.tenant_id = before.tenant_id and s.service = before.service and s.record_id = before.service_record_id
-        except from now)"""
-"""Creates temp table `stay_shared`: the values that were shared, and that nobody came to carry or carries no more."""
+        from previous_keys p semi join dirty_records d
+        on d.tenant_id = p.tenant_id and d.service = p.service and d.record_id = p.service_record_id
+        except from current_keys)"""
+"""Creates temp table `still_shared_values` (key): values that were shared, and that no record gained or lost."""
 MARK_SHARED_VALUES: Final = " ".join(
     f"""insert into suppressed select distinct tenant_id, '{kind}', {column} from people
-    where {_build_key_sql(repr(kind), column)} in (from stay_shared);"""
+    where {_build_key_sql(repr(kind), column)} in (from still_shared_values);"""
     for kind, column in _SUPPRESSIBLE_COLUMNS.items()
 )
-"""Adds to temp table `suppressed` the values of the reached `people` that stay shared: they are as little evidence."""
+"""Adds to temp table `suppressed` the values of `people` that stay shared; the closure alone has too few sharers."""
 
 _RECORD_NODE: Final = _build_record_node_sql("service", "service_record_id")
 _CLOSURE_EDGES_QUERY: Final = " union all ".join(
     [
         *(
-            f"""select {_RECORD_NODE} as one, hash('key', key) as other from ({_build_record_values_query(keys, _KEY_COLUMNS.values())})
-            where key not in (from stay_shared)"""
+            f"""select {_RECORD_NODE} as node_a, hash('key', key) as node_b
+            from ({_build_record_values_query(keys, _KEY_COLUMNS.values())})
+            where key not in (from still_shared_values)"""
             for keys in ("record_keys", f"({RECORD_KEYS_QUERY})")
         ),
         f"select {_RECORD_NODE}, {_build_profile_node_sql('profile_id')} from customer_identities",
-        f"select {_build_profile_node_sql('profile_id')}, {_build_profile_node_sql('redirects_to')} from profile_ids where redirects_to is not null",
+        f"""select {_build_profile_node_sql("profile_id")}, {_build_profile_node_sql("redirects_to")}
+            from profile_ids where redirects_to is not null""",
         *(
-            f"""select {_build_profile_node_sql("profile_id")}, {_build_record_node_sql(f"{which}_service", f"{which}_record_id")} from profile_ids
+            f"""select {_build_profile_node_sql("profile_id")},
+                    {_build_record_node_sql(f"{prefix}_service", f"{prefix}_record_id")}
+                from profile_ids
                 where not is_live or (minted_service, minted_record_id) <> (anchor_service, anchor_record_id)"""
-            for which in ("minted", "anchor")
+            for prefix in ("minted", "anchor")
         ),
-        f"""select {_build_record_node_sql("service_a", "record_id_a")}, {_build_record_node_sql("service_b", "record_id_b")}
+        f"""select {_build_record_node_sql("service_a", "record_id_a")},
+                {_build_record_node_sql("service_b", "record_id_b")}
             from crm_identity_override""",
     ]
 )
-# Births are counted on from the youngest id.
+# The youngest id of each tenant: new ids continue from its birth_order.
 _SEED_NODES_QUERY: Final = f"""
-    select {_build_record_node_sql("service", "record_id")} as node from stirred
+    select {_build_record_node_sql("service", "record_id")} as node from dirty_records
     union select {_build_profile_node_sql("arg_max(profile_id, birth_order)")} from profile_ids group by tenant_id"""
 _NEXT_FRONTIER_SQL: Final = """
     create or replace temp table frontier as
     from (
-        select other as node from ties semi join frontier on one = node union
-        select one from ties semi join frontier on other = node)
-    anti join reached using (node)"""
-_IN_CLOSURE: Final = "in (select node from reached)"
+        select node_b as node from closure_edges semi join frontier on node_a = node union
+        select node_a from closure_edges semi join frontier on node_b = node)
+    anti join closure_nodes using (node)"""
+_IN_CLOSURE: Final = "in (select node from closure_nodes)"
 
 IS_IN_CLOSURE: Final = MappingProxyType(
     {
@@ -105,29 +108,30 @@ IS_IN_CLOSURE: Final = MappingProxyType(
         profile_ids: f"{_build_profile_node_sql('profile_id')} {_IN_CLOSURE}",
         profile_events: f"{_build_profile_node_sql('profile_id')} {_IN_CLOSURE}",
         identity_reviews: f"""(
-            {_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE} or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE}
+            {_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE}
+            or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE}
             or hash('key', {_build_key_sql("(witness ->> 'kind')", "(witness ->> 'value')")}) {_IN_CLOSURE})""",
     }
 )
-"""Per table of identities the condition that a row is reached."""
+"""Per identity table the condition that a row is in the closure."""
 
 
 def find_identity_closure(con: DuckDBPyConnection) -> None:
-    """Create temp tables `reached` (node) and `required_records` (tenant_id, service, record_id): those to be resolved.
+    """Creates temp tables `closure_nodes` (node) and `required_records` (tenant_id, service, record_id): the closure.
 
-    And `stay_shared`, which `TELL_SHARED` reads once they are.
-    Reads `stirred`, the records that changed; `people` as those now are; record_keys, customer_identities and
-    profile_ids as they were left last; crm_identity_override.
+    Reads: `dirty_records`; `people`, the present values of the dirty records; the stored record_keys,
+        customer_identities and profile_ids; crm_identity_override.
+    Creates: also temp table `still_shared_values`, which MARK_SHARED_VALUES reads.
     """
     con.execute(_STILL_SHARED_VALUES_SQL)
-    con.execute(f"create or replace temp table ties as {_CLOSURE_EDGES_QUERY}")
+    con.execute(f"create or replace temp table closure_edges as {_CLOSURE_EDGES_QUERY}")
     con.execute(f"create or replace temp table frontier as {_SEED_NODES_QUERY}")
-    con.execute("create or replace temp table reached as from frontier")
+    con.execute("create or replace temp table closure_nodes as from frontier")
     while con.sql("from frontier limit 1").fetchall():
         con.execute(_NEXT_FRONTIER_SQL)
-        con.execute("insert into reached from frontier")
+        con.execute("insert into closure_nodes from frontier")
     con.execute(f"""
         create or replace temp table required_records as
         select tenant_id, service, service_record_id as record_id from customer_identities
-        where {IS_IN_CLOSURE[customer_identities]} union from stirred""")
-    con.execute("drop table ties")
+        where {IS_IN_CLOSURE[customer_identities]} union from dirty_records""")
+    con.execute("drop table closure_edges")

@@ -1,4 +1,4 @@
-"""What a model makes of one tenant batch."""
+"""The result type that every incremental model returns per tenant batch."""
 
 from typing import Generic, NamedTuple, TypeVar
 
@@ -8,7 +8,7 @@ Summary = TypeVar("Summary")
 
 
 class BatchResult(NamedTuple, Generic[Summary]):
-    """What came of one tenant batch: rows changed per table, and a summary for Dagster."""
+    """The result of one tenant batch: changed rows per table, and a summary for Dagster."""
 
     changes: dict[str, ChangeCounts]
     summary: Summary

@@ -1,5 +1,5 @@
-"""How a warehouse made by an older release becomes one of this release: Alembic revisions, each reviewed by hand.
+"""Alembic revisions that upgrade the warehouse of an older release; each is reviewed by hand.
 
-A warehouse made anew does not come this way, but both ways end at the same schema; a test holds that. Partitions are
-left out: they follow their parent. `python -m crm_pipeline.migrations "what changes"` drafts the next revision.
+A new warehouse is created directly; a test compares both schemas. Partitions follow their parent table.
+`python -m crm_pipeline.migrations "what changes"` drafts the next revision.
 """

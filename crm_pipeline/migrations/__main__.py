@@ -1,6 +1,6 @@
-"""Draft the next revision: `python -m crm_pipeline.migrations "what changes"`, then review it by hand.
+"""Command that drafts the next revision, to be reviewed by hand: `python -m crm_pipeline.migrations "what changes"`.
 
-`--first` writes the first schema anew instead, which is right only as long as no warehouse was ever released.
+`--first` rewrites the first schema instead, which is valid only until a warehouse is released.
 """
 
 import sys
@@ -19,16 +19,16 @@ VERSIONS_FOLDER = Path(__file__).parent / "versions"
 
 
 def draft_revision(message: str) -> None:
-    """Write the revision from what the last one leaves to what is declared."""
+    """Creates the revision file that leads from the last revision to the declared tables."""
     with tempfile.TemporaryDirectory() as home:
         server = start_embedded_postgres(Path(home))
         try:
             with Warehouse(server.url("crm")).engine().begin() as connection:
                 connection.exec_driver_sql("create schema crm")
-                setup = build_alembic_config(connection)
-                command.upgrade(setup, "head")
-                number = len(list(ScriptDirectory.from_config(setup).walk_revisions())) + 1
-                command.revision(setup, message, autogenerate=True, rev_id=f"{number:04}")
+                configuration = build_alembic_config(connection)
+                command.upgrade(configuration, "head")
+                number = len(list(ScriptDirectory.from_config(configuration).walk_revisions())) + 1
+                command.revision(configuration, message, autogenerate=True, rev_id=f"{number:04}")
         finally:
             server.stop()
 

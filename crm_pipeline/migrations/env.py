@@ -1,4 +1,4 @@
-"""What Alembic runs around the revisions: on the connection it was given, never on one of its own."""
+"""Alembic's environment: runs the revisions on the connection of the configuration."""
 
 from alembic import context
 from sqlalchemy.schema import SchemaItem
@@ -7,12 +7,12 @@ from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, build_warehouse_
 
 
 def is_declared_object(_: SchemaItem, __: str | None, kind: str, reflected: bool, compared: SchemaItem | None) -> bool:
-    """Whether a draft may speak of it: of what is declared, and of a declared table's columns and indexes."""
+    """Whether a draft covers the object: declared tables with their columns and indexes."""
     return not (kind == "table" and reflected and compared is None)
 
 
 def is_in_schema(name: str | None, kind: str, _: object) -> bool:
-    """Whether to look at it at all."""
+    """Whether the object may be read: of schemas only `crm`."""
     return kind != "schema" or name == CRM_SCHEMA
 
 

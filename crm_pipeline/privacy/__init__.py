@@ -1,1 +1,1 @@
-"""Erasure of people from every place, with a certificate; what is kept and what cannot be reached: docs/privacy.md."""
+"""Erasure of people from every place, with a certificate. See docs/privacy.md for what stays."""

@@ -1,4 +1,4 @@
-"""Bytes on the disk: which files still hold a value, and taking one out of files that only report."""
+"""Search of files for values, byte by byte, and redaction of reports and logs."""
 
 import mmap
 import shutil
@@ -19,82 +19,90 @@ _HASH_SHIFT: Final = np.uint64(44)
 
 
 class SearchTerms:
-    """Values of six bytes and more, looked for all at once: as many as there are golfers, in every file there is."""
+    """Values of at least six bytes, searched for together in one pass.
 
-    def __init__(self, wanted: Iterable[bytes]) -> None:
-        self._wanted = set(wanted)
-        self._lengths: dict[bytes, set[int]] = defaultdict(set)
-        for each in self._wanted:
-            self._lengths[each[:_PREFIX_LENGTH]].add(len(each))
-        self._longest = max(map(len, self._wanted), default=0)
-        self._starts = np.array([int.from_bytes(start, "little") for start in self._lengths], np.uint64)
-        self._is_start = np.zeros(1 << (64 - int(_HASH_SHIFT)), bool)
-        self._is_start[self._starts * _HASH_MULTIPLIER >> _HASH_SHIFT] = True
+    There may be as many as golfers, and they are searched for in every file, so a hash table of their first six bytes
+    selects the positions to compare.
+    """
 
-    def standing_in(self, content: bytes | mmap.mmap) -> set[bytes]:
-        """Those that stand anywhere in it."""
-        found: set[bytes] = set()
+    def __init__(self, terms: Iterable[bytes]) -> None:
+        self._terms = set(terms)
+        self._lengths_by_prefix: dict[bytes, set[int]] = defaultdict(set)
+        for term in self._terms:
+            self._lengths_by_prefix[term[:_PREFIX_LENGTH]].add(len(term))
+        self._longest_length = max(map(len, self._terms), default=0)
+        self._prefixes = np.array([int.from_bytes(prefix, "little") for prefix in self._lengths_by_prefix], np.uint64)
+        self._is_prefix_hash = np.zeros(1 << (64 - int(_HASH_SHIFT)), bool)
+        self._is_prefix_hash[self._prefixes * _HASH_MULTIPLIER >> _HASH_SHIFT] = True
+
+    def find_in(self, content: bytes | mmap.mmap) -> set[bytes]:
+        """Returns the terms that occur anywhere in the content."""
+        matches: set[bytes] = set()
         for begin in range(0, len(content), _CHUNK_SIZE):
-            # Room for the last to begin here, and for reading eight bytes where it does.
-            part = content[begin : begin + _CHUNK_SIZE + self._longest] + bytes(2)
-            for place in self._places(part):
-                lengths = self._lengths[part[place : place + _PREFIX_LENGTH]]
-                found.update(self._wanted.intersection(part[place : place + length] for length in lengths))
-        return found
+            # Chunks overlap: a term may begin at the last byte of one, and eight bytes are read where it begins.
+            chunk = content[begin : begin + _CHUNK_SIZE + self._longest_length] + bytes(2)
+            for position in self._find_positions(chunk):
+                lengths = self._lengths_by_prefix[chunk[position : position + _PREFIX_LENGTH]]
+                matches.update(self._terms.intersection(chunk[position : position + length] for length in lengths))
+        return matches
 
-    def _places(self, part: bytes) -> list[int]:
-        if len(part) < 8 or not self._wanted:  # noqa: PLR2004  nothing is that short
+    def _find_positions(self, chunk: bytes) -> list[int]:
+        """Returns the positions in the chunk where the first six bytes of a term stand."""
+        if len(chunk) < 8 or not self._terms:  # noqa: PLR2004  no term fits
             return []
-        starts = np.ndarray((len(part) - 7,), "<u8", part, strides=(1,)) & _PREFIX_MASK
-        maybe = np.flatnonzero(self._is_start[starts * _HASH_MULTIPLIER >> _HASH_SHIFT])
-        places: list[int] = maybe[np.isin(starts[maybe], self._starts)].tolist()
-        return places
+        prefixes = np.ndarray((len(chunk) - 7,), "<u8", chunk, strides=(1,)) & _PREFIX_MASK
+        candidates = np.flatnonzero(self._is_prefix_hash[prefixes * _HASH_MULTIPLIER >> _HASH_SHIFT])
+        positions: list[int] = candidates[np.isin(prefixes[candidates], self._prefixes)].tolist()
+        return positions
 
 
 def build_search_terms(values: Iterable[str]) -> SearchTerms:
-    """The values as a file can hold them: a UUID is 16 bytes in PostgreSQL's own."""
-    found = []
+    """Returns the values as files can hold them: as text, and a UUID also as the 16 bytes that PostgreSQL stores."""
+    terms = []
     for value in values:
-        found.append(value.encode())
+        terms.append(value.encode())
         try:
-            found.append(UUID(value).bytes)
+            terms.append(UUID(value).bytes)
         except ValueError:
             continue
-    return SearchTerms(found)
+    return SearchTerms(terms)
 
 
-def find_matching_files(files: Iterable[Path], wanted: SearchTerms) -> Iterator[tuple[Path, set[bytes]]]:
-    """Those of the files in which any of these stand, and which."""
+def find_matching_files(files: Iterable[Path], terms: SearchTerms) -> Iterator[tuple[Path, set[bytes]]]:
+    """Yields the files that contain any of the terms, each with the terms in it."""
     for file in files:
         try:
             with file.open("rb") as opened:
                 if file.stat().st_size == 0:
                     continue
                 with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                    if standing := wanted.standing_in(content):
-                        yield file, standing
-        except FileNotFoundError:  # a server deletes its files when it likes
+                    if matches := terms.find_in(content):
+                        yield file, matches
+        except FileNotFoundError:  # a running server deletes files of its own
             continue
 
 
-def list_files(folder: Path, *, but: Sequence[Path] = ()) -> Iterator[Path]:
-    """Every file below a folder, leaving some folders out."""
+def list_files(folder: Path, *, excluded_folders: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yields every file below a folder, without symbolic links and the excluded folders."""
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if entry.is_symlink() or entry in but:
+        if entry.is_symlink() or entry in excluded_folders:
             continue
         if entry.is_dir():
-            yield from list_files(entry, but=but)
+            yield from list_files(entry, excluded_folders=excluded_folders)
         elif entry.is_file():
             yield entry
 
 
-def redact_files(files: Iterable[Path], wanted: SearchTerms) -> int:
-    """Overwrite the values in these files in place, since whoever writes them has them open; return how many files."""
+def redact_files(files: Iterable[Path], terms: SearchTerms) -> int:
+    """Returns the number of files in which terms were overwritten.
+
+    Files are rewritten in place, because the processes that write them have them open.
+    """
     count = 0
-    for file, standing in find_matching_files(files, wanted):
+    for file, matches in find_matching_files(files, terms):
         content = file.read_bytes()
-        for each in sorted(standing, key=len, reverse=True):
-            content = content.replace(each, REDACTED_VALUE)
+        for term in sorted(matches, key=len, reverse=True):
+            content = content.replace(term, REDACTED_VALUE)
         with file.open("r+b") as opened:
             opened.write(content)
             opened.truncate()
@@ -103,8 +111,8 @@ def redact_files(files: Iterable[Path], wanted: SearchTerms) -> int:
 
 
 def delete_leftover_files(home: Path) -> int:
-    """Delete what killed processes spilled, and the copies of the lake killed dry runs left; return how many."""
-    left = [*(home / "spill").glob("*"), *home.glob("crm-pipeline-lake-*")]
-    for folder in left:
+    """Returns the number of deleted leftovers: spill files of killed processes, and lake copies of killed dry runs."""
+    leftovers = [*(home / "spill").glob("*"), *home.glob("crm-pipeline-lake-*")]
+    for folder in leftovers:
         shutil.rmtree(folder)
-    return len(left)
+    return len(leftovers)

@@ -1,4 +1,4 @@
-"""The certificate of an erasure: what was taken out of each place and that nothing is left, with hashes for names."""
+"""The certificate of an erasure: rows removed from and remaining in each place, with hashes in place of names."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,46 +19,48 @@ OUT_OF_REACH: Final = (
 )
 
 
-def build_certificate(order: ErasureRequest, tenant_id: str, key: str, left: Mapping[str, int]) -> dict[str, Any]:
-    """One club's certificate as plain JSON values; rows are counted over all clubs of the order."""
-    places = sorted(order.removed.keys() | left.keys())
+def build_certificate(
+    request: ErasureRequest, tenant_id: str, key: str, remaining: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns one club's certificate as plain JSON values; rows are counted over all clubs of the request."""
+    places = sorted(request.removed.keys() | remaining.keys())
     hashes = sorted(
-        {(r.service, r.table_name, build_tombstone(key, r)) for r in order.records if r.tenant_id == tenant_id}
+        {(r.service, r.table_name, build_tombstone(key, r)) for r in request.records if r.tenant_id == tenant_id}
     )
     return {
-        "certificate_id": order.certificate_id,
+        "certificate_id": request.certificate_id,
         "tenant_id": tenant_id,
-        "forgotten_at": order.at,
-        "reason": order.reason,
-        "subject": order.asked,
-        "people": sum(person.tenant_id == tenant_id for person in order.people),
+        "forgotten_at": request.at,
+        "reason": request.reason,
+        "subject": request.asked,
+        "people": sum(person.tenant_id == tenant_id for person in request.people),
         "records": [{"service": service, "table": table, "hash": hashed} for service, table, hashed in hashes],
         "places": [
-            {"place": place, "removed": order.removed.get(place, 0), "left": left.get(place, 0)} for place in places
+            {"place": place, "removed": request.removed.get(place, 0), "left": remaining.get(place, 0)}
+            for place in places
         ],
-        "is_complete": not any(left.values()),
+        "is_complete": not any(remaining.values()),
         "out_of_reach": list(OUT_OF_REACH),
     }
 
 
-def print_certificate(console: Console, issued: Mapping[str, Any]) -> None:
-    """The certificate as a page."""
-    console.print(f"[bold]Certificate of erasure {issued['certificate_id']}[/]", highlight=False)
-    console.print(
-        escape(f"{issued['tenant_id']}, {issued['forgotten_at']}, reason: {issued['reason'] or 'none given'}")
-    )
-    shown = Table(title="Taken out, and left", title_justify="left")
+def print_certificate(console: Console, certificate: Mapping[str, Any]) -> None:
+    """Prints the certificate: its id, the places that held rows, the hashes, and what is out of reach."""
+    reason = certificate["reason"] or "none given"
+    console.print(f"[bold]Certificate of erasure {certificate['certificate_id']}[/]", highlight=False)
+    console.print(escape(f"{certificate['tenant_id']}, {certificate['forgotten_at']}, reason: {reason}"))
+    place_table = Table(title="Taken out, and left", title_justify="left")
     for heading in ("place", "removed", "left"):
-        shown.add_column(heading)
-    for place in issued["places"]:
+        place_table.add_column(heading)
+    for place in certificate["places"]:
         if place["removed"] or place["left"]:
-            shown.add_row(place["place"], f"{place['removed']:,}", f"{place['left']:,}")
-    console.print(shown)
-    empty = sum(not (place["removed"] or place["left"]) for place in issued["places"])
+            place_table.add_row(place["place"], f"{place['removed']:,}", f"{place['left']:,}")
+    console.print(place_table)
+    empty = sum(not (place["removed"] or place["left"]) for place in certificate["places"])
     console.print(f"{empty} more places were searched and held nothing.", highlight=False)
     console.print("Kept out from now on, known by keyed hash:", highlight=False)
-    for record in issued["records"]:
+    for record in certificate["records"]:
         console.print(f"  {record['service']} {record['table']} {record['hash']}", highlight=False, soft_wrap=True)
     console.print("Out of reach:", highlight=False)
-    for words in issued["out_of_reach"]:
-        console.print(f"  {words}", highlight=False, soft_wrap=True)
+    for exclusion in certificate["out_of_reach"]:
+        console.print(f"  {exclusion}", highlight=False, soft_wrap=True)

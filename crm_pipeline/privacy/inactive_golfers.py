@@ -1,6 +1,6 @@
-"""Removing casual golfers who no longer come, where a club has said for how long they are kept: the weekly job's part.
+"""Removal of inactive casual golfers at clubs that have set a retention period, called by the weekly job.
 
-Who is one is said in `domain/inactive`; whatever `forget` does is done for all of them in one go.
+`domain/privacy/inactivity.py` selects them, and one erasure request, as `forget` makes it, removes them all.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import Subject, build_erasure_request, find_subject_records
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
-from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import SettingError, Settings
@@ -30,34 +30,37 @@ from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
 
 RETENTION_REASON = "retention"
-# Of a service that could not be read for a while nobody is judged by what it had not told yet.
+# Periods end at the oldest snapshot, since a service that could not be read may hold later activity.
 _CREATE_RETENTION_PERIODS = f"""
     create or replace temp table retention_periods as
     select tenant_id, casual_golfers_months, min(extracted_at) as seen_until
-    from asked_for join {operations.service_snapshots.name} using (tenant_id)
+    from configured_periods join {operations.service_snapshots.name} using (tenant_id)
     group by all having count(*) = {len(Service)}"""
 
 
 def erase_inactive_golfers(
-    settings: Settings, lake: Lake, warehouse: Warehouse, months: Mapping[str, int], say: ProgressReporter
+    settings: Settings, lake: Lake, warehouse: Warehouse, months: Mapping[str, int], report_progress: ProgressReporter
 ) -> dict[str, int]:
-    """Finish what was begun, then remove who is due; return how many of each club. Every tenant must be held.
+    """Returns how many people of each club were removed, by unfinished requests and by retention.
 
-    Raises SettingError where this process may not do what `forget` does.
+    The caller must hold every tenant.
+
+    Raises:
+        SettingError: This process has no erasure key or no administrator's rights.
     """
     administrator, key = create_administrator_engine(settings), settings.erasure_key
     if key is None:
         raise SettingError("ERASURE_KEY is not set")
     with administrator.begin() as connection:
-        schema.create_privacy_schema(connection, warehouse.url)
-    orders = list(read_pending_requests(lake))
-    for order in orders:
-        execute_erasure_request(settings, order, key, administrator, say)
-    if due := _build_retention_request(lake, months):
-        due.keep(lake)
-        execute_erasure_request(settings, due, key, administrator, say)
-        orders.append(due)
-    people = [person.tenant_id for order in orders for person in order.people]
+        privacy_schema.create_privacy_schema(connection, warehouse.url)
+    requests = list(read_pending_requests(lake))
+    for request in requests:
+        execute_erasure_request(settings, request, key, administrator, report_progress)
+    if retention_request := _build_retention_request(lake, months):
+        retention_request.store(lake)
+        execute_erasure_request(settings, retention_request, key, administrator, report_progress)
+        requests.append(retention_request)
+    people = [person.tenant_id for request in requests for person in request.people]
     return {tenant: people.count(tenant) for tenant in sorted(set(people))}
 
 
@@ -67,27 +70,29 @@ def _build_retention_request(lake: Lake, months: Mapping[str, int]) -> ErasureRe
         subjects = _find_inactive_subjects(con, RunContext(con, lake, at, RETENTION_REASON, sorted(months)), months)
         if not subjects:
             return None
-        # Whoever is a member in a record that was set aside is one.
-        found = find_subject_records(con, lake, subjects)
-        seen = dict(con.sql("select tenant_id, seen_until from retention_periods").fetchall())
-        due = {
-            subject: seen[subject.tenant_id]
-            for subject, records in found.items()
+        # A quarantined member record counts as a membership.
+        records_by_subject = find_subject_records(con, lake, subjects)
+        seen_until_by_tenant = dict(con.sql("select tenant_id, seen_until from retention_periods").fetchall())
+        seen_until = {
+            subject: seen_until_by_tenant[subject.tenant_id]
+            for subject, records in records_by_subject.items()
             if not any(record.table_name == scl.member.name for record in records)
         }
-        return build_erasure_request(con, lake, due, at=at, asked=None, reason=RETENTION_REASON) if due else None
+        if not seen_until:
+            return None
+        return build_erasure_request(con, lake, seen_until, at=at, asked=None, reason=RETENTION_REASON)
 
 
-def _find_inactive_subjects(con: DuckDBPyConnection, step: RunContext, months: Mapping[str, int]) -> list[Subject]:
-    step.load_tenants()
-    step.load_rows([*PERSON_TABLES.values(), scl.payment, *ACTIVITY_TIMES])
-    step.define_as_of()
+def _find_inactive_subjects(con: DuckDBPyConnection, run: RunContext, months: Mapping[str, int]) -> list[Subject]:
+    run.load_tenants()
+    run.load_rows([*PERSON_TABLES.values(), scl.payment, *ACTIVITY_TIMES])
+    run.define_as_of()
     normalise_people(con)
-    concluded = (customer_profiles, customer_timeline, customer_identities, profile_ids, identity_reviews)
-    for table in (*concluded, operations.service_snapshots):
-        step.lake.current(con, table, tenants=step.tenants)
-    step.lake.log(con, customer_identities, name="link_history")
-    asked_for = pa.table({"tenant_id": list(months), "casual_golfers_months": list(months.values())})
-    con.register("asked_for", asked_for)
+    output_tables = (customer_profiles, customer_timeline, customer_identities, profile_ids, identity_reviews)
+    for table in (*output_tables, operations.service_snapshots):
+        run.lake.create_current_view(con, table, tenants=run.tenants)
+    run.lake.create_log_view(con, customer_identities, name="link_history")
+    configured_periods = pa.table({"tenant_id": list(months), "casual_golfers_months": list(months.values())})
+    con.register("configured_periods", configured_periods)
     con.execute(_CREATE_RETENTION_PERIODS)
-    return [Subject(*found) for found in find_inactive_profiles(con)]
+    return [Subject(*row) for row in find_inactive_profiles(con)]

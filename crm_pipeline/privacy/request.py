@@ -1,7 +1,7 @@
-"""An order to forget people, kept beside the lake until it is carried out: what a killed one is finished from.
+"""An erasure request: stored as JSON in the lake's folder until it is finished, so that a killed one can be resumed.
 
-It is the only file of ours with personal data outside lake and warehouse, readable by its owner alone, and the last
-thing to be deleted.
+It is the only file of ours with personal data outside lake and warehouse. Only its owner can read it, and it is deleted
+last.
 """
 
 import json
@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord
 
 REQUESTS_FOLDER = "_pending_erasures"
+_JSON_KEYS: Final = {"dependent_rows": "followers"}
+"""Keys on disk of the fields that have another name there; installations may hold unfinished requests."""
 
 
 class YearlyRevenue(NamedTuple):
-    """What came in from somebody in one year."""
+    """Revenue from one person in one year and currency."""
 
     year: int
     currency: str
@@ -27,29 +29,30 @@ class YearlyRevenue(NamedTuple):
 
 
 class SubjectData(NamedTuple):
-    """One of those to be forgotten.
+    """One person to erase.
 
     Attributes:
-        seen_until: up to when their services had been read when it was decided.
-        records: of people, profile ids and suppressed values: what tombstones keep out.
-        sums: what came in from them.
+        seen_until: The time up to which the services had been read when the erasure was decided, ISO 8601.
+        records: Records of people, profile ids and suppressed values, which tombstones keep out.
+        yearly_revenue: Revenue from the person by year and currency.
     """
 
     tenant_id: str
     seen_until: str
     records: list[SubjectRecord]
-    sums: list[YearlyRevenue]
+    yearly_revenue: list[YearlyRevenue]
 
 
 @dataclass
 class ErasureRequest:
-    """Who is to be forgotten, by every name we have for them.
+    """The people to erase, with everything that identifies them.
 
     Attributes:
-        asked: keyed hash of the one who was asked for; None where retention found them.
-        followers: rows that hang on their records: payments, bookings, messages, notes.
-        values: addresses, numbers, accounts and ids nobody else has, to be looked for in files and logs.
-        removed: rows taken out so far, by place.
+        at: The time of the request, ISO 8601.
+        asked: Keyed hash of the profile that was asked for; None where retention selected the people.
+        dependent_rows: Rows that reference their records: payments, bookings, messages, notes.
+        values: Addresses, numbers, accounts and ids that nobody else has, searched for in files and logs.
+        removed: Rows removed so far, by place.
     """
 
     certificate_id: str
@@ -57,49 +60,55 @@ class ErasureRequest:
     asked: str | None
     reason: str | None
     people: list[SubjectData]
-    followers: list[SubjectRecord]
+    dependent_rows: list[SubjectRecord]
     values: list[str]
     removed: dict[str, int] = field(default_factory=dict)
 
     @property
-    def time(self) -> datetime:
-        """When it was given."""
+    def requested_at(self) -> datetime:
+        """The time of the request."""
         return datetime.fromisoformat(self.at)
 
     @property
     def tenants(self) -> list[str]:
-        """The clubs they are of."""
+        """The clubs of the people, sorted."""
         return sorted({person.tenant_id for person in self.people})
 
     @property
     def records(self) -> list[SubjectRecord]:
-        """Those of all of them."""
+        """The records of all people."""
         return [record for person in self.people for record in person.records]
 
-    def numbered(self) -> Iterator[tuple[str, SubjectData]]:
-        """Each with the certificate id of their tombstones: of retention's, one each can end by itself."""
+    def list_by_certificate(self) -> Iterator[tuple[str, SubjectData]]:
+        """Yields each person with the certificate id of their tombstones.
+
+        Retention numbers them, because the tombstones of one golfer can end before those of the others.
+        """
         for number, person in enumerate(self.people):
             yield (self.certificate_id if self.asked else f"{self.certificate_id}-{number}"), person
 
-    def note(self, lake: Lake, place: str, rows: int) -> None:
-        """Remember what was taken out of a place."""
+    def add_removed_rows(self, lake: Lake, place: str, rows: int) -> None:
+        """Adds rows to those removed from a place, and stores the request if there are any."""
         self.removed[place] = self.removed.get(place, 0) + rows
         if rows:
-            self.keep(lake)
+            self.store(lake)
 
-    def keep(self, lake: Lake) -> None:
-        """Write it to the disk, whole or not at all."""
+    def store(self, lake: Lake) -> None:
+        """Writes the request to its file atomically."""
         file = _find_requests_folder(lake) / f"{self.certificate_id}.json"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = file.with_suffix(".new")
-        with open(draft, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as text:
-            json.dump(asdict(self), text)
+        document = {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        temporary_file = file.with_suffix(".new")
+        with open(
+            temporary_file, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+        ) as text:
+            json.dump(document, text)
             text.flush()
             os.fsync(text.fileno())
-        draft.replace(file)
+        temporary_file.replace(file)
 
-    def discard(self, lake: Lake) -> None:
-        """Delete it and whatever a killed one left half-written."""
+    def delete(self, lake: Lake) -> None:
+        """Deletes the request's file and the half-written files of killed processes."""
         for file in _find_requests_folder(lake).iterdir():
             if file.suffix == ".new" or file.stem == self.certificate_id:
                 file.unlink()
@@ -107,20 +116,22 @@ class ErasureRequest:
 
 
 def read_pending_requests(lake: Lake) -> Iterator[ErasureRequest]:
-    """Orders nobody has finished."""
+    """Yields the requests that are not finished, in the order of their certificate ids."""
     for file in sorted(_find_requests_folder(lake).glob("*.json")):
-        given = json.loads(file.read_text(encoding="utf-8"))
-        given["followers"] = [SubjectRecord(*values) for values in given["followers"]]
-        given["people"] = [
+        document = json.loads(file.read_text(encoding="utf-8"))
+        for name, key in _JSON_KEYS.items():
+            document[name] = document.pop(key)
+        document["dependent_rows"] = [SubjectRecord(*values) for values in document["dependent_rows"]]
+        document["people"] = [
             SubjectData(
                 tenant_id,
                 seen_until,
                 [SubjectRecord(*values) for values in records],
-                [YearlyRevenue(*values) for values in sums],
+                [YearlyRevenue(*values) for values in yearly_revenue],
             )
-            for tenant_id, seen_until, records, sums in given["people"]
+            for tenant_id, seen_until, records, yearly_revenue in document["people"]
         ]
-        yield ErasureRequest(**given)
+        yield ErasureRequest(**document)
 
 
 def _find_requests_folder(lake: Lake) -> Path:

@@ -1,1 +1,1 @@
-"""The outside world: the services' sources, the lake, the warehouse, and the embedded server."""
+"""Access to everything outside the process: sources, lake, warehouse, PostgreSQL servers, Dagster's storage."""

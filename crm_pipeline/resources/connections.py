@@ -1,4 +1,4 @@
-"""Lake and warehouse as the settings name them."""
+"""Opens the lake and the warehouse that the settings name."""
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
@@ -7,12 +7,15 @@ from crm_pipeline.settings import Settings
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse the settings name, or the embedded one, started where it is not running; its schema is complete."""
+    """Returns the configured warehouse, or the embedded one, with a complete schema.
+
+    The embedded server is started where it is not running.
+    """
     warehouse = Warehouse(settings.warehouse_url or start_embedded_postgres(settings.home).url("crm"))
-    warehouse.prepare()
+    warehouse.migrate_schema()
     return warehouse
 
 
 def open_lake(settings: Settings) -> Lake:
-    """The lake the settings name."""
+    """Returns the lake the settings name; it spills to `<home>/spill`."""
     return Lake(settings.lake_url, settings.home / "spill", memory=settings.memory)

@@ -1,7 +1,6 @@
-"""Synthetic clubs: sources to run the pipeline on, and the truth about who is who, which the pipeline never reads.
+"""Synthetic clubs: sources to run the pipeline on, and the true person of every record, which the pipeline never reads.
 
-Belongs here: the one call others use. How clubs, people and what they do come about is in the modules beside this one:
-`make` says in which order.
+`make.py` calls the modules that draw people, records and events, in order.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ __all__ = ["Club", "generate_sample", "generate_sample_for_clubs"]
 
 
 def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
-    """Write `tenants` made-up clubs to `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
+    """Creates `tenants` made-up clubs in `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
 
     The same arguments always give the same bytes. Memory does not grow with `people` or `events`.
 
@@ -25,9 +24,9 @@ def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: P
         tenants: how many clubs; a few are big, most are small.
         people: how many persons there are in all clubs together, each known to one to four services.
         events: about how many rows the event tables have in all.
-        seed: what chance starts from.
+        seed: the seed of all random draws.
         out: a folder; files of an earlier sample in it are replaced.
-        until: the last moment the data know of, with a zone.
+        until: the last moment of the data, with a zone.
     """
     generate_sample_for_clubs(create_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until)
 
@@ -35,7 +34,10 @@ def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: P
 def generate_sample_for_clubs(
     clubs: Sequence[Club], *, people: int, events: int, seed: int, out: Path, until: datetime
 ) -> None:
-    """`generate` for clubs of your own, the biggest first."""
+    """Creates a sample of the given clubs, the biggest first; see `generate_sample`.
+
+    Raises: ValueError where `until` has no zone, or a count is out of range.
+    """
     if until.tzinfo is None:
         raise ValueError(f"until {until} has no time zone: say which, for example {until.isoformat()}Z")
     if not clubs or min(people, events) < 0:
@@ -44,7 +46,7 @@ def generate_sample_for_clubs(
         )
     with SampleFiles(out) as files:
         now = int(until.timestamp())
-        files.write(crm.tenant, build_tenant_columns(clubs, now))
-        files.write(crm.suppressed_identifier, build_suppressed_columns(clubs, now))
+        files.write_rows(crm.tenant, build_tenant_columns(clubs, now))
+        files.write_rows(crm.suppressed_identifier, build_suppressed_columns(clubs, now))
         for block in build_blocks(clubs, people, events, seed, until):
             write_block(block, files)

@@ -1,7 +1,4 @@
-"""Random draws the other modules share.
-
-Only draws over whole arrays belong here; what is drawn, and with which odds, is said where it is used.
-"""
+"""Random draws of whole arrays, used by the other modules."""
 
 from collections.abc import Sequence
 
@@ -17,28 +14,28 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def draw_flags(rng: Rng, share: float, count: int) -> Flags:
-    """True for about `share` of `count`, each on its own."""
+    """Returns flags that are true with probability `share`, each independently."""
     return np.asarray(rng.random(count) < share)
 
 
 def draw_systematic_flags(rng: Rng, share: float, count: int) -> Flags:
-    """True for `share` of `count` to within one, so that a small club has its share too."""
+    """Returns flags that are true for `share` of `count` to within one, so that a small club has its share too."""
     steps = np.floor(rng.random() + share * np.arange(count + 1))
     return np.asarray(np.diff(steps) > 0)
 
 
 def draw_categories(rng: Rng, weights: Sequence[float], count: int) -> Ints:
-    """Positions in `weights`, each as often as its weight says."""
+    """Returns positions in `weights`, drawn with these weights."""
     edges = np.cumsum(weights)
     return np.asarray(np.searchsorted(edges[:-1], rng.random(count) * edges[-1], side="right"), dtype=np.int64)
 
 
 def draw_integers(rng: Rng, low: Ints | int, high: Ints | int, count: int) -> Ints:
-    """Whole numbers from `low` to `high`; `low` where there is nothing between."""
-    reach = np.maximum(np.asarray(high) - np.asarray(low), 0)
-    return np.asarray(low + (rng.random(count) * (reach + 1)).astype(np.int64))
+    """Returns whole numbers from `low` to `high`; `low` where `high` is not above it."""
+    span = np.maximum(np.asarray(high) - np.asarray(low), 0)
+    return np.asarray(low + (rng.random(count) * (span + 1)).astype(np.int64))
 
 
 def draw_delays(rng: Rng, mean_seconds: float, count: int) -> Ints:
-    """Exponential waiting times in whole seconds."""
+    """Returns exponential waiting times in whole seconds."""
     return (rng.standard_exponential(count) * mean_seconds).astype(np.int64)

@@ -1,7 +1,4 @@
-"""The clubs, how big each is, and the blocks of people it is made in.
-
-Who the people are, and what they do, belongs to the modules that are given a block.
-"""
+"""The clubs, the number of people of each, and the blocks of people in which a club is drawn."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,13 +38,13 @@ class Club:
 
     @property
     def reception_email(self) -> str:
-        """The address staff enter for guests who give none."""
+        """Returns the address that staff enter for guests who give none."""
         return f"reception@{self.slug}.example"
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleBlock:
-    """Some people of one club, made together so that memory stays bounded."""
+    """Some people of one club, drawn together so that memory stays bounded."""
 
     club: Club
     first_person: int
@@ -58,30 +55,30 @@ class PeopleBlock:
     rng: Rng
 
     @property
-    def start(self) -> int:
-        """The second the history begins."""
+    def history_start(self) -> int:
+        """Returns the second at which the history begins."""
         return self.until - _HISTORY_DAYS * DAY
 
     @property
     def utc_offset(self) -> int:
-        """Seconds the club's winter clock is ahead of UTC: near enough for a tee sheet."""
+        """Returns the seconds by which the club's winter clock is ahead of UTC; daylight saving is ignored."""
         winter = datetime.fromtimestamp(self.until, UTC).replace(month=1, day=1)
         offset = winter.astimezone(ZoneInfo(self.club.country.timezone)).utcoffset()
         return int(offset.total_seconds()) if offset else 0
 
 
 def create_clubs(count: int) -> list[Club]:
-    """`count` clubs with names of their own, their countries in turn."""
+    """Returns `count` clubs with distinct names, in all countries in turn."""
     return [_create_club(number) for number in range(count)]
 
 
 def _create_club(number: int) -> Club:
     rest, place = divmod(number, len(_CLUB_NAME_PREFIXES))
-    again = rest // len(_CLUB_NAME_SUFFIXES)
+    repeat = rest // len(_CLUB_NAME_SUFFIXES)
     words = [
         _CLUB_NAME_PREFIXES[place],
         _CLUB_NAME_SUFFIXES[(rest + place) % len(_CLUB_NAME_SUFFIXES)],
-        *([str(again + 1)] if again else []),
+        *([str(repeat + 1)] if repeat else []),
     ]
     strict = number % _STRICT_CLUB_INTERVAL == _STRICT_CLUB_INTERVAL - 1
     suspended = number % _SUSPENDED_CLUB_INTERVAL == _SUSPENDED_CLUB_INTERVAL - 1
@@ -95,22 +92,22 @@ def _create_club(number: int) -> Club:
 
 
 def build_blocks(clubs: Sequence[Club], people: int, events: int, seed: int, until: datetime) -> Iterator[PeopleBlock]:
-    """Every club in blocks; `event_target` is how many events there should be by the end of the block."""
-    most = max(1, min(_MAX_BLOCK_PEOPLE, _MAX_BLOCK_EVENTS * people // max(events, 1)))
-    made = 0
+    """Yields every club in blocks; `event_target` is the number of events of the sample by the end of the block."""
+    max_people = max(1, min(_MAX_BLOCK_PEOPLE, _MAX_BLOCK_EVENTS * people // max(events, 1)))
+    people_before = 0
     for club, size in zip(clubs, _allocate_people(len(clubs), people), strict=True):
-        for first_in_club in range(0, size, most):
-            count = min(most, size - first_in_club)
-            target = events * (made + count) // people
-            rng = np.random.default_rng([seed, made])
-            yield PeopleBlock(club, made, first_in_club, count, target, int(until.timestamp()), rng)
-            made += count
+        for first_in_club in range(0, size, max_people):
+            count = min(max_people, size - first_in_club)
+            target = events * (people_before + count) // people
+            rng = np.random.default_rng([seed, people_before])
+            yield PeopleBlock(club, people_before, first_in_club, count, target, int(until.timestamp()), rng)
+            people_before += count
 
 
 def _allocate_people(clubs: int, people: int) -> list[int]:
-    """How many people each club has, the k-th biggest about k ** -0.9 as many as the biggest; `people` in all."""
-    everywhere = 1 if people >= clubs else 0
+    """Returns the people per club, `people` in all; the k-th biggest has about k ** -0.9 as many as the biggest."""
+    min_people = 1 if people >= clubs else 0
     weights = [(rank + 1) ** -_ZIPF_EXPONENT for rank in range(clubs)]
-    scale = (people - everywhere * clubs) / sum(weights)
+    scale = (people - min_people * clubs) / sum(weights)
     edges = np.rint(np.cumsum([0.0, *(weight * scale for weight in weights)])).astype(int)
-    return [int(size) + everywhere for size in np.diff(edges)]
+    return [int(size) + min_people for size in np.diff(edges)]

@@ -1,7 +1,4 @@
-"""Where the made-up clubs lie: currency, time zone, how numbers are dialled, when people play, what they are called.
-
-Facts and name lists of countries belong here; nothing about a single club or person.
-"""
+"""The countries of the made-up clubs: currency, time zone, phone numbers, playing seasons, and lists of names."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +11,7 @@ _DESERT_SEASONALITY: Final = (1.5, 1.6, 1.6, 1.3, 0.9, 0.5, 0.4, 0.4, 0.6, 0.9, 
 
 @dataclass(frozen=True, slots=True)
 class NameLists:
-    """First and last names people of a country may have; who has which is chance."""
+    """First and last names of a country's people."""
 
     first: tuple[str, ...]
     last: tuple[str, ...]
@@ -22,22 +19,23 @@ class NameLists:
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """What the clubs of a country have in common.
+    """The facts common to all clubs of a country.
 
-    `mobile` begins every mobile number made up for it, seven digits end it. They come from the examples of
-    `phonenumbers`: ranges kept for fiction hold far too few numbers (North America's 100 an area code) or are not valid
-    there (Britain's 07700 900). `groups` are the lengths a number is written in.
+    Each made-up mobile number is `mobile_prefix` and seven digits. The prefixes come from the examples of
+    `phonenumbers`: ranges reserved for fiction hold far too few numbers (North America's 100 per area code) or are
+    invalid there (Britain's 07700 900). `digit_groups` are the lengths of the groups in which a number is written,
+    `month_weights` the visits per month relative to each other.
     """
 
     code: str
     currency: str
     timezone: str
     calling_code: str
-    trunk: str
-    abroad: str
-    mobile: str
-    groups: tuple[int, ...]
-    months: tuple[float, ...]
+    trunk_prefix: str
+    international_prefix: str
+    mobile_prefix: str
+    digit_groups: tuple[int, ...]
+    month_weights: tuple[float, ...]
     green_fee_cents: int
     names: NameLists
 
@@ -151,4 +149,4 @@ _OTHER_COUNTRIES: Final = (
     ),
 )
 COUNTRIES: Final = (ZA, GB, US, *_OTHER_COUNTRIES)
-"""The order clubs are founded in."""
+"""Countries in the order in which clubs are assigned to them."""

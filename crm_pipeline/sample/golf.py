@@ -1,7 +1,4 @@
-"""TeeTime's events: bookings, what became of them and what they cost; handicaps; competitions.
-
-When people come is drawn in `visits`; what they pay through the club's own ledger is made in `ledger`.
-"""
+"""TeeTime's events: bookings with status and price, handicaps, competitions."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +37,7 @@ _COMPETITIONS: Final = ("Monthly Medal", "Spring Cup", "Club Championship", "Cap
 
 @dataclass(frozen=True, slots=True)
 class Bookings:
-    """The bookings of a block, with what other modules need to know of them."""
+    """The bookings of a block."""
 
     number: Ints
     person: Ints
@@ -49,15 +46,15 @@ class Bookings:
     status: Ints
     price: Ints
     paid_at: Ints
-    party: Ints
+    party_size: Ints
 
 
-def draw_bookings(block: PeopleBlock, visits: Visits, numbers: Ints, begins: Ints, is_member: Flags) -> Bookings:
-    """A booking for every visit that was or is planned."""
+def draw_bookings(block: PeopleBlock, visits: Visits, numbers: Ints, acquired_at: Ints, is_member: Flags) -> Bookings:
+    """Returns the bookings of all visits, without those not booked yet."""
     rng, count, person = block.rng, len(visits.at), visits.person
     tee_time = visits.at
     booked_at = np.maximum(
-        tee_time - MINUTE - draw_delays(rng, _MEAN_BOOKING_LEAD, count) % BOOKING_WINDOW, begins[person]
+        tee_time - MINUTE - draw_delays(rng, _MEAN_BOOKING_LEAD, count) % BOOKING_WINDOW, acquired_at[person]
     )
     status = np.where(tee_time + _ROUND_DURATION > block.until, _BOOKED, draw_categories(rng, _OUTCOME_WEIGHTS, count))
     party = draw_categories(rng, _PARTY_SIZE_WEIGHTS, count) + 1
@@ -71,7 +68,7 @@ def draw_bookings(block: PeopleBlock, visits: Visits, numbers: Ints, begins: Int
 
 
 def _draw_prices(block: PeopleBlock, party: Ints, is_member: Flags) -> Ints:
-    """What a party pays, null where it pays nothing: members sometimes pay for a cart, guests nearly always pay."""
+    """Returns what each party pays, NULL for nothing: members sometimes pay for a cart, guests nearly always pay."""
     rng, count = block.rng, len(party)
     green_fee = block.club.country.green_fee_cents
     fee = np.where(is_member, green_fee // _CART_FEE_DIVISOR, green_fee * party)
@@ -81,7 +78,7 @@ def _draw_prices(block: PeopleBlock, party: Ints, is_member: Flags) -> Ints:
 
 
 def draw_booking_events(block: PeopleBlock, bookings: Bookings, player: Ints, paid_in_ledger: Flags) -> EventRows:
-    """The rows; half of what the ledger was paid for a booking shows at the booking too."""
+    """Returns the rows of Booking; half of the payments through the ledger show at the booking too."""
     hidden = paid_in_ledger & draw_flags(block.rng, _PREPAYMENT_RATE, len(paid_in_ledger))
     currency = decode_categories((block.club.country.currency,), np.zeros(len(hidden), dtype=np.int64))
     last = np.where(bookings.status == _BOOKED, bookings.booked_at, bookings.tee_time + _ROUND_DURATION)
@@ -96,7 +93,7 @@ def draw_booking_events(block: PeopleBlock, bookings: Bookings, player: Ints, pa
             "tee_time_at": bookings.tee_time,
             "booked_at": bookings.booked_at,
             "status": decode_categories(_BOOKING_STATUSES, bookings.status),
-            "players": bookings.party,
+            "players": bookings.party_size,
             "price_cents": bookings.price,
             "currency": currency,
             "paid_at": np.where(hidden, NULL, bookings.paid_at),
@@ -110,19 +107,19 @@ def _find_played_rounds(bookings: Bookings, is_member: Flags) -> Ints:
 
 
 def draw_handicaps(block: PeopleBlock, bookings: Bookings, player: Ints, is_member: Flags) -> tuple[EventRows, Ints]:
-    """Handicap updates after some of the members' rounds, and everybody's handicap now, in tenths."""
+    """Returns handicap updates after some of the members' rounds, and everybody's handicap now, in tenths."""
     rng = block.rng
-    begins_with = np.where(
+    first_handicap = np.where(
         draw_flags(rng, _HANDICAP_HOLDER_RATE, block.count), draw_integers(rng, 20, 360, block.count), NULL
     )
-    rounds = _find_played_rounds(bookings, is_member & (begins_with != NULL))
+    rounds = _find_played_rounds(bookings, is_member & (first_handicap != NULL))
     rounds = rounds[draw_flags(rng, _HANDICAP_UPDATE_RATE, len(rounds))]
     person, moves = bookings.person[rounds], rng.integers(-_MAX_HANDICAP_CHANGE, _MAX_HANDICAP_CHANGE, size=len(rounds))
-    walked = np.cumsum(moves)
+    total_moves = np.cumsum(moves)
     first = np.searchsorted(person, person)
-    after = np.clip(begins_with[person] + walked - (walked - moves)[first], _MIN_HANDICAP, _MAX_HANDICAP)
-    before = np.where(np.arange(len(person)) == first, begins_with[person], np.roll(after, 1))
-    now = begins_with.copy()
+    after = np.clip(first_handicap[person] + total_moves - (total_moves - moves)[first], _MIN_HANDICAP, _MAX_HANDICAP)
+    before = np.where(np.arange(len(person)) == first, first_handicap[person], np.roll(after, 1))
+    now = first_handicap.copy()
     now[person] = after
     recorded_at = bookings.tee_time[rounds] + _ROUND_DURATION
     columns = {"player_id": player[person], "handicap": after, "previous_handicap": before}
@@ -131,7 +128,7 @@ def draw_handicaps(block: PeopleBlock, bookings: Bookings, player: Ints, is_memb
 
 
 def draw_competitions(block: PeopleBlock, bookings: Bookings, player: Ints, is_member: Flags) -> EventRows:
-    """Some of the members' rounds were played in a competition they had entered."""
+    """Returns competition entries for some of the members' rounds."""
     rng = block.rng
     rounds = _find_played_rounds(bookings, is_member)
     rounds = rounds[draw_flags(rng, _COMPETITION_ENTRY_RATE, len(rounds))]

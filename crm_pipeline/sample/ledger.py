@@ -1,7 +1,4 @@
-"""SCL's events: fees, payments for bookings, refunds, changes of tier.
-
-The contracts behind them are drawn in `memberships`, the bookings in `golf`.
-"""
+"""SCL's events: fees, payments for bookings, refunds, changes of tier."""
 
 from dataclasses import dataclass, fields
 from typing import Final
@@ -25,28 +22,28 @@ _MIN_REFUND_DELAY, _MAX_REFUND_DELAY = DAY, 20 * DAY
 
 @dataclass(frozen=True, slots=True)
 class _LedgerEntries:
-    """Lines of the ledger. `refund_of` is the place of the line given back, `booking` a number; NULL for neither."""
+    """Lines of the ledger. `refund_of` is the position of the line refunded, `booking_number` a booking; NULL for none."""
 
     person: Ints
-    amount: Ints
-    due: Ints
-    paid: Ints
+    amount_cents: Ints
+    due_at: Ints
+    paid_at: Ints
     status: Ints
-    what: Ints
-    booking: Ints
+    description: Ints
+    booking_number: Ints
     refund_of: Ints
 
 
 def draw_ledger_bookings(block: PeopleBlock, bookings: Bookings, is_member: Flags) -> Flags:
-    """Which bookings members paid through the club's ledger."""
-    could = is_member[bookings.person] & (bookings.paid_at != NULL) & (bookings.status != CANCELLED)
-    return np.asarray(could & draw_flags(block.rng, _LEDGER_PAYMENT_RATE, len(could)))
+    """Returns which bookings members paid through the club's ledger."""
+    is_eligible = is_member[bookings.person] & (bookings.paid_at != NULL) & (bookings.status != CANCELLED)
+    return np.asarray(is_eligible & draw_flags(block.rng, _LEDGER_PAYMENT_RATE, len(is_eligible)))
 
 
 def draw_entries(
     block: PeopleBlock, contracts: Contracts, bookings: Bookings, paid_here: Flags, is_member: Flags
 ) -> _LedgerEntries:
-    """Every payment and refund, the refunds last."""
+    """Returns every payment and refund, the refunds last."""
     made = _concatenate_entries(
         [*_draw_fees(block, contracts, is_member), _build_booking_payments(bookings, paid_here)]
     )
@@ -54,33 +51,33 @@ def draw_entries(
 
 
 def build_payment_events(block: PeopleBlock, entries: _LedgerEntries, numbers: Ints, member: Ints) -> EventRows:
-    """The rows."""
+    """Returns the rows of Payment."""
     refund_of = np.where(entries.refund_of == NULL, NULL, numbers[np.maximum(entries.refund_of, 0)])
-    happened = np.where(entries.paid == NULL, entries.due, entries.paid)
+    happened = np.where(entries.paid_at == NULL, entries.due_at, entries.paid_at)
     return EventRows(
         scl.payment,
         entries.person,
         {
             "id": numbers,
             "member_id": member[entries.person],
-            "kind": decode_categories(("PAYMENT", "REFUND"), (entries.what == _REFUND).astype(np.int64)),
+            "kind": decode_categories(("PAYMENT", "REFUND"), (entries.description == _REFUND).astype(np.int64)),
             "refund_of_id": format_record_ids(scl.payment, refund_of),
-            "booking_id": format_record_ids(teetime.booking, entries.booking),
-            "amount_cents": entries.amount,
+            "booking_id": format_record_ids(teetime.booking, entries.booking_number),
+            "amount_cents": entries.amount_cents,
             "currency": block.club.country.currency,
             "status": decode_categories(_PAYMENT_STATUSES, entries.status),
-            "description": decode_categories(_DESCRIPTIONS, entries.what),
-            "due_at": entries.due,
-            "paid_at": entries.paid,
+            "description": decode_categories(_DESCRIPTIONS, entries.description),
+            "due_at": entries.due_at,
+            "paid_at": entries.paid_at,
             "updated_at": np.minimum(happened, block.until),
         },
     )
 
 
 def draw_tier_changes(block: PeopleBlock, contracts: Contracts, member: Ints) -> EventRows:
-    """Some members once had another tier."""
-    begins = np.maximum(contracts.joined, block.start) + DAY
-    ends = np.minimum(np.where(contracts.ended == NULL, block.until, contracts.ended), block.until)
+    """Returns the tier changes of some members."""
+    begins = np.maximum(contracts.joined_at, block.history_start) + DAY
+    ends = np.minimum(np.where(contracts.ended_at == NULL, block.until, contracts.ended_at), block.until)
     changes = (member != NULL) & (begins < ends) & draw_flags(block.rng, _TIER_CHANGE_RATE, block.count)
     person = np.flatnonzero(changes)
     changed_at = draw_integers(block.rng, begins[person], ends[person], len(person))
@@ -100,16 +97,18 @@ def _concatenate_entries(parts: list[_LedgerEntries]) -> _LedgerEntries:
 
 
 def _draw_fees(block: PeopleBlock, contracts: Contracts, is_member: Flags) -> list[_LedgerEntries]:
-    """Those paid, those asked for in vain, and those still owed."""
-    joined_here = is_member & (contracts.joined >= block.start) & (contracts.unpaid_on != contracts.joined)
-    dues = np.where(is_member, contracts.paid_dues, 0)
+    """Returns the fees paid, the payments that failed, and the fees still owed."""
+    joined_here = (
+        is_member & (contracts.joined_at >= block.history_start) & (contracts.unpaid_on != contracts.joined_at)
+    )
+    dues = np.where(is_member, contracts.paid_due_count, 0)
     renewals = np.repeat(np.arange(block.count), dues)
     nth = np.arange(len(renewals)) - np.repeat(np.cumsum(dues) - dues, dues)
-    renewed_on = add_years(contracts.joined[renewals], contracts.first_due[renewals] + nth)
+    renewed_on = add_years(contracts.joined_at[renewals], contracts.first_due_year[renewals] + nth)
     first = np.flatnonzero(joined_here)
     person = np.concatenate([first, renewals])
-    due = np.concatenate([contracts.joined[first], renewed_on])
-    paid = due + np.where(np.arange(len(person)) < len(first), HOUR, contracts.pays_after[person])
+    due = np.concatenate([contracts.joined_at[first], renewed_on])
+    paid = due + np.where(np.arange(len(person)) < len(first), HOUR, contracts.payment_delay[person])
     bounced = draw_flags(block.rng, _FAILED_FEE_RATE, len(person))
     owing = np.flatnonzero(is_member & (contracts.unpaid_on != NULL))
     return [
@@ -122,7 +121,7 @@ def _draw_fees(block: PeopleBlock, contracts: Contracts, is_member: Flags) -> li
 def _build_fee_entries(contracts: Contracts, person: Ints, due: Ints, paid: Ints, status: int) -> _LedgerEntries:
     none = np.full_like(person, NULL)
     state, what = np.full_like(person, status), np.full_like(person, _FEE)
-    return _LedgerEntries(person, contracts.fee[person], due, paid, state, what, none, none)
+    return _LedgerEntries(person, contracts.yearly_fee_cents[person], due, paid, state, what, none, none)
 
 
 def _build_booking_payments(bookings: Bookings, paid_here: Flags) -> _LedgerEntries:
@@ -135,8 +134,10 @@ def _build_booking_payments(bookings: Bookings, paid_here: Flags) -> _LedgerEntr
 def _draw_refunds(block: PeopleBlock, made: _LedgerEntries) -> _LedgerEntries:
     settled = np.flatnonzero(made.status == _SETTLED)
     returned = settled[draw_flags(block.rng, _REFUND_RATE, len(settled))]
-    paid = made.paid[returned] + draw_integers(block.rng, _MIN_REFUND_DELAY, _MAX_REFUND_DELAY, len(returned))
+    paid = made.paid_at[returned] + draw_integers(block.rng, _MIN_REFUND_DELAY, _MAX_REFUND_DELAY, len(returned))
     in_time = paid <= block.until
     place, paid = returned[in_time], paid[in_time]
     none, what = np.full_like(place, NULL), np.full_like(place, _REFUND)
-    return _LedgerEntries(made.person[place], made.amount[place], none, paid, made.status[place], what, none, place)
+    return _LedgerEntries(
+        made.person[place], made.amount_cents[place], none, paid, made.status[place], what, none, place
+    )

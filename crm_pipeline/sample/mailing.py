@@ -1,6 +1,6 @@
-"""Messaging's events: what was sent, opened, by a person or by a machine, and clicked.
+"""Messaging's events: messages sent, opened by a person or a machine, and clicked.
 
-Clubs write as much as it takes to reach the number of events asked for; all else people do is drawn before.
+Messages are drawn last, as many as are missing to the requested number of events.
 """
 
 from dataclasses import dataclass
@@ -37,27 +37,27 @@ _OPT_IN_RATES: Final = {"email_opt_in": 0.75, "sms_opt_in": 0.35, "push_opt_in":
 
 
 def draw_consents(block: PeopleBlock, count: int) -> Columns:
-    """What each contact agreed to."""
+    """Returns the opt-ins of each contact."""
     return {key: draw_flags(block.rng, share, count) for key, share in _OPT_IN_RATES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Messages:
-    """One entry a message: a place among the contacts, how it travelled, and what became of it."""
+    """One entry per message: position among the contacts, channel, time, and whether it was opened or clicked."""
 
     contact: Ints
     channel: Ints
     sent_at: Ints
-    by_machine: Flags
-    opened: Flags
-    clicked: Flags
+    is_machine_open: Flags
+    is_opened: Flags
+    is_clicked: Flags
 
 
 def draw_message_events(block: PeopleBlock, contacts: ServiceRecords, wanted: int) -> EventRows:
-    """Events of as many messages as make at most `wanted`: one or two fewer, or none without anybody to write to."""
+    """Returns the events of as many messages as give at most `wanted`: up to two fewer, none without contacts."""
     messages = _draw_messages(block, contacts, wanted)
-    fits = np.cumsum(1 + messages.opened + messages.clicked) <= wanted
-    happened = (fits, fits & messages.opened, fits & messages.clicked)
+    fits = np.cumsum(1 + messages.is_opened + messages.is_clicked) <= wanted
+    happened = (fits, fits & messages.is_opened, fits & messages.is_clicked)
     message = np.concatenate(list(map(np.flatnonzero, happened)))
     kind = np.repeat(np.arange(len(_EVENT_KINDS)), list(map(np.count_nonzero, happened)))
     return _draw_event_rows(block, contacts, messages, message, kind)
@@ -67,8 +67,8 @@ def _draw_messages(block: PeopleBlock, contacts: ServiceRecords, count: int) -> 
     rng = block.rng
     count = count if len(contacts.person) else 0
     contact = rng.integers(max(len(contacts.person), 1), size=count)
-    # Evenly spread since the contact was made, or since the history began.
-    since = np.maximum(contacts.created_at, block.start)[contact]
+    # Evenly spread since the contact was created, or since the history began.
+    since = np.maximum(contacts.created_at, block.history_start)[contact]
     channel = draw_categories(rng, _CHANNEL_WEIGHTS, count)
     by_mail = channel == _CHANNELS.index(MessageChannel.EMAIL)
     by_machine = by_mail & draw_flags(rng, _MACHINE_OPEN_RATE, count)
@@ -99,7 +99,7 @@ def _draw_event_rows(
             "campaign_id": _format_numbered_ids("campaign", campaign),
             "channel": decode_categories(_CHANNELS, messages.channel[message]),
             "kind": decode_categories(_EVENT_KINDS, kind),
-            "is_machine_open": (kind == _OPENED) & messages.by_machine[message],
+            "is_machine_open": (kind == _OPENED) & messages.is_machine_open[message],
             "url": decode_categories(
                 (None, f"https://{block.club.slug}.example/tee-times"), (kind == _CLICKED).astype(np.int64)
             ),

@@ -1,4 +1,4 @@
-"""One block of people made step by step and written: a CSV per source table, and truth.csv beside them."""
+"""One block of people, drawn step by step and written: a CSV file per source table, and truth.csv."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -37,79 +37,79 @@ _CSV_OPTIONS: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_sty
 
 
 class SampleFiles:
-    """All files of a sample, open for appending; also counts what was written."""
+    """All files of a sample, open for appending, with a count of the events written."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._files: dict[str, pa.NativeFile] = {}
-        self._numbered: Counter[str] = Counter()
-        self.events = 0
+        self._id_counts: Counter[str] = Counter()
+        self.event_count = 0
 
     def __enter__(self) -> Self:
-        with ExitStack() as opened:
+        with ExitStack() as exit_stack:
             for service in Service:
                 for table in list_source_tables(service):
-                    self._open(
-                        opened, table.name, build_source_path(self._out, table), (column.name for column in table.c)
+                    self._open_file(
+                        exit_stack, table.name, build_source_path(self._out, table), (column.name for column in table.c)
                     )
-            self._open(opened, "truth", self._out / "truth.csv", _TRUTH_COLUMNS)
-            self._opened = opened.pop_all()
+            self._open_file(exit_stack, "truth", self._out / "truth.csv", _TRUTH_COLUMNS)
+            self._exit_stack = exit_stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._opened.__exit__(kind, error, at)
+        self._exit_stack.__exit__(kind, error, at)
 
-    def _open(self, opened: ExitStack, name: str, path: Path, header: Iterable[str]) -> None:
+    def _open_file(self, exit_stack: ExitStack, name: str, path: Path, header: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._files[name] = opened.enter_context(pa.OSFile(str(path), "wb"))
+        self._files[name] = exit_stack.enter_context(pa.OSFile(str(path), "wb"))
         self._files[name].write(f"{','.join(header)}\n".encode())
 
-    def new_ids(self, table: Table, count: int) -> Ints:
-        """The next `count` record numbers of a table."""
-        start = _FIRST_ID + self._numbered[table.name]
-        self._numbered[table.name] += count
+    def reserve_ids(self, table: Table, count: int) -> Ints:
+        """Returns the next `count` record numbers of a table, and reserves them."""
+        start = _FIRST_ID + self._id_counts[table.name]
+        self._id_counts[table.name] += count
         return np.arange(start, start + count, dtype=np.int64)
 
-    def write(self, table: Table, columns: Columns) -> None:
-        """Append rows with the ids given."""
-        self._append(table.name, as_file_rows(table, columns))
+    def write_rows(self, table: Table, columns: Columns) -> None:
+        """Appends rows with the given ids."""
+        self._append_rows(table.name, as_file_rows(table, columns))
 
-    def write_events(self, events: EventRows, tenant: str, keep: Flags) -> None:
-        """Append the events of the people kept, numbered unless their ids are given."""
+    def write_events(self, events: EventRows, tenant: str, is_included: Flags) -> None:
+        """Appends the events of the included people, numbered unless their ids are given."""
         columns = {**events.columns, "tenant_id": tenant}
         if "id" not in columns:
-            columns["id"] = self.new_ids(events.table, len(events.person))
-        kept = keep[events.person]
-        self._append(events.table.name, as_file_rows(events.table, columns).filter(pa.array(kept)))
-        self.events += int(kept.sum())
+            columns["id"] = self.reserve_ids(events.table, len(events.person))
+        included_rows = is_included[events.person]
+        self._append_rows(events.table.name, as_file_rows(events.table, columns).filter(pa.array(included_rows)))
+        self.event_count += int(included_rows.sum())
 
     def write_truth(self, service: Service, record_ids: pa.Array, person_ids: pa.Array) -> None:
-        """Append who the records of a service are."""
+        """Appends the person of each record of a service."""
         service_name = pa.repeat(pa.scalar(service.value), len(record_ids))
-        self._append("truth", pa.table([service_name, record_ids, person_ids], names=_TRUTH_COLUMNS))
+        self._append_rows("truth", pa.table([service_name, record_ids, person_ids], names=_TRUTH_COLUMNS))
 
-    def _append(self, name: str, rows: pa.Table) -> None:
+    def _append_rows(self, name: str, rows: pa.Table) -> None:
         pyarrow.csv.write_csv(rows, self._files[name], _CSV_OPTIONS)
 
 
 def build_source_path(out: Path, table: Table) -> Path:
-    """Where the rows of a source table lie in a folder of snapshots."""
+    """Returns the path of a source table in a folder of snapshots."""
     return out / find_table_service(table).lower() / f"{table.name}.csv"
 
 
 def write_block(block: PeopleBlock, files: SampleFiles) -> None:
-    """Make the people of a block and all that is known of them, and append it to the files."""
+    """Draws the people of a block, their records and events, and appends all to the files."""
     people, contracts = draw_people(block), draw_contracts(block)
-    begins = draw_acquisition_times(block, people, contracts)
+    acquired_at = draw_acquisition_times(block, people, contracts)
     records = {
         service: draw_records(
-            block, people, service, contracts.joined if service is Service.SCL else begins, files.new_ids
+            block, people, service, contracts.joined_at if service is Service.SCL else acquired_at, files.reserve_ids
         )
         for service in SERVICES
     }
-    events, handicap = _draw_activity_events(block, people, contracts, begins, records, files)
+    events, handicap = _draw_activity_events(block, people, contracts, acquired_at, records, files)
     in_order = list(records.values())
-    events += draw_office_events(block, people, in_order, begins, are_single_profiles(people, in_order))
+    events += draw_office_events(block, people, in_order, acquired_at, are_single_profiles(people, in_order))
     _write_records(records, people, _draw_service_columns(block, contracts, handicap, records), files)
     _write_events(block, records[Service.MESSAGING], events, files)
 
@@ -118,21 +118,21 @@ def _draw_activity_events(
     block: PeopleBlock,
     people: People,
     contracts: Contracts,
-    begins: Ints,
+    acquired_at: Ints,
     records: dict[Service, ServiceRecords],
     files: SampleFiles,
 ) -> tuple[list[EventRows], Ints]:
-    """What members and golfers did, and everybody's handicap after it."""
-    is_member = people.among(PersonKind.MEMBER)
-    player, member = records[Service.TEETIME].number_of, records[Service.SCL].number_of
-    visits = draw_visits(block, people, contracts, begins)
-    bookings = draw_bookings(block, visits, files.new_ids(teetime.booking, len(visits.at)), begins, is_member)
+    """Returns the events of members and golfers, and everybody's handicap after them."""
+    is_member = people.are_of_kind(PersonKind.MEMBER)
+    player, member = records[Service.TEETIME].first_number, records[Service.SCL].first_number
+    visits = draw_visits(block, people, contracts, acquired_at)
+    bookings = draw_bookings(block, visits, files.reserve_ids(teetime.booking, len(visits.at)), acquired_at, is_member)
     paid_here = draw_ledger_bookings(block, bookings, is_member)
     entries = draw_entries(block, contracts, bookings, paid_here, is_member)
     handicaps, handicap = draw_handicaps(block, bookings, player, is_member)
     events = [
         draw_booking_events(block, bookings, player, paid_here),
-        build_payment_events(block, entries, files.new_ids(scl.payment, len(entries.person)), member),
+        build_payment_events(block, entries, files.reserve_ids(scl.payment, len(entries.person)), member),
         draw_tier_changes(block, contracts, member),
         handicaps,
         draw_competitions(block, bookings, player, is_member),
@@ -141,10 +141,10 @@ def _draw_activity_events(
 
 
 def _write_records(
-    records: dict[Service, ServiceRecords], people: People, more: dict[Service, Columns], files: SampleFiles
+    records: dict[Service, ServiceRecords], people: People, service_columns: dict[Service, Columns], files: SampleFiles
 ) -> None:
     for service, each in records.items():
-        files.write(each.table, {**each.columns, **more[service]})
+        files.write_rows(each.table, {**each.columns, **service_columns[service]})
         person_ids = pa.array(people.number[each.person]).cast(pa.string())
         files.write_truth(service, each.ids, pc.binary_join_element_wise("person", person_ids, "-"))
 
@@ -152,18 +152,18 @@ def _write_records(
 def _draw_service_columns(
     block: PeopleBlock, contracts: Contracts, handicap: Ints, records: dict[Service, ServiceRecords]
 ) -> dict[Service, Columns]:
-    """The columns of each service's records that no other service has."""
+    """Returns the columns of each service's records that no other service has."""
     member, player = records[Service.SCL].person, records[Service.TEETIME].person
     contacts, leads = records[Service.MESSAGING].person, records[Service.CRM].person
     return {
         Service.SCL: {
             "membership_tier": decode_categories(TIERS, contracts.tier[member]),
             "membership_status": pa.array(contracts.status[member]),
-            "joined_at": contracts.joined[member],
+            "joined_at": contracts.joined_at[member],
             "renews_on": contracts.renews_on[member],
-            "ended_at": contracts.ended[member],
-            "notice_given_at": contracts.notice[member],
-            "yearly_fee_cents": contracts.fee[member],
+            "ended_at": contracts.ended_at[member],
+            "notice_given_at": contracts.notice_given_at[member],
+            "yearly_fee_cents": contracts.yearly_fee_cents[member],
         },
         Service.TEETIME: {"handicap": handicap[player], "home_club_id": block.club.slug},
         Service.MESSAGING: draw_consents(block, len(contacts)),
@@ -172,15 +172,15 @@ def _draw_service_columns(
 
 
 def _write_events(block: PeopleBlock, contacts: ServiceRecords, events: list[EventRows], files: SampleFiles) -> None:
-    """What people did, as far as it leaves room for a quarter of mail, and mail for the rest."""
-    tenant, room = block.club.slug, _MAX_NON_MAIL_SHARE * (block.event_target - files.events)
-    did = np.zeros(block.count, np.int64)
+    """Writes events of people up to three quarters of the target, and message events for the rest."""
+    tenant, max_events = block.club.slug, _MAX_NON_MAIL_SHARE * (block.event_target - files.event_count)
+    event_counts = np.zeros(block.count, np.int64)
     for each in events:
-        did += np.bincount(each.person, minlength=block.count)
+        event_counts += np.bincount(each.person, minlength=block.count)
     order = block.rng.permutation(block.count)
-    keep = np.zeros(block.count, np.bool_)
-    keep[order] = np.cumsum(did[order]) <= room
+    is_included = np.zeros(block.count, np.bool_)
+    is_included[order] = np.cumsum(event_counts[order]) <= max_events
     for each in events:
-        files.write_events(each, tenant, keep)
-    mail = draw_message_events(block, contacts, block.event_target - files.events)
+        files.write_events(each, tenant, is_included)
+    mail = draw_message_events(block, contacts, block.event_target - files.event_count)
     files.write_events(mail, tenant, np.ones(block.count, np.bool_))

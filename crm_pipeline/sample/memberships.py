@@ -1,7 +1,7 @@
 """Contracts of members: when they joined, when they pay, and when and how they leave.
 
-Every anniversary is a decision: a member leaves at it with a probability of their own, so those who have stayed longest
-leave least. Leavers play less long before. The rows that tell of a contract are made in `ledger` and `records`.
+At every anniversary a member leaves with a probability of their own, so those who have stayed longest leave least.
+Leavers stop playing some time before.
 """
 
 from dataclasses import dataclass
@@ -30,125 +30,129 @@ BOOKING_WINDOW: Final = 14 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """One contract for everybody of a block; only those of members mean anything.
+    """One contract for each person of a block; only those of members are used.
 
-    `first_due` counts the anniversary that is the first of the history, `paid_dues` how many were paid from it on, each
-    `pays_after` its day. `unpaid_on` is the day of a due not paid, if any.
+    `first_due_year` is the number of the first anniversary in the history, `paid_due_count` how many dues were paid
+    from it on, each `payment_delay` seconds after its day. `unpaid_on` is the day of a due not paid, or NULL.
     """
 
-    joined: Ints
+    joined_at: Ints
     tier: Ints
-    fee: Ints
+    yearly_fee_cents: Ints
     status: npt.NDArray[np.str_]
     renews_on: Ints
-    ended: Ints
-    notice: Ints
-    first_due: Ints
-    paid_dues: Ints
-    pays_after: Ints
+    ended_at: Ints
+    notice_given_at: Ints
+    first_due_year: Ints
+    paid_due_count: Ints
+    payment_delay: Ints
     unpaid_on: Ints
     plays_until: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class _ContractTerms:
-    """What chance decided; the rest of a contract follows."""
+    """The drawn terms of a contract, from which the rest follows."""
 
     until: int
-    joined: Ints
-    first_due: Ints
-    last_due: Ints
-    leaves_at: Ints
-    resigns: Flags
-    notice: Ints
-    pays_after: Ints
+    joined_at: Ints
+    first_due_year: Ints
+    last_due_year: Ints
+    leave_year: Ints
+    is_resignation: Flags
+    notice_given_at: Ints
+    payment_delay: Ints
     is_pending: Flags
     is_suspended: Flags
-    resigns_at_once: Flags
+    is_immediate_resignation: Flags
 
     @property
-    def leaves_on(self) -> Ints:
-        return add_years(self.joined, self.leaves_at)
+    def left_at(self) -> Ints:
+        return add_years(self.joined_at, self.leave_year)
 
     @property
-    def left(self) -> Flags:
-        return np.asarray(self.leaves_at <= self.last_due)
+    def has_left(self) -> Flags:
+        return np.asarray(self.leave_year <= self.last_due_year)
 
     @property
-    def pays_late(self) -> Flags:
-        due = add_years(self.joined, self.last_due) + self.pays_after > self.until
-        return np.asarray(due & ~self.left & (self.last_due >= self.first_due))
+    def is_paying_late(self) -> Flags:
+        due = add_years(self.joined_at, self.last_due_year) + self.payment_delay > self.until
+        return np.asarray(due & ~self.has_left & (self.last_due_year >= self.first_due_year))
 
     @property
-    def gave_notice(self) -> Flags:
-        return np.asarray(self.resigns & (self.notice <= self.until) & ~self.is_pending)
+    def has_given_notice(self) -> Flags:
+        return np.asarray(self.is_resignation & (self.notice_given_at <= self.until) & ~self.is_pending)
 
     @property
-    def resigned(self) -> Flags:
-        return np.asarray(self.gave_notice & (self.left | self.resigns_at_once))
+    def has_resigned(self) -> Flags:
+        return np.asarray(self.has_given_notice & (self.has_left | self.is_immediate_resignation))
 
     @property
-    def lapsed(self) -> Flags:
-        return np.asarray(self.left & ~self.resigns & (self.leaves_on + _GRACE_PERIOD <= self.until))
+    def has_lapsed(self) -> Flags:
+        return np.asarray(self.has_left & ~self.is_resignation & (self.left_at + _GRACE_PERIOD <= self.until))
 
     @property
-    def owes_since(self) -> Ints:
-        """The day of the due not paid."""
-        owes = self.pays_late | (self.left & ~self.resigned & ~self.lapsed)
-        due = np.where(self.left, self.leaves_on, add_years(self.joined, self.last_due))
-        return np.where(self.is_pending, self.joined, np.where(owes, due, NULL))
+    def unpaid_on(self) -> Ints:
+        """Returns the day of the due not paid, or NULL."""
+        owes = self.is_paying_late | (self.has_left & ~self.has_resigned & ~self.has_lapsed)
+        due = np.where(self.has_left, self.left_at, add_years(self.joined_at, self.last_due_year))
+        return np.where(self.is_pending, self.joined_at, np.where(owes, due, NULL))
 
 
 def draw_contracts(block: PeopleBlock) -> Contracts:
-    """A contract for each of the people."""
-    made = _draw_contract_terms(block)
-    ended = np.where(made.resigned, made.leaves_on, np.where(made.lapsed, made.leaves_on + _GRACE_PERIOD, NULL))
-    renews_at = np.where(made.left, made.leaves_at, made.last_due + ~made.pays_late)
+    """Returns a contract for each of the people."""
+    terms = _draw_contract_terms(block)
+    ended = np.where(terms.has_resigned, terms.left_at, np.where(terms.has_lapsed, terms.left_at + _GRACE_PERIOD, NULL))
+    renews_at = np.where(terms.has_left, terms.leave_year, terms.last_due_year + ~terms.is_paying_late)
     tier = draw_categories(block.rng, _TIER_WEIGHTS, block.count)
     quiet_before = draw_integers(block.rng, 0, _MAX_QUIET_PERIOD, block.count)
     return Contracts(
-        joined=made.joined,
+        joined_at=terms.joined_at,
         tier=tier,
-        fee=_YEARLY_FEE_MULTIPLIERS[tier] * block.club.country.green_fee_cents,
-        status=_select_statuses(made),
-        renews_on=add_years(made.joined, renews_at),
-        ended=ended,
-        notice=np.where(made.gave_notice, np.maximum(made.notice, made.joined), NULL),
-        first_due=made.first_due,
-        paid_dues=np.minimum(made.last_due - made.pays_late, made.leaves_at - 1) - made.first_due + 1,
-        pays_after=made.pays_after,
-        unpaid_on=made.owes_since,
-        plays_until=np.minimum(made.leaves_on - quiet_before, block.until + BOOKING_WINDOW),
+        yearly_fee_cents=_YEARLY_FEE_MULTIPLIERS[tier] * block.club.country.green_fee_cents,
+        status=_select_statuses(terms),
+        renews_on=add_years(terms.joined_at, renews_at),
+        ended_at=ended,
+        notice_given_at=np.where(terms.has_given_notice, np.maximum(terms.notice_given_at, terms.joined_at), NULL),
+        first_due_year=terms.first_due_year,
+        paid_due_count=np.minimum(terms.last_due_year - terms.is_paying_late, terms.leave_year - 1)
+        - terms.first_due_year
+        + 1,
+        payment_delay=terms.payment_delay,
+        unpaid_on=terms.unpaid_on,
+        plays_until=np.minimum(terms.left_at - quiet_before, block.until + BOOKING_WINDOW),
     )
 
 
 def _draw_contract_terms(block: PeopleBlock) -> _ContractTerms:
     rng, count = block.rng, block.count
     joined = _draw_join_times(block)
-    first_due = _count_whole_years(joined, block.start) + 1
-    leaving = np.maximum(rng.beta(_CHURN_ALPHA, _CHURN_BETA + first_due - 1), 1 / _MAX_RENEWALS)
-    leaves_at = first_due + np.minimum(rng.geometric(leaving), _MAX_RENEWALS) - 1
+    first_due_year = _count_whole_years(joined, block.history_start) + 1
+    leaving = np.maximum(rng.beta(_CHURN_ALPHA, _CHURN_BETA + first_due_year - 1), 1 / _MAX_RENEWALS)
+    leave_year = first_due_year + np.minimum(rng.geometric(leaving), _MAX_RENEWALS) - 1
     return _ContractTerms(
         until=block.until,
-        joined=joined,
-        first_due=first_due,
-        last_due=_count_whole_years(joined, block.until),
-        leaves_at=leaves_at,
-        resigns=draw_flags(rng, _RESIGNATION_RATE, count),
-        notice=add_years(joined, leaves_at) - draw_integers(rng, 20 * DAY, 90 * DAY, count),
-        pays_after=draw_delays(rng, _MEAN_PAYMENT_DELAY, count),
+        joined_at=joined,
+        first_due_year=first_due_year,
+        last_due_year=_count_whole_years(joined, block.until),
+        leave_year=leave_year,
+        is_resignation=draw_flags(rng, _RESIGNATION_RATE, count),
+        notice_given_at=add_years(joined, leave_year) - draw_integers(rng, 20 * DAY, 90 * DAY, count),
+        payment_delay=draw_delays(rng, _MEAN_PAYMENT_DELAY, count),
         is_pending=(joined > block.until - _PROCESSING_PERIOD) & draw_flags(rng, _PENDING_RATE, count),
         is_suspended=draw_flags(rng, _SUSPENSION_RATE, count),
-        resigns_at_once=draw_flags(rng, _IMMEDIATE_RESIGNATION_RATE, count),
+        is_immediate_resignation=draw_flags(rng, _IMMEDIATE_RESIGNATION_RATE, count),
     )
 
 
 def _draw_join_times(block: PeopleBlock) -> Ints:
-    """Some before the history, some in it; never late in a month, so that every year has the day."""
+    """Returns join times before and in the history, never late in a month, so that the day exists in every year."""
     rng, count = block.rng, block.count
-    long_ago = block.start - draw_delays(rng, _MEAN_TENURE_YEARS * _YEAR, count) % (_MAX_TENURE_YEARS * _YEAR)
+    long_ago = block.history_start - draw_delays(rng, _MEAN_TENURE_YEARS * _YEAR, count) % (_MAX_TENURE_YEARS * _YEAR)
     joined = np.where(
-        draw_flags(rng, _EARLIER_JOIN_RATE, count), long_ago, draw_integers(rng, block.start, block.until - DAY, count)
+        draw_flags(rng, _EARLIER_JOIN_RATE, count),
+        long_ago,
+        draw_integers(rng, block.history_start, block.until - DAY, count),
     )
     day = (joined // DAY).astype("M8[D]")
     late = np.maximum((day - day.astype("M8[M]")).astype(np.int64) + 1 - _MAX_JOIN_DAY, 0)
@@ -156,7 +160,7 @@ def _draw_join_times(block: PeopleBlock) -> Ints:
 
 
 def add_years(joined: Ints, years: Ints) -> Ints:
-    """The same day and time, `years` later."""
+    """Returns the same day and time, `years` later."""
     day = (joined // DAY).astype("M8[D]")
     month = day.astype("M8[M]")
     later = (month + 12 * years).astype("M8[D]") + (day - month)
@@ -164,19 +168,19 @@ def add_years(joined: Ints, years: Ints) -> Ints:
 
 
 def _count_whole_years(joined: Ints, moment: int) -> Ints:
-    """Whole years, 0 before the first."""
+    """Returns the whole years from `joined` to `moment`, 0 before the first."""
     months = (np.datetime64(moment, "s").astype("M8[M]") - (joined // DAY).astype("M8[D]").astype("M8[M]")).astype(int)
     years = months // 12
     return np.asarray(np.maximum(years - (add_years(joined, years) > moment), 0))
 
 
-def _select_statuses(made: _ContractTerms) -> npt.NDArray[np.str_]:
+def _select_statuses(terms: _ContractTerms) -> npt.NDArray[np.str_]:
     first_that_holds = {
-        MembershipStatus.PENDING: made.is_pending,
-        MembershipStatus.RESIGNED: made.resigned,
-        MembershipStatus.LAPSED: made.lapsed,
-        MembershipStatus.OVERDUE: made.owes_since != NULL,
-        MembershipStatus.SUSPENDED: made.is_suspended,
+        MembershipStatus.PENDING: terms.is_pending,
+        MembershipStatus.RESIGNED: terms.has_resigned,
+        MembershipStatus.LAPSED: terms.has_lapsed,
+        MembershipStatus.OVERDUE: terms.unpaid_on != NULL,
+        MembershipStatus.SUSPENDED: terms.is_suspended,
     }
     return np.select(
         list(first_that_holds.values()), [status.value for status in first_that_holds], MembershipStatus.ACTIVE.value

@@ -1,7 +1,7 @@
-"""The CRM's own rows: clubs, suppressed values, and what staff and campaigns noted about profiles.
+"""The CRM's own rows: clubs, suppressed values, notes, tags, campaign interactions and referrals.
 
-A row that names a profile needs the id the pipeline will give it, so such rows are only made about people whose records
-are beyond doubt one person (`records.surely_one_profile`).
+A row about a profile needs the id that the pipeline will give it, so such rows exist only for people whose records
+are certain to become one profile (`records.are_single_profiles`).
 """
 
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ _CAMPAIGN_COUNT: Final = 24
 
 
 def build_first_profile_id(tenant: str, service: Service, record_id: str) -> str:
-    """The id the pipeline gives a person when it first sees them, from their first record."""
+    """Returns the id that the pipeline gives a new person, from their first record."""
     return str(uuid5(PROFILE_ID_NAMESPACE, f"{tenant}|{service}|{record_id}|0"))
 
 
 def build_tenant_columns(clubs: Sequence[Club], updated_at: int) -> Columns:
-    """The rows of Tenant."""
+    """Returns the rows of Tenant."""
     countries = [club.country for club in clubs]
     return {
         "tenant_id": pa.array([club.slug for club in clubs]),
@@ -55,16 +55,16 @@ def build_tenant_columns(clubs: Sequence[Club], updated_at: int) -> Columns:
 
 
 def build_suppressed_columns(clubs: Sequence[Club], updated_at: int) -> Columns:
-    """The rows of SuppressedIdentifier: every second club has listed its own address and number."""
-    listing = clubs[::2]
-    kinds, values = ("EMAIL", "PHONE"), [(club.reception_email, _format_pro_shop_number(club)) for club in listing]
+    """Returns the rows of SuppressedIdentifier: every second club has listed its own address and number."""
+    listed_clubs = clubs[::2]
+    kinds, values = ("EMAIL", "PHONE"), [(club.reception_email, _format_pro_shop_number(club)) for club in listed_clubs]
     return {
-        "id": format_record_ids(crm.suppressed_identifier, np.arange(2 * len(listing))),
-        "tenant_id": pa.array([club.slug for club in listing for _ in kinds]),
-        "kind": pa.array(kinds * len(listing)),
+        "id": format_record_ids(crm.suppressed_identifier, np.arange(2 * len(listed_clubs))),
+        "tenant_id": pa.array([club.slug for club in listed_clubs for _ in kinds]),
+        "kind": pa.array(kinds * len(listed_clubs)),
         "value": pa.array([value for pair in values for value in pair], pa.string()),
         "reason": "The club's own.",
-        "updated_at": np.full(2 * len(listing), updated_at),
+        "updated_at": np.full(2 * len(listed_clubs), updated_at),
     }
 
 
@@ -73,27 +73,27 @@ def _format_pro_shop_number(club: Club) -> str:
 
 
 def draw_office_events(
-    block: PeopleBlock, people: People, records: Sequence[ServiceRecords], begins: Ints, known: Flags
+    block: PeopleBlock, people: People, records: Sequence[ServiceRecords], acquired_at: Ints, is_single_profile: Flags
 ) -> list[EventRows]:
-    """Notes, tags, answers to campaigns and referrals about people `known` to be one profile each."""
-    known = known & (begins < block.until - DAY)
-    since = np.maximum(begins, block.start)
-    noted, tagged, answered = (
-        np.flatnonzero(known & draw_flags(block.rng, share, block.count))
+    """Returns notes, tags, campaign interactions and referrals of the people who are one profile each."""
+    is_single_profile = is_single_profile & (acquired_at < block.until - DAY)
+    since = np.maximum(acquired_at, block.history_start)
+    note_persons, tag_persons, interaction_persons = (
+        np.flatnonzero(is_single_profile & draw_flags(block.rng, share, block.count))
         for share in (_NOTE_RATE, _TAG_RATE, _INTERACTION_RATE)
     )
-    referrer, referred = _draw_referrals(block, people, since, known)
+    referrer, referred = _draw_referrals(block, people, since, is_single_profile)
     profile = _ProfileIds(block, records)
     return [
-        _draw_notes(block, noted, profile.of(noted), since),
-        _draw_tags(block, tagged, profile.of(tagged), since),
-        _draw_interactions(block, answered, profile.of(answered), since),
+        _draw_notes(block, note_persons, profile.build_ids(note_persons), since),
+        _draw_tags(block, tag_persons, profile.build_ids(tag_persons), since),
+        _draw_interactions(block, interaction_persons, profile.build_ids(interaction_persons), since),
         EventRows(
             crm.referral,
             referrer,
             {
-                "referrer_profile_id": profile.of(referrer),
-                "referred_profile_id": profile.of(referred),
+                "referrer_profile_id": profile.build_ids(referrer),
+                "referred_profile_id": profile.build_ids(referred),
                 "occurred_at": since[referred],
                 "updated_at": since[referred],
             },
@@ -102,33 +102,35 @@ def draw_office_events(
 
 
 class _ProfileIds:
-    """The ids the pipeline will give people: minted from their first record in the first service that has one."""
+    """The ids that the pipeline will give people: built from their first record in the first service that has one."""
 
     def __init__(self, block: PeopleBlock, records: Sequence[ServiceRecords]) -> None:
         self._block, self._records = block, records
 
-    def of(self, persons: Ints) -> pa.Array:
-        return pa.array([self._id(person) for person in persons.tolist()], pa.string())
+    def build_ids(self, persons: Ints) -> pa.Array:
+        return pa.array([self._build_id(person) for person in persons.tolist()], pa.string())
 
-    def _id(self, person: int) -> str:
-        anchored = next(each for each in self._records if each.number_of[person] != NULL)
+    def _build_id(self, person: int) -> str:
+        anchor_records = next(each for each in self._records if each.first_number[person] != NULL)
         [record_id] = (
-            format_record_ids(anchored.table, anchored.number_of[person : person + 1]).cast(pa.string()).to_pylist()
+            format_record_ids(anchor_records.table, anchor_records.first_number[person : person + 1])
+            .cast(pa.string())
+            .to_pylist()
         )
-        return build_first_profile_id(self._block.club.slug, anchored.service, record_id)
+        return build_first_profile_id(self._block.club.slug, anchor_records.service, record_id)
 
 
-def _draw_referrals(block: PeopleBlock, people: People, since: Ints, known: Flags) -> tuple[Ints, Ints]:
-    """Pairs of a member and a casual golfer the club met after the member."""
+def _draw_referrals(block: PeopleBlock, people: People, since: Ints, is_single_profile: Flags) -> tuple[Ints, Ints]:
+    """Returns pairs of a member and a casual golfer whom the club met after the member."""
     referred = np.flatnonzero(
-        known & people.among(PersonKind.CASUAL) & draw_flags(block.rng, _REFERRAL_RATE, block.count)
+        is_single_profile & people.are_of_kind(PersonKind.CASUAL) & draw_flags(block.rng, _REFERRAL_RATE, block.count)
     )
-    members = np.flatnonzero(known & people.among(PersonKind.MEMBER))
+    members = np.flatnonzero(is_single_profile & people.are_of_kind(PersonKind.MEMBER))
     if not len(members):
         return referred[:0], referred[:0]
     referrer = block.rng.choice(members, len(referred))
-    knew = since[referrer] < since[referred]
-    return referrer[knew], referred[knew]
+    is_later = since[referrer] < since[referred]
+    return referrer[is_later], referred[is_later]
 
 
 def _draw_notes(block: PeopleBlock, person: Ints, profile: pa.Array, since: Ints) -> EventRows:

@@ -1,7 +1,6 @@
-"""Who lives around a club: households, names, what they share, and which services each of them uses.
+"""The people around a club: households, names, shared values, and the services each of them uses.
 
-What people share is drawn before, and apart from, the services they use. How a service spells somebody is the business
-of `records`, what they do that of `memberships`, `visits` and the modules after them.
+The values that people share are drawn before the services they use, and do not depend on them.
 """
 
 import unicodedata
@@ -25,7 +24,7 @@ SERVICES: Final = tuple(Service)
 
 
 class PersonKind(IntEnum):
-    """What somebody is to the club."""
+    """The relation of a person to the club."""
 
     MEMBER = 0
     CASUAL = 1
@@ -34,12 +33,12 @@ class PersonKind(IntEnum):
 
 
 _KIND_WEIGHTS: Final = (0.22, 0.45, 0.2, 0.13)
-# Per kind, how likely each service knows them: SCL, TEETIME, MESSAGING, CRM.
+# Per kind, the probability that each service has them: SCL, TEETIME, MESSAGING, CRM.
 _SERVICE_USE_RATES: Final = np.array([(1, 0.85, 0.8, 0.06), (0, 1, 0.55, 0.12), (0, 0, 1, 0.1), (0, 0, 0.35, 1)])
 _HOUSEHOLD_SIZE_WEIGHTS: Final = (0.72, 0.17, 0.06, 0.05)
-# Of the households of two and more, which hold half the people.
+# Shares of the households of two and more people, which hold half of all people.
 _SHARED_EMAIL_RATE, _SHARED_PHONE_RATE = 0.26, 0.2
-# Nobody can tell namesakes apart who share an address or a phone; they are rare in life, and so they are here.
+# Namesakes who share an address or a phone cannot be distinguished; they are as rare as in reality.
 _SAME_FIRST_NAME_RATE, _SAME_INITIAL_RATE = 0.005, 0.12
 _ACCOUNT_RATE: Final = 0.35
 _EMAIL_DOMAINS: Final = ("example.com", "example.org", "example.net", "post.example", "mail.example")
@@ -47,26 +46,26 @@ _EMAIL_DOMAINS: Final = ("example.com", "example.org", "example.net", "post.exam
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The people of a block; positions are those in the block, `number` is of the whole sample."""
+    """The people of a block, by position in the block; `number` counts people of the whole sample."""
 
     number: Ints
     kind: Ints
-    uses: Flags
+    uses_service: Flags
     first_name: pa.Array
     last_name: pa.Array
     email: pa.Array
     phone: pa.Array
     former_phone: pa.Array
     has_account: Flags
-    shares: Flags
+    has_shared_value: Flags
 
-    def among(self, kind: PersonKind) -> Flags:
-        """Who is of a kind."""
+    def are_of_kind(self, kind: PersonKind) -> Flags:
+        """Returns which people are of a kind."""
         return np.asarray(self.kind == kind)
 
 
 def draw_people(block: PeopleBlock) -> People:
-    """The people of a block."""
+    """Returns the people of a block."""
     rng, count, names = block.rng, block.count, block.club.country.names
     number = block.first_person + np.arange(count)
     kind = draw_categories(rng, _KIND_WEIGHTS, count)
@@ -80,19 +79,19 @@ def draw_people(block: PeopleBlock) -> People:
     return People(
         number=number,
         kind=kind,
-        uses=rng.random((count, len(SERVICES))) < _SERVICE_USE_RATES[kind],
+        uses_service=rng.random((count, len(SERVICES))) < _SERVICE_USE_RATES[kind],
         first_name=pa.array(names.first).take(pa.array(first)),
         last_name=pa.array(names.last).take(pa.array(last)),
         email=_draw_email_addresses(rng, names, first, last, number).take(pa.array(email_of)),
         phone=phone.take(pa.array(phone_of)),
         former_phone=former_phone,
         has_account=draw_flags(rng, _ACCOUNT_RATE, count),
-        shares=_is_shared(email_of) | _is_shared(phone_of),
+        has_shared_value=_is_shared(email_of) | _is_shared(phone_of),
     )
 
 
 def _draw_value_owners(rng: Rng, house: Ints, head: Ints, share: float) -> Ints:
-    """Whose value each person uses: the head's in `share` of the households with more than one person."""
+    """Returns the owner of the value each person uses: the head of the household in `share` of those of two and more."""
     positions = np.arange(len(house))
     houses, sizes = np.unique(house, return_counts=True)
     several = houses[sizes > 1]
@@ -105,7 +104,7 @@ def _is_shared(value_of: Ints) -> Flags:
 
 
 def _draw_first_names(rng: Rng, names: NameLists, head: Ints) -> Ints:
-    """Different ones within a household, but for fathers and sons called alike or by the same initial."""
+    """Returns first names that differ within a household, except some sons with the head's name or initial."""
     count = len(head)
     place = np.arange(count) - head
     step = rng.integers(1, len(names.first) // len(_HOUSEHOLD_SIZE_WEIGHTS), size=count)[head]
@@ -119,14 +118,14 @@ def _draw_first_names(rng: Rng, names: NameLists, head: Ints) -> Ints:
 
 @cache
 def _find_same_initial_names(names: NameLists) -> Ints:
-    """For each first name the next one that starts alike, itself where there is none."""
+    """Returns for each first name the next one with the same initial, or itself."""
     size = len(names.first)
     others = ((at, (at + step) % size) for at in range(size) for step in range(size, 0, -1))
     return np.array(list({at: other for at, other in others if names.first[other][0] == names.first[at][0]}.values()))
 
 
 def _draw_email_addresses(rng: Rng, names: NameLists, first: Ints, last: Ints, number: Ints) -> pa.Array:
-    """An address of everybody's own, under domains reserved for examples."""
+    """Returns a distinct address for each person, under domains reserved for examples."""
     local_first, local_last = (pa.array(_to_ascii_words(words)) for words in (names.first, names.last))
     domain = pa.array(_EMAIL_DOMAINS).take(pa.array(rng.integers(len(_EMAIL_DOMAINS), size=len(number))))
     name = pc.binary_join_element_wise(local_first.take(pa.array(first)), local_last.take(pa.array(last)), ".")

@@ -1,7 +1,4 @@
-"""Made-up phone numbers, and the ways people write them.
-
-Which number somebody has, and whether a record holds it, is the business of `people` and `records`.
-"""
+"""Made-up phone numbers, and the ways people write them."""
 
 from functools import cache
 from itertools import pairwise
@@ -17,36 +14,36 @@ from crm_pipeline.sample.countries import Country
 
 _FREE_DIGITS: Final = 7
 _NUMBER_COUNT: Final = 10**_FREE_DIGITS
-# Coprime to ten: numbers that follow each other look unrelated, and none comes twice in ten million.
+# Coprime to ten: consecutive numbers look unrelated, and none repeats within ten million.
 _STRIDE: Final = 7_654_321
 # North American exchanges start at 2, so of three candidates for somebody's number at least two are valid.
 CANDIDATES_PER_PERSON: Final = 3
 
 SPELLING_WEIGHTS: Final = (0.3, 0.15, 0.17, 0.17, 0.1, 0.05, 0.06)
-"""How often each form of `spell` is used."""
+"""How often each form of `format_phone_numbers` is used."""
 
 
 def build_phone_numbers(country: Country, first: int, count: int) -> tuple[pa.Array, pa.Array]:
-    """Two numbers each for `count` people, without country code; `first` people of the club have theirs already.
+    """Returns two numbers each for `count` people, without country code; the first `first` people have theirs already.
 
-    No number comes twice among the first three million people of a club.
+    No number repeats among the first three million people of a club.
     """
     places = np.arange(first * CANDIDATES_PER_PERSON, (first + count) * CANDIDATES_PER_PERSON, dtype=np.int64)
     digits = pc.utf8_lpad(pa.array(places * _STRIDE % _NUMBER_COUNT).cast(pa.string()), _FREE_DIGITS, "0")
-    candidates = pc.binary_join_element_wise(country.mobile, digits, "")
+    candidates = pc.binary_join_element_wise(country.mobile_prefix, digits, "")
     valid = candidates.filter(pc.match_substring_regex(candidates, _build_mobile_pattern(country.code)))
     return valid[:count], valid[count : 2 * count]
 
 
 def build_pro_shop_number(country: Country) -> str:
-    """The number of a club's pro shop, far beyond those people are given."""
+    """Returns the number of a club's pro shop, far beyond the numbers of people."""
     number: str = build_phone_numbers(country, _NUMBER_COUNT // CANDIDATES_PER_PERSON - 1, 1)[0][0].as_py()
     return number
 
 
 def format_phone_numbers(country: Country, numbers: pa.Array, forms: Ints) -> pa.Array:
-    """The numbers, each in one of the forms a person or an import might leave it in."""
-    abroad, home = f"+{country.calling_code}", country.trunk
+    """Returns the numbers, each in one of the forms a person or an import may write."""
+    abroad, home = f"+{country.calling_code}", country.trunk_prefix
     spaced, dashed = (format_digit_groups(country, numbers, mark) for mark in " -")
     written = [
         _add_prefix(abroad, numbers),
@@ -54,21 +51,21 @@ def format_phone_numbers(country: Country, numbers: pa.Array, forms: Ints) -> pa
         _add_prefix(home, numbers),
         _add_prefix(home, spaced),
         _add_prefix(home, dashed),
-        _add_prefix(country.abroad + country.calling_code, numbers),
+        _add_prefix(country.international_prefix + country.calling_code, numbers),
         _add_prefix(f"{abroad}-", dashed),
     ]
     return pc.choose(pa.array(forms), *written)
 
 
 def format_digit_groups(country: Country, numbers: pa.Array, mark: str) -> pa.Array:
-    """The numbers with `mark` between their groups of digits."""
-    edges = np.cumsum((0, *country.groups)).tolist()
+    """Returns the numbers with `mark` between their groups of digits."""
+    edges = np.cumsum((0, *country.digit_groups)).tolist()
     parts = [pc.utf8_slice_codeunits(numbers, *edge) for edge in pairwise(edges)]
     return pc.binary_join_element_wise(*parts, mark)
 
 
 def remove_last_digit(numbers: pa.Array) -> pa.Array:
-    """The numbers as somebody types them who stops one digit early: mostly no number at all, never another person's."""
+    """Returns the numbers without the last digit: mostly invalid, and never another person's number."""
     return pc.utf8_slice_codeunits(numbers, 0, -1)
 
 

@@ -1,7 +1,6 @@
-"""What each service wrote down about a person: which keys it has, and how they are spelled.
+"""The records of people in each service: which keys they have, and how these are spelled.
 
-Records may lack a key, hold a mistyped or outdated one or the reception's, or be there twice. Who people are and what
-they share is drawn in `people`.
+A record may lack a key, hold a mistyped, outdated or the reception's one, or be a duplicate.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,60 +42,60 @@ _NULL_TEXT: Final = pa.scalar(None, pa.string())
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecords:
-    """What a service holds about the people of a block. `number_of` is each person's first record there, or NULL."""
+    """A service's records of the people of a block. `first_number` is the number of each person's first record, or NULL."""
 
     service: Service
     person: Ints
     number: Ints
-    number_of: Ints
+    first_number: Ints
     created_at: Ints
     has_own_email: Flags
-    has_clubs_key: Flags
+    has_club_value: Flags
     columns: Columns
 
     @property
     def table(self) -> Table:
-        """The table they are in."""
+        """Returns the table of the records."""
         return PERSON_TABLES[self.service]
 
     @property
     def ids(self) -> pa.Array:
-        """Their ids, as text."""
+        """Returns the record ids, as text."""
         return format_record_ids(self.table, self.number).cast(pa.string())
 
 
 @dataclass(frozen=True, slots=True)
 class _KeyStates:
-    """Per record, what became of each key."""
+    """The state of each key, per record."""
 
     person: Ints
     email: Ints
     phone: Ints
     name: Ints
-    is_second: Flags
+    is_duplicate: Flags
 
 
 def draw_records(
-    block: PeopleBlock, people: People, service: Service, begins: Ints, new_ids: Callable[[Table, int], Ints]
+    block: PeopleBlock, people: People, service: Service, earliest_at: Ints, reserve_ids: Callable[[Table, int], Ints]
 ) -> ServiceRecords:
-    """The records of one service, people registered twice included."""
+    """Returns the records of one service, including those of people registered twice."""
     states, rng = _draw_key_states(block, people, service), block.rng
     person, count = states.person, len(states.person)
-    number = new_ids(PERSON_TABLES[service], count)
+    number = reserve_ids(PERSON_TABLES[service], count)
     later = np.where(
-        states.is_second | (service is Service.MESSAGING), draw_delays(rng, _MEAN_REGISTRATION_DELAY, count), 0
+        states.is_duplicate | (service is Service.MESSAGING), draw_delays(rng, _MEAN_REGISTRATION_DELAY, count), 0
     )
-    created_at = np.minimum(begins[person] + later, block.until)
-    number_of = np.full(block.count, NULL)
-    number_of[person[~states.is_second]] = number[~states.is_second]
+    created_at = np.minimum(earliest_at[person] + later, block.until)
+    first_number = np.full(block.count, NULL)
+    first_number[person[~states.is_duplicate]] = number[~states.is_duplicate]
     return ServiceRecords(
         service=service,
         person=person,
         number=number,
-        number_of=number_of,
+        first_number=first_number,
         created_at=created_at,
         has_own_email=states.email == _OWN,
-        has_clubs_key=(states.email == _CLUB_OWNED) | (states.phone == _CLUB_OWNED),
+        has_club_value=(states.email == _CLUB_OWNED) | (states.phone == _CLUB_OWNED),
         columns=_draw_key_columns(block, people, states)
         | {
             "id": number,
@@ -108,33 +107,33 @@ def draw_records(
 
 
 def are_single_profiles(people: People, records: Sequence[ServiceRecords]) -> Flags:
-    """Whose records are beyond doubt one person: nothing shared, and one record or the same email in each."""
+    """Returns which people surely become one profile: nothing shared, and one record or the same email in each."""
     count = len(people.number)
-    held, own, clubs = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    services = people.uses.sum(axis=1)
+    record_counts, own_email_counts, club_value_counts = (np.zeros(count, np.int64) for _ in range(3))
+    services = people.uses_service.sum(axis=1)
     for each in records:
-        held += np.bincount(each.person, minlength=count)
-        own += np.bincount(each.person[each.has_own_email], minlength=count)
-        clubs += np.bincount(each.person[each.has_clubs_key], minlength=count)
-    is_clear = (held == 1) | ((held == services) & (own == held))
-    return np.asarray(is_clear & ~people.shares & (clubs == 0))
+        record_counts += np.bincount(each.person, minlength=count)
+        own_email_counts += np.bincount(each.person[each.has_own_email], minlength=count)
+        club_value_counts += np.bincount(each.person[each.has_club_value], minlength=count)
+    is_clear = (record_counts == 1) | ((record_counts == services) & (own_email_counts == record_counts))
+    return np.asarray(is_clear & ~people.has_shared_value & (club_value_counts == 0))
 
 
 def _draw_key_states(block: PeopleBlock, people: People, service: Service) -> _KeyStates:
     rng = block.rng
-    users = np.flatnonzero(people.uses[:, SERVICES.index(service)])
+    users = np.flatnonzero(people.uses_service[:, SERVICES.index(service)])
     email, phone, name = (
         draw_categories(rng, odds, len(users))
         for odds in (_EMAIL_STATE_WEIGHTS, _PHONE_STATE_WEIGHTS, _NAME_STATE_WEIGHTS)
     )
     for key in (email, phone):
-        # A value on so few records would still count as evidence of who somebody is.
+        # A value on so few records would still be a match key.
         if (key == _CLUB_OWNED).sum() <= _MAX_MATCH_KEY_RECORDS:
             key[key == _CLUB_OWNED] = _MISSING
-    twice = draw_systematic_flags(rng, _DUPLICATE_RATE, len(users))
+    is_duplicated = draw_systematic_flags(rng, _DUPLICATE_RATE, len(users))
     for key in (email, phone, name):
-        key[twice] = _OWN
-    row = np.concatenate([np.arange(len(users)), np.flatnonzero(twice)])
+        key[is_duplicated] = _OWN
+    row = np.concatenate([np.arange(len(users)), np.flatnonzero(is_duplicated)])
     return _KeyStates(users[row], email[row], phone[row], name[row], np.arange(len(row)) >= len(users))
 
 

@@ -1,6 +1,6 @@
-"""Rows on their way to a file: numpy columns with null times and numbers, and how each declared type is written.
+"""Rows to write to a file: numpy columns by key, with NULL for missing numbers, and the text of each declared type.
 
-A column is named here by its key alone; what it is called in the file, its place and its type are the declaration's.
+A column's name in the file, its position and its type come from the declaration.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ Columns = Mapping[str, Ints | Flags | pa.Array | str]
 
 @dataclass(frozen=True, slots=True)
 class EventRows:
-    """Rows of one event table, and whose each of them is: a position in the block."""
+    """Rows of one event table, and the person of each as a position in the block."""
 
     table: Table
     person: Ints
@@ -31,7 +31,7 @@ class EventRows:
 
 
 def format_record_ids(table: Table, numbers: Ints) -> pa.Array:
-    """Record ids of a table: plain numbers where its declaration has them so, else `player-1001`."""
+    """Returns record ids of a table: numbers where the declared id is a number, else text such as `player-1001`."""
     plain = pa.array(numbers, mask=numbers == NULL)
     if isinstance(table.c.id.type, BigInteger):
         return plain
@@ -39,12 +39,15 @@ def format_record_ids(table: Table, numbers: Ints) -> pa.Array:
 
 
 def decode_categories(choices: Sequence[str | None], codes: Ints) -> pa.Array:
-    """The chosen word for each code."""
+    """Returns the chosen word for each code."""
     return pa.array(choices).take(pa.array(codes))
 
 
 def as_file_rows(table: Table, columns: Columns) -> pa.Table:
-    """All columns of the table, in its order; those not given are empty."""
+    """Returns all columns of the table, in its order; those not given are empty.
+
+    Raises: ValueError where a column is unknown to the table.
+    """
     unknown = set(columns) - set(table.c.keys())
     if unknown:
         raise ValueError(f"{table.name} has no columns {sorted(unknown)}")
@@ -83,7 +86,7 @@ def _format_numeric_column(column: Column[Any], values: Ints) -> pa.Array:
 
 @cache
 def _list_dates() -> pa.Array:
-    """1970 to 2100 by number of the day: looking a day up is many times faster than formatting it."""
+    """Returns the dates from 1970 to 2100; a lookup is many times faster than formatting."""
     days = np.arange(np.datetime64("1970-01-01"), np.datetime64("2101-01-01"))
     return pa.array(np.datetime_as_string(days))
 

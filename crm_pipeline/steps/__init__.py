@@ -1,1 +1,1 @@
-"""What each step of a run does for one tenant batch."""
+"""The steps of a run: extract, validate, resolve identities, build timelines, score, publish, fit churn models."""

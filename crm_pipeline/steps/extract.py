@@ -1,7 +1,7 @@
-"""One extraction of one service: what has to be read, whether it is accepted, and what of it is new in the lake.
+"""One extraction of one service: the request, the shrink check, and the changes appended to the lake.
 
-Every row once a week and where a golfer came again whom retention removed, every key once a day, and in between what
-may have changed; a folder always whole. The asset that tells Dagster of it is in `snapshots`.
+From a database, every row is read once a week and for tenants to which a removed golfer returned, every key once a day,
+and otherwise the rows that may have changed. From a folder, every row is read.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,18 +31,23 @@ from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 KEY_SWEEP_INTERVAL = timedelta(hours=24)
+"""All keys are read this often, to find deleted rows."""
 FULL_READ_INTERVAL = timedelta(days=7)
+"""All rows are read this often."""
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL_TENANTS = ""
-"""Whom service_snapshots names where a run covered everything, rows of no tenant included."""
+"""The tenant_id in service_snapshots of extractions over all tenants, including rows without a tenant."""
 
 
 class PastHourError(Exception):
-    """A run as of an hour that was extracted past already; the message says both hours."""
+    """A run as of an hour before the last extraction; the message has both hours."""
 
 
 class ExtractionState(NamedTuple):
-    """When all rows and all keys were seen last, and how far; for several tenants the least of each."""
+    """When all rows (read_whole_at) and all keys (swept_at) were last read, and the horizon of the last extraction.
+
+    For several tenants the earliest of each.
+    """
 
     read_whole_at: datetime
     swept_at: datetime
@@ -50,52 +55,63 @@ class ExtractionState(NamedTuple):
 
 
 class Extraction(NamedTuple):
-    """What was read, in words, what of it was appended per table, the columns met that nobody declared.
+    """The result of an extraction.
 
-    And how many rows were kept out, because they are about somebody who was forgotten.
+    Attributes:
+        read_summary: what was read, in words.
+        changes: per table the changes appended to the lake.
+        undeclared_columns: per table the delivered columns that no declaration has.
+        excluded_rows: the number of rows excluded because they are about forgotten people.
     """
 
-    read: str
+    read_summary: str
     changes: dict[str, ChangeCounts]
-    undeclared: dict[str, list[str]]
-    kept_out: int = 0
+    undeclared_columns: dict[str, list[str]]
+    excluded_rows: int = 0
 
 
 EMPTY_EXTRACTION = Extraction("nothing", {}, {})
 
 
 def extract_service(run: RunContext, sources: Sources, service: Service) -> Extraction:
-    """Read a service and append what changed; all of it or nothing. Raises SourceError or PastHourError.
+    """Returns what was read of a service and appended to the lake: all tables, or none where the delivery is refused.
 
-    What was covered is kept last: after a run that dies before, the next one reads again what that had read.
+    The extraction state is stored last: if a run dies before that, the next run reads the same rows again.
+
+    Raises: SourceError where the service cannot be read or a table shrank too much; PastHourError.
     """
     _validate_as_of(run, service)
-    tables, before = list_source_tables(service), find_extraction_state(run, service)
-    again = find_returned_tenants(run.con, run.lake, run.tenants, before.read_whole_at if before else UNIX_EPOCH)
-    request = ExtractionRequest(run.tenants) if again else _build_request(run, before)
-    stones = find_tombstones(run.con, run.lake, service, run.erasure_key)
-    delivery = sources.snapshot(run.con, service, request)
+    tables, previous_state = list_source_tables(service), find_extraction_state(run, service)
+    read_whole_at = previous_state.read_whole_at if previous_state else UNIX_EPOCH
+    returned_tenants = find_returned_tenants(run.con, run.lake, run.tenants, read_whole_at)
+    request = ExtractionRequest(run.tenants) if returned_tenants else _build_request(run, previous_state)
+    tombstones = find_tombstones(run.con, run.lake, service, run.erasure_key)
+    delivery = sources.read_snapshot(run.con, service, request)
     run.load_tenants()
-    told = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
-    kept_out = sum(_load_incoming_rows(run, table, rows, stones) for table, rows in told.items())
-    _validate_shrinks(run, service, told)
-    changes = {t.name: _append_changes(run, t, told[t]) if t in told else NO_CHANGES for t in tables}
-    store_forgotten_totals(run.con, run.lake, again, run.as_of)
-    if stones and stones.has_golfers:
+    changed_tables = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
+    excluded_rows = sum(_load_incoming_rows(run, table, rows, tombstones) for table, rows in changed_tables.items())
+    _validate_shrinks(run, service, changed_tables)
+    changes = {
+        t.name: _append_changes(run, t, changed_tables[t]) if t in changed_tables else NO_CHANGES for t in tables
+    }
+    store_forgotten_totals(run.con, run.lake, returned_tenants, run.as_of)
+    if tombstones and tombstones.has_golfers:
         end_tombstones(run.con, run.lake, run.as_of)
-    _store_extraction_state(run, service, _build_extraction_state(run, before, request, delivery))
-    undeclared = {name: list(rows.undeclared) for name, rows in delivery.tables.items() if rows.undeclared}
-    return Extraction(_format_read_summary(delivery), changes, undeclared, kept_out)
+    _store_extraction_state(run, service, _build_extraction_state(run, previous_state, request, delivery))
+    undeclared = {
+        name: list(rows.undeclared_columns) for name, rows in delivery.tables.items() if rows.undeclared_columns
+    }
+    return Extraction(_format_read_summary(delivery), changes, undeclared, excluded_rows)
 
 
 def find_extraction_state(run: RunContext, service: Service) -> ExtractionState | None:
-    """What earlier runs saw of the service for all of this run's tenants; None where one was never covered."""
-    current = run.lake.current(run.con, operations.service_snapshots)
+    """Returns what earlier runs read of the service for all of this run's tenants; None if one was never extracted."""
+    current = run.lake.create_current_view(run.con, operations.service_snapshots)
     of_service = f"from {current} where service = '{service}'"
-    covered = {tenant for (tenant,) in run.con.execute(f"select tenant_id {of_service}").fetchall()}
-    # A tenant that is new was covered by the runs over all.
-    wanted = {ALL_TENANTS} if run.tenants is None else {t if t in covered else ALL_TENANTS for t in run.tenants}
-    if not wanted or not wanted <= covered:
+    covered_tenants = {tenant for (tenant,) in run.con.execute(f"select tenant_id {of_service}").fetchall()}
+    # Runs over all tenants covered a new tenant too.
+    wanted = {ALL_TENANTS} if run.tenants is None else {t if t in covered_tenants else ALL_TENANTS for t in run.tenants}
+    if not wanted or not wanted <= covered_tenants:
         return None
     [(read_whole_at, swept_at, origin, horizon, is_one)] = run.con.execute(f"""
         select min(read_whole_at), min(swept_at), min(origin), min(horizon),
@@ -104,54 +120,62 @@ def find_extraction_state(run: RunContext, service: Service) -> ExtractionState 
     return ExtractionState(read_whole_at, swept_at, Horizon(origin, horizon) if is_one else None)
 
 
-def _build_request(run: RunContext, before: ExtractionState | None) -> ExtractionRequest:
-    if before is None or run.as_of - before.read_whole_at >= FULL_READ_INTERVAL:
+def _build_request(run: RunContext, previous_state: ExtractionState | None) -> ExtractionRequest:
+    if previous_state is None or run.as_of - previous_state.read_whole_at >= FULL_READ_INTERVAL:
         return ExtractionRequest(run.tenants)
-    return ExtractionRequest(run.tenants, before.horizon, is_sweep=run.as_of - before.swept_at >= KEY_SWEEP_INTERVAL)
+    return ExtractionRequest(
+        run.tenants, previous_state.horizon, is_sweep=run.as_of - previous_state.swept_at >= KEY_SWEEP_INTERVAL
+    )
 
 
 def _has_changes(run: RunContext, delivered: DeliveredTable) -> bool:
-    """Whether anything can follow from what was delivered of a table; in most hours most have nothing new.
+    """Whether the delivery of a table can change the lake. In most hours most tables have nothing new.
 
-    The last row without a key, once deleted, shows when the keys are swept, as any other does.
+    A deleted row without a key is found when all keys are read, like any other.
     """
-    return delivered.is_whole or bool(delivered.keys or run.con.execute(f"from {delivered.rows} limit 1").fetchall())
+    return delivered.is_full or bool(
+        delivered.key_relation or run.con.execute(f"from {delivered.relation} limit 1").fetchall()
+    )
 
 
 def _format_read_summary(delivery: Delivery) -> str:
-    if all(rows.is_whole for rows in delivery.tables.values()):
+    if all(rows.is_full for rows in delivery.tables.values()):
         return "every row"
-    has_keys = any(rows.keys for rows in delivery.tables.values())
+    has_keys = any(rows.key_relation for rows in delivery.tables.values())
     return f"rows that may have changed{' and every key' if has_keys else ''}"
 
 
-def _load_incoming_rows(run: RunContext, table: Table, delivered: DeliveredTable, stones: Tombstones | None) -> int:
-    """Create `incoming_` and `present_` of the table, give back what raw rows took; return how many are kept out."""
-    parse_rows(run.con, table, delivered.rows, _incoming_table_name(table))
-    run.con.execute(f"drop table {delivered.rows}")
+def _load_incoming_rows(run: RunContext, table: Table, delivered: DeliveredTable, tombstones: Tombstones | None) -> int:
+    """Creates `incoming_<lake name>` and `present_<lake name>`, drops the raw rows; returns how many are excluded."""
+    parse_rows(run.con, table, delivered.relation, _incoming_table_name(table))
+    run.con.execute(f"drop table {delivered.relation}")
     if table is crm.tenant:
         run.load_tenants(_incoming_table_name(table))
     run.con.execute(f"delete from {_incoming_table_name(table)} where not ({build_tenant_condition(run.tenants)})")
-    kept_out = exclude_forgotten(run.con, table, _incoming_table_name(table), stones) if stones else 0
-    run.lake.current(run.con, table, tenants=run.tenants, name=f"present_{to_lake_name(table)}")
-    return kept_out
+    excluded_rows = exclude_forgotten(run.con, table, _incoming_table_name(table), tombstones) if tombstones else 0
+    run.lake.create_current_view(run.con, table, tenants=run.tenants, name=f"present_{to_lake_name(table)}")
+    return excluded_rows
 
 
 def _validate_shrinks(run: RunContext, service: Service, delivered: dict[Table, DeliveredTable]) -> None:
-    counted = {t: _incoming_table_name(t) if rows.is_whole else rows.keys for t, rows in delivered.items()}
-    shrunken = find_shrunken_tables(run.con, {table: relation for table, relation in counted.items() if relation})
-    if doubted := [name for name in shrunken if f"{service}.{name}" not in run.accepted_shrinks]:
+    counted_relations = {
+        t: _incoming_table_name(t) if rows.is_full else rows.key_relation for t, rows in delivered.items()
+    }
+    shrunken = find_shrunken_tables(
+        run.con, {table: relation for table, relation in counted_relations.items() if relation}
+    )
+    if rejected_tables := [name for name in shrunken if f"{service}.{name}" not in run.accepted_shrinks]:
         raise SourceError(
-            f"{service}: {', '.join(doubted)} lost more than half of its rows and is not believed;"
-            f" if that is right, run once with --believe {service}.{doubted[0]}"
+            f"{service}: {', '.join(rejected_tables)} lost more than half of its rows and is not believed;"
+            f" if that is right, run once with --believe {service}.{rejected_tables[0]}"
         )
 
 
 def _append_changes(run: RunContext, table: Table, delivered: DeliveredTable) -> ChangeCounts:
-    scope = build_replacement_condition(
-        run.con, table, _incoming_table_name(table), is_whole=delivered.is_whole, keys=delivered.keys
+    condition = build_replacement_condition(
+        run.con, table, _incoming_table_name(table), is_full=delivered.is_full, keys=delivered.key_relation
     )
-    changes = run.replace(table, _incoming_table_name(table), run.tenants, scope)
+    changes = run.replace(table, _incoming_table_name(table), run.tenants, condition)
     run.con.execute(f"drop table {_incoming_table_name(table)}")
     return changes
 
@@ -161,25 +185,26 @@ def _incoming_table_name(table: Table) -> str:
 
 
 def _build_extraction_state(
-    run: RunContext, before: ExtractionState | None, request: ExtractionRequest, delivery: Delivery
+    run: RunContext, previous_state: ExtractionState | None, request: ExtractionRequest, delivery: Delivery
 ) -> ExtractionState:
-    if before is None or all(rows.is_whole for rows in delivery.tables.values()):
+    if previous_state is None or all(rows.is_full for rows in delivery.tables.values()):
         return ExtractionState(run.as_of, run.as_of, delivery.horizon)
-    return ExtractionState(before.read_whole_at, run.as_of if request.is_sweep else before.swept_at, delivery.horizon)
+    swept_at = run.as_of if request.is_sweep else previous_state.swept_at
+    return ExtractionState(previous_state.read_whole_at, swept_at, delivery.horizon)
 
 
-def _store_extraction_state(run: RunContext, service: Service, covered: ExtractionState) -> None:
-    """Note for each of the run's tenants, and for all where it was all, what was seen and how many rows there are."""
+def _store_extraction_state(run: RunContext, service: Service, state: ExtractionState) -> None:
+    """Stores the state and the number of rows per tenant of the run; for a run over all tenants also as ALL_TENANTS."""
     counts = " union all ".join(
-        f"({run.lake.counts(table, tenants=run.tenants)})" for table in list_source_tables(service)
+        f"({run.lake.build_counts_query(table, tenants=run.tenants)})" for table in list_source_tables(service)
     )
     tenants = run.tenants
     if tenants is None:
         known = run.con.execute("select distinct tenant_id from known_tenants").fetchall()
         tenants = [ALL_TENANTS, *(tenant for (tenant,) in known)]
-    origin, xid = covered.horizon or (None, None)
+    origin, xid = state.horizon or (None, None)
     run.con.execute(
-        f"""create or replace temp table covered as
+        f"""create or replace temp table new_snapshots as
             select tenant_id, '{service}' as service, cast(coalesce(sum(rows), 0) as bigint) as rows,
                 $as_of::timestamptz as extracted_at, $swept_at::timestamptz as swept_at,
                 $read_whole_at::timestamptz as read_whole_at, $origin::varchar as origin, $xid::bigint as horizon
@@ -187,20 +212,20 @@ def _store_extraction_state(run: RunContext, service: Service, covered: Extracti
             group by all""",
         {
             "as_of": run.as_of,
-            "swept_at": covered.swept_at,
-            "read_whole_at": covered.read_whole_at,
+            "swept_at": state.swept_at,
+            "read_whole_at": state.read_whole_at,
             "origin": origin,
             "xid": xid,
             "tenants": list(tenants),
         },
     )
-    run.replace(operations.service_snapshots, "covered", run.tenants, f"service = '{service}'")
+    run.replace(operations.service_snapshots, "new_snapshots", run.tenants, f"service = '{service}'")
 
 
 def _validate_as_of(run: RunContext, service: Service) -> None:
-    # Rows alone would not do: an extract that found nothing new leaves none.
+    # service_snapshots too: an extraction without changes leaves no source rows.
     tables = (*list_source_tables(service), operations.service_snapshots)
-    hours = [run.lake.latest(run.con, table, tenants=run.tenants) for table in tables]
+    hours = [run.lake.find_latest_known_at(run.con, table, tenants=run.tenants) for table in tables]
     newest = max(filter(None, hours), default=None)
     if newest and run.as_of < newest:
         raise PastHourError(

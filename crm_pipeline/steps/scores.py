@@ -1,4 +1,4 @@
-"""Scores of the profiles of a tenant batch: all of them, or those that an hour affects."""
+"""The profile scores model: customer_profiles and stage changes, for all profiles of a tenant or the affected ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,39 +20,37 @@ from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
-
-
 AFFECTED_IDENTITIES_QUERY = """
-    from everybodys_customer_identities semi join affected_profiles using (tenant_id, profile_id)"""
-# Nearly all of a timeline is the details, which tell something of referrals only; and these were read already. No two
-# clubs have an id in common.
+    from all_customer_identities semi join affected_profiles using (tenant_id, profile_id)"""
+# Details are nearly all of a timeline's bytes. Scores read them of referrals alone, which are loaded in `referrals`.
+# Profile ids are unique across tenants.
 REQUIRED_EVENTS_QUERY = " union all ".join(
     f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, {details} as details
     from {events} semi join required_profiles using (profile_id)"""
     for events, details in (
-        ("(from everybodys_customer_timeline where event_type <> 'REFERRAL')", "cast(null as varchar)"),
+        ("(from all_customer_timeline where event_type <> 'REFERRAL')", "cast(null as varchar)"),
         ("referrals", "details"),
     )
 )
 
 
 def materialize_scores(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[Counter[StageTransition]]]:
-    """Make the profiles of these loaded tenants what timelines, records and models now say, and note from what."""
+    """Brings customer_profiles of the loaded tenants up to date; returns changes and stage transitions per batch."""
     triggers = (*FULL_REFRESH_TRIGGERS, churn.churn_models)
     plan = plan_refresh(run, "profile_scores", SCORE_INPUTS, tenants, full_refresh_triggers=triggers)
-    parts = [
+    batch_results = [
         _materialize_all_profiles(batch) for batch in run.tenant_batches(plan.full_refresh_tenants, TIMELINE, PROFILES)
     ]
     if plan.incremental_tenants:
-        parts.append(_materialize_affected_profiles(run, plan.incremental_tenants))
+        batch_results.append(_materialize_affected_profiles(run, plan.incremental_tenants))
     plan.store_watermarks(run)
-    return parts
+    return batch_results
 
 
 def _materialize_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
     tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
     for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
-        batch.lake.current(batch.con, table, tenants=tenants)
+        batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.con.execute(CREATE_PROFILE_TARGETS)
     return _score_and_store(batch, tenants)
 
@@ -62,7 +60,7 @@ def _materialize_affected_profiles(run: RunContext, tenants: list[str]) -> Batch
     batch.load_tenants()
     batch.load_rows(SCORE_SOURCE_TABLES)
     for table, rows in ((identity.customer_identities, AFFECTED_IDENTITIES_QUERY), (TIMELINE, REQUIRED_EVENTS_QUERY)):
-        batch.lake.current(batch.con, table, tenants=tenants, name=f"everybodys_{table.name}")
+        batch.lake.create_current_view(batch.con, table, tenants=tenants, name=f"all_{table.name}")
         batch.con.execute(f"drop view {table.name}")
         batch.con.execute(f"create temp table {table.name} as {rows}")
     return _score_and_store(batch, tenants, "affected_profiles")
@@ -71,17 +69,17 @@ def _materialize_affected_profiles(run: RunContext, tenants: list[str]) -> Batch
 def _score_and_store(
     batch: RunContext, tenants: Sequence[str], profiles: str | None = None
 ) -> BatchResult[Counter[StageTransition]]:
-    """Score all profiles of the tenants, or those whose ids relation `profiles` has."""
+    """Scores and stores all profiles of the tenants, or those whose ids are in relation `profiles`."""
     normalise_people(batch.con)
-    batch.lake.current(batch.con, churn.churn_models)
+    batch.lake.create_current_view(batch.con, churn.churn_models)
     build_profiles(batch.con, load_models(batch.con))
-    theirs = f"in (select profile_id from {profiles})" if profiles else "is not null"
-    batch.quarantine(NEGATIVE_TOTALS_SQL, "profile_scores", tenants, f"service_record_id {theirs}")
-    batch.lake.current(batch.con, PROFILES, tenants=tenants)
+    id_condition = f"in (select profile_id from {profiles})" if profiles else "is not null"
+    batch.quarantine(NEGATIVE_TOTALS_SQL, "profile_scores", tenants, f"service_record_id {id_condition}")
+    batch.lake.create_current_view(batch.con, PROFILES, tenants=tenants)
     transitions = find_stage_changes(batch.con)
-    # In this order: the changes of a run that ended in between are told by its profiles not being kept yet.
+    # Events first: if the run dies in between, its stage changes are newer than all profiles and get replaced.
     changes = {
         TIMELINE.name: batch.replace(TIMELINE, "stage_changes", tenants, INCOMPLETE_STAGE_CHANGES_CONDITION),
-        PROFILES.name: batch.replace(PROFILES, "profiles", tenants, f"id {theirs}"),
+        PROFILES.name: batch.replace(PROFILES, "profiles", tenants, f"id {id_condition}"),
     }
     return BatchResult(changes, transitions)

@@ -1,4 +1,4 @@
-"""The timeline of a tenant batch: every event, or those that an hour affects."""
+"""The timeline model: customer_timeline, all events of a tenant or the affected ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,32 +15,35 @@ from crm_pipeline.tables.sources import teetime
 
 TIMELINE = timeline.customer_timeline
 BOOKING_LOG_STATEMENTS = (
-    # Of clubs that were computed whole in the same run.
+    # A full refresh in the same run leaves a view of this name.
     "drop view if exists teetime_booking_log",
     """create or replace temp table teetime_booking_log as
     select tenant_id, id, status, updated_at, _problems
-    from past_bookings semi join teetime_booking using (tenant_id, id) where status = 'CANCELLED'""",
+    from full_booking_log semi join teetime_booking using (tenant_id, id) where status = 'CANCELLED'""",
 )
+"""Creates temp table `teetime_booking_log`: the logged cancellations of required bookings."""
 
 
 def materialize_timeline(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[int]]:
-    """Make the timelines of these loaded tenants what the services now say, and note from what."""
+    """Brings customer_timeline of the loaded tenants up to date; returns changes and future events per batch."""
     plan = plan_refresh(run, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS)
-    parts = [_materialize_all_events(batch) for batch in run.tenant_batches(plan.full_refresh_tenants, TIMELINE)]
+    batch_results = [
+        _materialize_all_events(batch) for batch in run.tenant_batches(plan.full_refresh_tenants, TIMELINE)
+    ]
     if plan.incremental_tenants:
-        parts.append(_materialize_affected_events(run, plan.incremental_tenants))
+        batch_results.append(_materialize_affected_events(run, plan.incremental_tenants))
     plan.store_watermarks(run)
-    return parts
+    return batch_results
 
 
 def _materialize_all_events(batch: RunContext) -> BatchResult[int]:
     tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
     for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
-        batch.lake.current(batch.con, table, tenants=tenants)
-    batch.lake.log(batch.con, teetime.booking)
-    waiting = build_timeline(batch.con)
+        batch.lake.create_current_view(batch.con, table, tenants=tenants)
+    batch.lake.create_log_view(batch.con, teetime.booking)
+    future_events = build_timeline(batch.con)
     batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants)
-    return BatchResult({TIMELINE.name: batch.replace(TIMELINE, "events", tenants)}, waiting)
+    return BatchResult({TIMELINE.name: batch.replace(TIMELINE, "events", tenants)}, future_events)
 
 
 def _materialize_affected_events(run: RunContext, tenants: list[str]) -> BatchResult[int]:
@@ -49,16 +52,16 @@ def _materialize_affected_events(run: RunContext, tenants: list[str]) -> BatchRe
         return BatchResult({}, 0)
     batch.load_tenants()
     batch.load_rows(PERSONAL_TABLES)
-    batch.lake.current(batch.con, TIMELINE, tenants=tenants)
-    batch.lake.log(batch.con, teetime.booking, name="past_bookings")
+    batch.lake.create_current_view(batch.con, TIMELINE, tenants=tenants)
+    batch.lake.create_log_view(batch.con, teetime.booking, name="full_booking_log")
     for statement in BOOKING_LOG_STATEMENTS:
         batch.con.execute(statement)
-    waiting = build_timeline(batch.con)
-    # Of others are the stages they went through.
+    future_events = build_timeline(batch.con)
+    # build_timeline also returns the stored stage changes of profiles that are not affected.
     batch.con.execute(f"delete from events where not {IS_REBUILT}")
     batch.con.execute(REBUILT_EVENTS_SQL)
-    changes = batch.replace(TIMELINE, "events", tenants, before="rebuilt_events")
-    # Whether a row's profile is there is seen at the row and at the profile; these are few, and all looked at.
+    changes = batch.replace(TIMELINE, "events", tenants, present_rows="rebuilt_events")
+    # A row becomes orphaned by its own change or its profile's. These tables are small, so all rows are checked.
     replace(batch, only_required=False).load_rows(PROFILE_REFERENCE_TABLES)
     batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants)
-    return BatchResult({TIMELINE.name: changes}, waiting)
+    return BatchResult({TIMELINE.name: changes}, future_events)

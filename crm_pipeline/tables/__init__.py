@@ -1,4 +1,4 @@
-"""Every table the pipeline reads or writes, declared once. Projections turn a declaration into DDL, Arrow and SQL."""
+"""Every table the pipeline reads or writes, declared once; `projections.py` turns a declaration into other forms."""
 
 from sqlalchemy import Table
 
@@ -12,9 +12,10 @@ __all__ = ["PERSON_TABLES", "PUBLISHED_TABLES", "REPORT_TABLES", "list_source_ta
 PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")
 )
+"""The tables of schema `crm` in PostgreSQL."""
 
 REPORT_TABLES: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
-"""Published for every tenant a run looks at, the failed ones above all."""
+"""Tables published for every tenant of a run, also for tenants whose checks failed."""
 
 PERSON_TABLES: dict[Service, Table] = {
     Service.SCL: scl.member,
@@ -22,9 +23,9 @@ PERSON_TABLES: dict[Service, Table] = {
     Service.MESSAGING: messaging.contact,
     Service.CRM: crm.lead,
 }
-"""The table of each service whose records are people."""
+"""The table of people of each service."""
 
 
 def list_source_tables(service: Service) -> tuple[Table, ...]:
-    """The tables of a service, in the order they were declared."""
+    """Returns the tables of a service, in the order of their declaration."""
     return tuple(table for table in source_metadata.tables.values() if find_table_service(table) == service)

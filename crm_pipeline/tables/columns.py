@@ -1,7 +1,7 @@
-"""The words tables are declared with: one small constructor per kind of column.
+"""Constructors for declaring tables, one per kind of column.
 
-A column's name, type, comment, allowed values and what may be wrong with it are all said here, once, through
-SQLAlchemy's `Column`; nothing that reads or writes data belongs here.
+A column's name, type, comment, allowed values and validation are declared once, in SQLAlchemy's `Column` and its
+`info`: allowed, references, minimum, recorded (no future time), hashed (false: a change of it is no change of the row).
 """
 
 import re
@@ -16,18 +16,19 @@ from crm_pipeline.vocabulary import Service
 UTC_TIME = DateTime(timezone=True)
 HANDICAP_TYPE = Numeric(5, 1)
 SHORT_TEXT_LENGTH, MEDIUM_TEXT_LENGTH, LONG_TEXT_LENGTH = 200, 1_000, 20_000
+"""Maximum lengths in characters; longer source values are quarantined."""
 
 source_metadata = MetaData()
 output_metadata = MetaData(schema="crm")
 
 
 def to_snake_case(name: str) -> str:
-    """`tenantId` as `tenant_id`, `emailOptIn` as `email_opt_in`."""
+    """Returns a camelCase name in snake_case: `tenant_id` for `tenantId`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def declare_source_table(service: Service, name: str, comment: str, *columns: Column[Any]) -> Table:
-    """One table of a service: its own camelCase names, keyed here in snake_case; a Tenant's id is its tenant_id."""
+    """Creates a service's table with its camelCase names, keyed in snake_case; a Tenant's `id` gets key `tenant_id`."""
     for column in columns:
         column.primary_key = column.name == "id"
         column.key = "tenant_id" if (name, column.name) == ("Tenant", "id") else to_snake_case(column.name)
@@ -35,7 +36,7 @@ def declare_source_table(service: Service, name: str, comment: str, *columns: Co
 
 
 def find_table_service(table: Table) -> Service:
-    """The service a source table belongs to."""
+    """Returns the service of a source table."""
     service: Service = table.info["service"]
     return service
 
@@ -49,7 +50,7 @@ def text(
     references: str | None = None,
     max_length: int = SHORT_TEXT_LENGTH,
 ) -> Column[Any]:
-    """A string; `allowed` closes its values, `references` names the table of its service whose id it must be."""
+    """Creates a text column; `allowed` lists its values, `references` names the service's table whose id it holds."""
     info = {"allowed": tuple(map(str, allowed)) if allowed else None, "references": references}
     return Column(name, String(max_length), nullable=nullable, comment=comment, info=info)
 
@@ -57,49 +58,49 @@ def text(
 def integer(
     name: str, comment: str, *, nullable: bool = False, references: str | None = None, minimum: int | None = None
 ) -> Column[Any]:
-    """A 64-bit whole number, at least `minimum` where one is given."""
+    """Creates a column of 64-bit whole numbers, at least `minimum` where given."""
     return Column(
         name, BigInteger, nullable=nullable, comment=comment, info={"references": references, "minimum": minimum}
     )
 
 
 def cents(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """Money in hundredths of the currency's unit, never negative."""
+    """Creates a money column in hundredths of the currency's unit, never negative."""
     return integer(name, comment, nullable=nullable, minimum=0)
 
 
 def handicap(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A handicap index, exact to one decimal."""
+    """Creates a handicap index column, exact to one decimal."""
     return Column(name, HANDICAP_TYPE, nullable=nullable, comment=comment)
 
 
 def fraction(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A number from 0 to 1."""
+    """Creates a column of numbers from 0 to 1."""
     return Column(name, Double, nullable=nullable, comment=comment)
 
 
 def flag(name: str, comment: str) -> Column[Any]:
-    """True or false."""
+    """Creates a boolean column."""
     return Column(name, Boolean, nullable=False, comment=comment)
 
 
 def recorded_at(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """The time something happened or was written down: it cannot lie in the future."""
+    """Creates a column for the time something happened or was recorded, which cannot lie in the future."""
     return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"recorded": True})
 
 
 def planned_at(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A time that may lie in the future."""
+    """Creates a column for a time that may lie in the future."""
     return Column(name, UTC_TIME, nullable=nullable, comment=comment)
 
 
 def planned_on(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A calendar day in the tenant's time zone."""
+    """Creates a column for a calendar day in the tenant's time zone."""
     return Column(name, Date, nullable=nullable, comment=comment)
 
 
 def person() -> tuple[Column[Any], ...]:
-    """What every service knows a person by: the keys of identity, and the names."""
+    """Creates the columns every service's people have: match keys and names."""
     return (
         text("authUserId", "The person's id at the identity provider.", nullable=True),
         text("email", "Email address as entered.", nullable=True),
@@ -110,36 +111,36 @@ def person() -> tuple[Column[Any], ...]:
 
 
 def stamp(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A time about our own runs: it says when, not what, so it is no part of a row's hash."""
+    """Creates a column for as_of of a run, which is no part of the row's hash."""
     return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"hashed": False})
 
 
 def extracted_at(name: str, comment: str) -> Column[Any]:
-    """A time about an extraction, which is what its row has to say: a later one is another row."""
+    """Creates a column for as_of of a run that is the content of its row and part of its hash."""
     return Column(name, UTC_TIME, nullable=False, comment=comment)
 
 
 def run_id(comment: str) -> Column[Any]:
-    """The Dagster run that wrote the row; no part of its hash."""
+    """Creates the column for the Dagster run that wrote the row, which is no part of the row's hash."""
     return Column("run_id", String(SHORT_TEXT_LENGTH), nullable=False, comment=comment, info={"hashed": False})
 
 
 def uuid(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A profile id; a string everywhere but in PostgreSQL."""
+    """Creates a profile id column; a string everywhere but in PostgreSQL."""
     return Column(name, UUID(as_uuid=False), nullable=nullable, comment=comment)
 
 
 def json(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """A JSON document."""
+    """Creates a column of JSON documents."""
     return Column(name, JSONB, nullable=nullable, comment=comment)
 
 
 def texts(name: str, comment: str) -> Column[Any]:
-    """A list of strings."""
+    """Creates a column of lists of strings."""
     return Column(name, ARRAY(String), nullable=False, comment=comment)
 
 
 def primary(column: Column[Any]) -> Column[Any]:
-    """The same column, as part of the table's key."""
+    """Returns the same column, changed to be part of the table's key."""
     column.primary_key, column.nullable = True, False
     return column

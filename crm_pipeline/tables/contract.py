@@ -1,6 +1,6 @@
-"""Version 1 of schema `crm` as a contract with whoever reads it: `python -m crm_pipeline.tables.contract` writes it.
+"""Version 1 of schema `crm` as a contract with its readers; `python -m crm_pipeline.tables.contract` writes it.
 
-Within a version a column may be added or better described; nothing a query relies on may change or go.
+Within a version a column may be added or better described; nothing that a query relies on may change or disappear.
 """
 
 import json
@@ -16,30 +16,30 @@ CONTRACT_FILE = Path(__file__).parents[2] / "docs" / "crm-v1.json"
 
 
 def build_contract() -> dict[str, Any]:
-    """Per published table its key, and each column's type and whether it may be null."""
+    """Returns the contract of each published table: its key, and each column's type and whether it may be null."""
     return {
         table.name: _build_table_contract(table) for table in sorted(PUBLISHED_TABLES, key=lambda table: table.name)
     }
 
 
-def list_contract_violations(promised: dict[str, Any], kept: dict[str, Any]) -> list[str]:
-    """What is promised and not kept; more than was promised breaks nothing."""
-    found = [f"{name} is gone" for name in promised.keys() - kept.keys()]
-    for name in promised.keys() & kept.keys():
-        if promised[name]["key"] != kept[name]["key"]:
-            found.append(f"{name} has another key")
-        columns = kept[name]["columns"]
-        found += [
+def list_contract_violations(contract: dict[str, Any], declared: dict[str, Any]) -> list[str]:
+    """Returns how `declared` breaks `contract`, both as `build_contract` returns them; additions break nothing."""
+    violations = [f"{name} is gone" for name in contract.keys() - declared.keys()]
+    for name in contract.keys() & declared.keys():
+        if contract[name]["key"] != declared[name]["key"]:
+            violations.append(f"{name} has another key")
+        columns = declared[name]["columns"]
+        violations += [
             f"{name}.{column} was {kind}, and is {columns.get(column, 'gone')}"
-            for column, kind in promised[name]["columns"].items()
+            for column, kind in contract[name]["columns"].items()
             if columns.get(column) != kind
         ]
-    return sorted(found)
+    return sorted(violations)
 
 
 def _build_table_contract(table: Table) -> dict[str, Any]:
-    kinds = {c.name: f"{to_postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
-    return {"key": list(list_key_columns(table)), "columns": kinds}
+    column_types = {c.name: f"{to_postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
+    return {"key": list(list_key_columns(table)), "columns": column_types}
 
 
 if __name__ == "__main__":

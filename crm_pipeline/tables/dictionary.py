@@ -1,4 +1,4 @@
-"""The data dictionary: every declared table, column and setting as Markdown; `make docs` writes it."""
+"""The data dictionary: every declared table, column and setting in Markdown; `make docs` writes it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ Generated from the declarations in `crm_pipeline/tables` by `make docs`; a test 
 
 
 def render_data_dictionary() -> str:
-    """The whole dictionary."""
+    """Returns the data dictionary in Markdown."""
     lines = [DICTIONARY_HEADER, "## What comes out: schema `crm` in PostgreSQL\n"]
     for table in PUBLISHED_TABLES:
         lines += _render_table_section(f"crm.{table.name}", table, [to_postgres_type(c) for c in table.columns])
@@ -32,16 +32,16 @@ def render_data_dictionary() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _render_table_section(title: str, table: Table, kinds: list[str]) -> Iterator[str]:
+def _render_table_section(title: str, table: Table, column_types: list[str]) -> Iterator[str]:
     yield f"### {title}\n"
     yield f"{table.comment}\n"
     yield "| column | type | meaning |"
     yield "|---|---|---|"
-    for kind, column in zip(kinds, table.columns, strict=True):
+    for column_type, column in zip(column_types, table.columns, strict=True):
         key = " **key**" if column.primary_key else ""
         allowed = f" One of {', '.join(column.info['allowed'])}." if column.info.get("allowed") else ""
-        shown = f"{kind.lower()}{', null' if column.nullable else ''}{key}"
-        yield f"| `{column.name}` | {shown} | {column.comment}{allowed} |"
+        type_text = f"{column_type.lower()}{', null' if column.nullable else ''}{key}"
+        yield f"| `{column.name}` | {type_text} | {column.comment}{allowed} |"
     yield ""
 
 

@@ -1,7 +1,7 @@
-"""Which columns each column of an output is made of; declared as columns, so that none can be named that is not there.
+"""Column lineage: the columns each output column is made of, declared as column objects, so that all of them exist.
 
-What a column is compared with, ordered by or counted from is part of it; keys that rows are joined by are not.
-A column without any is the run's own word. How Dagster is told is no business of this module.
+Columns that are compared, ordered by or counted are included; keys that rows are joined by are not. An output column
+without any comes from the run itself.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def _select_columns(table: Table, *names: str) -> Columns:
 
 
 def _select_person_columns(*names: str) -> Columns:
-    """These columns of every service's people."""
+    """Returns these columns of every service's table of people."""
     return tuple(table.c[name] for table in PERSON_TABLES.values() for name in names)
 
 
@@ -61,7 +61,7 @@ EVENT_TEXT_COLUMNS = (
     *_select_columns(message_event, "channel", "is_machine_open"),
     *(lead.c.origin, note.c.body, profile_tag.c.tag),
 )
-"""What both an event's line and its details tell."""
+"""Columns that both an event's summary and its details use."""
 EVENT_KIND_COLUMNS = (payment.c.kind, booking.c.status, message_event.c.kind, campaign_interaction.c.kind)
 ACTIVITY_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as")
 CONSENT_COLUMNS = _select_columns(contact, "email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")

@@ -1,7 +1,4 @@
-"""One declaration, many forms: the DuckDB, Arrow and PostgreSQL shapes of a declared table.
-
-Nothing about a particular table belongs here, and nothing that reads or writes data.
-"""
+"""Projections of a declared table: its types in DuckDB, Arrow and PostgreSQL, its key, and its name in the lake."""
 
 import re
 from typing import Any
@@ -33,49 +30,49 @@ DUCKDB_TYPES: dict[type[Any], str] = {
 
 
 def to_arrow_type(column: Column[Any]) -> pa.DataType:
-    """The Arrow type of a column; uuid and JSON are strings."""
+    """Returns the Arrow type of a column; uuid and JSON are strings."""
     if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
         return pa.decimal128(column.type.precision, column.type.scale)
     return ARROW_TYPES.get(type(column.type), pa.string())
 
 
 def to_copy_arrow_type(column: Column[Any]) -> pa.DataType:
-    """The Arrow type that PostgreSQL's binary COPY takes for exactly this column."""
-    exact = {UUID: pa.uuid(), JSONB: pa.json_()}
-    return exact.get(type(column.type), to_arrow_type(column))
+    """Returns the Arrow type that PostgreSQL's binary COPY needs for this column; uuid and JSON keep their types."""
+    exact_types = {UUID: pa.uuid(), JSONB: pa.json_()}
+    return exact_types.get(type(column.type), to_arrow_type(column))
 
 
 def to_duckdb_type(column: Column[Any]) -> str:
-    """The DuckDB type of a column."""
+    """Returns the DuckDB type of a column."""
     if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
         return f"DECIMAL({column.type.precision},{column.type.scale})"
     return DUCKDB_TYPES.get(type(column.type), "VARCHAR")
 
 
 def to_postgres_type(column: Column[Any]) -> str:
-    """The PostgreSQL type of a column; text has no length there, since longer values never get that far."""
+    """Returns the PostgreSQL type of a column; text without length, since longer values are quarantined before."""
     return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(POSTGRESQL_DIALECT))
 
 
 def to_arrow_schema(table: Table) -> pa.Schema:
-    """The declared columns as an Arrow schema, keyed in snake_case."""
+    """Returns the declared columns as an Arrow schema, named in snake_case."""
     return pa.schema(
         [pa.field(column.key, to_arrow_type(column), nullable=bool(column.nullable)) for column in table.columns]
     )
 
 
 def list_key_columns(table: Table) -> tuple[str, ...]:
-    """The columns that tell one row from another."""
+    """Returns the columns of the table's key."""
     return tuple(column.key for column in table.primary_key.columns)
 
 
 def list_hashed_columns(table: Table) -> tuple[str, ...]:
-    """The columns whose change is a change of the row."""
+    """Returns the columns that are part of the row's hash."""
     return tuple(column.key for column in table.columns if column.info.get("hashed", True))
 
 
 def to_lake_name(table: Table) -> str:
-    """The table's name in the lake and in our SQL: `scl_member`, `customer_profiles`."""
+    """Returns the table's name in the lake and in SQL: `scl_member`, `customer_profiles`."""
     return (
         f"{find_table_service(table).lower()}_{to_snake_case(table.name)}"
         if table.metadata is source_metadata
@@ -84,5 +81,5 @@ def to_lake_name(table: Table) -> str:
 
 
 def find_source_table(name: str) -> Table:
-    """The source table that a column references."""
+    """Returns the source table with the name that a column references."""
     return source_metadata.tables[name]

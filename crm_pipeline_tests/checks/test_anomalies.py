@@ -1,4 +1,4 @@
-"""The band of the usual: what is learned from a club's last weeks, by hand."""
+"""The bands of `crm_pipeline.checks.anomalies`, computed by hand."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +14,7 @@ Band = tuple[int, float | None, float | None, bool]
 
 
 def band(past: Sequence[float], value: float, *, kind: str = "rows", unit: float = 1.0, first: int = 1) -> Band:
-    """Days learned from, low, high and whether the value is usual; the past ends `first` days ago."""
+    """Returns the days of the past, low, high and whether the value is usual; the past ends `first` days ago."""
     con = a_connection()
     define_as_of(con, AS_OF)
     con.execute("create table history (tenant_id varchar, measured_on date, measure varchar, value double)")

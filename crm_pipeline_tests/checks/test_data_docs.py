@@ -1,4 +1,4 @@
-"""Data Docs: what the pages say, that they load nothing from anywhere, and that a reader never meets half of one."""
+"""Data Docs: what the pages say, and that they load nothing from the web."""
 
 import re
 from html.parser import HTMLParser
@@ -14,7 +14,7 @@ HILLS, DUNES = "hills", "<dunes>"
 
 
 class Links(HTMLParser):
-    """Whatever a page names that a browser would load or lead to, and its text."""
+    """The text of a page, and every address in it that a browser would load or open."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
-    """The pages of two clubs, one sound; the other breaks an agreement, and has fewer profiles than usual."""
+    """The pages of two clubs: one valid, one that breaks an agreement and has fewer profiles than usual."""
     folder = tmp_path_factory.mktemp("home") / "data_docs"
     broken = {"money_equals_scl": "timeline 3 payments; SCL 4", "profiles": "10; usually 90 to 110 over 28 days"}
     rows = [
@@ -47,7 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Links]:
             "checked_at": AS_OF,
         }
         for suite in SUITES
-        for expected in suite.expected
+        for expected in suite.expectations
         for tenant in (HILLS, DUNES)
     ]
     con = a_connection()
@@ -85,4 +85,4 @@ def test_a_suites_page_has_each_expectation_in_words_with_how_it_went(pages: dic
     assert "10; usually 90 to 110 over 28 days" in text
     for suite in SUITES:
         shown = re.sub(r"\s+", " ", pages[f"{suite.name}.html"].text)
-        assert [e.name for e in suite.expected if e.meaning not in shown] == []
+        assert [e.name for e in suite.expectations if e.meaning not in shown] == []

@@ -1,4 +1,4 @@
-"""How suites are evaluated: whose fault each fault is, and what is nobody's."""
+"""Evaluation of the suites: each fault counts for its own tenant, and a missing result is an error."""
 
 import pytest
 
@@ -9,29 +9,29 @@ from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.vocabulary import CustomerStatus
 from crm_pipeline_tests.fixtures.servers.warehouses import a_connection
-from crm_pipeline_tests.fixtures.worlds.checked_clubs import Club, changed, sound, staged
+from crm_pipeline_tests.fixtures.worlds.checked_clubs import Club, changed, connect_clubs, valid_club
 
 TIMELINE = TABLE_SUITES[customer_timeline]
 
 
 def named(suite: Suite) -> dict[str, str]:
-    return {expected.name: expected.meaning for expected in suite.expected}
+    return {expected.name: expected.meaning for expected in suite.expectations}
 
 
 def events_of(clubs: dict[str, Club], *tenants: str) -> list[ExpectationResult]:
-    return evaluate_rows(staged(clubs), TIMELINE, "compared_timeline", tenants)
+    return evaluate_rows(connect_clubs(clubs), TIMELINE, "compared_timeline", tenants)
 
 
-def failures(verdicts: list[ExpectationResult]) -> dict[tuple[str, str], int]:
-    return {(v.tenant_id, v.expectation): v.unexpected_count for v in verdicts if not v.success}
+def failures(results: list[ExpectationResult]) -> dict[tuple[str, str], int]:
+    return {(result.tenant_id, result.expectation): result.unexpected_count for result in results if not result.success}
 
 
 @pytest.fixture
 def clubs() -> dict[str, Club]:
-    """Club a is sound; two events of club b come from nowhere."""
-    found = {"a": sound("a"), "b": sound("b")}
-    changed("compared_timeline", rows=(0, 1), source="HEARSAY")(found["b"])
-    return found
+    """Club a is valid; two events of club b have an unknown source."""
+    both_clubs = {"a": valid_club("a"), "b": valid_club("b")}
+    changed("compared_timeline", rows=(0, 1), source="HEARSAY")(both_clubs["b"])
+    return both_clubs
 
 
 def test_a_tables_suite_is_its_declaration() -> None:
@@ -62,9 +62,9 @@ def test_the_words_of_an_expectation_come_from_the_declaration_too() -> None:
 
 
 def test_a_fault_is_its_own_tenants(clubs: dict[str, Club]) -> None:
-    verdicts = events_of(clubs, "a", "b", "without rows")
-    assert failures(verdicts) == {("b", "source is known"): 2}
-    assert {(v.tenant_id, v.rows) for v in verdicts} == {("a", 20), ("b", 20), ("without rows", 0)}
+    results = events_of(clubs, "a", "b", "without rows")
+    assert failures(results) == {("b", "source is known"): 2}
+    assert {(result.tenant_id, result.rows) for result in results} == {("a", 20), ("b", 20), ("without rows", 0)}
 
 
 def test_rows_of_tenants_that_were_not_asked_for_do_not_count(clubs: dict[str, Club]) -> None:
@@ -72,13 +72,13 @@ def test_rows_of_tenants_that_were_not_asked_for_do_not_count(clubs: dict[str, C
     assert events_of(clubs) == []
 
 
-def test_groups_do_not_change_a_verdict(clubs: dict[str, Club], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_do_not_change_a_result(clubs: dict[str, Club], monkeypatch: pytest.MonkeyPatch) -> None:
     together = events_of(clubs, "a", "b")
     monkeypatch.setattr(evaluation, "MAX_EVALUATED_ROWS", 1)
     assert sorted(events_of(clubs, "a", "b"), key=repr) == sorted(together, key=repr)
 
 
-def test_an_expectation_nobody_looked_for_is_not_one_that_holds() -> None:
+def test_an_expectation_without_findings_is_an_error() -> None:
     con = a_connection()
     query = "select 'a' as tenant_id, 'money_equals_scl' as expectation, 0 as broken, 1 as rows, null as observed"
     con.execute(f"create table findings as {query}")

@@ -1,4 +1,4 @@
-"""Every expectation catches the fault it is there for, in its own tenant, and a sound club passes all."""
+"""Every expectation catches its fault in its own tenant, and a valid club passes all."""
 
 from collections import defaultdict
 
@@ -6,30 +6,30 @@ import pytest
 
 from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.checks.expectations import SUITES
-from crm_pipeline_tests.fixtures.worlds.checked_clubs import judged, sound
+from crm_pipeline_tests.fixtures.worlds.checked_clubs import evaluate_clubs, valid_club
 from crm_pipeline_tests.fixtures.worlds.faults import FAULTS
 
-SOUND = "a sound club"
+VALID = "a valid club"
 Broken = dict[str, dict[tuple[str, str], ExpectationResult]]
 
 
 @pytest.fixture(scope="module")
 def broken() -> Broken:
-    """What is broken where each fault was planted, each in a club of its own, all judged together."""
-    clubs = {SOUND: sound(SOUND)}
+    """The failed results, with each fault in a club of its own and all clubs evaluated together."""
+    clubs = {VALID: valid_club(VALID)}
     for (suite, expectation), planted in FAULTS.items():
         tenant = f"{suite}: {expectation}"
-        clubs[tenant] = sound(tenant)
+        clubs[tenant] = valid_club(tenant)
         planted.fault(clubs[tenant])
     found: Broken = defaultdict(dict)
-    for verdict in judged(clubs):
-        if not verdict.success:
-            found[verdict.tenant_id][verdict.suite, verdict.expectation] = verdict
+    for result in evaluate_clubs(clubs):
+        if not result.success:
+            found[result.tenant_id][result.suite, result.expectation] = result
     return found
 
 
 def test_there_is_a_fault_for_every_expectation() -> None:
-    assert list(FAULTS) == [(suite.name, expected.name) for suite in SUITES for expected in suite.expected]
+    assert list(FAULTS) == [(suite.name, expected.name) for suite in SUITES for expected in suite.expectations]
 
 
 @pytest.mark.parametrize(("suite", "expectation"), FAULTS)
@@ -41,11 +41,11 @@ def test_the_fault_is_caught(broken: Broken, suite: str, expectation: str) -> No
     assert {name for _, name in found} - {expectation} == planted.also
 
 
-def test_a_sound_club_passes_all(broken: Broken) -> None:
-    assert SOUND not in broken
+def test_a_valid_club_passes_all(broken: Broken) -> None:
+    assert VALID not in broken
 
 
-def test_what_was_found_is_said_beside_what_was_expected(broken: Broken) -> None:
+def test_a_failed_result_says_what_was_observed(broken: Broken) -> None:
     def observed(suite: str, expectation: str) -> str | None:
         return broken[f"{suite}: {expectation}"][suite, expectation].observed
 

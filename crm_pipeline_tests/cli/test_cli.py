@@ -1,6 +1,6 @@
-"""The command line as its users meet it: help, mistakes, and looking at what was published; `run` in `test_cli_run`.
+"""Help, mistakes and reading commands of the command line.
 
-Help and mistakes, which are many and start nothing, are asked for in this process, and once each as users do.
+Help and mistakes are many and start nothing, so they run in this process, and once each as users run them.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment
     "command",
     ["", "run", "ui", "status", "explain", "what-if", "sample", "database", "database url", "database stop"],
 )
-def test_help_tells_what_a_command_does(command: str) -> None:
+def test_help_says_what_a_command_does(command: str) -> None:
     done = here(*command.split(), "--help")
     assert done.exit_code == 0
     assert f"Usage: {' '.join(['crm-pipeline', *command.split()])} [OPTIONS]" in done.stdout

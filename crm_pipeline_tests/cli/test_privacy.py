@@ -1,4 +1,4 @@
-"""`crm-pipeline forget` asks first, and refuses to guess who is meant."""
+"""`crm-pipeline forget` asks for confirmation and refuses an ambiguous question."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def run(home: Path, *arguments: str, key: str | None = KEY) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "words"),
+    ("lookup", "key", "words"),
     [
         (("--email", LINDIWE), None, "ERASURE_KEY is not set, and tombstones without a key could be guessed"),
         (("--email", LINDIWE), "short", "ERASURE_KEY has fewer than 32 characters"),
@@ -28,8 +28,10 @@ def run(home: Path, *arguments: str, key: str | None = KEY) -> Result:
         (("--email", "nobody@example.com"), KEY, "nobody at fynbos-links has the email address nobody@example.com"),
     ],
 )
-def test_nobody_is_forgotten_by_mistake(sample_home: Path, asked: tuple[str, ...], key: str | None, words: str) -> None:
-    result = run(sample_home, "forget", *asked, "--yes", key=key)
+def test_nobody_is_forgotten_by_mistake(
+    sample_home: Path, lookup: tuple[str, ...], key: str | None, words: str
+) -> None:
+    result = run(sample_home, "forget", *lookup, "--yes", key=key)
     assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
 
 

@@ -57,7 +57,7 @@ def test_months_later_ids_stay_and_stages_that_changed_are_events(refreshed: Pat
     before = ask(refreshed, ids)
     stages = ask(refreshed, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")
     outcome = refresh(refreshed, as_of="2026-09-30T12:00:00Z")
-    assert outcome.faults == []
+    assert outcome.failures == []
     assert ask(refreshed, ids) == before
     changed = set(ask(refreshed, "select tenant_id, id, lifecycle_stage from crm.customer_profiles")) - set(stages)
     events = ask(

@@ -75,7 +75,7 @@ def test_no_log_and_no_table_of_dagsters_tells_who_anybody_is(
 ) -> None:
     mend(services / "crm" / "Tenant.csv", "Europe/London", "Europe/Lundun")
     (services / "scl" / "Payment.csv").unlink()
-    faults = refresh(refreshed, services).faults
+    faults = refresh(refreshed, services).failures
     assert len(faults) == 2
     names_for_words = "display_name as lifecycle_stage, email as churn_basis, phone_number as status"
     keep_in_lake(refreshed, {FYNBOS: names_for_words, SAGUARO: "email || chr(0) as email"})

@@ -29,7 +29,7 @@ def first_hour(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Clubs:
     folder = tmp_path_factory.mktemp("twenty")
     generate_sample(tenants=20, people=160, events=1500, seed=4, out=folder / "services", until=hour(AS_OF))
     with copied(blank, folder / "home") as home:
-        assert refresh(home, folder / "services").faults == []
+        assert refresh(home, folder / "services").failures == []
         clubs = everybody(home)
     with (folder / "services" / "crm" / "Lead.csv").open("a", encoding="utf-8") as file:
         file.writelines(f"newcomer-{club},{club},,new@{club}.example,,New,Comer,web,{TIMES}\n" for club in clubs)
@@ -73,7 +73,7 @@ def test_a_club_that_goes_bad_harms_no_other_and_comes_back(way: Way, clubs: Clu
     home, every = clubs.home, everybody(clubs.home)
     kept, sound = {asset: contents(home, asset, BAD) for asset in ASSETS}, set_aside(home)
     with way.poison(clubs):
-        faults = refresh(home, clubs.services, as_of=AN_HOUR_LATER).faults
+        faults = refresh(home, clubs.services, as_of=AN_HOUR_LATER).failures
     found = {row[:4] for row in set_aside(home) - sound}
     # The rows of a club whose id is none belong to nobody.
     assert {club for club, *_ in found} <= {BAD, f"{BAD}...2", None}
@@ -86,7 +86,7 @@ def test_a_club_that_goes_bad_harms_no_other_and_comes_back(way: Way, clubs: Clu
         assert found >= {(BAD, *what) for what in way.quarantined}
         assert shown_as(home, AssetPartitionStatus.FAILED) == set()
 
-    assert refresh(home, clubs.services, as_of=TWO_HOURS_LATER).faults == []
+    assert refresh(home, clubs.services, as_of=TWO_HOURS_LATER).failures == []
     assert met_the_newcomer(home) == every
     assert set_aside(home) == sound
     assert shown_as(home, AssetPartitionStatus.MATERIALIZED) == {(a, club) for a in ASSETS for club in every}

@@ -55,18 +55,18 @@ def club(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             ("teetime/Player.csv", "handicap", "hcp"),  # TeeTime is not believed at this hour
         ):
             change(services, file, pattern, new)
-        [fault] = refresh(home, services, as_of=PAST).faults
+        [fault] = refresh(home, services, as_of=PAST).failures
         assert fault == "TEETIME: Player.csv has no column handicap"
         past = published(home)
         shutil.rmtree(services)
         shutil.copytree(SAMPLE, services)
         change(services, "teetime/Booking.csv", "BOOKED", "CANCELLED")
-        assert refresh(home, services, as_of=LAST).faults == []
+        assert refresh(home, services, as_of=LAST).failures == []
         yield Club(home, past, published(home))
 
 
 def test_a_past_hour_is_published_again_in_another_home(club: Club, own_home: Path) -> None:
-    assert refresh(own_home, None, as_of=PAST, LAKE_URL=str(club.home / "lake")).faults == []
+    assert refresh(own_home, None, as_of=PAST, LAKE_URL=str(club.home / "lake")).failures == []
     again = published(own_home)
     for name, rows in club.past.items():
         assert again[name] == rows, name
@@ -79,7 +79,7 @@ def test_the_lake_it_came_from_and_the_live_tables_stay_as_they_are(club: Club) 
 
 
 def test_the_live_tables_are_never_rewound(club: Club) -> None:
-    [fault] = refresh(club.home, SAMPLE, as_of=PAST).faults
+    [fault] = refresh(club.home, SAMPLE, as_of=PAST).failures
     assert fault.startswith("crm_snapshot: as_of 2026-04-02 09:00 is before the last extract of 2026-04-02 10:00;")
     assert published(club.home) == club.last
 

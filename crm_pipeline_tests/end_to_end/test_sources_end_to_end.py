@@ -45,7 +45,7 @@ def refreshed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("folders")
     write_holdable_rows(folder / "services")
     with copied(blank, folder / "home") as home:
-        assert refresh(home, folder / "services").faults == []
+        assert refresh(home, folder / "services").failures == []
         yield Refreshed(home, folder / "services", published(home))
 
 
@@ -95,7 +95,7 @@ def records(home: Path) -> set[tuple[Any, ...]]:
 
 def test_databases_and_folders_of_the_same_rows_publish_the_same(refreshed: Refreshed, own_home: Path) -> None:
     with service_databases(own_home.parent / "services", refreshed.folders) as settings:
-        assert refresh(own_home, None, **settings).faults == []
+        assert refresh(own_home, None, **settings).failures == []
     found = published(own_home)
     assert all(found[name] for name in PRESENT)
     for name, rows in refreshed.published.items():
@@ -119,7 +119,7 @@ def test_a_broken_service_is_named_and_keeps_its_last_snapshot_until_it_is_mende
     lead = {"id": "lead-new", "tenantId": "fynbos-links", "lastName": "Newcombe", "createdAt": stamp}
     edit(services / "crm" / "Lead.csv", **lead, updatedAt=stamp)
     line = len((refreshed.folders / "messaging" / "Contact.csv").read_text().splitlines()) + 1
-    assert sorted(refresh(home, services).faults) == [
+    assert sorted(refresh(home, services).failures) == [
         f"MESSAGING: Contact.csv cannot be read: line {line}: another number of values than the header has",
         f"SCL: {services}/scl has no TierChange {FORMATS}",
         "TEETIME: Player.csv has no column handicap",
@@ -132,13 +132,13 @@ def test_a_broken_service_is_named_and_keeps_its_last_snapshot_until_it_is_mende
     (services / "crm").mkdir()
     change = {"id": "tierchange-new", "tenantId": "fynbos-links", "memberId": "1001", "toTier": "Gold"}
     edit(services / "scl" / "TierChange.csv", **change, changedAt=stamp, updatedAt=stamp)
-    [fault] = refresh(home, services).faults
+    [fault] = refresh(home, services).failures
     assert fault.startswith(f"CRM: {services}/crm has no Tenant, no Lead, no Note,")
     assert ("CRM", "lead-new") in records(home)
     assert ask(home, "select 1 from crm.customer_timeline where service_record_id = 'tierchange-new'") == [(1,)]
     assert_nothing_lost(before, published(home))
 
-    assert refresh(home, refreshed.folders).faults == []
+    assert refresh(home, refreshed.folders).failures == []
     assert present(published(home)) == present(refreshed.published)
 
 
@@ -157,10 +157,10 @@ def test_a_table_that_lost_most_of_its_rows_is_believed_only_when_told_so(refres
 
     fault = "MESSAGING: MessageEvent lost more than half of its rows and is not believed;"
     remedy = "if that is right, run once with --believe MESSAGING.MessageEvent"
-    assert refresh(home, services).faults == [f"{fault} {remedy}"]
+    assert refresh(home, services).failures == [f"{fault} {remedy}"]
     assert present(published(home)) == present(before)  # all tables of the service are left as they were
 
-    assert refresh(home, services, believe=("MESSAGING.MessageEvent",)).faults == []
+    assert refresh(home, services, accepted_shrinks=("MESSAGING.MessageEvent",)).failures == []
     assert sum(events(home, "MESSAGING").values()) < len(lines) / 5
 
 
@@ -169,7 +169,7 @@ def test_a_table_that_lost_most_of_its_rows_is_believed_only_when_told_so(refres
 
 def test_an_hour_before_the_last_extract_is_refused(refreshed: Refreshed) -> None:
     before = published(refreshed.home)
-    [fault] = refresh(refreshed.home, refreshed.folders, as_of="2026-03-31T11:59:00Z").faults
+    [fault] = refresh(refreshed.home, refreshed.folders, as_of="2026-03-31T11:59:00Z").failures
     assert fault.startswith("crm_snapshot: as_of 2026-03-31 11:59 is before the last extract of 2026-03-31 12:00;")
     assert fault.endswith("an earlier hour can only be replayed into another --home")
     assert published(refreshed.home) == before

@@ -35,7 +35,7 @@ def abort(home: Path, as_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends after it has put its stage changes on the timeline."""
     with monkeypatch.context() as patched:
         patched.setattr(resources, "open_lake", lambda settings: EndingLake(settings.lake_url, settings.home / "spill"))
-        assert [fault for fault in refresh(home, as_of=as_of).faults if "profile_scores" in fault]
+        assert [fault for fault in refresh(home, as_of=as_of).failures if "profile_scores" in fault]
 
 
 def told(home: Path) -> list[tuple[Any, ...]]:
@@ -55,7 +55,7 @@ def kept(home: Path, table: Any, query: str) -> list[tuple[Any, ...]]:  # noqa: 
     with clean_environment():
         lake = open_lake(override_environment(home))
     with closing(lake.connect()) as con:
-        return con.sql(query.format(table=lake.current(con, table))).fetchall()
+        return con.sql(query.format(table=lake.create_current_view(con, table))).fetchall()
 
 
 def changed(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str], when: str) -> list[tuple[Any, ...]]:
@@ -71,11 +71,11 @@ def test_a_run_that_ended_in_between_leaves_no_change_twice_and_none_untold(
     abort(refreshed, IN_MAY, monkeypatch)
     assert told(refreshed)
     assert stages(refreshed) == before
-    assert refresh(refreshed, as_of=later).faults == []
+    assert refresh(refreshed, as_of=later).failures == []
     middle = stages(refreshed)
     first = changed(before, middle, f"{later[:10]} 12:00:00+00")
     assert first
     assert told(refreshed) == first
     abort(refreshed, IN_NOVEMBER, monkeypatch)
-    assert refresh(refreshed, as_of="2026-12-01T12:00:00Z").faults == []
+    assert refresh(refreshed, as_of="2026-12-01T12:00:00Z").failures == []
     assert told(refreshed) == first + changed(middle, stages(refreshed), "2026-12-01 12:00:00+00")

@@ -66,7 +66,7 @@ def hour_of_trouble(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Non
     mend(services / "crm" / "Tenant.csv", "Europe/London", "Europe/Lundun")
     mend(services / "crm" / "Tenant.csv", "America/Phoenix,ACTIVE", "America/Phoenix,CLOSED")
     shutil.rmtree(services / "teetime")
-    assert len(refresh(home, services, as_of="2026-03-31T13:00:00Z").faults) == 2
+    assert len(refresh(home, services, as_of="2026-03-31T13:00:00Z").failures) == 2
 
 
 def ranges_asked_for(instance: dg.DagsterInstance, settings: Settings) -> list[tuple[str, str]]:

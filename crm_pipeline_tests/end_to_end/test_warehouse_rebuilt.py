@@ -50,7 +50,7 @@ def reconciled(home: Path) -> dg.ExecuteInProcessResult:
 def test_a_dropped_database_is_rebuilt_identically_by_one_run(refreshed: Path) -> None:
     before = hashes(refreshed)
     as_superuser(refreshed, "drop database crm with (force)", "create database crm owner crm_pipeline")
-    assert refresh(refreshed).faults == []
+    assert refresh(refreshed).failures == []
     assert hashes(refreshed) == before
 
 
@@ -64,7 +64,7 @@ def test_the_night_finds_nothing_after_a_refresh_and_whatever_was_spoilt_later(r
     assert told
     assert f"customer_identities of {HEATHER}: 0 rows, the lake has " in str(told.description)
     assert FYNBOS not in str(told.description)
-    assert refresh(refreshed).faults == []
+    assert refresh(refreshed).failures == []
     assert reconciled(refreshed).success
     assert hashes(refreshed) == before
 
@@ -86,5 +86,5 @@ def test_a_tenant_is_dropped_by_command_alone_with_its_logins(refreshed: Path) -
         union all select rolname from pg_roles where rolname like 'bi\\_heather%'"""
     assert len(ask(refreshed, left)) == 2
     assert contents(refreshed, "customer_timeline", FYNBOS) == kept
-    assert refresh(refreshed).faults == []
+    assert refresh(refreshed).failures == []
     assert contents(refreshed, "customer_profiles", HEATHER) != [], "it is still open in the CRM"

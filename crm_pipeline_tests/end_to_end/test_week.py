@@ -74,7 +74,7 @@ class Life:
     def tick(self, hour: datetime, moves: int) -> None:
         """An hour passes, and its refresh."""
         self.services.hour(hour, MOVES, moves)
-        assert refresh(self.home, self.services.folder, as_of=hour.isoformat()).faults == []
+        assert refresh(self.home, self.services.folder, as_of=hour.isoformat()).failures == []
         self.services.profiles = ask(self.home, "select tenant_id, id::text from crm.customer_profiles order by 1, 2")
         self.sizes.append(measured(self.home))
 
@@ -149,11 +149,11 @@ def at_once(lived: Life, blank: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A fresh home that meets the final data alone; what staff wrote about profiles is about the same people there."""
     folder = tmp_path_factory.mktemp("once")
     with copied(blank, folder / "home") as home:
-        assert refresh(home, lived.services.folder, as_of=LAST.isoformat()).faults == []
+        assert refresh(home, lived.services.folder, as_of=LAST.isoformat()).failures == []
         lived.services.deliver(folder / "services", renamed(lived.home, home))
         run(home, "fit_churn", FITTED_AT)
         last = FITTED_AT + timedelta(minutes=30)
-        assert refresh(home, folder / "services", as_of=last.isoformat()).faults == []
+        assert refresh(home, folder / "services", as_of=last.isoformat()).failures == []
         yield home
 
 

@@ -1,4 +1,4 @@
-"""`crm-pipeline explain` on the sample clubs: who somebody is, why, and who was kept apart."""
+"""`crm-pipeline explain` on the sample clubs: lookups, links with their reasons, and non-matches."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_person_is_found_by_whatever_is_known_of_them(sample_home: Path, by: s
     assert person(sample_home, HEATHER_MOOR, by, value)["profile_id"] == GRACE  # type: ignore[arg-type]
 
 
-def test_a_link_by_email_and_phone_is_told_with_rule_confidence_and_partner(sample_home: Path) -> None:
+def test_a_link_by_email_and_phone_has_its_rule_confidence_and_partner(sample_home: Path) -> None:
     grace = person(sample_home, HEATHER_MOOR, "profile", GRACE)
     player, contact = grace["records"]
     assert (player["rule"], player["words"]) == ("ANCHOR", "the record the profile id stands for")
@@ -108,11 +108,11 @@ def test_two_whom_staff_keep_apart_say_who_decided_and_what_undoes_it(sample_hom
         None,
     )
     (decision,) = paula["decisions"]
-    told = "Staff decided that they are two people (staff-2: Husband and wife); without IdentityOverride"
-    assert f"{told} {decision['id']} they would be judged anew." in page(document)
+    sentence = "Staff decided that they are two people (staff-2: Husband and wife); without IdentityOverride"
+    assert f"{sentence} {decision['id']} they would be judged anew." in page(document)
 
 
-def test_a_decision_that_was_refused_is_told_with_its_reason(sample_home: Path) -> None:
+def test_a_decision_that_was_refused_has_its_reason(sample_home: Path) -> None:
     (alan,) = person(sample_home, SAGUARO_RIDGE, "record", "SCL:33")["refused"]
     assert alan["cannot_link"] == {
         "one": {"service": "SCL", "record_id": "33"},

@@ -1,4 +1,4 @@
-"""`crm-pipeline explain` after ids have moved: former ids lead on, retired ones say so."""
+"""`crm-pipeline explain` after profile ids changed: former ids redirect, retired ids raise an error."""
 
 import pytest
 

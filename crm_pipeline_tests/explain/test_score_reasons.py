@@ -34,7 +34,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 
 @pytest.fixture(scope="module")
 def people(sample_home: Path) -> dict[str, dict[str, Any]]:
-    """The document of everybody at the club."""
+    """Returns the document of each profile of the club, by profile id."""
     rows = ask(sample_home, f"select id from crm.customer_profiles where tenant_id = '{CLUB}'")
     with clean_environment():
         settings = override_environment(sample_home)
@@ -44,7 +44,7 @@ def people(sample_home: Path) -> dict[str, dict[str, Any]]:
 
 
 def stored(home: Path, table: str) -> list[dict[str, Any]]:
-    """The club's rows as plain SQL finds them, as JSON, times in one spelling."""
+    """Returns the club's published rows, read by plain SQL, as JSON with times in one spelling."""
     query = f"select to_jsonb(t) - 'row_hash' from crm.{table} t where tenant_id = '{CLUB}'"
     return [in_one_spelling(row) for (row,) in ask(home, query)]
 
@@ -75,12 +75,12 @@ def test_every_link_and_every_event_is_in_the_document_as_published(
     sample_home: Path, people: dict[str, dict[str, Any]]
 ) -> None:
     links = stored(sample_home, "customer_identities")
-    told = [row for one in people.values() for row in one["records"]]
-    ours = [{key: row[key] for key in links[0]} for row in told]
+    records = [row for one in people.values() for row in one["records"]]
+    ours = [{key: row[key] for key in links[0]} for row in records]
     assert by("service_record_id", ours) == by("service_record_id", links)
     events = stored(sample_home, "customer_timeline")
-    told = [event for one in people.values() for event in one["timeline"]]
-    assert by("event_id", [in_one_spelling(event) for event in told]) == by("event_id", events)
+    timeline = [event for one in people.values() for event in one["timeline"]]
+    assert by("event_id", [in_one_spelling(event) for event in timeline]) == by("event_id", events)
 
 
 def test_every_open_question_and_every_id_is_in_some_document(
@@ -92,8 +92,8 @@ def test_every_open_question_and_every_id_is_in_some_document(
         ("ids", f"select profile_id as id from crm.profile_ids where tenant_id = '{CLUB}'"),
     ):
         key = {"reviews": "review_id", "events": "event_id", "ids": "profile_id"}[part]
-        told = {row[key] for one in people.values() for row in (one | one["id_history"])[part]}
-        assert told == {str(row[0]) for row in ask(sample_home, query)}
+        documented = {row[key] for one in people.values() for row in (one | one["id_history"])[part]}
+        assert documented == {str(row[0]) for row in ask(sample_home, query)}
 
 
 def test_engagement_reasons_add_up_to_the_score(people: dict[str, dict[str, Any]]) -> None:
@@ -124,9 +124,9 @@ def test_the_points_of_a_habit_come_from_the_events_it_names(people: dict[str, d
 
 
 def test_churn_reasons_of_a_member_add_up_in_percentage_points(people: dict[str, dict[str, Any]]) -> None:
-    judged = [one["numbers"]["churn"] for one in people.values()]
-    assert {one["basis"] for one in judged} == {"MEMBER", "TRANSACTIONAL", "NO_SIGNAL"}
-    for one in judged:
+    risks = [one["numbers"]["churn"] for one in people.values()]
+    assert {one["basis"] for one in risks} == {"MEMBER", "TRANSACTIONAL", "NO_SIGNAL"}
+    for one in risks:
         if one["parts"]:
             assert one["score"] == math.floor(0.5 + sum(part["points"] for part in one["parts"]))
             odds = sum(reason["log_odds"] for reason in one["reasons"])
@@ -162,7 +162,7 @@ def test_counts_and_money_are_the_events_they_name(people: dict[str, dict[str, A
 
 
 def test_every_stage_and_status_is_borne_out_by_facts(people: dict[str, dict[str, Any]]) -> None:
-    """The words for a stage are made from the facts that its rule needs, so where they lack the rule does not hold."""
+    """The words for a stage come from the facts that its rule needs: without facts, the rule does not hold."""
     stages = {one["numbers"]["lifecycle_stage"]["stage"] for one in people.values()}
     assert stages == {"ADVOCATE", "MEMBER", "CHURNED", "CUSTOMER", "PROSPECT", "LEAD", "SUBSCRIBER"}
     for one in people.values():

@@ -1,4 +1,4 @@
-"""The page of `explain` tells stages and risks in words that staff know."""
+"""The text page of `explain`: stages and risks in words that staff know."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ CAST = (
         ("MESSAGING:contact-ruth-ashdown", "Churn risk: no score"),
     ],
 )
-def test_stages_and_risks_are_told_in_words(sample_home: Path, record: str, words: str) -> None:
+def test_stages_and_risks_are_described_in_words(sample_home: Path, record: str, words: str) -> None:
     assert words in page(answer(sample_home, HEATHER.slug, "record", record))
 
 

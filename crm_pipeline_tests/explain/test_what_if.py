@@ -1,4 +1,4 @@
-"""`crm-pipeline what-if`: what it foretells is what a run with that setting then does, and it changes nothing."""
+"""`crm-pipeline what-if`: its result equals what a run with that setting then does, and it changes nothing."""
 
 import json
 import re
@@ -25,24 +25,24 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 @pytest.mark.parametrize("club", CLUBS, ids=lambda club: club.slug)
 @pytest.mark.parametrize("min_confidence", [0.85, 0.5])
 def test_what_changes_nothing_reports_nothing(sample_home: Path, club: Club, min_confidence: float) -> None:
-    found = effect(sample_home, club.slug, min_confidence)
-    assert (found.merges, found.splits, found.people_affected, found.cents_moved) == ([], [], 0, 0)
-    assert (found.opt_ins_on, found.opt_ins_off, found.profiles) == (0, 0, found.other_profiles)
+    result = effect(sample_home, club.slug, min_confidence)
+    assert (result.merges, result.splits, result.people_affected, result.cents_moved) == ([], [], 0, 0)
+    assert (result.opt_ins_on, result.opt_ins_off, result.profiles) == (0, 0, result.other_profiles)
 
 
-def test_whom_only_a_phone_holds_together_would_fall_apart_above_its_confidence(sample_home: Path) -> None:
+def test_a_profile_linked_by_phone_alone_splits_above_its_confidence(sample_home: Path) -> None:
     ids = [row.profile_id for row in THANDI]
     assert ProfileChange(ids[0], sorted(ids)) in effect(sample_home, FYNBOS.slug, 0.9).splits
 
 
-def moves(before: State, after: State) -> set[tuple[str, str]]:
-    """Which profile's records are on which one afterwards."""
+def find_profile_moves(before: State, after: State) -> set[tuple[str, str]]:
+    """Returns each profile before, with every profile that its records are on afterwards."""
     return {(profile, after.profiles[record]) for record, profile in before.profiles.items()}
 
 
-def test_the_profiles_foretold_are_those_of_the_run(changed: Changed) -> None:
+def test_the_predicted_profiles_are_those_of_the_run(changed: Changed) -> None:
     forward, before, after = changed.forward, changed.before, changed.after
-    pairs = moves(before, after)
+    pairs = find_profile_moves(before, after)
     parts = {one: sorted(b for a, b in pairs if a == one) for one, _ in pairs}
     split = {one: others for one, others in parts.items() if len(others) > 1}
     assert len(split) > 3
@@ -53,11 +53,11 @@ def test_the_profiles_foretold_are_those_of_the_run(changed: Changed) -> None:
     assert (forward.min_confidence, forward.other_min_confidence) == (0.85, 0.99)
 
 
-def test_the_opt_ins_and_the_money_foretold_are_those_of_the_run(changed: Changed) -> None:
+def test_the_predicted_opt_ins_and_money_are_those_of_the_run(changed: Changed) -> None:
     forward, before, after = changed.forward, changed.before, changed.after
     changes = [
         would_be
-        for one, other in moves(before, after)
+        for one, other in find_profile_moves(before, after)
         for agreed, would_be in zip(before.flags[one], after.flags[other], strict=True)
         if agreed != would_be
     ]
@@ -71,7 +71,7 @@ def test_the_opt_ins_and_the_money_foretold_are_those_of_the_run(changed: Change
     assert forward.cents_moved == sum(map(abs, moved.values())) > 0
 
 
-def test_the_way_back_joins_what_the_way_there_parted(changed: Changed) -> None:
+def test_the_reverse_change_merges_what_was_split(changed: Changed) -> None:
     assert changed.back.splits == []
     assert changed.back.merges == changed.forward.splits
     assert changed.back.cents_moved == changed.forward.cents_moved
@@ -92,7 +92,7 @@ def test_nothing_is_written_and_nobody_is_named(sample_home: Path) -> None:
 
 
 def words(value: object) -> Iterator[str]:
-    """Every text in a document, names of fields aside."""
+    """Yields every text value in a document."""
     match value:
         case dict():
             yield from (word for each in value.values() for word in words(each))

@@ -1,4 +1,4 @@
-"""Which rows' events are told anew beside the stirred ones: those that change by what happened to others."""
+"""Events rebuilt in addition to those of dirty rows: events that change because of rows linked to theirs."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ READ = {
     "changed_messaging_message_event": "tenant_id, id, contact_id, message_id",
     "present_crm_referral": "tenant_id, id, referrer_profile_id, referred_profile_id",
     "changed_profile_ids": "tenant_id, profile_id, redirects_to",
-    "stirred": "tenant_id, service, record_id",
+    "dirty_records": "tenant_id, service, record_id",
     "dirty_rows": "tenant_id, table_name, record_id",
     "required_records": "tenant_id, service, record_id",
     "affected_profiles": "tenant_id, profile_id",
@@ -27,7 +27,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         for name, columns in READ.items():
             con.execute(f"create table {name} ({', '.join(f'{column} varchar' for column in columns.split(', '))})")
-        # Of two clubs that use the same ids.
+        # Two clubs use the same ids.
         for club in ("oak", "elm"):
             con.execute(
                 f"insert into present_scl_payment values ('{club}', 'pay', '7', 'tee'), ('{club}', 'due', '8', null)"
@@ -42,25 +42,25 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-TOLD_ANEW = {
+REBUILT = {
     "nothing": (None, set()),
     "the bookings a changed payment settled and settles": (
         "changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')",
         {("oak", "Booking", "tee"), ("oak", "Booking", "sun"), ("oak", "Payment", "pay")},
     ),
-    "the booking of a payment whose member may be sound now": (
-        "stirred values ('oak', 'SCL', '7')",
+    "the booking of a payment whose member may be valid now": (
+        "dirty_records values ('oak', 'SCL', '7')",
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
     "the booking of a payment whose time has come": (
         "dirty_rows values ('oak', 'Payment', 'pay')",
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
-    "the payment that settles a stirred booking": (
+    "the payment that settles a dirty booking": (
         "dirty_rows values ('oak', 'Booking', 'tee')",
         {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
     ),
-    "the payment that settles a touched player's booking": (
+    "the payment that settles an affected player's booking": (
         "required_records values ('oak', 'TEETIME', 'ann')",
         {("oak", "Payment", "pay")},
     ),
@@ -79,25 +79,25 @@ TOLD_ANEW = {
 }
 
 
-@pytest.mark.parametrize(("happened", "told_anew"), TOLD_ANEW.values(), ids=TOLD_ANEW)
-def test_beside_what_was_stirred(
-    con: duckdb.DuckDBPyConnection, happened: str | None, told_anew: set[tuple[str, str, str]]
+@pytest.mark.parametrize(("happened", "rebuilt"), REBUILT.values(), ids=REBUILT)
+def test_linked_rows_become_dirty(
+    con: duckdb.DuckDBPyConnection, happened: str | None, rebuilt: set[tuple[str, str, str]]
 ) -> None:
     if happened:
         con.execute(f"insert into {happened}")
     add_linked_dirty_rows(con)
-    assert set(con.sql("from dirty_rows").fetchall()) == told_anew
+    assert set(con.sql("from dirty_rows").fetchall()) == rebuilt
 
 
-def test_events_of_touched_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
+def test_events_of_affected_profiles_and_of_rows_of_that_club_and_table_alone(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("insert into affected_profiles values ('oak', 'p1')")
     con.execute("insert into dirty_rows values ('oak', 'Booking', '5')")
     con.execute("""create table customer_timeline as select * from (values
         ('oak', 'CRM:Note:1:NOTE_ADDED', '1', 'p1', 11), ('oak', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p2', 12),
         ('oak', 'SCL:Payment:5:PAYMENT', '5', 'p2', 13), ('elm', 'TEETIME:Booking:5:BOOKING_MADE', '5', 'p3', 14)
     ) as events (tenant_id, event_id, service_record_id, profile_id, _row_hash)""")
-    told_anew = [("oak", "CRM:Note:1:NOTE_ADDED", 11), ("oak", "TEETIME:Booking:5:BOOKING_MADE", 12)]
+    rebuilt = [("oak", "CRM:Note:1:NOTE_ADDED", 11), ("oak", "TEETIME:Booking:5:BOOKING_MADE", 12)]
     of_condition = f"select tenant_id, event_id, _row_hash from customer_timeline where {IS_REBUILT}"
-    assert sorted(con.sql(of_condition).fetchall()) == told_anew
+    assert sorted(con.sql(of_condition).fetchall()) == rebuilt
     con.execute(REBUILT_EVENTS_SQL)
-    assert sorted(con.sql("from rebuilt_events").fetchall()) == told_anew
+    assert sorted(con.sql("from rebuilt_events").fetchall()) == rebuilt

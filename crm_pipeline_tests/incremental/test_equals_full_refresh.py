@@ -1,4 +1,4 @@
-"""What an hour touches: bringing tenants up to date by it leaves nothing that computing them whole would change."""
+"""After incremental refreshes a full refresh changes nothing."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ MOVES_AN_HOUR = 40
 
 
 @pytest.mark.parametrize("days", range(20 if SOAK else 1))
-def test_hours_in_part_end_where_everything_anew_would(tmp_path: Path, days: int) -> None:
+def test_incremental_hours_end_where_a_full_refresh_does(tmp_path: Path, days: int) -> None:
     at = MORNING + timedelta(days=days)
     hours = Hours(tmp_path, delivered(tmp_path / "services", tenants=3, people=240, events=5_000, until=at))
     hours.refresh(at)
@@ -25,13 +25,13 @@ def test_hours_in_part_end_where_everything_anew_would(tmp_path: Path, days: int
         hours.services.hour(at, ALL_MOVES, MOVES_AN_HOUR)
         hours.refresh(at)
         if SOAK or hour == HOURS:
-            copy = hours.copied_without_notes(at, tmp_path / f"copy {hour}")
+            copy = hours.copied_without_watermarks(at, tmp_path / f"copy {hour}")
             changed = {
                 (stage, table): changes
-                for stage, parts in copy.compute(at).items()
-                for part in parts
-                for table, changes in part.items()
+                for stage, batches in copy.compute(at).items()
+                for batch in batches
+                for table, changes in batch.items()
                 if changes != NO_CHANGES
             }
             assert changed == {}, f"after hour {hour}"
-            assert hours.set_aside() == copy.set_aside(), f"after hour {hour}"
+            assert hours.quarantined() == copy.quarantined(), f"after hour {hour}"

@@ -1,4 +1,4 @@
-"""Whom a changed record concerns: they alone, resolved anew, end where everybody would; and a crowd is nobody's tie."""
+"""The identity closure: resolving it alone gives what resolving all records gives; a value of a crowd links nobody."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ from crm_pipeline_tests.fixtures.worlds.random_worlds import HALF, VALUES, peopl
 Hour = tuple[World, World]
 """A tenant before and after."""
 Rows = list[dict[str, Any]]
-KEPT: Final = (customer_identities, profile_ids, identity_reviews)
+STORED: Final = (customer_identities, profile_ids, identity_reviews)
 MOSTLY_SHARED: Final = (
     st.none(),
     st.sampled_from(("e1@x.example", "e1@x.example", "e2@x.example", None)),
@@ -44,23 +44,23 @@ CROWDED: Final = st.lists(
 YOUNGEST: Final = Person("CRM", "youngest", None, "zoe@x.example", None, "zoe", "kim")
 
 
-def an_hour_in_part(before: Mapping[str, World], after: Mapping[str, World], known: Resolution) -> tuple[Any, ...]:
-    """The second moment as an hour finds it: events, and what is kept where the rest stays as it was known."""
+def resolve_closure(before: Mapping[str, World], after: Mapping[str, World], known: Resolution) -> tuple[Any, ...]:
+    """Returns new events, all stored rows per table, and the records resolved again, after an incremental hour."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
-    given, stirred = inputs(after, known), list(stirred_in(before, after))
+    given, dirty = inputs(after, known), list(dirty_records(before, after))
     register(con, "people", inputs(before).records)
     con.execute(f"create table record_keys as {RECORD_KEYS_QUERY}")
-    con.execute("create table stirred (tenant_id varchar, service varchar, record_id varchar)")
-    con.executemany("insert into stirred values (?, ?, ?)", [*stirred, ("nobody", "SCL", "0")])
-    register(con, "everybody", given.records)
-    register(con, "people", "from everybody semi join stirred using (tenant_id, service, record_id)")
+    con.execute("create table dirty_records (tenant_id varchar, service varchar, record_id varchar)")
+    con.executemany("insert into dirty_records values (?, ?, ?)", [*dirty, ("nobody", "SCL", "0")])
+    register(con, "all_people", given.records)
+    register(con, "people", "from all_people semi join dirty_records using (tenant_id, service, record_id)")
     register(con, "suppressed", given.suppressed)
     register(con, "crm_identity_override", given.overrides)
-    for table in KEPT:
+    for table in STORED:
         register(con, table.name, getattr(known, table.name))
     find_identity_closure(con)
-    register(con, "people", "from everybody semi join required_records using (tenant_id, service, record_id)")
+    register(con, "people", "from all_people semi join required_records using (tenant_id, service, record_id)")
     con.execute(MARK_SHARED_VALUES)
 
     def rows(relation: str, condition: str = "true") -> pa.Table:
@@ -77,10 +77,10 @@ def an_hour_in_part(before: Mapping[str, World], after: Mapping[str, World], kno
             previous_reviews=rows("identity_reviews", IS_IN_CLOSURE[identity_reviews]),
         ),
     )
-    others = [rows(table.name, f"not coalesce({IS_IN_CLOSURE[table]}, false)").to_pylist() for table in KEPT]
-    kept = [getattr(found, table.name).to_pylist() + theirs for table, theirs in zip(KEPT, others, strict=True)]
-    reached = {tuple(row.values()) for row in rows("required_records").to_pylist()}
-    return found.profile_events.to_pylist(), kept, reached
+    other_rows = [rows(table.name, f"not coalesce({IS_IN_CLOSURE[table]}, false)").to_pylist() for table in STORED]
+    stored = [getattr(found, table.name).to_pylist() + others for table, others in zip(STORED, other_rows, strict=True)]
+    required = {tuple(row.values()) for row in rows("required_records").to_pylist()}
+    return found.profile_events.to_pylist(), stored, required
 
 
 def register(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | str) -> None:
@@ -88,7 +88,7 @@ def register(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table | str) ->
     con.execute(f"create or replace temp table {name} as {rows if isinstance(rows, str) else 'from rows'}")
 
 
-def stirred_in(before: Mapping[str, World], after: Mapping[str, World]) -> Iterable[tuple[str, str, str]]:
+def dirty_records(before: Mapping[str, World], after: Mapping[str, World]) -> Iterable[tuple[str, str, str]]:
     for tenant in before:
         for person in set(before[tenant].people) ^ set(after[tenant].people):
             yield tenant, person.service, person.record_id
@@ -102,12 +102,12 @@ def of_tenant(rows: Rows, tenant: str) -> list[str]:
 def hours(draw: st.DrawFn) -> Hour:
     """A tenant, often crowded, and an hour later: some records say something else, some are gone, some are new."""
     before = draw(st.one_of(worlds(7), CROWDED, CROWDED))
-    fate = st.sampled_from(draw(st.sampled_from(("====+-", "==========+"))))
-    fates = draw(st.lists(fate, min_size=len(before.people), max_size=len(before.people)))
+    change = st.sampled_from(draw(st.sampled_from(("====+-", "==========+"))))
+    changes = draw(st.lists(change, min_size=len(before.people), max_size=len(before.people)))
     changed = [
-        person if fate == "=" else Person(*person[:2], *draw(VALUES))
-        for person, fate in zip(before.people, fates, strict=True)
-        if fate != "-"
+        person if change == "=" else Person(*person[:2], *draw(VALUES))
+        for person, change in zip(before.people, changes, strict=True)
+        if change != "-"
     ]
     taken = {person[:2] for person in before.people}
     new = [person for person in draw(people(2)) if person[:2] not in taken] if draw(st.booleans()) else []
@@ -116,37 +116,37 @@ def hours(draw: st.DrawFn) -> Hour:
 
 @settings(max_examples=250 if SOAK else 12, deadline=None, database=None)
 @given(st.lists(hours(), min_size=HALF, max_size=HALF))
-def test_those_who_are_reached_end_where_everybody_would(found: Sequence[Hour]) -> None:
+def test_a_closure_resolves_as_everybody_does(found: Sequence[Hour]) -> None:
     before, after = ({f"club-{n}": hour[moment] for n, hour in enumerate(found)} for moment in (0, 1))
     known = run(before)
-    whole = resolve_identities(duckdb.connect(), inputs(after, known))
-    events, kept, _ = an_hour_in_part(before, after, known)
+    full = resolve_identities(duckdb.connect(), inputs(after, known))
+    events, stored, _ = resolve_closure(before, after, known)
     for tenant in before:
         with about(tenant, before[tenant], after[tenant]):
-            assert of_tenant(events, tenant) == of_tenant(whole.profile_events.to_pylist(), tenant)
-            for table, rows in zip(KEPT, kept, strict=True):
-                assert of_tenant(rows, tenant) == of_tenant(getattr(whole, table.name).to_pylist(), tenant), table.name
+            assert of_tenant(events, tenant) == of_tenant(full.profile_events.to_pylist(), tenant)
+            for table, rows in zip(STORED, stored, strict=True):
+                assert of_tenant(rows, tenant) == of_tenant(getattr(full, table.name).to_pylist(), tenant), table.name
 
 
-def reached(before: Sequence[Person], after: Sequence[Person]) -> set[str]:
-    """The ids of the records that are resolved anew, but for the youngest's, from which births are counted on."""
+def find_closure(before: Sequence[Person], after: Sequence[Person]) -> set[str]:
+    """Returns the ids of the records resolved again, without the youngest, which is always among them."""
     was, is_now = ({T: world(*some, YOUNGEST)} for some in (before, after))
-    found = {record_id for _, _, record_id in an_hour_in_part(was, is_now, run(was))[2]}
+    found = {record_id for _, _, record_id in resolve_closure(was, is_now, run(was))[2]}
     return found - {YOUNGEST.record_id}
 
 
-def test_who_carries_a_value_of_a_crowd_as_before_does_not_reach_the_crowd() -> None:
+def test_a_value_that_stays_shared_does_not_add_the_crowd() -> None:
     renamed = CROWD[0]._replace(last_name="kim")
-    assert reached([*CROWD, EVE], [renamed, *CROWD[1:], EVE]) == {"0"}
+    assert find_closure([*CROWD, EVE], [renamed, *CROWD[1:], EVE]) == {"0"}
 
 
-def test_who_comes_to_carry_it_or_carries_it_no_more_does() -> None:
+def test_a_record_that_gains_or_loses_the_value_adds_the_crowd() -> None:
     everybody = {"0", "1", "2", "3", "4"}
-    assert reached([*CROWD, EVE], [*CROWD, EVE._replace(email=CROWD[0].email)]) == everybody | {"eve"}
-    assert reached([*CROWD, EVE], [*CROWD[1:], EVE]) == everybody
+    assert find_closure([*CROWD, EVE], [*CROWD, EVE._replace(email=CROWD[0].email)]) == everybody | {"eve"}
+    assert find_closure([*CROWD, EVE], [*CROWD[1:], EVE]) == everybody
 
 
 def test_three_of_one_service_are_no_crowd() -> None:
     renamed = CROWD[0]._replace(last_name="kim")
     few = CROWD[:3], [renamed, *CROWD[1:3], CROWD[3]._replace(service="TEETIME")]
-    assert reached([*few[0], few[1][-1]], few[1]) == {"0", "1", "2", "3"}
+    assert find_closure([*few[0], few[1][-1]], few[1]) == {"0", "1", "2", "3"}

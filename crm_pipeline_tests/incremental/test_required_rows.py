@@ -1,4 +1,4 @@
-"""Which rows are read where only some are needed: single ones, those of people, and the people they are of."""
+"""Which rows an incremental batch reads: dirty rows, rows of required records, and the records that rows name."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from crm_pipeline.incremental.required_rows import select_owned_and_dirty_rows
 from crm_pipeline.tables.sources import teetime
 
 SEEN, NEW = 7, 8
-"""Versions of rows: the last one that was looked at, and the next."""
+"""Versions of rows: the watermark, and the next one."""
 RELATIONS = {
-    "noted": "tenant_id varchar, teetime_booking bigint",
+    "watermarks": "tenant_id varchar, teetime_booking bigint",
     "present_teetime_player": "tenant_id varchar, id varchar",
     "present_teetime_booking": "tenant_id varchar, id varchar, player_id varchar, _version bigint",
     "dirty_rows": "tenant_id varchar, table_name varchar, record_id varchar",
@@ -24,8 +24,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         for name, columns in RELATIONS.items():
             con.execute(f"create table {name} ({columns})")
-        con.execute(f"insert into noted values ('oak', {SEEN}), ('elm', {SEEN})")
-        # Of two clubs that use the same ids.
+        con.execute(f"insert into watermarks values ('oak', {SEEN}), ('elm', {SEEN})")
+        # Two clubs use the same ids.
         for club in ("oak", "elm"):
             con.execute(f"insert into present_teetime_player values ('{club}', 'ann'), ('{club}', 'bob')")
             for booking, player, version in (
@@ -39,7 +39,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-NEEDED = {
+REQUIRED = {
     "nothing": (None, set(), set()),
     "a new row": ("dirty_rows values ('oak', 'Booking', 'new')", {("oak", "new")}, {("oak", "ann")}),
     "a row whose time has come": (
@@ -63,7 +63,7 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize(("given", "bookings", "players"), NEEDED.values(), ids=NEEDED)
+@pytest.mark.parametrize(("given", "bookings", "players"), REQUIRED.values(), ids=REQUIRED)
 def test_what_is_read(
     con: duckdb.DuckDBPyConnection,
     given: str | None,
@@ -73,7 +73,7 @@ def test_what_is_read(
     if given:
         con.execute(f"insert into {given}")
     select_owned_and_dirty_rows(con, [teetime.player, teetime.booking])
-    assert sorted(con.sql("select tenant_id, id from needed_teetime_booking").fetchall(), key=str) == sorted(
+    assert sorted(con.sql("select tenant_id, id from required_teetime_booking").fetchall(), key=str) == sorted(
         bookings, key=str
     )
-    assert set(con.sql("select tenant_id, id from needed_teetime_player").fetchall()) == players
+    assert set(con.sql("select tenant_id, id from required_teetime_player").fetchall()) == players

@@ -1,4 +1,4 @@
-"""Who is brought up to date by what changed, and who is computed whole."""
+"""Which tenants get an incremental refresh, and which a full one."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ ZONES = ("Europe/London", "Asia/Tokyo", "America/Los_Angeles")
 
 @pytest.fixture
 def hours(tmp_path: Path) -> Hours:
-    """Three clubs on three continents, computed in the afternoon of the first."""
+    """Three clubs on three continents, refreshed in the afternoon of the first."""
     services = delivered(tmp_path / "services", tenants=3, people=60, events=1_200, until=AFTERNOON)
     for tenant, zone in zip(services.tables["Tenant"], ZONES, strict=True):
         tenant["timezone"] = zone
@@ -34,47 +34,47 @@ def clubs(hours: Hours) -> dict[str, str]:
     return {tenant["timezone"]: tenant["id"] for tenant in hours.services.tables["Tenant"]}
 
 
-def computed_whole(hours: Hours, at: datetime) -> set[str]:
+def fully_refreshed(hours: Hours, at: datetime) -> set[str]:
     with closing(hours.lake.connect()) as con:
-        this = RunContext(con, hours.lake, at, "run", None)
-        tenants = [tenant.tenant_id for tenant in this.load_tenants()[0]]
-        found = plan_refresh(
-            this, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS
+        run = RunContext(con, hours.lake, at, "run", None)
+        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
+        plan = plan_refresh(
+            run, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS
         )
-        assert sorted([*found.full_refresh_tenants, *found.incremental_tenants]) == sorted(tenants)
-        return set(found.full_refresh_tenants)
+        assert sorted([*plan.full_refresh_tenants, *plan.incremental_tenants]) == sorted(tenants)
+        return set(plan.full_refresh_tenants)
 
 
-def test_whoever_was_computed_is_brought_up_to_date_until_the_local_day_ends(hours: Hours) -> None:
-    assert computed_whole(hours, AFTERNOON) == set()
-    assert computed_whole(hours, AFTERNOON + HOUR) == {clubs(hours)["Asia/Tokyo"]}
-    assert computed_whole(hours, AFTERNOON + 24 * HOUR) == set(clubs(hours).values())
+def test_a_refreshed_tenant_is_incremental_until_its_local_day_ends(hours: Hours) -> None:
+    assert fully_refreshed(hours, AFTERNOON) == set()
+    assert fully_refreshed(hours, AFTERNOON + HOUR) == {clubs(hours)["Asia/Tokyo"]}
+    assert fully_refreshed(hours, AFTERNOON + 24 * HOUR) == set(clubs(hours).values())
 
 
-def test_an_hour_before_what_was_computed_is_computed_whole(hours: Hours) -> None:
-    assert computed_whole(hours, AFTERNOON - HOUR) == set(clubs(hours).values())
+def test_an_hour_before_the_watermark_is_a_full_refresh(hours: Hours) -> None:
+    assert fully_refreshed(hours, AFTERNOON - HOUR) == set(clubs(hours).values())
 
 
-def test_another_version_of_the_code_computes_everybody(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_code_is_a_full_refresh(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watermarks, "compute_code_hash", lambda: "another")
-    assert computed_whole(hours, AFTERNOON) == set(clubs(hours).values())
+    assert fully_refreshed(hours, AFTERNOON) == set(clubs(hours).values())
 
 
-def test_a_club_whose_own_row_changed_is_computed_whole(hours: Hours) -> None:
+def test_a_club_whose_own_row_changed_gets_a_full_refresh(hours: Hours) -> None:
     london = clubs(hours)["Europe/London"]
     for tenant in hours.services.tables["Tenant"]:
         tenant["minConfidence"] = "0.95" if tenant["id"] == london else tenant["minConfidence"]
     extract_again(hours)
-    assert computed_whole(hours, AFTERNOON) == {london}
+    assert fully_refreshed(hours, AFTERNOON) == {london}
 
 
-def test_a_club_much_of_which_changed_is_computed_whole(hours: Hours) -> None:
+def test_a_club_much_of_which_changed_gets_a_full_refresh(hours: Hours) -> None:
     london, angeles = clubs(hours)["Europe/London"], clubs(hours)["America/Los_Angeles"]
     for booking in hours.services.tables["Booking"]:
         booking["players"] = "4" if booking["tenantId"] == london else booking["players"]
     next(row for row in hours.services.tables["Booking"] if row["tenantId"] == angeles)["players"] = "4"
     extract_again(hours)
-    assert computed_whole(hours, AFTERNOON) == {london}
+    assert fully_refreshed(hours, AFTERNOON) == {london}
 
 
 def extract_again(hours: Hours) -> None:

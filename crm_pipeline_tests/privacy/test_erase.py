@@ -1,4 +1,4 @@
-"""Somebody known to all four services is forgotten: nothing is left or comes back, nobody else is touched."""
+"""Erasure of a person known to all four services: nothing is left or comes back, nobody else is affected."""
 
 import json
 import os
@@ -60,7 +60,7 @@ PLACES = (
         "order",
     )
 )
-"""Where a forget is killed, of the places it says it has come to."""
+"""Reported places at which a `forget` is killed."""
 HERS = ("zephyrine", "quillhaven", "ottolinda", "zq-77", "98765432101", "suppressed-fynbos-links-phone")
 KRUISVELDS = "kruisvelds@example.com"
 Rows = dict[str, list[str]]
@@ -68,7 +68,7 @@ Rows = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Club:
-    """A home in which somebody was forgotten, and what it held before and straight after."""
+    """A home in which a person was erased, and its contents before and straight after."""
 
     home: Path
     services: Path
@@ -84,10 +84,10 @@ def club(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club
     services = folder / "services"
     with copied(blank, folder / "home") as home:
         write_clubs(services, is_later=False)
-        assert refresh(home, services, as_of=FIRST).faults == []
+        assert refresh(home, services, as_of=FIRST).failures == []
         upkeep(home)
         write_clubs(services, is_later=True)
-        assert refresh(home, services, as_of=SECOND).faults == []
+        assert refresh(home, services, as_of=SECOND).failures == []
         upkeep(home)
         (home / "spill" / "killed").mkdir()
         (home / "spill" / "killed" / "block").write_text(f"... {EMAIL}")
@@ -95,12 +95,12 @@ def club(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club
         ids = dict(ask(home, "select minted_record_id, profile_id::text from crm.profile_ids"))
         command(home, "explain", "--tenant", CLUB, "--profile", ids[MEMBER.id])
         known, before = traces(home), (published(home), kept(home), money(home))
-        issued = forgotten(home, "email", EMAIL.title())
-        yield Club(home, services, known, before, (published(home), kept(home)), issued)
+        certificate = forgotten(home, "email", EMAIL.title())
+        yield Club(home, services, known, before, (published(home), kept(home)), certificate)
 
 
 def hers(club: Club) -> list[str]:
-    """The words that make a row hers: her ids as well."""
+    """The words that make a row hers, her profile ids included."""
     rows = [json.loads(row) for row in club.before[0]["profile_ids"]]
     return [*HERS, *(row["profile_id"] for row in rows if "zq-77" in str(row) or MEMBER.id == row["minted_record_id"])]
 
@@ -116,7 +116,7 @@ def test_the_certificate_says_what_was_taken_out_of_where_and_that_nothing_is_le
     places = {place["place"]: place for place in club.certificate["places"]}
     assert club.certificate["is_complete"]
     assert {place["left"] for place in places.values()} == {0}
-    assert places["lake: scl_member"]["removed"] == 3  # two versions, and the one that was set aside
+    assert places["lake: scl_member"]["removed"] == 3  # two versions, and the quarantined one
     assert places["lake: scl_payment"]["removed"] == 2
     assert places["lake: crm_referral"]["removed"] == 2
     assert places["lake: crm_note"]["removed"] == 1
@@ -129,7 +129,7 @@ def test_the_certificate_says_what_was_taken_out_of_where_and_that_nothing_is_le
     assert tables.count(("CRM", "SuppressedIdentifier")) == 1
 
 
-def test_nobody_else_is_touched(club: Club) -> None:
+def test_nobody_else_is_affected(club: Club) -> None:
     published_before, kept_before, _ = club.before
     assert club.after == (without(published_before, hers(club)), without(kept_before, hers(club)))
 
@@ -137,19 +137,19 @@ def test_nobody_else_is_touched(club: Club) -> None:
 def test_nothing_is_left_and_nothing_comes_back(club: Club, own_home: Path) -> None:
     assert traces(club.home) == {}
     outcome = refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY)
-    assert (outcome.faults, failed_checks(club.home)) == ([], set())
+    assert (outcome.failures, failed_checks(club.home)) == ([], set())
     assert traces(club.home) == {}
     assert money(club.home) == club.before[2]
     lake = str(club.home / "lake")
-    assert refresh(own_home, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).faults == []
+    assert refresh(own_home, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).failures == []
     assert ask(own_home, "select count(*) > 20 from crm.customer_profiles") == [(True,)]
     assert traces(own_home) == {}
 
 
-def test_a_lake_and_a_warehouse_made_anew_do_not_bring_her_back(club: Club) -> None:
+def test_a_rebuilt_lake_and_warehouse_do_not_bring_her_back(club: Club) -> None:
     ask_for(club.home, "drop schema crm cascade")
     shutil.rmtree(club.home / "lake")
-    assert refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY).faults == []
+    assert refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY).failures == []
     assert traces(club.home) == {}
     assert money(club.home) == club.before[2]
 
@@ -171,8 +171,8 @@ def test_killed_anywhere_a_second_forget_finishes_it_and_the_family_stays(club: 
             check=False,
         )
         assert killed.returncode == -9
-    issued = forgotten(club.home, "profile", PIETER.profile_id)
-    assert issued["is_complete"]
+    certificate = forgotten(club.home, "profile", PIETER.profile_id)
+    assert certificate["is_complete"]
     assert not (club.home / "lake" / "_pending_erasures").exists()
     his = {"pieter-kruisveld", '"11"', PIETER.profile_id}
     after = published(club.home)
@@ -187,7 +187,7 @@ def test_a_mistake_is_taken_back_and_the_services_give_everything_again(club: Cl
     certificate = club.certificate["certificate_id"]
     back = command(club.home, "unforget", "--tenant", CLUB, "--certificate", certificate, ERASURE_KEY=KEY)
     assert (back.exit_code, back.stdout.split()[1:4]) == (0, ["tombstones", "are", "gone;"]), back.stderr
-    assert refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY).faults == []
+    assert refresh(club.home, club.services, as_of=THIRD, ERASURE_KEY=KEY).failures == []
     assert ask(club.home, f"select email from crm.customer_profiles where email = '{EMAIL}'") == [(EMAIL,)]
     assert money(club.home) == club.before[2]
     again = command(club.home, "unforget", "--tenant", CLUB, "--certificate", certificate, ERASURE_KEY=KEY)
@@ -198,6 +198,6 @@ def test_a_mistake_is_taken_back_and_the_services_give_everything_again(club: Cl
 
 
 def ask_for(home: Path, statement: str) -> None:
-    """A statement of the pipeline's own role."""
+    """Executes a statement as the pipeline's own role."""
     with create_engine(EmbeddedPostgres(home).url("crm")).begin() as connection:
         connection.execute(text(statement))

@@ -1,4 +1,4 @@
-"""Two clubs say how long they keep inactive casual golfers: they go, nobody else does, and who books again is back."""
+"""Two clubs set a retention period: inactive casual golfers are removed, nobody else, and who books again is back."""
 
 import os
 import subprocess
@@ -50,17 +50,17 @@ def home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home
     folder = tmp_path_factory.mktemp("golfers")
     write_clubs(folder / "services")
     with copied(blank, folder / "home") as path:
-        assert refresh(path, folder / "services", as_of=FIRST).faults == []
+        assert refresh(path, folder / "services", as_of=FIRST).failures == []
         yield Home(path, folder / "services", (published(path), kept(path)), money(path))
 
 
 def hour(home: Home, as_of: str) -> None:
-    assert refresh(home.path, home.services, as_of=as_of, ERASURE_KEY=KEY).faults == []
+    assert refresh(home.path, home.services, as_of=as_of, ERASURE_KEY=KEY).failures == []
     assert failed_checks(home.path) == set()
 
 
 def golfers(path: Path) -> set[str]:
-    """Who of the two is published."""
+    """The profile ids of the two golfers that are published."""
     found = {id_ for (id_,) in ask(path, "select id::text from crm.customer_profiles")}
     return found & {GUSTAV.profile_id, HESTER.profile_id}
 
@@ -118,7 +118,7 @@ def test_they_do_not_come_back_by_themselves_and_the_money_stays(home: Home) -> 
 @pytest.mark.skipif(not SOAK, reason="a run more; test_forget replays the same tombstones: make soak")
 def test_they_are_not_in_a_past_that_is_replayed(home: Home, own_home: Path) -> None:
     lake = str(home.path / "lake")
-    assert refresh(own_home, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).faults == []
+    assert refresh(own_home, None, as_of=FIRST, LAKE_URL=lake, ERASURE_KEY=KEY).failures == []
     assert golfers(own_home) == set()
 
 

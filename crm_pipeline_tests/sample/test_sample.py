@@ -1,4 +1,4 @@
-"""What a sample promises those who use it; what the pipeline makes of one is tested elsewhere."""
+"""The properties of a sample that its users rely on."""
 
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,7 @@ def _truth(out: Path) -> pd.DataFrame:
 
 
 def _records(out: Path) -> pd.DataFrame:
-    """Every record with its person; emails and phones in one spelling, those of the clubs themselves left out."""
+    """Returns every record with its person; emails and phones in one spelling, without those of the clubs."""
     parts = [read(out, table).assign(service=service.value) for service, table in PERSON_TABLES.items()]
     records = pd.concat(parts).merge(_truth(out), left_on=["service", "id"], right_on=["service", "record_id"])
     regions = read(out, crm.tenant).set_index("id")["countryCode"]
@@ -152,8 +152,8 @@ def test_sharing_says_nothing_about_services() -> None:
     [block] = build_blocks(create_clubs(1), people=30_000, events=0, seed=5, until=AS_OF)
     people = draw_people(block)
     for place, service in enumerate(SERVICES):
-        uses = people.uses[:, place]
-        assert people.shares[uses].mean() == pytest.approx(people.shares[~uses].mean(), abs=0.03), service
+        uses, shares = people.uses_service[:, place], people.has_shared_value
+        assert shares[uses].mean() == pytest.approx(shares[~uses].mean(), abs=0.03), service
 
 
 def test_people_of_one_service_and_of_four(out: Path) -> None:
@@ -178,7 +178,7 @@ def test_crm_rows_name_profiles_whose_records_cannot_be_mistaken(out: Path) -> N
     named = pd.concat(read(out, table)["profileId"] for table in (crm.note, crm.profile_tag, crm.campaign_interaction))
     anchors = records[records["profile_id"].isin(named)]
     assert set(named) == set(anchors["profile_id"])
-    theirs = records[records["person_id"].isin(anchors["person_id"])].groupby("person_id")
-    assert ((theirs["email"].nunique() == 1) | (theirs.size() == 1)).all()
+    their_records = records[records["person_id"].isin(anchors["person_id"])].groupby("person_id")
+    assert ((their_records["email"].nunique() == 1) | (their_records.size() == 1)).all()
     holders = records.groupby(["tenantId", "email"])["person_id"].nunique()
     assert (holders.reindex(pd.MultiIndex.from_frame(anchors[["tenantId", "email"]].dropna())) == 1).all()

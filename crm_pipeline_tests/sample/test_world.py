@@ -1,4 +1,4 @@
-"""The hand-written world shows what it promises, and the sample in the repository is made from it."""
+"""The hand-written world covers every kind of row, and the sample in the repository is built from it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_the_sample_in_the_repository_is_current(tmp_path: Path) -> None:
     assert files(tmp_path) == files(SAMPLE), "run `python -m crm_pipeline_tests.fixtures.worlds.world data/sample`"
 
 
-def _sound_rows() -> list[Row]:
+def _valid_rows() -> list[Row]:
     bad = [row for reason, row in bad_rows() if reason]
     return [row for row in cast() if row not in bad]
 
@@ -30,13 +30,13 @@ def test_the_cast_shows_every_kind_and_status() -> None:
     for table in (scl.member, scl.payment, teetime.booking, crm.campaign_interaction, crm.identity_override):
         for column in table.columns:
             shown = {
-                row.values[column.name] for row in _sound_rows() if row.table is table and column.name in row.values
+                row.values[column.name] for row in _valid_rows() if row.table is table and column.name in row.values
             }
             assert column.key.startswith("service") or set(column.info.get("allowed") or ()) <= shown, column
 
 
-def test_the_sound_rows_of_the_cast_have_ids_of_their_own_and_valid_phones() -> None:
-    rows = _sound_rows()
+def test_the_valid_rows_of_the_cast_have_ids_of_their_own_and_valid_phones() -> None:
+    rows = _valid_rows()
     assert len({(row.table.name, row.id) for row in rows}) == len(rows)
     phones = [(str(row.values["phoneNumber"]), row.club.country.code) for row in rows if "phoneNumber" in row.values]
     assert all(e164(phone, region) for phone, region in phones)

@@ -1,4 +1,4 @@
-"""An extraction from a real database: nothing lost, nothing twice, whatever happened between two runs."""
+"""Extraction from a real database: no row is lost or doubled, whatever happens between two runs."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -29,7 +29,7 @@ def engine(server: EmbeddedPostgres) -> Engine:
 
 
 def replay(engine: Engine, moves: list[Move]) -> None:
-    """Play the moves; a day later the lake holds the database's rows, and no others."""
+    """Plays the moves; asserts that a day later the lake has the database's rows, and no others."""
     with TemporaryDirectory() as folder, engine.connect() as session, engine.connect() as late:
         history = History(engine, session, late, Path(folder))
         history.begin()
@@ -69,7 +69,7 @@ def test_asking_only_for_newer_times_would_not_do(
 
 
 def newer_than_the_newest(engine: Engine) -> Callable[..., str | None]:
-    """The naive condition: rows whose updatedAt is above the highest seen at the reading before."""
+    """Returns the naive condition: rows whose updatedAt is above the highest one of the extraction before."""
     seen: dict[str, str] = {}
 
     def changed(table: Table, _: object, request: ExtractionRequest) -> str | None:
@@ -84,10 +84,10 @@ def newer_than_the_newest(engine: Engine) -> Callable[..., str | None]:
 
 def test_only_what_changed_is_read_and_appended(history: History) -> None:
     history.play([("insert", "links", 0)] * 3)
-    assert history.run().read == "every row"
+    assert history.run().read_summary == "every row"
     history.play([("update", 0, 0)])
     found = history.run()
-    assert found.read == "rows that may have changed"
+    assert found.read_summary == "rows that may have changed"
     assert {name: tuple(changes) for name, changes in found.changes.items()} == {
         "Member": (0, 1, 0),
         "TierChange": (0, 0, 0),
@@ -104,16 +104,16 @@ def test_where_no_transaction_began_no_table_is_opened(history: History) -> None
         history.run()
         return tables_scanned(history.engine) - before
 
-    # The server's own upkeep may begin one in between.
+    # The server's own maintenance may begin a transaction in between.
     assert min(opened([]) for _ in range(5)) == 0
     assert opened([("update", 0, 0)]) == len(TABLES)
 
 
 def tables_scanned(engine: Engine) -> int:
-    """How often the tables were read from beginning to end, by whoever has gone."""
+    """Returns the number of sequential scans of the tables, once the pipeline's connections are closed."""
     with engine.connect() as connection:
-        there = "select count(*) from pg_stat_activity where application_name = 'crm-pipeline'"
-        while connection.execute(text(there)).scalar():
+        open_connections = "select count(*) from pg_stat_activity where application_name = 'crm-pipeline'"
+        while connection.execute(text(open_connections)).scalar():
             connection.rollback()
         return int(connection.execute(text("select sum(seq_scan) from pg_stat_user_tables")).scalar_one())
 
@@ -124,9 +124,9 @@ def test_deleted_rows_show_once_a_day_and_every_row_is_read_once_a_week(history:
     history.play([("delete", 0, 0)])
     assert history.run(hours=23).changes["Member"] == (0, 0, 0)
     swept = history.run()
-    assert swept.read == "rows that may have changed and every key"
+    assert swept.read_summary == "rows that may have changed and every key"
     assert swept.changes["Member"] == (0, 0, 1)
-    reads = [history.run(hours=24).read for _ in range(6)]
+    reads = [history.run(hours=24).read_summary for _ in range(6)]
     assert reads == ["rows that may have changed and every key"] * 5 + ["every row"]
 
 
@@ -135,28 +135,28 @@ def test_where_a_removed_golfer_came_again_every_row_is_read_once(history: Histo
     history.run()
     history.run("links")
     with closing(history.lake.connect()) as con:
-        con.execute("create temp table come_again as select 'links' as tenant_id, 'c-0' as certificate_id")
+        con.execute("create temp table returning_golfers as select 'links' as tenant_id, 'c-0' as certificate_id")
         end_tombstones(con, history.lake, history.now)
-    assert history.run("mesa").read == "rows that may have changed"
-    assert [history.run("links").read for _ in range(2)] == ["every row", "rows that may have changed"]
-    assert [history.run().read for _ in range(2)] == ["every row", "rows that may have changed"]
+    assert history.run("mesa").read_summary == "rows that may have changed"
+    assert [history.run("links").read_summary for _ in range(2)] == ["every row", "rows that may have changed"]
+    assert [history.run().read_summary for _ in range(2)] == ["every row", "rows that may have changed"]
 
 
 def test_a_run_over_one_club_reads_that_club_and_covers_no_other(history: History) -> None:
     history.play([("insert", "links", 0), ("insert", "mesa", 0)])
     assert history.run("links").changes["Member"] == (1, 0, 0)
-    assert history.run("links").read == "rows that may have changed"
-    assert history.run().read == "every row"
-    assert history.run("mesa").read == "rows that may have changed"
+    assert history.run("links").read_summary == "rows that may have changed"
+    assert history.run().read_summary == "every row"
+    assert history.run("mesa").read_summary == "rows that may have changed"
 
 
 def test_a_database_that_was_made_anew_is_read_whole(history: History, server: EmbeddedPostgres) -> None:
-    """Ids of transactions mean nothing in another database; an older copy may even have fewer of them."""
+    """Transaction ids of another database do not compare; an older copy may have lower ones."""
     history.play([("insert", "links", 0)])
     history.run()
     restored = a_database(server)
     history.engine = restored
-    assert history.run().read == "every row"
+    assert history.run().read_summary == "every row"
     restored.dispose()
 
 

@@ -80,7 +80,7 @@ def logs(folder: Path) -> list[list[tuple[object, ...]]]:
     """Every version of every row, with the hour and the version that made it known; not how far the server had got."""
     lake = Lake(str(folder / "lake"), folder / "spill")
     with closing(lake.connect()) as con:
-        found = [con.sql(f"from {lake.log(con, table)} order by all").fetchall() for table in TABLES]
-        view = lake.log(con, operations.service_snapshots)
+        found = [con.sql(f"from {lake.create_log_view(con, table)} order by all").fetchall() for table in TABLES]
+        view = lake.create_log_view(con, operations.service_snapshots)
         columns = "* exclude (horizon, _row_hash, _version, _replaces)"
         return [*found, con.sql(f"select distinct {columns} from {view} order by all").fetchall()]

@@ -27,7 +27,7 @@ def lose_the_key_of_a_payment(history: History) -> None:
 def problems(history: History) -> dict[str, list[str]]:
     """The payments in the lake by key, without the hash that tells duplicates apart, and what is wrong with each."""
     with closing(history.lake.connect()) as con:
-        view = history.lake.current(con, scl.payment)
+        view = history.lake.create_current_view(con, scl.payment)
         rows = con.sql(f"select _record_key, _problems from {view} order by 1").fetchall()
     return {re.sub(" [0-9a-f]{32}$", "", key): [re.sub(r":\d+$", "", one) for one in found] for key, found in rows}
 

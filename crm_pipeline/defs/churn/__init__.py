@@ -1,1 +1,1 @@
-"""The weekly assets of churn models and their backtest."""
+"""The weekly assets: churn models and their backtest."""

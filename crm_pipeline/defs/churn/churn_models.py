@@ -1,6 +1,6 @@
-"""The weekly fit: every club's churn model, and the backtest that says what it is worth. Kept in the lake, by version.
+"""The weekly assets: every club's churn model, and the backtest that measures it. Stored in the lake, by version.
 
-The hourly refresh applies the latest version and never fits; fitting by hand is a run of job `fit_churn`.
+The hourly refresh applies the latest version and never fits. To fit by hand, run job `fit_churn`.
 """
 
 import base64
@@ -24,6 +24,7 @@ from crm_pipeline.tables.outputs import churn
 CHURN_GROUP = "churn"
 MAX_SHOWN_ROWS = 100
 MIN_GOLFERS = 200
+FIGURE_INCHES, FIGURE_DPI = 6.0, 90
 
 
 def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noqa: ANN401
@@ -53,26 +54,27 @@ def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noq
 def churn_assets(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.MaterializeResult]:
-    """Fit and judge the models of all tenants as of the run's hour, and keep both under it.
+    """Returns the models of all tenants and their backtests as of the run's hour, stored in the lake.
 
-    Of all tenants in a run of one, too: what they share is part of each one's model.
+    A run of one tenant fits all tenants too: each model depends on the pool of all.
+    Reads: what `fit_models` reads.
     """
     with open_run_context(context, lake, settings) as run:
-        this = replace(run, tenants=None)
-        lesson = fit_models(this)
-        changes = store_models(this, lesson)
-    found = {
-        "churn_model": (_build_parameter_metadata(lesson), len(lesson.clubs)),
-        "churn_backtest": (_build_backtest_metadata(lesson), len(lesson.verdicts)),
+        all_tenants_run = replace(run, tenants=None)
+        result = fit_models(all_tenants_run)
+        changes = store_models(all_tenants_run, result)
+    asset_rows = {
+        "churn_model": (_build_parameter_metadata(result), len(result.models)),
+        "churn_backtest": (_build_backtest_metadata(result), len(result.backtests)),
     }
-    for name, (metadata, rows) in found.items():
+    for name, (metadata, rows) in asset_rows.items():
         counts = build_changes_metadata({f"{name}s": changes[f"{name}s"]}, rows)
         yield dg.MaterializeResult(asset_key=name, metadata={**counts, **metadata})
 
 
-def _build_parameter_metadata(lesson: TrainingResult) -> dict[str, Any]:
-    """The pool's parameters and those of the clubs with most visitors, as a table."""
-    largest = sorted(lesson.clubs.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
+def _build_parameter_metadata(result: TrainingResult) -> dict[str, Any]:
+    """Returns the parameters of the pool and of the clubs with most visitors, as a table."""
+    largest = sorted(result.models.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
     rows = [
         {
             "club": tenant or "all clubs",
@@ -82,14 +84,14 @@ def _build_parameter_metadata(lesson: TrainingResult) -> dict[str, Any]:
         }
         for tenant, club in largest
     ]
-    fallen_back = sum(club.is_fallback for club in lesson.clubs.values())
-    return {"parameters": build_rows_table(rows), "fallen_back_to_pool": fallen_back, "clubs": len(lesson.clubs) - 1}
+    fallen_back = sum(club.is_fallback for club in result.models.values())
+    return {"parameters": build_rows_table(rows), "fallen_back_to_pool": fallen_back, "clubs": len(result.models) - 1}
 
 
-def _build_backtest_metadata(lesson: TrainingResult) -> dict[str, Any]:
-    """The measures as a table, the pool's first; in how many larger clubs the rivals were beaten; the plot."""
+def _build_backtest_metadata(result: TrainingResult) -> dict[str, Any]:
+    """Returns the measures as a table, the pool first; the larger clubs that beat both simpler forecasts; the plot."""
     largest = sorted(
-        lesson.verdicts.items(), key=lambda item: (item[0][0] != POOLED_TENANT_ID, -item[1].golfers, item[0])
+        result.backtests.items(), key=lambda item: (item[0][0] != POOLED_TENANT_ID, -item[1].golfers, item[0])
     )
     rows = [
         {
@@ -97,40 +99,39 @@ def _build_backtest_metadata(lesson: TrainingResult) -> dict[str, Any]:
             "horizon_days": days,
             **{
                 name: round(value, 4)
-                for name, value in verdict._asdict().items()
+                for name, value in backtest._asdict().items()
                 if name != "calibration" and value == value  # noqa: PLR0124  NaN
             },
         }
-        for (tenant, days), verdict in largest[:MAX_SHOWN_ROWS]
+        for (tenant, days), backtest in largest[:MAX_SHOWN_ROWS]
     ]
     larger = [
-        verdict
-        for (tenant, days), verdict in lesson.verdicts.items()
-        if tenant != POOLED_TENANT_ID and days == SCORED_HORIZON and verdict.golfers >= MIN_GOLFERS
+        backtest
+        for (tenant, days), backtest in result.backtests.items()
+        if tenant != POOLED_TENANT_ID and days == SCORED_HORIZON and backtest.golfers >= MIN_GOLFERS
     ]
-    pooled = {days: verdict for (tenant, days), verdict in lesson.verdicts.items() if tenant == POOLED_TENANT_ID}
-    found = {"larger_clubs": len(larger), "larger_clubs_that_beat_both": sum(v.beats_both for v in larger)}
+    pool_backtests = {
+        days: backtest for (tenant, days), backtest in result.backtests.items() if tenant == POOLED_TENANT_ID
+    }
     return {
-        **found,
+        "larger_clubs": len(larger),
+        "larger_clubs_that_beat_both": sum(backtest.is_better_than_both for backtest in larger),
         "measures": build_rows_table(rows),
-        **({"calibration": plot_calibration(pooled)} if pooled else {}),
+        **({"calibration": plot_calibration(pool_backtests)} if pool_backtests else {}),
     }
 
 
-FIGURE_INCHES, FIGURE_DPI = 6.0, 90
-
-
-def plot_calibration(verdicts: Mapping[int, BacktestResult]) -> dg.MarkdownMetadataValue:
-    """A picture, one line per horizon in days; a forecast that means what it says lies on the diagonal."""
-    # A second that only the weekly fit should pay; not pyplot, which keeps figures and looks for a display.
+def plot_calibration(backtests: Mapping[int, BacktestResult]) -> dg.MarkdownMetadataValue:
+    """Returns a plot, one line per horizon in days; a calibrated forecast lies on the diagonal."""
+    # Imported here, since it takes a second; pyplot would keep figures and look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(FIGURE_INCHES, FIGURE_INCHES), dpi=FIGURE_DPI, layout="tight")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    for days, verdict in sorted(verdicts.items()):
-        bins = verdict.calibration
+    for days, backtest in sorted(backtests.items()):
+        bins = backtest.calibration
         axes.plot([b.forecast for b in bins], [b.left for b in bins], marker="o", label=f"{days} days")
     axes.set(xlabel="risk foretold", ylabel="share who left", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left")

@@ -1,4 +1,4 @@
-"""Customer identities: every record in one profile per person and club, with the evidence, kept in the lake."""
+"""Asset `customer_identities`: every record linked to one profile per person and club, with the match keys."""
 
 from collections.abc import Sequence
 
@@ -27,18 +27,18 @@ MAX_SHOWN_FAULTS = 20
     tags=HOURLY.tags,
     freshness_policy=HOURLY.freshness,
     deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
-    description="Which records are one person, why, what was refused, and the life of every profile id. In the lake.",
+    description="Which records are one person, why, what was refused, and the history of each profile id. In the lake.",
     metadata=build_columns_metadata(identity.customer_identities),
     check_specs=[
         dg.AssetCheckSpec(
             LINKS_HOLD,
             asset="customer_identities",
-            description="SQL of its own finds no link the records do not bear out, and nothing else that must not be.",
+            description="Separate SQL finds no link that the records do not support, and no other broken rule.",
         ),
         dg.AssetCheckSpec(
             SELF_AUDIT,
             asset="customer_identities",
-            description="A random sample of clubs, each resolved again alone, gives what is stored.",
+            description="A random sample of clubs, each resolved again on its own, gives the stored result.",
         ),
     ],
     code_version="1",
@@ -46,21 +46,26 @@ MAX_SHOWN_FAULTS = 20
 def customer_identities(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Resolve the run's tenants, of each all records or those a change concerns, and keep what changed."""
+    """Returns the links of the run's tenants, resolved and stored: all records of a tenant, or those a change affects.
+
+    Reads: what `materialize_identities` reads.
+    """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        if half_kept := roll_back_partial_commits(run, tenants):
-            context.log.warning("took back what a run that ended half-way left of %s", ", ".join(half_kept))
-        parts = materialize_identities(run, tenants)
-        stored = lake.current(run.con, identity.customer_identities, tenants=tenants)
+        if rolled_back_tenants := roll_back_partial_commits(run, tenants):
+            context.log.warning("took back what a run that ended half-way left of %s", ", ".join(rolled_back_tenants))
+        batch_results = materialize_identities(run, tenants)
+        stored = lake.create_current_view(run.con, identity.customer_identities, tenants=tenants)
         links = run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall()
         return dg.MaterializeResult(
             metadata={
-                **build_changes_metadata(sum_changes(part.changes for part in parts), sum(count for _, count in links)),
+                **build_changes_metadata(
+                    sum_changes(batch.changes for batch in batch_results), sum(count for _, count in links)
+                ),
                 "links_by_rule": dg.MetadataValue.json(dict(links)),
             },
             check_results=[
-                _build_links_check([fault for part in parts for fault in part.summary]),
+                _build_links_check([fault for batch in batch_results for fault in batch.summary]),
                 _build_audit_check(run, tenants),
             ],
         )
@@ -72,13 +77,13 @@ def _build_links_check(faults: Sequence[str]) -> dg.AssetCheckResult:
 
 
 def _build_audit_check(run: RunContext, tenants: list[str]) -> dg.AssetCheckResult:
-    found = audit_identities(run, tenants)
+    audit = audit_identities(run, tenants)
     return dg.AssetCheckResult(
         check_name=SELF_AUDIT,
-        passed=not found.differing,
+        passed=not audit.differing_tables,
         metadata={
-            "tenants": dg.MetadataValue.json(found.tenants),
-            "records": found.records,
-            "differing": dg.MetadataValue.json(found.differing),
+            "tenants": dg.MetadataValue.json(audit.tenants),
+            "records": audit.records,
+            "differing": dg.MetadataValue.json(audit.differing_tables),
         },
     )

@@ -1,6 +1,6 @@
-"""Snapshots of the services in the lake: what was extracted, judged row by row, and what Dagster is told of it.
+"""Assets of the services' snapshots: rows extracted into the lake and validated, with metadata and a freshness check.
 
-A service that cannot be believed does not stop the run: its last snapshot serves, and its check says so.
+A snapshot that is rejected does not stop the run: the service's last snapshot is used, and its check fails.
 """
 
 import dagster as dg
@@ -21,8 +21,9 @@ FRESHNESS_CHECK = "snapshot_is_fresh"
 
 
 def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
-    """The asset that keeps one service's snapshot; the CRM's comes first, since it knows the tenants."""
+    """Returns the asset of one service's snapshot; the CRM's is upstream of the others, since it lists the tenants."""
     key = f"{service.lower()}_snapshot"
+    table_names = ", ".join(table.name for table in list_source_tables(service))
 
     @dg.asset(
         key=key,
@@ -31,10 +32,12 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
         owners=["team:data"],
         tags={**HOURLY.tags, "service": service.lower()},
         freshness_policy=HOURLY.freshness,
-        description=f"{service} as last delivered: {', '.join(t.name for t in list_source_tables(service))}. In the lake.",
+        description=f"{service} as last delivered: {table_names}. In the lake.",
         deps=[] if service is Service.CRM else ["tenants"],
         check_specs=[
-            dg.AssetCheckSpec(FRESHNESS_CHECK, asset=key, description="The service was read and believed in this run.")
+            dg.AssetCheckSpec(
+                FRESHNESS_CHECK, asset=key, description="The service was read in this run and its snapshot accepted."
+            )
         ],
         metadata=build_columns_metadata(*list_source_tables(service)),
         code_version="1",
@@ -48,24 +51,27 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with open_run_context(context, lake, settings) as run:
             try:
-                found, fault = EMPTY_EXTRACTION if settings.is_replay else extract_service(run, sources, service), None
+                extraction = EMPTY_EXTRACTION if settings.is_replay else extract_service(run, sources, service)
+                source_error = None
             except PastHourError as error:
                 raise dg.Failure(str(error), allow_retries=False) from None
             except SourceError as error:
-                found, fault = EMPTY_EXTRACTION, str(error)
-                context.log.warning("%s; its last snapshot serves", fault)
+                extraction, source_error = EMPTY_EXTRACTION, str(error)
+                context.log.warning("%s; its last snapshot serves", source_error)
             quarantine_rows(run, service, key)
             return dg.MaterializeResult(
                 metadata={
-                    **build_changes_metadata(found.changes, _count_snapshot_rows(run, service)),
-                    "read": found.read,
-                    "kept_out": found.kept_out,
-                    "undeclared_columns": dg.MetadataValue.json(found.undeclared),
-                    "quarantined": dg.MetadataValue.json(run.set_aside(key)),
+                    **build_changes_metadata(extraction.changes, _count_snapshot_rows(run, service)),
+                    "read": extraction.read_summary,
+                    "kept_out": extraction.excluded_rows,
+                    "undeclared_columns": dg.MetadataValue.json(extraction.undeclared_columns),
+                    "quarantined": dg.MetadataValue.json(run.count_quarantined(key)),
                 },
                 check_results=[
                     dg.AssetCheckResult(
-                        check_name=FRESHNESS_CHECK, passed=fault is None, metadata={"reason": fault} if fault else {}
+                        check_name=FRESHNESS_CHECK,
+                        passed=source_error is None,
+                        metadata={"reason": source_error} if source_error else {},
                     )
                 ],
             )
@@ -74,7 +80,7 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
 
 
 def _count_snapshot_rows(run: RunContext, service: Service) -> int:
-    view = run.lake.current(run.con, operations.service_snapshots, tenants=run.tenants)
+    view = run.lake.create_current_view(run.con, operations.service_snapshots, tenants=run.tenants)
     rows = run.con.execute(f"select cast(coalesce(sum(rows), 0) as bigint) from {view} where service = '{service}'")
     return int(rows.fetchall()[0][0])
 

@@ -1,4 +1,4 @@
-"""The tenants of a run: which clubs can be worked on, and which cannot because their own row is wrong."""
+"""Asset `tenants`: the clubs of a run, and those quarantined because their own row is invalid."""
 
 import dagster as dg
 
@@ -17,14 +17,18 @@ from crm_pipeline.tables.sources import crm
     tags=HOURLY.tags,
     freshness_policy=HOURLY.freshness,
     deps=["crm_snapshot"],
-    description="The clubs a run works on. One whose own row is wrong is set aside and keeps its last tables.",
+    description="The clubs a run works on. One whose own row is invalid is quarantined and keeps its last tables.",
     metadata=build_columns_metadata(crm.tenant),
     code_version="1",
 )
 def tenants(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Judge the tenants' rows; raises Failure where no club at all is known."""
+    """Returns the valid tenants, and quarantines those whose own row is invalid.
+
+    Reads: the CRM's Tenant table in the lake.
+    Raises: Failure where no club is known at all.
+    """
     with open_run_context(context, lake, settings) as run:
         usable, faulty = run.load_tenants()
         if not usable and not faulty:

@@ -1,7 +1,7 @@
 """Alerts: a run that failed, or that succeeded without a service or with a check that did not hold.
 
-An alert names jobs, tenants, services and columns; no person, and no secret. Of an error that is not the pipeline's own
-words it gives the class name only, since the messages of others quote what they choke on.
+An alert names jobs, tenants, services and columns; no person, and no secret. Of an error raised by other code it gives
+the class name only, since such a message may quote the row that caused it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,18 +24,18 @@ MAX_LISTED_REASONS = 10
 
 @dataclass(frozen=True)
 class Alert:
-    """One run that somebody should look at."""
+    """A run that somebody should look at."""
 
     job: str
     run_id: str
     as_of: str
     tenants: Sequence[str] | None
-    """Whom it is about: those that were not published, else all of the run's; None for every tenant."""
+    """The tenants that were not published, else all of the run; None for every tenant."""
     reasons: Sequence[str]
 
     @property
     def text(self) -> str:
-        """A message of a few lines."""
+        """Returns the message of the alert, on one line."""
         tenants = (
             "every tenant"
             if self.tenants is None
@@ -51,17 +51,17 @@ class NotifierError(Exception):
 @dg.run_failure_sensor(
     name="run_failed",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of every run that fails, those whose process died included.",
+    description="Alerts on every run that fails, including those whose process died.",
 )
 def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
-    """Tell why in the steps' own words; where no step says anything, in Dagster's."""
+    """Sends an alert with the messages of the failed steps; without any, with Dagster's message."""
     failures = {str(event.step_key): event.step_failure_data for event in context.get_step_failure_events()}
-    said = [f"{step}: {_format_step_failure(failure)}" for step, failure in failures.items()] or [
+    messages = [f"{step}: {_format_step_failure(failure)}" for step, failure in failures.items()] or [
         _format_run_failure(context.failure_event)
     ]
     unpublished = [tenant for failure in failures.values() for tenant in _list_unpublished_tenants(failure)]
     _send_alert(
-        context, settings, [*said, *list_failed_checks(context.instance, context.dagster_run.run_id)], unpublished
+        context, settings, [*messages, *list_failed_checks(context.instance, context.dagster_run.run_id)], unpublished
     )
 
 
@@ -70,26 +70,26 @@ def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[S
     name="run_incomplete",
     monitored_jobs=[refresh],
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of a refresh that succeeded without a service, or with a check that did not hold.",
+    description="Alerts on a refresh that succeeded without a service, or with a failed check.",
 )
 def run_incomplete(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
-    """Tell, where a check of the whole run failed."""
+    """Sends an alert where a check of the whole run failed."""
     if checks := list_failed_checks(context.instance, context.dagster_run.run_id):
         _send_alert(context, settings, checks)
 
 
 def list_failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The checks of the whole run that failed, not warnings; a tenant's own are among the reasons of the failure."""
-    found = []
+    """Returns the failed checks of the whole run, without warnings; a tenant's checks are reasons of the failure."""
+    failed = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         result = entry.get_dagster_event().asset_check_evaluation_data
-        is_grave = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
-        if is_grave and result.partition is None:
+        is_error = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
+        if is_error and result.partition is None:
             reason = result.metadata.get("reason")
-            found.append(
+            failed.append(
                 f"{result.asset_key.to_user_string()}: {reason.value if reason else f'{result.check_name} failed'}"
             )
-    return found
+    return failed
 
 
 def _send_alert(
@@ -98,31 +98,45 @@ def _send_alert(
     reasons: Sequence[str],
     unpublished: Sequence[str] = (),
 ) -> None:
-    run = context.dagster_run
-    record = context.instance.get_run_record_by_id(run.run_id)
-    asked = record.create_timestamp.isoformat(timespec="seconds") if record else "an unknown hour"
-    tenants = unpublished or list_run_tenants(run, context.instance)
-    alert = Alert(run.job_name, run.run_id, run.tags.get(AS_OF_TAG, asked), tenants, reasons)
+    dagster_run = context.dagster_run
+    record = context.instance.get_run_record_by_id(dagster_run.run_id)
+    created_at = record.create_timestamp.isoformat(timespec="seconds") if record else "an unknown hour"
+    tenants = unpublished or list_run_tenants(dagster_run, context.instance)
+    as_of = dagster_run.tags.get(AS_OF_TAG, created_at)
+    alert = Alert(dagster_run.job_name, dagster_run.run_id, as_of, tenants, reasons)
     context.log.error(alert.text)
     if settings.notify:
         _call_notifier(settings.notify, alert)
 
 
 def _call_notifier(path: str, alert: Alert) -> None:
-    """Call the notifier. Its failure fails the sensor's tick, once; the run is not told of again."""
+    """Calls the notifier. Its failure fails the sensor's tick once; the run is not reported again."""
     try:
         load_notifier(path)(alert)
-    except Exception as error:  # noqa: BLE001  whatever a stranger's code raises
+    except Exception as error:  # noqa: BLE001  the notifier is code of the installation
         raise NotifierError(
             f"{path} raised {type(error).__name__}; {alert.job}'s failure is in this tick's log"
         ) from None
 
 
 def load_notifier(path: str) -> Callable[[Alert], Any]:
-    """The function that `module:function` names."""
+    """Returns the function that `module:function` names."""
     module, _, function = path.partition(":")
-    found: Callable[[Alert], Any] = getattr(import_module(module), function)
-    return found
+    notifier: Callable[[Alert], Any] = getattr(import_module(module), function)
+    return notifier
+
+
+def find_failure_description(failure: StepFailureData) -> str | None:
+    """Returns the description of the step's own Failure, if it raised one."""
+    user_failure = failure.user_failure_data
+    return user_failure.description if user_failure and user_failure.description else None
+
+
+def find_first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
+    """Returns the error that caused all the others."""
+    while error and error.cause:
+        error = error.cause
+    return error
 
 
 def _format_step_failure(failure: StepFailureData) -> str:
@@ -130,7 +144,7 @@ def _format_step_failure(failure: StepFailureData) -> str:
 
 
 def _format_run_failure(event: dg.DagsterEvent) -> str:
-    """What Dagster says of a run that failed outside its steps; further lines may quote a worker's output."""
+    """Returns Dagster's first line on a run that failed outside its steps; more lines may quote a worker's output."""
     error = getattr(event.event_specific_data, "error", None)
     first_line = (event.message or "failed").splitlines()[0]
     return f"{first_line} {_find_error_class(error)}" if error else first_line
@@ -142,23 +156,12 @@ def _find_error_class(error: SerializableErrorInfo | None) -> str:
 
 
 def _list_unpublished_tenants(failure: StepFailureData) -> Sequence[str]:
-    found = failure.user_failure_data.metadata.get(UNPUBLISHED_KEY) if failure.user_failure_data else None
-    return sorted(found.value) if isinstance(found, dg.JsonMetadataValue) and isinstance(found.value, dict) else []
+    reasons = failure.user_failure_data.metadata.get(UNPUBLISHED_KEY) if failure.user_failure_data else None
+    if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.value, dict):
+        return sorted(reasons.value)
+    return []
 
 
 def _format_short_list(words: Sequence[str], separator: str = ", ") -> str:
     more = f"{separator}and {len(words) - MAX_LISTED_REASONS} more" if len(words) > MAX_LISTED_REASONS else ""
     return separator.join(words[:MAX_LISTED_REASONS]) + more
-
-
-def find_failure_description(failure: StepFailureData) -> str | None:
-    """What the step said itself, where it chose its words."""
-    chosen = failure.user_failure_data
-    return chosen.description if chosen and chosen.description else None
-
-
-def find_first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
-    """The error that all others were raised for."""
-    while error and error.cause:
-        error = error.cause
-    return error

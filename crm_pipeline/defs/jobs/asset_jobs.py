@@ -9,7 +9,7 @@ from crm_pipeline.defs.publish.reconciliation import compare_warehouse
 
 @dg.job(description="Prove that the warehouse equals the lake.", tags=DAILY.tags)
 def reconcile() -> None:
-    """One op."""
+    """A job of one op."""
     compare_warehouse()
 
 
@@ -20,10 +20,9 @@ refresh = dg.define_asset_job(
     tags=HOURLY.tags,
 )
 
-
 fit_churn = dg.define_asset_job(
     "fit_churn",
     selection=dg.AssetSelection.groups(CHURN_GROUP),
-    description="Fit every club's churn model and judge it on the past; the next refresh applies it.",
+    description="Fit every club's churn model and backtest it; the next refresh applies it.",
     tags=WEEKLY.tags,
 )

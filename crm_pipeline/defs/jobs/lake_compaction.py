@@ -1,4 +1,4 @@
-"""The daily upkeep of the lake, as a job of its own: it holds every tenant, so no run writes meanwhile."""
+"""The daily job that compacts the lake. It locks every tenant, so no run writes at the same time."""
 
 from contextlib import closing
 
@@ -11,18 +11,23 @@ from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import to_lake_name
 
 
-@dg.op(description="Compact every log, fold what is new into its base, delete files nobody can need any more.")
+@dg.op(
+    name="compact_and_fold",
+    description="Compact every log, merge new changes into its base, delete files that are no longer needed.",
+)
 def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
-    """One table after the other; what each says stays the same."""
+    """Compacts one table after the other; their contents do not change."""
     delete_abandoned_spill(lake)
     with closing(lake.connect()) as con:
         tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
-        done = {to_lake_name(table): upkeep for table in tables if (upkeep := compact_table(con, lake, table))}
-    rows = [{"table": name, **upkeep._asdict()} for name, upkeep in done.items()]
+        compactions = {
+            to_lake_name(table): compaction for table in tables if (compaction := compact_table(con, lake, table))
+        }
+    rows = [{"table": name, **compaction._asdict()} for name, compaction in compactions.items()]
     context.add_output_metadata({"tables": build_rows_table(rows)})
 
 
-@dg.job(description="Keeps reading the lake as cheap as at first.", tags=DAILY.tags)
+@dg.job(description="Compact the lake, so that reading it stays as fast as at first.", tags=DAILY.tags)
 def lake_upkeep() -> None:
-    """See `compact_and_fold`."""
+    """A job of one op."""
     compact_lake()

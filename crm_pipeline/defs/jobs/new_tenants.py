@@ -1,4 +1,4 @@
-"""The refresh: one job over all but the weekly assets, the tenants it can be asked for, and how a run is told them."""
+"""The tenants as partitions in Dagster, and the sensor that adds new ones."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,24 @@ from crm_pipeline.vocabulary import Service
 
 
 def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str]:
-    """Make every tenant the CRM knows a partition; return all partition keys in the order they came.
+    """Returns all partition keys in the order they were added, after adding every tenant of the CRM.
 
-    Raises SourceError where the CRM cannot be read.
+    Reads: the CRM's Tenant table at the source.
+    Raises: SourceError where the CRM cannot be read.
     """
     con = duckdb.connect()
-    relation = sources.snapshot(con, Service.CRM, only=crm.tenant).tables[crm.tenant.name].rows
+    relation = sources.read_snapshot(con, Service.CRM, only_table=crm.tenant).tables[crm.tenant.name].relation
     rows = con.sql(f"""select distinct cast("id" as varchar) as id from {relation} where "id" is not null order by 1""")
-    found = [row[0] for row in rows.fetchall() if row[0]]
+    tenants = [row[0] for row in rows.fetchall() if row[0]]
     con.close()
-    return add_tenants(instance, found)
+    return add_tenants(instance, tenants)
 
 
-def add_tenants(instance: dg.DagsterInstance, found: Sequence[str]) -> list[str]:
-    """Make those of these ids partitions that can be one; return all partition keys in the order they came."""
+def add_tenants(instance: dg.DagsterInstance, tenants: Sequence[str]) -> list[str]:
+    """Returns all partition keys in the order they were added, after adding those of the tenants with a usable id."""
     name = str(TENANT_PARTITIONS.name)
     known = instance.get_dynamic_partitions(name)
-    if new := [tenant for tenant in found if tenant not in known and is_usable_id(tenant)]:
+    if new := [tenant for tenant in tenants if tenant not in known and is_usable_id(tenant)]:
         instance.add_dynamic_partitions(name, new)
     return list(instance.get_dynamic_partitions(name))
 
@@ -40,7 +41,7 @@ def add_tenants(instance: dg.DagsterInstance, found: Sequence[str]) -> list[str]
     description="Makes every new tenant of the CRM a partition, so that the next refresh includes it.",
 )
 def new_tenants(context: dg.SensorEvaluationContext, sources: dg.ResourceParam[Sources]) -> dg.SkipReason:
-    """Look at the CRM's Tenant table."""
+    """Returns a skip reason with the number of tenants, after adding those that are new in the CRM."""
     try:
         tenants = discover_tenants(context.instance, sources)
     except SourceError as error:

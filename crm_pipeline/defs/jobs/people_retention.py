@@ -1,6 +1,6 @@
-"""The weekly retention, a job that holds every tenant: rows deleted long ago, old versions, inactive casual golfers.
+"""The weekly job that removes rows deleted long ago, old versions and inactive casual golfers. It locks every tenant.
 
-A past hour can be asked for during `AS_OF_DAYS`; what no such hour shows leaves the lake.
+A past hour can be requested for `LOG_RETENTION_DAYS`; rows that no such hour shows are removed from the lake.
 """
 
 from contextlib import closing
@@ -13,7 +13,7 @@ from crm_pipeline.privacy.inactive_golfers import erase_inactive_golfers
 from crm_pipeline.privacy.request import read_pending_requests
 from crm_pipeline.resources.lake.compaction import LOG_RETENTION_DAYS
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.privacy.lake_erasure import delete_old_versions
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
@@ -21,9 +21,9 @@ from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import to_lake_name
 
 
-@dg.op(description="Rewrite every log without what no hour shows that can still be asked for.")
+@dg.op(description="Rewrite every log without the rows that no hour shows which can still be requested.")
 def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
-    """One table after the other, by the clock: an hour that is pinned is no measure of how long somebody is gone."""
+    """Rewrites one table after the other, by the clock; a pinned hour does not extend how long rows are stored."""
     before = datetime.now(UTC) - timedelta(days=LOG_RETENTION_DAYS)
     with closing(lake.connect()) as con:
         tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
@@ -32,16 +32,19 @@ def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
     context.add_output_metadata({"tables": build_rows_table(rows)})
 
 
-@dg.op(description="Forget the casual golfers who have not come for as long as their club said.")
+@dg.op(description="Erase the casual golfers who have been inactive for as many months as their club has set.")
 def remove_casual_golfers(
     context: dg.OpExecutionContext,
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> None:
-    """Nobody where no club has said so. Raises Failure where this process may not do what `forget` does."""
+    """Erases the inactive golfers of the clubs that have set a retention; does nothing if no club has.
+
+    Raises: Failure where this process may not do what `forget` does.
+    """
     with warehouse.engine().connect() as connection:
-        months = schema.read_retention_months(connection)
+        months = privacy_schema.read_retention_months(connection)
     if not months and not any(read_pending_requests(lake)):
         return
     try:
@@ -58,6 +61,6 @@ def remove_casual_golfers(
     tags=WEEKLY.tags,
 )
 def people_retention() -> None:
-    """See its two ops; neither waits for the other."""
+    """A job of two ops; neither waits for the other."""
     drop_past_rows()
     remove_casual_golfers()

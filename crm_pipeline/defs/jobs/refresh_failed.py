@@ -1,7 +1,7 @@
-"""Refreshing again whoever the last refresh left behind: a job without arguments, and the sensor that asks for runs.
+"""The job that finds stale tenants, and the sensor that requests a refresh of them.
 
-Left behind are tenants whose last publication was planned and did not come, which the UI paints red, whatever ended
-it; and tenants published without a service that could not be read.
+Stale are tenants whose last planned publication failed for any reason, which the UI shows in red, and tenants
+published without a service that could not be read.
 """
 
 import dagster as dg
@@ -19,14 +19,14 @@ MISSING_SERVICE_QUERY = text(f"""
         < max(as_of) filter (where table_name = '{customer_profiles.name}')""")
 
 
-@dg.op(description="Find the tenants whose last refresh failed, or went without a service.")
+@dg.op(name="find_left_behind", description="Find the tenants whose last refresh failed, or went without a service.")
 def find_stale_tenants(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
-    """Name them in the log and in the output's metadata, in ranges; the sensor does the rest."""
+    """Stores the stale tenants in the output's metadata, in ranges, for the sensor; logs their names."""
     known = list(context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))
-    wanted = (find_unpublished_tenants(context.instance) | find_tenants_missing_service(warehouse)) & set(known)
-    context.log.info(f"to be refreshed: {', '.join(sorted(wanted))}" if wanted else "nothing failed")
+    stale = (find_unpublished_tenants(context.instance) | find_tenants_missing_service(warehouse)) & set(known)
+    context.log.info(f"to be refreshed: {', '.join(sorted(stale))}" if stale else "nothing failed")
     context.add_output_metadata(
-        {STALE_TENANTS_KEY: dg.MetadataValue.json(list(group_neighbours(known, sorted(wanted))))}
+        {STALE_TENANTS_KEY: dg.MetadataValue.json(list(group_neighbours(known, sorted(stale))))}
     )
 
 
@@ -35,7 +35,7 @@ def find_stale_tenants(context: dg.OpExecutionContext, warehouse: dg.ResourcePar
     tags={"cadence": "by_hand"},
 )
 def refresh_failed() -> None:
-    """One op; the sensor of the same name asks for the runs."""
+    """A job of one op; the sensor of the same name requests the runs."""
     find_stale_tenants()
 
 
@@ -45,29 +45,32 @@ def refresh_failed() -> None:
     monitored_jobs=[refresh_failed],
     request_job=refresh,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for a refresh of whom job refresh_failed found, one run per range of neighbouring tenants.",
+    description="Requests a refresh of the tenants that job refresh_failed found, one run per range of neighbours.",
 )
 def request_stale_refreshes(context: dg.RunStatusSensorContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Ask for the runs."""
+    """Returns one run request per range of stale tenants, or a skip reason where there are none."""
     run_id = context.dagster_run.run_id
     (output,) = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
-    found = output.get_dagster_event().step_output_data.metadata[STALE_TENANTS_KEY].value
-    if not isinstance(found, list) or not found:
+    ranges = output.get_dagster_event().step_output_data.metadata[STALE_TENANTS_KEY].value
+    if not isinstance(ranges, list) or not ranges:
         return dg.SkipReason("nothing failed")
-    return [dg.RunRequest(run_key=f"{run_id} {keys[0]}", tags=build_range_tags(keys)) for keys in found]
+    return [dg.RunRequest(run_key=f"{run_id} {keys[0]}", tags=build_range_tags(keys)) for keys in ranges]
 
 
 def find_unpublished_tenants(instance: dg.DagsterInstance) -> set[str]:
-    """Tenants whose last run, by schedule, by hand or from a terminal, ended without publishing them."""
+    """Returns the tenants whose last run, by schedule, by hand or from a terminal, ended without publishing them."""
     key = dg.AssetKey(customer_profiles.name)
     attempts = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations
-    last = {tenant: run_id for tenant, (run_id, _) in attempts(key).items()}
-    runs = instance.get_runs(dg.RunsFilter(run_ids=list(set(last.values())))) if last else []
-    ended = {run.run_id for run in runs if run.is_finished}
-    return {tenant for tenant, run_id in last.items() if run_id in ended}
+    last_runs = {tenant: run_id for tenant, (run_id, _) in attempts(key).items()}
+    dagster_runs = instance.get_runs(dg.RunsFilter(run_ids=list(set(last_runs.values())))) if last_runs else []
+    finished = {dagster_run.run_id for dagster_run in dagster_runs if dagster_run.is_finished}
+    return {tenant for tenant, run_id in last_runs.items() if run_id in finished}
 
 
 def find_tenants_missing_service(warehouse: Warehouse) -> set[str]:
-    """Tenants published as of an hour at which one of their services was not read."""
+    """Returns the tenants published as of an hour at which one of their services was not read.
+
+    Reads: crm.publications.
+    """
     with warehouse.engine().connect() as connection:
         return set(connection.execute(MISSING_SERVICE_QUERY).scalars())

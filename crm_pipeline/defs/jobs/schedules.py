@@ -1,6 +1,6 @@
-"""The clock: which job runs when. One run a tick, as of the tick; what a job does is said where the job is.
+"""Schedules of the jobs: one run per tick, as of the tick.
 
-After a time without a daemon Dagster evaluates the last tick alone, so missed hours are made up by one run.
+After a time without a daemon Dagster evaluates only the last tick, so one run makes up for missed hours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +25,9 @@ def build_schedule(
     cron_schedule: str,
     cadence: Cadence,
     description: str,
-    tags_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
+    build_tags: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
 ) -> dg.ScheduleDefinition:
-    """A schedule that is on; `tags_of` all tenants are added to its runs'."""
+    """Returns a schedule that is on; `build_tags` of all tenants are added to the tags of its runs."""
 
     @dg.schedule(
         name=name,
@@ -38,23 +38,26 @@ def build_schedule(
         description=description,
         tags=cadence.tags,
     )
-    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def request_run(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         tenants = context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name))
         if not tenants:
             return dg.SkipReason("no tenant is known yet that can be worked on")
         as_of = context.scheduled_execution_time.isoformat()
         if later := _find_later_hour(context.instance, job, as_of):
             return dg.SkipReason(f"{job.name} as of {later} has been made already, and live tables are never rewound")
-        return dg.RunRequest(run_key=as_of, tags={AS_OF_TAG: as_of, **tags_of(tenants)})
+        return dg.RunRequest(run_key=as_of, tags={AS_OF_TAG: as_of, **build_tags(tenants)})
 
-    return ask
+    return request_run
 
 
 def _find_later_hour(instance: dg.DagsterInstance, job: Job, as_of: str) -> str | None:
-    """The hour of the job's last run, where it came after this one: a tick can be late, somebody quicker by hand."""
-    done = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
-    last = instance.get_run_records(done, limit=1)
-    hours = [run.dagster_run.tags.get(AS_OF_TAG) or run.create_timestamp.astimezone(UTC).isoformat() for run in last]
+    """Returns the hour of the job's last run if it is later: a tick can be late, and a run by hand come before it."""
+    succeeded = dg.RunsFilter(job_name=job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    records = instance.get_run_records(succeeded, limit=1)
+    hours = [
+        record.dagster_run.tags.get(AS_OF_TAG) or record.create_timestamp.astimezone(UTC).isoformat()
+        for record in records
+    ]
     return next((hour for hour in hours if hour > as_of), None)
 
 

@@ -1,7 +1,4 @@
-"""What Dagster is told of the gate's verdicts: one check per published table, partitioned by tenant.
-
-Who is judged, and what becomes of whom, is `gate`'s business; what is expected, `checks`'.
-"""
+"""Asset checks of the gate's results: one check per published table, partitioned by tenant."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,9 +21,9 @@ EXPECTATIONS_CHECK = "expectations_hold"
 
 
 def build_check_specs() -> list[dg.AssetCheckSpec]:
-    """One check, partitioned by tenant, for each judged table."""
+    """Returns one check, partitioned by tenant, for each evaluated table."""
     with warnings.catch_warnings():
-        # checks per partition are in preview; the users' wish to see each tenant's is not
+        # Checks per partition are a preview feature of Dagster.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
             dg.AssetCheckSpec(
@@ -45,58 +42,60 @@ def _format_description(table: Table) -> str:
 
 
 def report_results(
-    context: dg.AssetExecutionContext, run: RunContext, verdicts: Sequence[ExpectationResult], docs: Path
+    context: dg.AssetExecutionContext, run: RunContext, results: Sequence[ExpectationResult], docs: Path
 ) -> None:
-    """Tell Dagster of every table and tenant judged now, and what was found before by suites that were not."""
-    known = load_stored_results(run, sorted({verdict.tenant_id for verdict in verdicts}))
-    judged = {(verdict.tenant_id, verdict.suite) for verdict in verdicts}
+    """Reports a check for every table and tenant evaluated now, with the stored results of the other suites."""
+    stored_results = load_stored_results(run, sorted({result.tenant_id for result in results}))
+    evaluated_suites = {(result.tenant_id, result.suite) for result in results}
     for table in EVALUATED_TABLES:
         suites = {suite.name for suite in _list_suites(table)}
-        for tenant in sorted({tenant for tenant, suite in judged if suite in suites}):
-            context.log_event(_build_evaluation(table, tenant, known, docs))
+        for tenant in sorted({tenant for tenant, suite in evaluated_suites if suite in suites}):
+            context.log_event(_build_evaluation(table, tenant, stored_results, docs))
 
 
 def build_step_results(
     context: dg.AssetExecutionContext, run: RunContext, home: Path
 ) -> dict[str, dg.AssetCheckResult]:
-    """What the step has to return of each judged table's check, besides what each tenant was told.
+    """Returns the check result of each evaluated table, which the step must return besides the tenants' own.
 
-    Dagster takes it for the tenant's own in a run of one, and so it is; of several it says who was warned of.
+    In a run of one tenant it is the tenant's own result; in a run of several it lists the tenants with warnings.
     """
     if not context.has_partition_key:
         return {table.name: _build_combined_result(run, table) for table in EVALUATED_TABLES}
     tenant = context.partition_key
-    known = load_stored_results(run, [tenant])
+    stored_results = load_stored_results(run, [tenant])
     return {
-        table.name: _to_check_result(_build_evaluation(table, tenant, known, home / DATA_DOCS_FOLDER))
+        table.name: _to_check_result(_build_evaluation(table, tenant, stored_results, home / DATA_DOCS_FOLDER))
         for table in EVALUATED_TABLES
     }
 
 
 def _build_combined_result(run: RunContext, table: Table) -> dg.AssetCheckResult:
-    """What the UI shows of the asset as a whole: warnings, since a run that finds worse fails and returns nothing."""
-    current = run.lake.current(run.con, operations.data_quality_results, tenants=run.tenants, name="known_results")
+    """Returns a result with warnings only: a run with critical failures fails, and returns nothing."""
+    current = run.lake.create_current_view(
+        run.con, operations.data_quality_results, tenants=run.tenants, name="stored_results"
+    )
     suites = ", ".join(f"'{suite.name}'" for suite in _list_suites(table))
-    found = run.con.sql(f"""
+    failed_tenants = run.con.sql(f"""
         select distinct tenant_id from {current} semi join tenants using (tenant_id)
         where not success and suite in ({suites}) order by tenant_id""").fetchall()
     return dg.AssetCheckResult(
-        passed=not found,
+        passed=not failed_tenants,
         check_name=EXPECTATIONS_CHECK,
         asset_key=table.name,
         severity=dg.AssetCheckSeverity.WARN,
-        description=format_short_list([tenant for (tenant,) in found]) or None,
+        description=format_short_list([tenant for (tenant,) in failed_tenants]) or None,
     )
 
 
-def _to_check_result(told: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+def _to_check_result(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=told.passed,
-        check_name=told.check_name,
-        asset_key=told.asset_key,
-        severity=told.severity,
-        description=told.description,
-        metadata=told.metadata,
+        passed=evaluation.passed,
+        check_name=evaluation.check_name,
+        asset_key=evaluation.asset_key,
+        severity=evaluation.severity,
+        description=evaluation.description,
+        metadata=evaluation.metadata,
     )
 
 
@@ -105,36 +104,36 @@ def _list_suites(table: Table) -> list[Suite]:
 
 
 def _build_evaluation(
-    table: Table, tenant: str, known: Mapping[tuple[str, str], Sequence[ExpectationResult]], docs: Path
+    table: Table, tenant: str, stored_results: Mapping[tuple[str, str], Sequence[ExpectationResult]], docs: Path
 ) -> dg.AssetCheckEvaluation:
-    found = [verdict for suite in _list_suites(table) for verdict in known.get((tenant, suite.name), ())]
-    broken = [verdict for verdict in found if not verdict.success]
+    results = [result for suite in _list_suites(table) for result in stored_results.get((tenant, suite.name), ())]
+    broken = [result for result in results if not result.success]
     metadata: dict[str, Any] = {
-        "held": f"{len(found) - len(broken)} of {len(found)} expectations",
-        "broken": dg.MetadataValue.json({verdict.expectation: verdict.unexpected_count for verdict in broken}),
+        "held": f"{len(results) - len(broken)} of {len(results)} expectations",
+        "broken": dg.MetadataValue.json({result.expectation: result.unexpected_count for result in broken}),
         "data_docs": dg.MetadataValue.path(docs / INDEX_FILE),
     }
     if broken:
-        metadata["what_is_wrong"] = build_rows_table([_format_result_row(verdict) for verdict in broken])
-    is_critical = any(verdict.is_critical for verdict in broken)
+        metadata["what_is_wrong"] = build_rows_table([_format_result_row(result) for result in broken])
+    is_critical = any(result.is_critical for result in broken)
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(table.name),
         check_name=EXPECTATIONS_CHECK,
         passed=not broken,
         partition=tenant,
         severity=dg.AssetCheckSeverity.ERROR if is_critical or not broken else dg.AssetCheckSeverity.WARN,
-        description=format_short_list([_format_result_row(verdict)["meaning"] for verdict in broken]) or None,
+        description=format_short_list([_format_result_row(result)["meaning"] for result in broken]) or None,
         metadata=metadata,
     )
 
 
-def _format_result_row(verdict: ExpectationResult) -> dict[str, Any]:
+def _format_result_row(result: ExpectationResult) -> dict[str, Any]:
     return {
-        "severity": format_severity(verdict.is_critical),
-        "suite": verdict.suite,
-        "expectation": verdict.expectation,
-        "meaning": MEANINGS.get((verdict.suite, verdict.expectation), ""),
-        "broken_by": verdict.unexpected_count,
-        "of": verdict.rows,
-        "observed": verdict.observed or "",
+        "severity": format_severity(result.is_critical),
+        "suite": result.suite,
+        "expectation": result.expectation,
+        "meaning": MEANINGS.get((result.suite, result.expectation), ""),
+        "broken_by": result.unexpected_count,
+        "of": result.rows,
+        "observed": result.observed or "",
     }

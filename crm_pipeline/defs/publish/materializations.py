@@ -1,4 +1,4 @@
-"""What Dagster is told of a publication: an event per tenant, and which tenants were not published."""
+"""Materializations of a publication: an event per tenant, and a failure that names the tenants not published."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,16 +23,19 @@ def report_materializations(
     unpublished: dict[str, str],
     checks: Mapping[str, dg.AssetCheckResult],
 ) -> Iterator[dg.MaterializeResult]:
-    """All good: one result per asset, with metadata per tenant. Some bad: the good ones' events, then Failure.
+    """Yields one result per asset, with metadata per tenant.
 
-    A run of the whole graph has no partitions for Dagster to mark, and gets the good ones' events too.
+    If some tenants were not published, or the run has no partitions that Dagster could mark, it logs an event per
+    published tenant.
+    Raises: Failure if some tenants were not published, after the events of the others.
     """
-    one_by_one = unpublished or not (context.has_partition_key or context.has_partition_key_range)
+    is_logged_per_tenant = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in EVALUATED_TABLES:
-        for tenant, moved_tables in changes.items():
-            moved = moved_tables.get(table.name)
-            metadata = _build_metadata(moved, rows.get((table.name, tenant)), costs.get(tenant) if moved else None)
-            if one_by_one:
+        for tenant, tenant_changes in changes.items():
+            table_changes = tenant_changes.get(table.name)
+            cost = costs.get(tenant) if table_changes else None
+            metadata = _build_metadata(table_changes, rows.get((table.name, tenant)), cost)
+            if is_logged_per_tenant:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
                 _add_metadata(context, table.name, tenant, metadata)
@@ -55,7 +58,7 @@ def report_materializations(
 
 
 def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, metadata: dict[str, Any]) -> None:
-    """`context.add_asset_metadata`, which asks the database for all partitions at every call."""
+    """Adds metadata as `context.add_asset_metadata` does, without its query of all partitions at every call."""
     step = context.op_execution_context.get_step_execution_context()
     step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(  # noqa: SLF001
         dg.AssetKey(asset), tenant, metadata

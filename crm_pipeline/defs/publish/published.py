@@ -1,7 +1,7 @@
-"""The two published assets: a tenant's profiles and timeline, checked, then made visible in one transaction.
+"""The two published assets: a tenant's profiles and timeline, checked, then published in one transaction.
 
-A tenant that fails its checks, or whose own row is wrong, keeps what was published last while the others go on; when
-most tenants fail, something is wrong with us, and none is published.
+A tenant that fails its checks, or whose own row is invalid, keeps its last published rows while the others go on. When
+most tenants fail, the pipeline is at fault, and none is published.
 """
 
 from collections.abc import Iterator, Set
@@ -67,31 +67,38 @@ def published(
     warehouse: dg.ResourceParam[Warehouse],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult]:
-    """Check and publish the run's tenants; raises Failure naming those that were not published."""
+    """Yields the results of the run's tenants, checked and published.
+
+    Raises: Failure naming the tenants that were not published.
+    """
     with open_run_context(context, lake, settings) as run:
         usable, faulty = run.load_tenants()
         tenants = [tenant.tenant_id for tenant in usable]
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
         with warehouse.publisher(run.con, as_of=run.as_of, run_id=run.run_id) as publisher:
-            due = find_pending_tables(run, publisher, tenants)
-            judged = evaluate_tenants(run, due, tenants)
-            if judged.verdicts:
-                report_results(context, run, judged.verdicts, settings.home / DATA_DOCS_FOLDER)
-            store_measures(run, judged.whole)
-            unpublished |= find_failed_tenants(judged.verdicts, tenants)
-            changes = publish_tenants(run, publisher, due, [t for t in tenants if t not in unpublished], unpublished)
+            pending = find_pending_tables(run, publisher, tenants)
+            gate_result = evaluate_tenants(run, pending, tenants)
+            if gate_result.results:
+                report_results(context, run, gate_result.results, settings.home / DATA_DOCS_FOLDER)
+            store_measures(run, gate_result.fully_evaluated_tenants)
+            unpublished |= find_failed_tenants(gate_result.results, tenants)
+            changes = publish_tenants(
+                run, publisher, pending, [t for t in tenants if t not in unpublished], unpublished
+            )
             publish_reports(run, publisher, unpublished)
-            publisher.finish([t for t in tenants if t not in unpublished], run.tenants, find_snapshot_ages(run))
+            publisher.store_refresh_time(
+                [t for t in tenants if t not in unpublished], run.tenants, find_snapshot_ages(run)
+            )
             rows = count_published_rows(publisher)
-        update_data_docs(run, judged.verdicts, settings.home)
+        update_data_docs(run, gate_result.results, settings.home)
         changes |= {tenant: {} for tenant in _find_closed_tenants(context, run, {*tenants, *unpublished})}
         checks = build_step_results(context, run, settings.home)
         yield from report_materializations(context, changes, rows, publisher.costs, unpublished, checks)
 
 
-def _find_closed_tenants(context: dg.AssetExecutionContext, run: RunContext, others: Set[str]) -> list[str]:
-    """The run's partitions that are closed clubs, for which nothing moves; not those the CRM no longer lists."""
+def _find_closed_tenants(context: dg.AssetExecutionContext, run: RunContext, open_tenants: Set[str]) -> list[str]:
+    """Returns the run's partitions that are closed clubs, which have no changes; without clubs that left the CRM."""
     if not (context.has_partition_key or context.has_partition_key_range):
         return []
     known = {tenant for (tenant,) in run.con.sql("from known_tenants").fetchall()}
-    return [tenant for tenant in context.partition_keys if tenant in known - others]
+    return [tenant for tenant in context.partition_keys if tenant in known - open_tenants]

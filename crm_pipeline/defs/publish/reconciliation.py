@@ -1,6 +1,6 @@
-"""The nightly proof that the warehouse equals the lake; what does not is named, and published in full by the next run.
+"""The nightly op that compares the warehouse with the lake; the next run publishes in full what differs.
 
-Comparing belongs to `comparison`. The proof holds all tenants meanwhile, as a run of everything does.
+It locks all tenants meanwhile, like a run of all tenants.
 """
 
 import dagster as dg
@@ -14,14 +14,17 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 def compare_warehouse(
     context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
 ) -> None:
-    """Raises Failure naming every table and tenant that differs."""
-    found = find_differences(lake, warehouse)
-    if not found:
+    """Compares the warehouse with the lake, and deletes the publication states of what differs.
+
+    Raises: Failure naming every table and tenant that differs.
+    """
+    differences = find_differences(lake, warehouse)
+    if not differences:
         context.log.info("the warehouse equals the lake")
         return
-    delete_publication_states(warehouse, found)
+    delete_publication_states(warehouse, differences)
     raise dg.Failure(
-        f"not as in the lake, and to be published in full by the next refresh: {'; '.join(map(str, found))}",
-        metadata={"differences": len(found)},
+        f"not as in the lake, and to be published in full by the next refresh: {'; '.join(map(str, differences))}",
+        metadata={"differences": len(differences)},
         allow_retries=False,
     )

@@ -1,4 +1,4 @@
-"""Profile scores: the golden record, counts, scores, stage and status of every profile, kept in the lake."""
+"""Asset `profile_scores`: the golden record, counts, scores, stage and status of every profile, in the lake."""
 
 from collections import Counter
 
@@ -32,21 +32,24 @@ from crm_pipeline.steps.scores import PROFILES, materialize_scores
 def profile_scores(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Score the profiles of the run's tenants, of each all or whom the hour touched, and tell stage changes."""
+    """Returns the stored scores of the run's tenants and their stage changes: all profiles of a tenant, or affected.
+
+    Reads: what `materialize_scores` reads.
+    """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        parts = materialize_scores(run, tenants)
-        stages = count_stages(run.con, lake.current(run.con, PROFILES, tenants=tenants))
-        transitions = sum((part.summary for part in parts), Counter[StageTransition]())
+        batch_results = materialize_scores(run, tenants)
+        stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=tenants))
+        transitions = sum((batch.summary for batch in batch_results), Counter[StageTransition]())
         return dg.MaterializeResult(
             metadata={
                 **build_changes_metadata(
-                    sum_changes(part.changes for part in parts), sum(stage.profiles for stage in stages)
+                    sum_changes(batch.changes for batch in batch_results), sum(stage.profiles for stage in stages)
                 ),
                 "funnel": build_rows_table([stage._asdict() for stage in stages]),
                 "stage_changes": build_rows_table(
                     [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
                 ),
-                "quarantined": dg.MetadataValue.json(run.set_aside("profile_scores")),
+                "quarantined": dg.MetadataValue.json(run.count_quarantined("profile_scores")),
             }
         )

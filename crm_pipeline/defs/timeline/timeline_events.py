@@ -1,4 +1,4 @@
-"""Timeline events: everything the services know happened, in one stream, each event on its profile."""
+"""Asset `timeline_events`: the events of all services in one stream, each linked to its profile."""
 
 import dagster as dg
 
@@ -23,18 +23,23 @@ from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Build the stream of the run's tenants, of each whole or of whom the hour touched, and keep what changed."""
+    """Returns the timeline of the run's tenants, stored: all events of a tenant, or those of affected profiles.
+
+    Reads: what `materialize_timeline` reads.
+    """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        parts = materialize_timeline(run, tenants)
-        # Each event's id has its type in it.
-        counts = lake.counts(TIMELINE, by="event_type", tenants=tenants)
+        batch_results = materialize_timeline(run, tenants)
+        # Counted from ids: the id of an event contains its type.
+        counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=tenants)
         kinds = run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall()
         return dg.MaterializeResult(
             metadata={
-                **build_changes_metadata(sum_changes(part.changes for part in parts), sum(count for _, count in kinds)),
+                **build_changes_metadata(
+                    sum_changes(batch.changes for batch in batch_results), sum(count for _, count in kinds)
+                ),
                 "events_by_type": dg.MetadataValue.json(dict(kinds)),
-                "events_in_the_future": sum(part.summary for part in parts),
-                "quarantined": dg.MetadataValue.json(run.set_aside("timeline_events")),
+                "events_in_the_future": sum(batch.summary for batch in batch_results),
+                "quarantined": dg.MetadataValue.json(run.count_quarantined("timeline_events")),
             }
         )

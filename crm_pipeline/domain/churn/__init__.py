@@ -1,1 +1,1 @@
-"""Churn and value: models of visitors and members, their fit, and the backtest of both."""
+"""Churn and value: models of visitors and members, their fit, and the backtest of the visitors' model."""

@@ -1,11 +1,8 @@
-"""How well churn was foretold: forecasts made for a past day, judged by what has happened since.
+"""Measures of how well churn was forecast: forecasts made for a past day, compared with what has happened since.
 
-Here: the measures, and the two rivals every forecast must beat. Not here: making the forecasts (`churn_fit`), looking
-at a past day (`hindsight`), drawing (`assets`).
-
-Brier is the mean squared error of a probability (Brier 1950), AUC the chance that somebody who left was given a higher
-risk than somebody who stayed (0.5 is guessing). The base rate is a rival that knows the share of those who left and
-nothing else; plain recency is the rule of thumb `no visit for 90 days means gone`.
+A forecast is compared with two simpler ones. The base rate knows only the share of those who left; plain recency is the
+rule of thumb `no visit for 90 days means gone`. Brier is the mean squared error of a probability (Brier 1950), AUC the
+chance that somebody who left was given a higher risk than somebody who stayed (0.5 is guessing).
 """
 
 from typing import Final, NamedTuple
@@ -22,7 +19,7 @@ MAX_CALIBRATION_BINS: Final = 10
 
 
 class CalibrationBin(NamedTuple):
-    """Golfers whose forecasts are neighbours: how many, the risk they were given, the share who left."""
+    """Golfers with neighbouring forecasts: how many, the risk they were given, the share who left."""
 
     golfers: int
     forecast: float
@@ -30,7 +27,7 @@ class CalibrationBin(NamedTuple):
 
 
 class BacktestResult(NamedTuple):
-    """A forecast beside its rivals; AUC is NaN where all left or all stayed."""
+    """The measures of a forecast and of the two simpler ones; AUC is NaN where all left or all stayed."""
 
     golfers: int
     left_since: int
@@ -42,21 +39,24 @@ class BacktestResult(NamedTuple):
     calibration: tuple[CalibrationBin, ...]
 
     @property
-    def beats_base_rate(self) -> bool:
+    def is_better_than_base_rate(self) -> bool:
         """Whether the forecast is worth more than knowing how many leave."""
         return self.brier < self.brier_base_rate
 
     @property
-    def beats_both(self) -> bool:
-        """Whether it is also worth more than the rule of thumb."""
-        return self.beats_base_rate and self.brier < self.brier_recency
+    def is_better_than_both(self) -> bool:
+        """Whether the forecast is also worth more than the rule of thumb."""
+        return self.is_better_than_base_rate and self.brier < self.brier_recency
 
 
 def evaluate_forecast(forecast: Floats, quiet_days: Floats, has_left: npt.NDArray[np.bool_]) -> BacktestResult | None:
-    """Judge forecasts (n,) for golfers last seen `quiet_days` (n,) before; None where there is nobody."""
+    """Returns the measures of forecasts (n,) for golfers last seen `quiet_days` (n,) before the forecast.
+
+    Returns None where there are no golfers.
+    """
     if not has_left.size:
         return None
-    rule = (quiet_days >= RECENCY_RULE_DAYS).astype(np.float64)
+    recency_rule = (quiet_days >= RECENCY_RULE_DAYS).astype(np.float64)
     return BacktestResult(
         golfers=has_left.size,
         left_since=int(has_left.sum()),
@@ -64,18 +64,18 @@ def evaluate_forecast(forecast: Floats, quiet_days: Floats, has_left: npt.NDArra
         auc_recency=measure_auc(quiet_days, has_left),
         brier=measure_brier_score(forecast, has_left),
         brier_base_rate=measure_brier_score(np.full(has_left.size, has_left.mean()), has_left),
-        brier_recency=measure_brier_score(rule, has_left),
+        brier_recency=measure_brier_score(recency_rule, has_left),
         calibration=measure_calibration(forecast, has_left),
     )
 
 
 def measure_brier_score(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
-    """The mean squared error, 0 for perfect and 0.25 for always saying one half."""
+    """Returns the mean squared error: 0 for perfect, 0.25 for always saying one half."""
     return float(np.mean((forecast - has_left) ** 2))
 
 
 def measure_auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
-    """Mann and Whitney's: ties count half."""
+    """Returns the AUC by Mann and Whitney's statistic, where ties count half; NaN where all left or all stayed."""
     left = int(has_left.sum())
     stayed = has_left.size - left
     if not left * stayed:
@@ -84,9 +84,7 @@ def measure_auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
 
 
 def measure_calibration(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
-    """At most ten bins of as many golfers each, in order of the risk they were given."""
+    """Returns at most ten bins of equally many golfers, in order of the risk they were given."""
     order = np.argsort(forecast, kind="stable")
-    parts = [part for part in np.array_split(order, MAX_CALIBRATION_BINS) if part.size]
-    return tuple(
-        CalibrationBin(part.size, float(forecast[part].mean()), float(has_left[part].mean())) for part in parts
-    )
+    bins = [rows for rows in np.array_split(order, MAX_CALIBRATION_BINS) if rows.size]
+    return tuple(CalibrationBin(rows.size, float(forecast[rows].mean()), float(has_left[rows].mean())) for rows in bins)

@@ -1,8 +1,4 @@
-"""The weekly fit: every club's churn model from its own past, shrunk to what all clubs share.
-
-Here: pooling, sampling, and the forecasts a backtest judges. Not here: each model's likelihood (`mbg_nbd_fit`,
-`gamma_gamma`, `renewal_fit`), what is fitted to (`churn_past`), the measures (`backtest`).
-"""
+"""The weekly fit: every club's churn model from its own past, shrunk to what all clubs share, and its forecasts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -31,13 +27,13 @@ class SpendFit(NamedTuple):
 
 
 def fit_visits(visitors: Mapping[str, VisitorArrays]) -> dict[str, MbgNbd]:
-    """Every club's MBG/NBD shrunk to the pool's, and under `POOL` the pool's, shrunk to the prior."""
-    seen = sum(each.age.size for each in visitors.values())
-    share = min(1.0, MAX_SAMPLE_SIZE / seen) if seen else 1.0
-    # Of every club the same share, so that the pool is the clubs' visitors as they are.
-    sample = [each.first(int(share * each.age.size)) for each in visitors.values()]
+    """Returns every club's MBG/NBD, shrunk to the pool's, and as `POOLED_TENANT_ID` the pool's, shrunk to the prior."""
+    visitor_count = sum(each.age.size for each in visitors.values())
+    share = min(1.0, MAX_SAMPLE_SIZE / visitor_count) if visitor_count else 1.0
+    # The same share of every club, so that the pool has the clubs' mix of visitors.
+    sample = [each.select_first(int(share * each.age.size)) for each in visitors.values()]
     pool = fit_mbg_nbd(*_pool_visitors(sample), prior=PRIOR)
-    fits = {name: fit_mbg_nbd(*each.first(MAX_SAMPLE_SIZE)[:3], prior=pool) for name, each in visitors.items()}
+    fits = {name: fit_mbg_nbd(*each.select_first(MAX_SAMPLE_SIZE)[:3], prior=pool) for name, each in visitors.items()}
     return fits | {POOLED_TENANT_ID: pool}
 
 
@@ -48,45 +44,47 @@ def _pool_visitors(visitors: Sequence[VisitorArrays]) -> tuple[Floats, ...]:
 
 
 def forecast_churn(visitors: Mapping[str, VisitorArrays], fits: Mapping[str, MbgNbd]) -> dict[str, Floats]:
-    """The churn every club's fit foretells its visitors for their horizon."""
+    """Returns the churn that every club's fit forecasts for its visitors, each within its horizon."""
     return {name: predict_horizon_churn(fits[name], *each[:3], each.horizon) for name, each in visitors.items()}
 
 
 def fit_spend(visitors: Mapping[str, VisitorArrays]) -> dict[str, SpendFit]:
-    """Every club's Gamma-Gamma; the pool's shape in the club's own money with fewer than 100 repeaters."""
+    """Returns every club's Gamma-Gamma; below 100 repeaters it is the pool's shape in the club's own money."""
     means = {name: _compute_mean_spend(each) for name, each in visitors.items()}
-    repeaters = {name: _select_repeaters(each.first(MAX_SAMPLE_SIZE)) for name, each in visitors.items()}
+    repeaters = {name: _select_repeaters(each.select_first(MAX_SAMPLE_SIZE)) for name, each in visitors.items()}
     relative = [(days, value / means[name]) for name, (days, value) in repeaters.items() if days.size]
     pool = fit_gamma_gamma(*map(np.concatenate, zip(*relative, strict=True))) if relative else None
-    found = {}
+    fits = {}
     for name, (days, value) in repeaters.items():
         shared = pool._replace(v=pool.v * means[name]) if pool and means[name] else None
         params = fit_gamma_gamma(days, value) if days.size >= MIN_REPEATERS else shared
-        found[name] = SpendFit(params, days.size)
-    return found
+        fits[name] = SpendFit(params, days.size)
+    return fits
 
 
 def _compute_mean_spend(visitors: VisitorArrays) -> float:
-    """Cents a day with a transaction, of those who paid."""
+    """Returns the cents per day with a transaction, of visitors who paid."""
     paid = visitors.mean_value > 0
     days = visitors.frequency[paid] + 1.0
     return float(visitors.mean_value[paid] @ days / days.sum()) if days.size else 0.0
 
 
 def _select_repeaters(visitors: VisitorArrays) -> tuple[Floats, Floats]:
-    which = (visitors.frequency > 0) & (visitors.mean_value > 0)
-    return visitors.frequency[which] + 1.0, visitors.mean_value[which]
+    is_repeater = (visitors.frequency > 0) & (visitors.mean_value > 0)
+    return visitors.frequency[is_repeater] + 1.0, visitors.mean_value[is_repeater]
 
 
 def fit_members(
     members: Mapping[str, MemberArrays], tiers: Mapping[str, TierNames]
 ) -> dict[str, tuple[RenewalParameters, dict[str, RenewalParameters]]]:
-    """Every club's hazard and terms, shrunk to the pool's, and its tiers' hazards, shrunk to the club's."""
-    every = MemberArrays(*(np.concatenate(parts) for parts in zip(*members.values(), strict=True))) if members else None
-    pool = fit_renewal(every, RenewalParameters()) if every else RenewalParameters()
-    found: dict[str, tuple[RenewalParameters, dict[str, RenewalParameters]]] = {POOLED_TENANT_ID: (pool, {})}
+    """Returns every club's hazard and terms, shrunk to the pool's, and its tiers' hazards, shrunk to the club's."""
+    all_members = (
+        MemberArrays(*(np.concatenate(parts) for parts in zip(*members.values(), strict=True))) if members else None
+    )
+    pool = fit_renewal(all_members, RenewalParameters()) if all_members else RenewalParameters()
+    fits: dict[str, tuple[RenewalParameters, dict[str, RenewalParameters]]] = {POOLED_TENANT_ID: (pool, {})}
     for name, each in members.items():
         club = fit_renewal(each, pool)
         names = sorted({tier for tier in tiers[name] if tier})
-        found[name] = club, {t: fit_renewal(each.among(tiers[name] == t), club, terms=False) for t in names}
-    return found
+        fits[name] = club, {t: fit_renewal(each.select_rows(tiers[name] == t), club, terms=False) for t in names}
+    return fits

@@ -1,6 +1,4 @@
-"""The Gamma-Gamma model of money: what a customer's mean spend per visit will be, from the few visits seen.
-
-Here: the fit and the expectation. Not here: how often they come (`mbg_nbd`), the pool used for small clubs.
+"""The Gamma-Gamma model of money: its fit, and a customer's expected mean spend per visit.
 
 The model is Fader and Hardie's (2013, "The Gamma-Gamma Model of Monetary Value", brucehardie.com/notes/025): one spend
 is Gamma(p, nu), nu differs between customers as Gamma(q, v). A customer is the frequency x, how many spends were seen,
@@ -27,7 +25,7 @@ class GammaGamma(NamedTuple):
 
 
 class GammaGammaArrays(NamedTuple):
-    """Parameters (n,), a set for each customer; NaN for one whose club has none yet."""
+    """Parameters (n,), one set per customer; NaN for a customer whose club has none yet."""
 
     p: Floats
     q: Floats
@@ -35,7 +33,7 @@ class GammaGammaArrays(NamedTuple):
 
 
 def fit_gamma_gamma(frequency: npt.ArrayLike, mean_value: npt.ArrayLike) -> GammaGamma:
-    """The parameters of greatest likelihood.
+    """Returns the parameters of greatest likelihood.
 
     Args:
         frequency: spends seen, (n,); customers without any are left out.
@@ -58,15 +56,18 @@ def fit_gamma_gamma(frequency: npt.ArrayLike, mean_value: npt.ArrayLike) -> Gamm
 
 
 def compute_log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[float, Floats]:
-    """Fader and Hardie's (2013, eq. 1a) log likelihood and its gradient (3,), at and by theta = ln (p, q - 1, v)."""
+    """Returns the log likelihood and its gradient (3,), at and by theta = ln (p, q - 1, v).
+
+    The formula is eq. 1a of Fader and Hardie (2013).
+    """
     p, excess, v = np.exp(theta).tolist()
     q, shape, spent = 1.0 + excess, p * x, x * mean
     share, rest = np.log(spent / (v + spent)), np.log(v / (v + spent))
     value = -betaln(shape, q) + shape * share + q * rest - np.log(mean)
-    both = psi(shape + q)
+    psi_sum = psi(shape + q)
     slopes = (
-        shape * (both - psi(shape) + share),
-        excess * (both - psi(q) + rest),
+        shape * (psi_sum - psi(shape) + share),
+        excess * (psi_sum - psi(q) + rest),
         q - (shape + q) * v / (v + spent),
     )
     return float(value.sum()), np.array([slope.sum() for slope in slopes])
@@ -75,7 +76,7 @@ def compute_log_likelihood(theta: Floats, x: Floats, mean: Floats) -> tuple[floa
 def predict_mean_value(
     params: GammaGamma | GammaGammaArrays | None, frequency: npt.ArrayLike, mean_value: npt.ArrayLike
 ) -> Floats:
-    """Mean value (n,) of a future spend: p (v + x m) / (p x + q - 1), eq. 5 of Fader and Hardie (2013).
+    """Returns the mean value (n,) of a future spend: p (v + x m) / (p x + q - 1), eq. 5 of Fader and Hardie (2013).
 
     A customer without a spend has the mean of all, p v / (q - 1). Without parameters, before any fit, everyone has
     the mean observed of them.

@@ -1,7 +1,4 @@
-"""The MBG/NBD model of visits: what fitted parameters say of a visitor.
-
-Here: the parameters, the chance of being alive, churn within a horizon, expected visits. Not here: how parameters are
-found (`mbg_nbd_fit`), who is judged by this model and rounding (`churn`), money (`gamma_gamma`), members (`renewal`).
+"""The MBG/NBD model of visits: its parameters, the chance of being alive, churn within a horizon, expected visits.
 
 The model is Batislam, Denizel and Filiztekin's (2007, "Empirical validation and comparison of models for customer base
 analysis", IJRM 24): visits come at a rate drawn from Gamma(r, alpha), and after each one, the first included, a visitor
@@ -23,7 +20,7 @@ SINGULARITY_SHIFT: Final = 1e-6
 
 
 class MbgNbdLike(Protocol):
-    """The four parameters: one of each, or as many as there are visitors, each with those of its club."""
+    """The four parameters: one set for all visitors, or one set per visitor, that of the visitor's club."""
 
     @property
     def r(self) -> float | Floats: ...  # noqa: D102
@@ -36,7 +33,7 @@ class MbgNbdLike(Protocol):
 
 
 class MbgNbdArrays(NamedTuple):
-    """Parameters (n,), a set for each visitor."""
+    """Parameters (n,), one set per visitor."""
 
     r: Floats
     alpha: Floats
@@ -57,8 +54,8 @@ class MbgNbd(NamedTuple):
 PRIOR: Final = MbgNbd(r=1.0, alpha=80.0, a=0.6, b=1.3)
 
 
-def as_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """Frequency, recency and age as floats of one shape, the times clipped to 0 <= recency <= age."""
+def clip_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Returns frequency, recency and age as floats of one shape, the times clipped to 0 <= recency <= age."""
     age = np.maximum(np.asarray(age, dtype=np.float64), 0.0)
     recency = np.clip(np.asarray(recency, dtype=np.float64), 0.0, age)
     x, recency, age = np.broadcast_arrays(np.asarray(frequency, dtype=np.float64), recency, age)
@@ -66,7 +63,10 @@ def as_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLi
 
 
 def compute_dropout_log_odds(params: MbgNbdLike, x: Floats, recency: Floats, age: Floats) -> Floats:
-    """Log odds (n,) of having dropped out at the last visit: (r+x) ln((alpha+T) / (alpha+t_x)) + ln a - ln(b+x)."""
+    """Returns the log odds (n,) of having dropped out at the last visit.
+
+    The formula is (r+x) ln((alpha+T) / (alpha+t_x)) + ln a - ln(b+x).
+    """
     silence = np.log1p((age - recency) / (params.alpha + recency))
     return np.asarray((params.r + x) * silence + np.log(params.a) - np.log(params.b + x))
 
@@ -74,8 +74,8 @@ def compute_dropout_log_odds(params: MbgNbdLike, x: Floats, recency: Floats, age
 def predict_alive_probability(
     params: MbgNbdLike, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
 ) -> Floats:
-    """Probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
-    return np.asarray(expit(-compute_dropout_log_odds(params, *as_visits(frequency, recency, age))))
+    """Returns the probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
+    return np.asarray(expit(-compute_dropout_log_odds(params, *clip_visits(frequency, recency, age))))
 
 
 def predict_horizon_churn(
@@ -85,12 +85,12 @@ def predict_horizon_churn(
     age: npt.ArrayLike,
     horizon: float | Floats = HORIZON_DAYS,
 ) -> Floats:
-    """Probability (n,) of no visit within `horizon` from now.
+    """Returns the probability (n,) of no visit within `horizon` from now.
 
-    scores.md's 1 - P(alive) * (1 - ((alpha+T) / (alpha+T+H))^(r+x)), summed from its two ways to happen, dropped out
-    or alive and quiet: no difference of near equals is ever taken.
+    The formula is 1 - P(alive) * (1 - ((alpha+T) / (alpha+T+H))^(r+x)) of scores.md. It is summed from the two ways to
+    have no visit, dropped out or alive and quiet, so that no difference of nearly equal numbers is taken.
     """
-    x, recency, age = as_visits(frequency, recency, age)
+    x, recency, age = clip_visits(frequency, recency, age)
     log_odds = compute_dropout_log_odds(params, x, recency, age)
     quiet = np.exp(-(params.r + x) * np.log1p(horizon / (params.alpha + age)))
     return np.asarray(expit(log_odds) + expit(-log_odds) * quiet)
@@ -103,23 +103,26 @@ def predict_transactions(
     age: npt.ArrayLike,
     horizon: float | Floats = HORIZON_DAYS,
 ) -> Floats:
-    """Expected visits (n,) within `horizon` from now: the conditional expectation of Batislam et al. (2007).
+    """Returns the expected visits (n,) within `horizon` from now: Batislam et al.'s (2007) conditional expectation.
 
-    Their 2F1(r+x, b+x+1; a+b+x; z) with z = H / (alpha+T+H) overflows for a few hundred visits, so it is taken through
+    Their 2F1(r+x, b+x+1; a+b+x; z) with z = H / (alpha+T+H) overflows for a few hundred visits. It is computed through
     Euler's transformation, (1-z)^(a-r-x-1) 2F1(a+b-r, a-1; a+b+x; z), whose power joins the one before it.
     """
-    x, recency, age = as_visits(frequency, recency, age)
+    x, recency, age = clip_visits(frequency, recency, age)
     a = _shift_singular_parameter(params)
     total = a + params.b + x
-    reach = horizon / (params.alpha + age)
-    series = hyp2f1(a + params.b - params.r, a - 1.0, total, reach / (1.0 + reach))
-    if_alive = total / (a - 1.0) * (1.0 - np.exp((1.0 - a) * np.log1p(reach)) * series)
+    relative_horizon = horizon / (params.alpha + age)
+    series = hyp2f1(a + params.b - params.r, a - 1.0, total, relative_horizon / (1.0 + relative_horizon))
+    if_alive = total / (a - 1.0) * (1.0 - np.exp((1.0 - a) * np.log1p(relative_horizon)) * series)
     return np.asarray(expit(-compute_dropout_log_odds(params, x, recency, age)) * if_alive)
 
 
 def _shift_singular_parameter(params: MbgNbdLike) -> Floats:
-    """The a to expect visits by. At a = 1 the formula is 0/0; scipy's 2F1 overflows where a - r is a whole number."""
+    """Returns the a for expected visits, shifted where the formula is singular.
+
+    At a = 1 it is 0/0; scipy's 2F1 overflows where a - r is a whole number.
+    """
     a = np.asarray(params.a, dtype=np.float64)
-    beyond = a - params.r
-    is_singular = np.minimum(np.abs(a - 1.0), np.abs(beyond - np.round(beyond))) < SINGULARITY_SHIFT / 2.0
+    difference = a - params.r
+    is_singular = np.minimum(np.abs(a - 1.0), np.abs(difference - np.round(difference))) < SINGULARITY_SHIFT / 2.0
     return np.asarray(np.where(is_singular, a + SINGULARITY_SHIFT, a))

@@ -1,8 +1,4 @@
-"""The fit of MBG/NBD: its likelihood, the gradient, and the parameters that make the visits seen most likely.
-
-Not here: what the parameters then say (`mbg_nbd`), the search itself (`maximum_likelihood`), which profiles are
-sampled, how a fit is stored and judged.
-"""
+"""The fit of MBG/NBD: its likelihood, the gradient, and the parameters that make the observed visits most likely."""
 
 from typing import Final, NamedTuple
 
@@ -10,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, log_expit
 
-from crm_pipeline.domain.churn.mbg_nbd import Floats, MbgNbd, as_visits, compute_dropout_log_odds
+from crm_pipeline.domain.churn.mbg_nbd import Floats, MbgNbd, clip_visits, compute_dropout_log_odds
 from crm_pipeline.domain.churn.mle import maximise_likelihood
 
 PRIOR_STRENGTH: Final = 2.5
@@ -27,7 +23,7 @@ class WeightedVisitors(NamedTuple):
 
     @property
     def visitors(self) -> float:
-        """How many visitors there are, distinct or not."""
+        """The number of visitors, distinct or not."""
         return float(self.weight.sum())
 
 
@@ -39,7 +35,7 @@ def fit_mbg_nbd(
     prior: MbgNbd | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> MbgNbd:
-    """The parameters that maximise LL - 2.5 * ||ln theta - ln prior||^2, or LL alone without a prior.
+    """Returns the parameters that maximise LL - 2.5 * ||ln theta - ln prior||^2, or LL alone without a prior.
 
     Args:
         frequency: visits after the first, (n,).
@@ -67,8 +63,12 @@ def fit_mbg_nbd(
 def build_weighted_visitors(
     frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> WeightedVisitors:
-    """Each distinct visitor once with the summed weight. Raises ValueError as `fit_mbg_nbd` does."""
-    visits = np.stack(as_visits(frequency, recency, age))
+    """Returns each distinct visitor once, with the summed weight.
+
+    Raises:
+        ValueError: something is not finite, a frequency is no whole number, or a frequency or weight is negative.
+    """
+    visits = np.stack(clip_visits(frequency, recency, age))
     weight = np.ones(visits.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
     if not (np.isfinite(visits).all() and np.isfinite(weight).all()):
         raise ValueError("MBG/NBD is fitted to finite visits and weights only")
@@ -79,27 +79,30 @@ def build_weighted_visitors(
     starts = np.ones(weight.size, dtype=np.bool_)
     starts[1:] = (visits[:, 1:] != visits[:, :-1]).any(axis=0)
     x, first_to_last, first_to_now = visits[:, starts]
-    shared = _sum_weights(np.cumsum(starts) - 1, weight)
+    summed = _sum_weights(np.cumsum(starts) - 1, weight)
     return WeightedVisitors(
-        x, first_to_last, first_to_now, shared, np.cumsum(_sum_weights(x.astype(np.intp), shared)[::-1])[::-1]
+        x, first_to_last, first_to_now, summed, np.cumsum(_sum_weights(x.astype(np.intp), summed)[::-1])[::-1]
     )
 
 
 def _sum_weights(group: npt.NDArray[np.intp], weight: Floats) -> Floats:
-    """Sum (k,) of the weights (n,) in each group 0, 1, ..."""
+    """Returns the sum (k,) of the weights (n,) in each group 0, 1, ..."""
     return np.bincount(group, weight).astype(np.float64, copy=False)
 
 
 def compute_log_likelihood(theta: Floats, sample: WeightedVisitors) -> tuple[float, Floats]:
-    """Batislam et al.'s (2007) log likelihood and its gradient (4,), at and by theta = ln (r, alpha, a, b)."""
+    """Returns the log likelihood and its gradient (4,), at and by theta = ln (r, alpha, a, b).
+
+    The formula is Batislam et al.'s (2007).
+    """
     r, alpha, a, b = np.exp(theta).tolist()
     x, recency, age, weight, _ = sample
     log_odds = compute_dropout_log_odds(MbgNbd(r, alpha, a, b), x, recency, age)
     dropped = expit(log_odds)
     lapse = (age - recency) / (alpha + recency)
     wait = np.log1p(age / alpha)
-    of_counts, slopes = _compute_count_terms(r, a, b, sample.at_least)
-    value = of_counts - weight @ ((r + x) * wait + x * theta[1] + log_expit(-log_odds))
+    count_terms, slopes = _compute_count_terms(r, a, b, sample.at_least)
+    value = count_terms - weight @ ((r + x) * wait + x * theta[1] + log_expit(-log_odds))
     slopes += (
         r * (weight @ (dropped * np.log1p(lapse) - wait)),
         weight @ ((r + x) * (age - alpha * dropped * lapse) / (alpha + age) - x),
@@ -110,10 +113,10 @@ def compute_log_likelihood(theta: Floats, sample: WeightedVisitors) -> tuple[flo
 
 
 def _compute_count_terms(r: float, a: float, b: float, at_least: Floats) -> tuple[float, Floats]:
-    """The likelihood's G(r+x)/G(r) * G(b+x+1)/G(b) * G(a+b)/G(a+b+x+1), in logarithms, and its slopes (4,).
+    """Returns the logarithm of G(r+x)/G(r) * G(b+x+1)/G(b) * G(a+b)/G(a+b+x+1) and its slopes (4,).
 
-    Each ratio is a product of as many factors as there were visits, shared by all visitors who came that often. That
-    is exact where a difference of two log gammas loses every digit, and cheaper.
+    Each ratio is a product of one factor per visit, shared by all visitors who came that often. The product is exact
+    where a difference of two log gammas loses every digit, and cheaper.
     """
     steps = np.arange(at_least.size, dtype=np.float64)
 

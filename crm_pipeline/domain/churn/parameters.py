@@ -1,7 +1,6 @@
-"""The churn model of every club: its parameters, how they are kept as rows, and how they lie beside profiles.
+"""The churn model of every club: its parameters, their rows in churn_models, and their broadcast to profiles.
 
-Here: one club's parameters together, reading and writing them, laying them out one set per profile. Not here: fitting
-them (`churn_fit`) and what they say (`churn`). Until a fit there is the prior alone.
+Until the first fit there is the prior alone.
 """
 
 import json
@@ -21,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 POOLED_TENANT_ID: Final = ""
-"""All clubs together, in the place of a tenant's id; a club without a model of its own is served by this one."""
+"""Stands for all clubs together in place of a tenant's id; a club without a model of its own uses this one."""
 LATEST_MODELS_SQL: Final = """
     select tenant_id, r, alpha, a, b, log_likelihood, spend, season, members, tiers from churn_models
     where fitted_at <= as_of()
@@ -29,7 +28,7 @@ LATEST_MODELS_SQL: Final = """
 
 
 class TenantModel(NamedTuple):
-    """One club's parameters; spend None: no one paid twice; season None: plain days."""
+    """One club's parameters; spend is None where nobody paid twice, season is None for plain days."""
 
     visits: MbgNbd = PRIOR
     spend: GammaGamma | None = None
@@ -37,8 +36,8 @@ class TenantModel(NamedTuple):
     members: RenewalParameters = RenewalParameters()
     tiers: Mapping[str, RenewalParameters] = {}
 
-    def values(self) -> dict[str, Any]:
-        """The columns of churn_models that hold it."""
+    def to_columns(self) -> dict[str, Any]:
+        """Returns the columns of churn_models that store the model."""
         return {
             **self.visits._asdict(),
             "spend": json.dumps(self.spend._asdict()) if self.spend else None,
@@ -51,15 +50,15 @@ class TenantModel(NamedTuple):
 class ChurnModels(NamedTuple):
     """The parameters that apply at one hour, by tenant."""
 
-    clubs: Mapping[str, TenantModel]
+    by_tenant: Mapping[str, TenantModel]
 
-    def of(self, tenant_id: str) -> TenantModel:
-        """A club's own, else the pool's, else the prior's."""
-        return self.clubs.get(tenant_id) or self.clubs.get(POOLED_TENANT_ID) or TenantModel()
+    def select_model(self, tenant_id: str) -> TenantModel:
+        """Returns a club's own model, else the pool's, else the prior."""
+        return self.by_tenant.get(tenant_id) or self.by_tenant.get(POOLED_TENANT_ID) or TenantModel()
 
 
 class BroadcastParameters(NamedTuple):
-    """Parameters laid out for n profiles: a set each, the clocks (k, 12) once with `club` (n,) telling whose."""
+    """Parameters for n profiles: one set each, and the clocks (k, 12), of which `tenant_index` (n,) gives the row."""
 
     visits: MbgNbdArrays
     spend: GammaGammaArrays
@@ -67,48 +66,58 @@ class BroadcastParameters(NamedTuple):
     delta: Floats
     log_odds: dict[str, Floats]
     seasons: Floats
-    club: Indices
+    tenant_index: Indices
 
 
 def load_models(con: DuckDBPyConnection) -> ChurnModels:
-    """The latest fit of every club up to as_of(), from relation churn_models."""
+    """Returns the latest fit of every club up to as_of().
+
+    Reads: churn_models, as_of().
+    """
     rows = con.sql(LATEST_MODELS_SQL).fetchall()
     return ChurnModels({tenant: _parse_model(*values) for tenant, *values in rows})
 
 
 def _parse_model(*values: Any) -> TenantModel:  # noqa: ANN401  a row
     *visits, spend, season, members, tiers = values
-    of_club = RenewalParameters(**json.loads(members))
+    member_parameters = RenewalParameters(**json.loads(members))
     return TenantModel(
         MbgNbd(*visits),
         GammaGamma(**json.loads(spend)) if spend else None,
         tuple(json.loads(season)) if season else None,
-        of_club,
-        {tier: RenewalParameters(gamma, delta, of_club.log_odds) for tier, (gamma, delta) in json.loads(tiers).items()},
+        member_parameters,
+        {
+            tier: RenewalParameters(gamma, delta, member_parameters.log_odds)
+            for tier, (gamma, delta) in json.loads(tiers).items()
+        },
     )
 
 
 def broadcast_parameters(
-    models: ChurnModels, tenants: Sequence[str], club: Indices, tiers: Sequence[str | None], tier: Indices
+    models: ChurnModels, tenants: Sequence[str], tenant_index: Indices, tiers: Sequence[str | None], tier_index: Indices
 ) -> BroadcastParameters:
-    """The parameters of n profiles: profile i is of tenants[club[i]] and pays for tiers[tier[i]]."""
-    of_clubs = [models.of(tenant) for tenant in tenants]
-    visits = np.array([model.visits[:4] for model in of_clubs]).reshape(-1, 4)
-    spend = np.array([model.spend or (np.nan,) * 3 for model in of_clubs]).reshape(-1, 3)
+    """Returns the parameters of n profiles.
+
+    Profile i is of tenants[tenant_index[i]] and pays for tiers[tier_index[i]].
+    """
+    tenant_models = [models.select_model(tenant) for tenant in tenants]
+    visits = np.array([model.visits[:4] for model in tenant_models]).reshape(-1, 4)
+    spend = np.array([model.spend or (np.nan,) * 3 for model in tenant_models]).reshape(-1, 3)
     hazards = np.array(
-        [[(model.tiers.get(name or "") or model.members)[:2] for name in tiers] for model in of_clubs], dtype=np.float64
-    ).reshape(len(of_clubs), len(tiers), 2)
-    added = np.array([[model.members.log_odds[code] for code in MEMBER_TERM_CODES] for model in of_clubs]).reshape(
-        -1, len(MEMBER_TERM_CODES)
-    )
+        [[(model.tiers.get(name or "") or model.members)[:2] for name in tiers] for model in tenant_models],
+        dtype=np.float64,
+    ).reshape(len(tenant_models), len(tiers), 2)
+    log_odds = np.array(
+        [[model.members.log_odds[code] for code in MEMBER_TERM_CODES] for model in tenant_models]
+    ).reshape(-1, len(MEMBER_TERM_CODES))
     return BroadcastParameters(
-        visits=MbgNbdArrays(*visits[club].T),
-        spend=GammaGammaArrays(*spend[club].T),
-        gamma=hazards[club, tier, 0],
-        delta=hazards[club, tier, 1],
-        log_odds={code: added[club, place] for place, code in enumerate(MEMBER_TERM_CODES)},
-        seasons=np.array([model.season or UNIFORM_MONTH_FACTORS for model in of_clubs]).reshape(
+        visits=MbgNbdArrays(*visits[tenant_index].T),
+        spend=GammaGammaArrays(*spend[tenant_index].T),
+        gamma=hazards[tenant_index, tier_index, 0],
+        delta=hazards[tenant_index, tier_index, 1],
+        log_odds={code: log_odds[tenant_index, term] for term, code in enumerate(MEMBER_TERM_CODES)},
+        seasons=np.array([model.season or UNIFORM_MONTH_FACTORS for model in tenant_models]).reshape(
             -1, len(UNIFORM_MONTH_FACTORS)
         ),
-        club=club,
+        tenant_index=tenant_index,
     )

@@ -1,7 +1,6 @@
-"""Hindsight: what would have been known of every profile on an earlier day, by the very queries of today.
+"""Point-in-time facts: what would have been known of every profile on an earlier day, by the queries of today.
 
-Here: putting the events, payments and memberships back to that day, and the facts they lead to. Who is who is taken as
-it is known today. Not here: what is learned from it (`churn_fit`).
+Events, payments and memberships are put back to that day. Who is who is taken as it is known today.
 """
 
 from datetime import datetime, timedelta
@@ -22,9 +21,10 @@ CREATE_PAST_RELATIONS: Final = f"""
 
 
 def find_current_facts(con: DuckDBPyConnection, as_of: datetime) -> None:
-    """Create temp table `facts_0`, the facts as of now, and keep what `find_past_facts` looks back from.
+    """Creates temp table `facts_0`, the facts as of now, and what `find_past_facts` looks back from.
 
-    Reads what `build_profiles` reads, with the timeline called current_timeline and SCL's payments current_payments.
+    Reads: what `build_profiles` reads, with the timeline as current_timeline and SCL's payments as current_payments.
+    Creates: facts_0, current_golden_record; customer_timeline and scl_payment as views; what `find_facts` creates.
     """
     define_as_of(con, as_of)
     con.execute("create or replace temp view customer_timeline as from current_timeline")
@@ -35,9 +35,10 @@ def find_current_facts(con: DuckDBPyConnection, as_of: datetime) -> None:
 
 
 def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None:
-    """Create temp table `facts_<days>`: the facts of that many days before, and what came of the profiles since.
+    """Creates temp table `facts_<days>`: the facts of that many days before, and what became of the profiles since.
 
-    `has_left`: no transaction since; `has_lapsed`: no contract now. `find_facts_of_today` comes first.
+    Column `has_left` says that there was no transaction since, `has_lapsed` that there is no contract now.
+    Reads: what `find_current_facts`, which runs first, reads and creates.
     """
     define_as_of(con, as_of - timedelta(days=days))
     con.execute(CREATE_PAST_RELATIONS)

@@ -1,7 +1,7 @@
--- The memberships as they stood at as_of(), from the golden record of a later hour, current_golden_record.
+-- The golden record with the memberships as they stood at as_of(), from that of a later hour.
 -- Reads: current_golden_record, scl_payment (as it stood at as_of()), as_of().
--- The services keep no history of a status: SUSPENDED is not known of the past, OVERDUE is what fees paid late say, and
--- the next renewal is taken for the next anniversary.
+-- The services keep no history of a status: SUSPENDED is unknown for the past, OVERDUE follows from fees
+-- paid late, and the next renewal is taken to be the next anniversary.
 
 with unpaid as (
     select distinct tenant_id, member_id from scl_payment
@@ -9,18 +9,19 @@ with unpaid as (
 ),
 
 ended as (
-    select *, case when membership_status in ('LAPSED', 'RESIGNED') then coalesce(ended_at, member_updated_at) end as left_at
+    select *, case when membership_status in ('LAPSED', 'RESIGNED')
+        then coalesce(ended_at, member_updated_at) end as membership_ended_at
     from current_golden_record
 )
 
-select e.* exclude (left_at) replace (
+select e.* exclude (membership_ended_at) replace (
         case
             when membership_status is null or membership_status = 'PENDING' or joined_at > as_of() then null
-            when left_at <= as_of() then membership_status
+            when membership_ended_at <= as_of() then membership_status
             when unpaid.member_id is not null then 'OVERDUE'
             else 'ACTIVE'
         end as membership_status,
-        left_at as ended_at, null::date as renews_on,
+        membership_ended_at as ended_at, null::date as renews_on,
         case when notice_given_at <= as_of() then notice_given_at end as notice_given_at)
 from ended e
 left join unpaid on unpaid.tenant_id = e.tenant_id and unpaid.member_id = e.scl_member_id

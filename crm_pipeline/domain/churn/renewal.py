@@ -1,7 +1,4 @@
-"""Members: the hazard that a membership is not renewed, and the terms that raise it.
-
-Here: the prior hazard by renewal number and the one table of terms, with their words. Not here: finding out which
-terms hold (facts of activity and payment), fitting hazards and terms (`renewal_fit`), who gave notice (`churn`).
+"""The member model: the hazard that a membership is not renewed, and the terms that raise it, with their words.
 
 The hazard is the shifted beta-geometric's (Fader and Hardie 2007, "How to project customer retention", Journal of
 Interactive Marketing 21): whoever has renewed often is likelier to renew again. The terms' log odds are a stated
@@ -46,7 +43,7 @@ PRIOR_LOG_ODDS: Final[Mapping[str, float]] = MappingProxyType({term.code: term.l
 
 
 class MemberChurn(NamedTuple):
-    """Probability (n,) of a lapse, and the log odds it is the sum of: (n,) by `RENEWAL` and every term's code."""
+    """Probability (n,) of a lapse, and the log odds it is the sum of: (n,) by `RENEWAL_CODE` and every term's code."""
 
     probability: Floats
     contributions: dict[str, Floats]
@@ -55,7 +52,7 @@ class MemberChurn(NamedTuple):
 def compute_renewal_hazard(
     renewal_number: npt.ArrayLike, gamma: npt.ArrayLike = PRIOR_GAMMA, delta: npt.ArrayLike = PRIOR_DELTA
 ) -> Floats:
-    """Probability (n,) that renewal n, at least 1, is missed: gamma / (gamma + delta + n - 1).
+    """Returns the probability (n,) that renewal n, at least 1, is missed: gamma / (gamma + delta + n - 1).
 
     `gamma` and `delta` may be arrays too, one per member, where tiers differ.
     """
@@ -71,14 +68,14 @@ def predict_member_churn(
     delta: npt.ArrayLike = PRIOR_DELTA,
     log_odds: Mapping[str, npt.ArrayLike] = PRIOR_LOG_ODDS,
 ) -> MemberChurn:
-    """Probability that a membership is not renewed: expit(logit(hazard) + the terms that hold).
+    """Returns the probability that a membership is not renewed: expit(logit(hazard) + the terms that hold).
 
     Args:
         renewal_number: number of the next renewal, (n,), at least 1.
         flags: for a term's code whether it holds, (n,); a term not given holds for nobody.
         gamma: of the hazard, one or (n,).
-        delta: likewise.
-        log_odds: what each term adds, one or (n,), by its code; as judged unless a fit says otherwise.
+        delta: of the hazard, one or (n,).
+        log_odds: what each term adds, one or (n,), by its code; the prior's unless a fit says otherwise.
 
     Raises:
         ValueError: a flag is no term's code.

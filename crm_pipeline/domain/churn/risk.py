@@ -1,8 +1,7 @@
-"""Churn risk: which model judges whom, and the score of 0 to 100.
+"""Churn risk: which model applies to a profile, and the score of 0 to 100.
 
-Here: the choice between TRANSACTIONAL, MEMBER and NO_SIGNAL, and rounding; the models' functions are named here too, so
-that this is the module to import. Not here: the models themselves (`mbg_nbd`, `mbg_nbd_fit`, `renewal`, money in
-`gamma_gamma`), the facts they are fed, and where a fit is kept.
+The basis is TRANSACTIONAL, MEMBER or NO_SIGNAL. The functions of the models are exported here too: users import this
+module alone.
 """
 
 from typing import NamedTuple
@@ -36,21 +35,21 @@ __all__ = [
     "PRIOR",
     "RENEWAL_CODE",
     "ChurnRisk",
+    "ChurnRiskInputs",
     "GammaGamma",
     "MbgNbd",
     "MemberChurn",
     "MemberTerm",
-    "ChurnRiskInputs",
-    "predict_alive_probability",
-    "select_churn_risk",
-    "to_churn_score",
-    "predict_mean_value",
-    "predict_transactions",
+    "compute_renewal_hazard",
     "fit_gamma_gamma",
     "fit_mbg_nbd",
+    "predict_alive_probability",
     "predict_horizon_churn",
+    "predict_mean_value",
     "predict_member_churn",
-    "compute_renewal_hazard",
+    "predict_transactions",
+    "select_churn_risk",
+    "to_churn_score",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -76,14 +75,14 @@ class ChurnRisk(NamedTuple):
     probability: Floats
 
 
-def select_churn_risk(standing: ChurnRiskInputs, transactional: npt.ArrayLike, member: npt.ArrayLike) -> ChurnRisk:
-    """Each profile's risk by the model that applies: scores.md, "Churn risk".
+def select_churn_risk(inputs: ChurnRiskInputs, transactional: npt.ArrayLike, member: npt.ArrayLike) -> ChurnRisk:
+    """Returns each profile's risk by the model that applies: scores.md, "Churn risk".
 
-    `transactional` is `horizon_churn`'s answer and `member` `member_churn`'s, (n,) each; where a model does not apply
-    its number is not looked at. Notice given is certain; so is a contract that ended without any transaction, which
-    the membership, not a visit, is the evidence for.
+    `transactional` (n,) comes from `predict_horizon_churn` and `member` (n,) from `predict_member_churn`; where a model
+    does not apply, its number is ignored. Notice given is certain. So is a contract that ended without any transaction:
+    there the membership is the evidence.
     """
-    is_member, gave_notice, had_contract, has_transacted = (np.asarray(flag, dtype=np.bool_) for flag in standing)
+    is_member, gave_notice, had_contract, has_transacted = (np.asarray(flag, dtype=np.bool_) for flag in inputs)
     cases = [is_member, has_transacted, had_contract]
     basis = np.select(cases, [ChurnBasis.MEMBER, ChurnBasis.TRANSACTIONAL, ChurnBasis.MEMBER], ChurnBasis.NO_SIGNAL)
     leaving = np.where(gave_notice, 1.0, member)
@@ -91,5 +90,5 @@ def select_churn_risk(standing: ChurnRiskInputs, transactional: npt.ArrayLike, m
 
 
 def to_churn_score(probability: npt.ArrayLike) -> Floats:
-    """Whole points (n,) from 0 to 100, floor(0.5 + 100 p); NaN stays NaN."""
+    """Returns whole points (n,) from 0 to 100, floor(0.5 + 100 p); NaN stays NaN."""
     return np.asarray(np.floor(0.5 + 100.0 * np.asarray(probability, dtype=np.float64)))

@@ -1,8 +1,4 @@
-"""What the churn fit learns from, in arrays: visitors, members of a year ago, and the months' rounds, club by club.
-
-Here: who belongs to each, read from relations of facts. Not here: the facts (`facts.sql`, of an earlier day through
-`hindsight`), and the fit (`churn_fit`).
-"""
+"""The training data of the churn fit, as arrays per club: visitors, members of a year ago, and the months' rounds."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -19,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 MonthFactors = tuple[float, ...]
 TierNames = npt.NDArray[np.object_]
 
-# In an order that has nothing to do with who somebody is, so that the first ones are a fair sample.
+# The order by hash has nothing to do with who somebody is, so that the first rows are a fair sample.
 VISITORS_SQL: Final = """
     select tenant_id, transaction_days - 1 as repeats, paid_value / transaction_days as mean_value, has_left, today,
         today - cast(first_transaction_age as integer) as first_on,
@@ -43,7 +39,7 @@ MONTHLY_ROUNDS_SQL: Final = """
 
 
 class VisitorArrays(NamedTuple):
-    """One club's visitors without a membership, the fairest sample first; times in days of the club's clock."""
+    """One club's visitors without a membership, in an order without bias; times in days of the club's clock."""
 
     frequency: Floats
     recency: Floats
@@ -53,24 +49,27 @@ class VisitorArrays(NamedTuple):
     mean_value: Floats
     has_left: npt.NDArray[np.bool_]
 
-    def first(self, most: int) -> "VisitorArrays":
-        """The first ones."""
-        return self.among(slice(most))
+    def select_first(self, max_rows: int) -> "VisitorArrays":
+        """Returns the first visitors, at most `max_rows`."""
+        return self.select_rows(slice(max_rows))
 
-    def among(self, which: slice | npt.NDArray[np.bool_]) -> "VisitorArrays":
-        """Some of them."""
-        return VisitorArrays(*(column[which] for column in self))  # type: ignore[arg-type]
+    def select_rows(self, rows: slice | npt.NDArray[np.bool_]) -> "VisitorArrays":
+        """Returns the selected visitors."""
+        return VisitorArrays(*(column[rows] for column in self))  # type: ignore[arg-type]
 
 
 class SeasonFit(NamedTuple):
-    """A club's clock, None for plain days, and the rounds of the full months it was looked for in."""
+    """A club's twelve month factors, None for plain days, and the rounds of the full months they were fitted to."""
 
-    clock: MonthFactors | None
+    month_factors: MonthFactors | None
     rounds: int
 
 
 def read_seasons(con: DuckDBPyConnection) -> dict[str, SeasonFit]:
-    """Every club's season from relation customer_timeline, as of as_of()."""
+    """Returns every club's season as of as_of().
+
+    Reads: customer_timeline, tenants, as_of().
+    """
     return {
         tenant: SeasonFit(fit_seasonal_clock(np.datetime64(first, "M"), rounds), sum(rounds))
         for tenant, first, rounds in con.sql(MONTHLY_ROUNDS_SQL).fetchall()
@@ -80,45 +79,53 @@ def read_seasons(con: DuckDBPyConnection) -> dict[str, SeasonFit]:
 def read_visitors(
     con: DuckDBPyConnection, facts: str, seasons: Mapping[str, SeasonFit], horizon_days: int
 ) -> dict[str, VisitorArrays]:
-    """Every club's visitors in relation `facts`, and whether they left within the horizon."""
-    found = con.sql(VISITORS_SQL.format(facts=facts)).to_arrow_table()
-    clubs, club = _encode_names(found["tenant_id"])
-    clocks = np.array([_select_month_factors(seasons, name) for name in clubs]).reshape(-1, len(UNIFORM_MONTH_FACTORS))
-    today, first, last = (found[name].to_numpy().astype("M8[D]") for name in ("today", "first_on", "last_on"))
-    then = today + np.timedelta64(horizon_days, "D")
-    now, begun, seen, later = to_clock_days(clocks, club, today, first, last, then)
-    whole = VisitorArrays(
-        frequency=found["repeats"].to_numpy().astype(np.float64),
-        recency=seen - begun,
-        age=now - begun,
-        horizon=later - now,
-        quiet_days=(today - last).astype(np.float64),
-        mean_value=found["mean_value"].to_numpy().astype(np.float64),
-        has_left=np.asarray(found["has_left"].to_numpy(), dtype=np.bool_),
+    """Returns every club's visitors, and whether they left within the horizon.
+
+    Reads: relation `facts`.
+    """
+    rows = con.sql(VISITORS_SQL.format(facts=facts)).to_arrow_table()
+    tenants, tenant_index = _encode_names(rows["tenant_id"])
+    factors = [_select_month_factors(seasons, tenant) for tenant in tenants]
+    today, first, last = (rows[name].to_numpy().astype("M8[D]") for name in ("today", "first_on", "last_on"))
+    in_horizon = today + np.timedelta64(horizon_days, "D")
+    now, first_visit, last_visit, horizon_end = to_clock_days(
+        np.array(factors).reshape(-1, len(UNIFORM_MONTH_FACTORS)), tenant_index, today, first, last, in_horizon
     )
-    return {name: whole.among(club == place) for place, name in enumerate(clubs)}
+    visitors = VisitorArrays(
+        frequency=rows["repeats"].to_numpy().astype(np.float64),
+        recency=last_visit - first_visit,
+        age=now - first_visit,
+        horizon=horizon_end - now,
+        quiet_days=(today - last).astype(np.float64),
+        mean_value=rows["mean_value"].to_numpy().astype(np.float64),
+        has_left=np.asarray(rows["has_left"].to_numpy(), dtype=np.bool_),
+    )
+    return {tenant: visitors.select_rows(tenant_index == index) for index, tenant in enumerate(tenants)}
 
 
 def _select_month_factors(seasons: Mapping[str, SeasonFit], tenant: str) -> MonthFactors:
     season = seasons.get(tenant)
-    return (season and season.clock) or UNIFORM_MONTH_FACTORS
+    return (season and season.month_factors) or UNIFORM_MONTH_FACTORS
 
 
 def read_members(con: DuckDBPyConnection) -> tuple[dict[str, MemberArrays], dict[str, TierNames]]:
-    """Every club's members of a year ago (relation facts_365), and the tier of each, None where there is none."""
-    found = con.sql(MEMBERS_SQL).to_arrow_table()
-    clubs, club = _encode_names(found["tenant_id"])
-    whole = MemberArrays(
-        renewal_number=found["renewal_number"].fill_null(1).to_numpy().astype(np.float64),
-        signs=np.column_stack(
-            [found[code].fill_null(False).to_numpy().astype(np.float64) for code in MEMBER_TERM_CODES]
+    """Returns every club's members of a year ago, and the tier of each, None where there is none.
+
+    Reads: facts_365.
+    """
+    rows = con.sql(MEMBERS_SQL).to_arrow_table()
+    tenants, tenant_index = _encode_names(rows["tenant_id"])
+    members = MemberArrays(
+        renewal_number=rows["renewal_number"].fill_null(1).to_numpy().astype(np.float64),
+        term_flags=np.column_stack(
+            [rows[code].fill_null(False).to_numpy().astype(np.float64) for code in MEMBER_TERM_CODES]
         ),
-        has_lapsed=found["has_lapsed"].to_numpy().astype(np.float64),
+        has_lapsed=rows["has_lapsed"].to_numpy().astype(np.float64),
     )
-    tiers = np.array(found["membership_tier"].to_pylist(), dtype=np.object_)
+    tiers = np.array(rows["membership_tier"].to_pylist(), dtype=np.object_)
     return (
-        {name: whole.among(club == place) for place, name in enumerate(clubs)},
-        {name: tiers[club == place] for place, name in enumerate(clubs)},
+        {tenant: members.select_rows(tenant_index == index) for index, tenant in enumerate(tenants)},
+        {tenant: tiers[tenant_index == index] for index, tenant in enumerate(tenants)},
     )
 
 

@@ -1,10 +1,7 @@
-"""Phone numbers in their normal form: E.164, national numbers read in the tenant's country.
+"""The normal form of phone numbers: E.164, with national numbers read in the tenant's country.
 
-Belongs here: what a spelling stands for, and which characters between its digits mean nothing. Does not belong here:
-the digits (`phone_columns.py`), how a region dials (`numbering_plans.py`), and the other keys (`contacts.py`).
-
-`phonenumbers` is the authority and `normalise_phone` asks it, but it is slow. `normalise_phones` gives the same
-answers: it reads digits, punctuation and a leading plus in whole columns, and asks `phonenumbers` about what is left.
+`normalise_phone` calls `phonenumbers`, which decides but is slow. `normalise_phones` gives the same answers for
+columns: it reads plain digits, punctuation and a leading plus itself, and calls `phonenumbers` for the rest.
 """
 
 import re
@@ -20,7 +17,7 @@ from crm_pipeline.domain.contact_keys.phone_fast_path import parse_dialled_numbe
 
 _MAX_SPELLING_LENGTH: Final = 250
 _DIALLED_PATTERN: Final = re.compile(r"\+?[0-9]{3,}")
-# phonenumbers drops "x", "~" and the katakana dash too, but they may begin an extension or end the number.
+# phonenumbers drops "x", "~" and the katakana dash too, but these may start an extension or end the number.
 _ASCII_PUNCTUATION: Final = b" ()./[]-"
 _PUNCTUATION: Final = _ASCII_PUNCTUATION.decode() + "\u00a0\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _IS_PUNCTUATION: Final = np.isin(np.arange(256), list(_ASCII_PUNCTUATION))
@@ -33,9 +30,9 @@ _DIALLED_CHARACTERS: Final = dict.fromkeys(map(ord, _PUNCTUATION)) | _FULL_WIDTH
 
 
 def normalise_phone(value: str, region: str | None) -> str | None:
-    """The E.164 form of one spelling as `phonenumbers` reads it in `region`, None where it is no valid number.
+    """Returns the E.164 form of one spelling as `phonenumbers` reads it in `region`, None where it is no valid number.
 
-    An extension is dropped: E.164 cannot hold it.
+    An extension is dropped: E.164 has none.
     """
     try:
         number = phonenumbers.parse(value, region)
@@ -49,12 +46,12 @@ def normalise_phone(value: str, region: str | None) -> str | None:
 def normalise_phones(
     values: pa.StringArray | pa.ChunkedArray, regions: pa.StringArray | pa.ChunkedArray
 ) -> pa.StringArray:
-    """The E.164 form of each spelling, null where it is no valid number: `normalise_phone` for columns.
+    """Returns the E.164 form of each spelling, null where it is no valid number: `normalise_phone` for columns.
 
     Args:
-        values: spellings, as a service holds them.
-        regions: as many: the country each national number is read in, as upper-case ISO 3166 alpha-2. Null or unknown
-            leaves only the numbers that state their country code.
+        values: spellings, as a service has them.
+        regions: the country each national number is read in, one per value, as upper-case ISO 3166 alpha-2. Where it is
+            null or unknown, only numbers with their country code are read.
 
     Raises:
         ValueError: the two are not of one length.
@@ -63,25 +60,27 @@ def normalise_phones(
         raise ValueError(f"{len(values)} phone numbers but {len(regions)} regions: give each number its region")
     values, regions = to_string_array(values), to_string_array(regions)
     rows, numbers = parse_dialled_numbers(_parse_spellings(values), regions)
-    is_left = values.is_valid().to_numpy(zero_copy_only=False).copy()
-    is_left[rows] = False
-    left = pa.array(np.flatnonzero(is_left))
-    place = np.full(len(values), -1)
-    place[np.concatenate([rows, left])] = np.arange(len(rows) + len(left))
-    found = pa.concat_arrays([numbers, _normalise_distinct_phones(values.take(left), regions.take(left))])
-    return found.take(pa.array(place, mask=place < 0))
+    is_remaining = values.is_valid().to_numpy(zero_copy_only=False).copy()
+    is_remaining[rows] = False
+    remaining = pa.array(np.flatnonzero(is_remaining))
+    position = np.full(len(values), -1)
+    position[np.concatenate([rows, remaining])] = np.arange(len(rows) + len(remaining))
+    normalised = pa.concat_arrays(
+        [numbers, _normalise_distinct_phones(values.take(remaining), regions.take(remaining))]
+    )
+    return normalised.take(pa.array(position, mask=position < 0))
 
 
 def _normalise_distinct_phones(values: pa.StringArray, regions: pa.StringArray) -> pa.StringArray:
-    """Each distinct pair of spelling and region, read once, and a region at a time: its patterns are compiled then."""
+    """Returns the E.164 forms; each distinct pair is read once, sorted by region, whose patterns compile once."""
     pairs = list(zip(values.to_pylist(), regions.to_pylist(), strict=True))
-    in_order = sorted(set(pairs), key=lambda pair: pair[1] or "")
-    numbers = {pair: normalise_phone(*pair) for pair in in_order}
+    pairs_by_region = sorted(set(pairs), key=lambda pair: pair[1] or "")
+    numbers = {pair: normalise_phone(*pair) for pair in pairs_by_region}
     return pa.array([numbers[pair] for pair in pairs], pa.string())
 
 
 def _parse_spellings(values: pa.StringArray) -> pa.StringArray:
-    """The digits of plain spellings and the plus before them, null where other characters may mean something."""
+    """Returns the digits of plain spellings with a leading plus, null where other characters may mean something."""
     dialled = _strip_ascii_punctuation(values)
     is_short = pc.less_equal(pc.binary_length(values), _MAX_SPELLING_LENGTH)
     is_plain = pc.and_(is_short, pc.match_substring_regex(dialled, f"^(?:{_DIALLED_PATTERN.pattern})$")).fill_null(
@@ -93,19 +92,19 @@ def _parse_spellings(values: pa.StringArray) -> pa.StringArray:
 
 
 def _strip_ascii_punctuation(values: pa.StringArray) -> pa.StringArray:
-    """The spellings without it, null as empty: a third of the time of a pattern."""
+    """Returns the spellings without punctuation, null as empty; takes a third of the time of a pattern."""
     _, ends, text = values.buffers()
     if text is None:
         return pc.fill_null(values, "")
     unwanted = np.flatnonzero(_IS_PUNCTUATION[np.frombuffer(text, np.uint8)])
     ends = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1]
-    moved = ends - np.searchsorted(unwanted, ends).astype(np.int32)
-    kept = text.to_pybytes().translate(None, _ASCII_PUNCTUATION)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(moved), pa.py_buffer(kept))
+    new_ends = ends - np.searchsorted(unwanted, ends).astype(np.int32)
+    stripped = text.to_pybytes().translate(None, _ASCII_PUNCTUATION)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(new_ends), pa.py_buffer(stripped))
 
 
 def _parse_spelling(value: str) -> str | None:
-    """`_as_dialled` for one spelling."""
+    """Returns what `_parse_spellings` returns, for one spelling."""
     if len(value) > _MAX_SPELLING_LENGTH:
         return None
     value = _LABEL_PATTERN.sub("", _EXTENSION_PATTERN.sub("", value))
@@ -115,6 +114,6 @@ def _parse_spelling(value: str) -> str | None:
 
 
 def _to_keypad_digits(words: str) -> str:
-    """What words after a number stand for on the keys of a phone: phonenumbers takes them for digits from three on."""
+    """Returns the keypad digits of words after a number: phonenumbers dials words of three letters or more."""
     letters = "".join(filter(str.isalpha, words))
     return phonenumbers.convert_alpha_characters_in_number(letters) if len(letters) >= _MIN_DIALLED_LETTERS else ""

@@ -1,8 +1,4 @@
-"""Numbering plans: how each region dials, and which digits are valid numbers, as `phonenumbers` has it.
-
-Belongs here: which facts decide, and for which digits. Does not belong here: reading digits by them
-(`phone_columns.py`), and spellings (`phones.py`).
-"""
+"""Numbering plans from the metadata of `phonenumbers`: how each region dials, and which digits are valid numbers."""
 
 import re
 from functools import cache
@@ -22,37 +18,37 @@ _ANY_LENGTH: Final = frozenset(range(2, 18))
 
 
 class NumberKind(NamedTuple):
-    """The numbers of one kind, as mobile or freephone: a pattern over the whole number, and its possible lengths."""
+    """The numbers of one kind, such as mobile or freephone: a pattern of the whole number, and its possible lengths."""
 
     pattern: str
     lengths: frozenset[int]
 
 
 class RegionPatterns(NamedTuple):
-    """The numbers valid in one region: they match `general` and one of the `kinds`.
+    """The patterns of the valid numbers of one region: these match `general` and one of the `kinds`.
 
-    A region with leading digits decides alone over the numbers that begin with them, unless a region before it behind
-    the same country code did: `decided_before` are the leading digits of those.
+    A region with leading digits alone decides about the numbers that start with them, unless an earlier region of the
+    same country code does. `earlier_leading_digits` is the pattern of the leading digits of those earlier regions.
     """
 
-    leading: str
-    decided_before: str
+    leading_digits: str
+    earlier_leading_digits: str
     general: NumberKind
     kinds: tuple[NumberKind, ...]
 
 
 class NumberingPlan(NamedTuple):
-    """How one region writes its numbers; a part a region does not have is empty.
+    """The way one region writes its numbers; what a region does not have is empty.
 
     Attributes:
         name: three characters no other plan has.
         calling_code: what is dialled after a plus.
         international_prefix: a pattern of what is dialled in place of the plus.
         trunk_prefix: a pattern of 0, or whatever else is dialled before a number within the region.
-        trunk_rewrite: what replaces a trunk prefix whose last group took part in the match, and which group that is.
-        general: a pattern every number has.
+        trunk_rewrite: the replacement of a trunk prefix whose last group matched, and the number of that group.
+        general: a pattern that every number matches.
         lengths: how many digits a number has, without country code.
-        local_lengths: the same where the area code is left out.
+        local_lengths: the same without area code.
     """
 
     name: str
@@ -65,28 +61,28 @@ class NumberingPlan(NamedTuple):
     local_lengths: frozenset[int]
 
     def is_too_long(self, length: int) -> bool:
-        """Longer than any number of the region, local ones included."""
+        """Whether it is longer than every number of the region, local ones included."""
         return length > max(self.lengths) and length not in self.local_lengths
 
     def is_too_short(self, length: int) -> bool:
-        """Of no length that numbers of the region have, but not too long."""
+        """Whether no number of the region has this length, and it is not too long."""
         return not self.is_too_long(length) and (length not in self.lengths or length in self.local_lengths)
 
 
 def find_calling_code(digits: str) -> str | None:
-    """The country code that `digits` begin with."""
+    """Returns the country code that `digits` start with, None where there is none."""
     return next((digits[:length] for length in (1, 2, 3) if digits[:length] in _MAIN_REGIONS), None)
 
 
 @cache
 def find_plan_by_code(calling_code: str) -> NumberingPlan:
-    """The plan of the main region behind a country code, which numbers written with that code follow."""
+    """Returns the plan of the main region of a country code, for numbers written with that code."""
     return _build_plan(calling_code, _MAIN_REGIONS[calling_code])
 
 
 @cache
 def find_plan_by_region(region: str) -> NumberingPlan | None:
-    """The plan of a region, None where `phonenumbers` does not support it."""
+    """Returns the plan of a region, None where `phonenumbers` does not support it."""
     return _build_plan(str(country_code_for_region(region)), region) if region in SUPPORTED_REGIONS else None
 
 
@@ -110,13 +106,16 @@ def _build_plan(calling_code: str, region: str) -> NumberingPlan:
 
 @cache
 def find_regions_by_code(calling_code: str) -> tuple[RegionPatterns, ...]:
-    """The regions behind a country code, those without leading digits first: `decided_before` keeps the order free."""
-    regions, decided = list[RegionPatterns](), list[str]()
+    """Returns the regions of a country code, those without leading digits first.
+
+    `earlier_leading_digits` records which region decides first, so the order returned is free.
+    """
+    regions, earlier = list[RegionPatterns](), list[str]()
     for name in COUNTRY_CODE_TO_REGION_CODE[int(calling_code)]:
         metadata = _load_metadata(calling_code, name)
-        regions.append(_build_region_patterns(metadata, "|".join(decided)))
-        decided += [metadata.leading_digits] if metadata.leading_digits else []
-    return tuple(sorted(regions, key=lambda region: region.leading != ""))
+        regions.append(_build_region_patterns(metadata, "|".join(earlier)))
+        earlier += [metadata.leading_digits] if metadata.leading_digits else []
+    return tuple(sorted(regions, key=lambda region: region.leading_digits != ""))
 
 
 def _load_metadata(calling_code: str, region: str) -> PhoneMetadata:
@@ -126,12 +125,14 @@ def _load_metadata(calling_code: str, region: str) -> PhoneMetadata:
     return metadata
 
 
-def _build_region_patterns(metadata: PhoneMetadata, decided_before: str) -> RegionPatterns:
+def _build_region_patterns(metadata: PhoneMetadata, earlier_leading_digits: str) -> RegionPatterns:
     mobile = None if metadata.same_mobile_and_fixed_line_pattern else metadata.mobile
     described = [mobile, metadata.fixed_line, metadata.toll_free, metadata.premium_rate, metadata.shared_cost]
     described += [metadata.voip, metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail]
     [general] = _build_number_kinds(metadata.general_desc)
-    return RegionPatterns(metadata.leading_digits or "", decided_before, general, _build_number_kinds(*described))
+    return RegionPatterns(
+        metadata.leading_digits or "", earlier_leading_digits, general, _build_number_kinds(*described)
+    )
 
 
 def _build_number_kinds(*described: PhoneNumberDesc | None) -> tuple[NumberKind, ...]:

@@ -1,1 +1,1 @@
-"""Who is who: from match keys to clusters, links, stable profile ids and reviews."""
+"""Identity resolution: from match keys to clusters, links, stable profile ids and reviews."""

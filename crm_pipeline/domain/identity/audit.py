@@ -1,7 +1,4 @@
-"""An independent check of a resolution against the records: what should never be found, looked for in SQL alone.
-
-Belongs here: faults of the result. Does not belong here: any of the code it checks.
-"""
+"""The audit of a resolution: SQL that looks for faults in the results, independent of the code that made them."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,11 +8,11 @@ import duckdb
 AUDIT_QUERIES: Final = [
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("audit_links.sql", "audit_ids.sql")
 ]
-"""What must not be, of links and profiles and of profile ids: queries of violation, tenant and subject."""
+"""Queries that return (violation, tenant_id, subject) per fault: of links and profiles, and of profile ids."""
 
 
 class Violation(NamedTuple):
-    """A fault: what is wrong, and of whom: a profile id, or a record as service and id."""
+    """A fault: what is wrong, the tenant, and the subject: a profile id, or a record as service and id."""
 
     violation: str
     tenant_id: str
@@ -23,9 +20,9 @@ class Violation(NamedTuple):
 
 
 def find_violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
-    """Every fault in relations `customer_identities`, `identity_reviews`, `profile_ids` and `profile_events`.
+    """Returns every fault of a resolution. All relations must be about the same tenants.
 
-    They are as declared, the events those of all runs, and are held against the relations `records`, `tenants`,
-    `suppressed` and `overrides`, with the columns of `identities.Inputs`. All of them must be about the same tenants.
+    Reads: customer_identities, identity_reviews, profile_ids and profile_events (of all runs), as declared; records,
+        tenants, suppressed and overrides, with the columns of `ResolutionInputs`.
     """
-    return [Violation(*row) for check in AUDIT_QUERIES for row in con.sql(check).fetchall()]
+    return [Violation(*row) for query in AUDIT_QUERIES for row in con.sql(query).fetchall()]

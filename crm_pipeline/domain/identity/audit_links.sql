@@ -1,28 +1,28 @@
--- Every link and profile that must not be, and every one missing, found from the records alone: (violation, tenant_id,
--- subject) per fault. Reads: records, tenants, suppressed and overrides as identity resolution was given them, and the
--- customer_identities and identity_reviews it left. Shares no code with it.
+-- Returns every fault of links and profiles, missing ones included: (violation, tenant_id, subject).
+-- Reads: records, tenants, suppressed and overrides, as identity resolution read them; customer_identities and
+-- identity_reviews, as it wrote them. No code is shared.
 with recursive
-carried as (
+record_values as (
     select tenant_id, service, 'AUTH_USER_ID' as kind, auth_user_id as value from records where auth_user_id is not null
     union all
     select tenant_id, service, 'EMAIL', email from records where email is not null
     union all
     select tenant_id, service, 'PHONE', phone_number from records where phone_number is not null
 ),
-shared as (
-    select tenant_id, kind, value from carried group by tenant_id, kind, value, service having count(*) > 3
+shared_values as (
+    select tenant_id, kind, value from record_values group by tenant_id, kind, value, service having count(*) > 3
     union
     select tenant_id, kind, value from suppressed
 ),
-evidence as (
+match_keys as (
     select r.tenant_id, r.service, r.record_id, r.first_name, r.last_name, r.auth_user_id as any_auth_user_id,
         if(a.value is null, r.auth_user_id, null) as auth_user_id,
         if(e.value is null, r.email, null) as email,
         if(p.value is null, r.phone_number, null) as phone_number
     from records r
-    left join shared a on a.tenant_id = r.tenant_id and a.kind = 'AUTH_USER_ID' and a.value = r.auth_user_id
-    left join shared e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
-    left join shared p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+    left join shared_values a on a.tenant_id = r.tenant_id and a.kind = 'AUTH_USER_ID' and a.value = r.auth_user_id
+    left join shared_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
+    left join shared_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
 ),
 decided as (
     select tenant_id, service_a, record_id_a, service_b, record_id_b, decision from overrides
@@ -31,11 +31,11 @@ decided as (
 ),
 members as (
     select i.profile_id, e.* from customer_identities i
-    join evidence e on e.tenant_id = i.tenant_id and e.service = i.service and e.record_id = i.service_record_id
+    join match_keys e on e.tenant_id = i.tenant_id and e.service = i.service and e.record_id = i.service_record_id
 ),
 links as (
-    select i.tenant_id, i.service || ' ' || i.service_record_id as subject, i.rule, i.confidence, i.profile_id, t.min_confidence,
-        i.service, i.service_record_id, i.linked_to_service, i.linked_to_record_id,
+    select i.tenant_id, i.service || ' ' || i.service_record_id as subject, i.rule, i.confidence, i.profile_id,
+        t.min_confidence, i.service, i.service_record_id, i.linked_to_service, i.linked_to_record_id,
         a.first_name, b.first_name as to_first_name,
         o.profile_id as to_profile_id, a.service = b.service as is_one_service,
         coalesce(a.auth_user_id = b.auth_user_id, false) as auth_user_ids_match,
@@ -45,45 +45,49 @@ links as (
         exists (
             from decided d
             where d.tenant_id = i.tenant_id and d.service_a = i.service and d.record_id_a = i.service_record_id
-                and d.service_b = i.linked_to_service and d.record_id_b = i.linked_to_record_id and d.decision = 'ALWAYS'
+                and d.service_b = i.linked_to_service and d.record_id_b = i.linked_to_record_id
+                and d.decision = 'ALWAYS'
         ) as is_decided
     from customer_identities i
     join tenants t on t.tenant_id = i.tenant_id
-    left join evidence a on a.tenant_id = i.tenant_id and a.service = i.service and a.record_id = i.service_record_id
-    left join evidence b
+    left join match_keys a on a.tenant_id = i.tenant_id and a.service = i.service and a.record_id = i.service_record_id
+    left join match_keys b
         on b.tenant_id = i.tenant_id and b.service = i.linked_to_service and b.record_id = i.linked_to_record_id
     left join customer_identities o on o.tenant_id = i.tenant_id and o.service = i.linked_to_service
         and o.service_record_id = i.linked_to_record_id
     where i.rule <> 'ANCHOR'
 ),
-reached as (
+connected_records as (
     select tenant_id, service, service_record_id from customer_identities where rule = 'ANCHOR'
     union
     select i.tenant_id, i.service, i.service_record_id
-    from reached r
+    from connected_records r
     join customer_identities i on i.tenant_id = r.tenant_id and i.linked_to_service = r.service
         and i.linked_to_record_id = r.service_record_id
 ),
-held as (
+member_values as (
     unpivot (select tenant_id, profile_id, service, record_id, auth_user_id, email, phone_number from members)
     on auth_user_id, email, phone_number into name kind value value
 ),
-torn as (
-    select tenant_id, kind, value from held group by all having min(profile_id) <> max(profile_id)
+split_values as (
+    select tenant_id, kind, value from member_values group by all having min(profile_id) <> max(profile_id)
 ),
-touching as (
+matching_records as (
     select distinct h.tenant_id, h.service, h.record_id, o.service as other_service, o.record_id as other_record_id
-    from held h semi join torn using (tenant_id, kind, value) join held o using (tenant_id, kind, value)
+    from member_values h
+    semi join split_values using (tenant_id, kind, value)
+    join member_values o using (tenant_id, kind, value)
     where h.profile_id <> o.profile_id
     union
     select tenant_id, service_a, record_id_a, service_b, record_id_b from decided where decision = 'ALWAYS'
 ),
-apart as (
+separate_pairs as (
     select a.tenant_id, a.profile_id, b.profile_id as other_profile_id, a.service || ' ' || a.record_id as subject,
         coalesce(a.email = b.email and a.phone_number = b.phone_number, false) as both_match,
         case
             when exists (
-                from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                from decided d
+                where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
                     and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
             ) then 1.01
             when a.auth_user_id = b.auth_user_id then if(a.service = b.service, 1.01, 1.00)
@@ -94,7 +98,7 @@ apart as (
             when a.phone_number = b.phone_number then 0.85
             else 0.00
         end as level
-    from touching t
+    from matching_records t
     join members a on a.tenant_id = t.tenant_id and a.service = t.service and a.record_id = t.record_id
     join members b on b.tenant_id = t.tenant_id and b.service = t.other_service and b.record_id = t.other_record_id
     where a.profile_id <> b.profile_id
@@ -104,9 +108,9 @@ apart as (
                 and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
         )
 ),
--- A duplicate registration is judged by pairs that do not link as well, whatever min_confidence.
+-- Pairs below min_confidence may contradict a duplicate registration too.
 edges as (
-    select a.*, level >= min_confidence as links from apart a join tenants using (tenant_id)
+    select a.*, level >= min_confidence as links from separate_pairs a join tenants using (tenant_id)
     where level >= min_confidence or level = 0.99
 ),
 reachable as (
@@ -121,7 +125,7 @@ components as (
 component_members as (
     select c.component, m.* from components c join members m using (tenant_id, profile_id)
 ),
-contested as (
+conflicting_components as (
     select distinct a.tenant_id, a.component
     from component_members a
     join component_members b on b.tenant_id = a.tenant_id and b.component = a.component
@@ -131,7 +135,8 @@ contested as (
             and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
                 and a.last_name = b.last_name, false)
             and not exists (
-                from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
+                from decided d
+                where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
                     and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
             ))
         or exists (
@@ -178,7 +183,7 @@ from customer_identities
 where rule = 'ANCHOR' and (linked_to_service is not null or linked_to_record_id is not null or confidence <> 1.0)
 union all
 select 'the links of a record do not lead to the anchor', tenant_id, service || ' ' || service_record_id
-from customer_identities anti join reached using (tenant_id, service, service_record_id)
+from customer_identities anti join connected_records using (tenant_id, service, service_record_id)
 union all
 select 'a link leaves its profile', tenant_id, subject from links where to_profile_id is distinct from profile_id
 union all
@@ -194,14 +199,15 @@ where not case rule
 end
 union all
 select 'the confidence of a link is not that of its rule', tenant_id, subject from links
-where confidence is distinct from case rule when 'ALWAYS' then 1.0 when 'AUTH_USER_ID' then 1.0 when 'EMAIL_AND_PHONE' then 0.99
-    when 'DUPLICATE_REGISTRATION' then 0.99 when 'EMAIL' then 0.95 when 'PHONE' then 0.85 end
+where confidence is distinct from case rule when 'ALWAYS' then 1.0 when 'AUTH_USER_ID' then 1.0
+    when 'EMAIL_AND_PHONE' then 0.99 when 'DUPLICATE_REGISTRATION' then 0.99
+    when 'EMAIL' then 0.95 when 'PHONE' then 0.85 end
 union all
 select 'a link is below min_confidence', tenant_id, subject from links
 where confidence < min_confidence and rule not in ('ALWAYS', 'DUPLICATE_REGISTRATION')
 union all
 select distinct 'records that match and contradict nothing are two people', e.tenant_id, e.subject
-from edges e join components using (tenant_id, profile_id) anti join contested using (tenant_id, component)
+from edges e join components using (tenant_id, profile_id) anti join conflicting_components using (tenant_id, component)
 where e.links
 union all
 select 'first names differ and nobody is asked', tenant_id, subject
@@ -221,8 +227,8 @@ union all
 select 'a shared value is not told apart', i.tenant_id, i.service || ' ' || i.service_record_id
 from customer_identities i
 join records r on r.tenant_id = i.tenant_id and r.service = i.service and r.record_id = i.service_record_id
-left join shared e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
-left join shared p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+left join shared_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
+left join shared_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
 where i.email_is_shared <> (e.value is not null) or i.phone_is_shared <> (p.value is not null)
 union all
 select 'a profile has no primary record of a service, or several', tenant_id, profile_id || ' ' || service

@@ -1,7 +1,6 @@
-"""Clusters: the records of one person, for all tenants at once.
+"""Clusters, the records of one person, for all tenants at once.
 
-Belongs here: connected components, accepted whole where nothing in them contradicts itself, and the hand-over of all
-others to the level-by-level algorithm. Does not belong here: that algorithm (`conflicts.py`), the rules (`pairs.py`).
+Connected components without a conflict are clusters; the others go through the level-by-level algorithm.
 """
 
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from crm_pipeline.vocabulary import ReviewKind
 
 
 class ReviewCandidate(NamedTuple):
-    """Two nodes to ask a person about, their rule, and the two that cannot be one person (-1 where there are none)."""
+    """Two nodes for a review, their rule, and the two nodes that cannot be one person (-1 where there are none)."""
 
     kind: ReviewKind
     first: int
@@ -34,37 +33,59 @@ class ReviewCandidate(NamedTuple):
 
 
 class Clusters(NamedTuple):
-    """Which records are one person.
+    """The cluster of every node.
 
     Attributes:
-        of: the cluster of each node, clusters being numbered by their first node, (n,).
+        of: the cluster of each node; clusters are numbered in the order of their first nodes, (n,).
         first: the first node of each cluster, (c,).
-        evidence: the pairs inside clusters that count for them.
-        doubts: what was not joined although a rule holds, and why.
+        accepted_pairs: the pairs that link, inside clusters.
+        review_candidates: the pairs that were not joined although a rule holds, and why.
     """
 
     of: Int32Array
     first: Int32Array
-    evidence: MatchingPairs
-    doubts: list[ReviewCandidate]
+    accepted_pairs: MatchingPairs
+    review_candidates: list[ReviewCandidate]
 
 
-def find_clusters(nodes: Nodes, usable: dict[str, MatchKeys], pairs: MatchingPairs, decisions: Decisions) -> Clusters:
-    """The clusters of all tenants."""
+def find_clusters(
+    nodes: Nodes, keys_by_kind: dict[str, MatchKeys], pairs: MatchingPairs, decisions: Decisions
+) -> Clusters:
+    """Returns the clusters of all tenants."""
     component = _find_components(nodes.size, pairs)
-    contested = find_conflicting_components(nodes, usable, decisions, component)[component]
+    is_conflicting = find_conflicting_components(nodes, keys_by_kind, decisions, component)[component]
     of = component if pairs.links.all() else _find_components(nodes.size, pairs.where(pairs.links))
-    refused, doubts = np.zeros(len(pairs.first), bool), list[ReviewCandidate]()
-    if contested.any():
+    rejected, candidates = np.zeros(len(pairs.first), bool), list[ReviewCandidate]()
+    if is_conflicting.any():
         of = of.copy()
-        doubts = _resolve_conflicting_nodes(nodes, usable, pairs, decisions, (contested, of, refused))
+        candidates = _resolve_conflicting_nodes(nodes, keys_by_kind, pairs, decisions, (is_conflicting, of, rejected))
     first, of = _number_clusters(of)
-    accepted = pairs.links & ~refused & (of[pairs.first] == of[pairs.second])
-    return Clusters(of, first, pairs.where(accepted), doubts)
+    accepted = pairs.links & ~rejected & (of[pairs.first] == of[pairs.second])
+    return Clusters(of, first, pairs.where(accepted), candidates)
+
+
+def find_conflicting_components(
+    nodes: Nodes, keys_by_kind: dict[str, MatchKeys], decisions: Decisions, component: Int32Array
+) -> BoolArray:
+    """Returns per component, by the node that stands for it, whether it may have a cannot-link pair.
+
+    True for every component that has one; it may be true for others.
+    """
+    is_conflicting = _have_different_codes(nodes.codes["auth_user_id"], component)
+    one, other = split_pair_key(decisions.never)
+    is_conflicting[component[one][component[one] == component[other]]] = True
+    cell = component.astype(np.int64) * len(SERVICES) + nodes.service
+    crowded = np.flatnonzero((np.bincount(cell, minlength=1) > 1)[cell])
+    cells, cell = np.unique(cell[crowded], return_inverse=True)
+    registration = _encode_registrations(nodes, keys_by_kind, crowded)
+    auth = keys_by_kind[match_keys.AUTH_USER_ID].code[crowded]
+    several_people = _have_no_common_code(auth, cell, len(cells)) & _have_no_common_code(registration, cell, len(cells))
+    is_conflicting[cells[several_people] // len(SERVICES)] = True
+    return is_conflicting
 
 
 def _find_components(count: int, pairs: MatchingPairs) -> Int32Array:
-    """A node of its component for each node."""
+    """Returns for each node the node that stands for its component."""
     edges = coo_array((np.ones(len(pairs.first), np.int8), (pairs.first, pairs.second)), shape=(count, count))
     number, labels = connected_components(edges.tocsr(), directed=False)
     representative = np.empty(number, np.int32)
@@ -73,7 +94,7 @@ def _find_components(count: int, pairs: MatchingPairs) -> Int32Array:
 
 
 def _number_clusters(of: Int32Array) -> tuple[Int32Array, Int32Array]:
-    """The first node of each cluster, in order, and the cluster of each node as a position in that."""
+    """Returns the first node of each cluster, sorted, and the cluster of each node as a position in it."""
     count = len(of)
     first = np.empty(count, np.int32)
     first[of[::-1]] = np.arange(count - 1, -1, -1, dtype=np.int32)
@@ -82,46 +103,31 @@ def _number_clusters(of: Int32Array) -> tuple[Int32Array, Int32Array]:
     return np.flatnonzero(is_first).astype(np.int32), number[first[of]]
 
 
-def find_conflicting_components(
-    nodes: Nodes, usable: dict[str, MatchKeys], decisions: Decisions, component: Int32Array
-) -> BoolArray:
-    """Per component, by the node that stands for it, whether it may hold a cannot-link pair: if it does, it is true."""
-    contested = _have_different_codes(nodes.codes["auth_user_id"], component)
-    one, other = split_pair_key(decisions.never)
-    contested[component[one][component[one] == component[other]]] = True
-    cell = component.astype(np.int64) * len(SERVICES) + nodes.service
-    crowded = np.flatnonzero((np.bincount(cell, minlength=1) > 1)[cell])
-    cells, cell = np.unique(cell[crowded], return_inverse=True)
-    registration = encode_registrations(nodes, usable, crowded)
-    auth = usable[match_keys.AUTH_USER_ID].code[crowded]
-    several_people = _have_no_common_code(auth, cell, len(cells)) & _have_no_common_code(registration, cell, len(cells))
-    contested[cells[several_people] // len(SERVICES)] = True
-    return contested
-
-
 def _have_different_codes(code: Int32Array, group: Int32Array) -> BoolArray:
-    """Per group whether two of its members have different codes, members without a code aside."""
+    """Returns per group whether two members have different codes; members without a code do not count."""
     with_code = np.flatnonzero(code >= 0)
     example = np.zeros(len(code), np.int32)
     example[group[with_code]] = code[with_code]
     differing = with_code[example[group[with_code]] != code[with_code]]
-    mixed = np.zeros(len(code), bool)
-    mixed[group[differing]] = True
-    return mixed
+    is_different = np.zeros(len(code), bool)
+    is_different[group[differing]] = True
+    return is_different
 
 
 def _have_no_common_code(code: npt.NDArray[np.integer], group: Int64Array, groups: int) -> BoolArray:
-    """Per group whether its members do not all have one and the same code."""
+    """Returns per group whether its members do not all have the same code."""
     example = np.full(groups, -1, np.int64)
     example[group] = code
-    varied = np.zeros(groups, bool)
-    varied[group[(code != example[group]) | (code < 0)]] = True
-    return varied
+    has_no_common = np.zeros(groups, bool)
+    has_no_common[group[(code != example[group]) | (code < 0)]] = True
+    return has_no_common
 
 
-def encode_registrations(nodes: Nodes, usable: dict[str, MatchKeys], some: npt.NDArray[np.integer]) -> Int64Array:
-    """For some nodes a number for email, phone and full name together, -1 unless all are there and evidence."""
-    columns = [usable[kind].code[some] for kind in (match_keys.EMAIL, match_keys.PHONE)]
+def _encode_registrations(
+    nodes: Nodes, keys_by_kind: dict[str, MatchKeys], some: npt.NDArray[np.integer]
+) -> Int64Array:
+    """Returns for some nodes a number per email, phone and full name, -1 unless all are present and match keys."""
+    columns = [keys_by_kind[kind].code[some] for kind in (match_keys.EMAIL, match_keys.PHONE)]
     columns += [nodes.codes[column][some] for column in ("first_name", "last_name")]
     complete = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
     number = np.zeros(len(complete), np.int64)
@@ -134,35 +140,37 @@ def encode_registrations(nodes: Nodes, usable: dict[str, MatchKeys], some: npt.N
 
 def _resolve_conflicting_nodes(
     nodes: Nodes,
-    usable: dict[str, MatchKeys],
+    keys_by_kind: dict[str, MatchKeys],
     pairs: MatchingPairs,
     decisions: Decisions,
     state: tuple[BoolArray, Int32Array, BoolArray],
 ) -> list[ReviewCandidate]:
-    """Settle the contested nodes: write their clusters and refused pairs into `state`, return what to ask."""
-    contested, of, refused = state
-    members = np.flatnonzero(contested)
-    at_stake = np.flatnonzero(contested[pairs.first])
-    verdict = resolve_conflicts(_build_cannot_link_graph(nodes, usable, pairs.where(at_stake), decisions, members))
-    of[members] = members[verdict.cluster]
-    refused[at_stake[verdict.refused]] = True
+    """Returns the review candidates; writes the clusters and rejected pairs of the conflicting nodes into `state`."""
+    is_conflicting, of, rejected = state
+    members = np.flatnonzero(is_conflicting)
+    pair_positions = np.flatnonzero(is_conflicting[pairs.first])
+    resolution = resolve_conflicts(
+        _build_cannot_link_graph(nodes, keys_by_kind, pairs.where(pair_positions), decisions, members)
+    )
+    of[members] = members[resolution.cluster]
+    rejected[pair_positions[resolution.rejected]] = True
     return [
         ReviewCandidate(
-            refusal.kind,
-            int(pairs.first[at_stake[refusal.pair]]),
-            int(pairs.second[at_stake[refusal.pair]]),
-            int(pairs.rule[at_stake[refusal.pair]]),
-            int(members[refusal.witness.first]),
-            int(members[refusal.witness.second]),
-            refusal.witness.cannot_link,
+            rejection.kind,
+            int(pairs.first[pair_positions[rejection.pair]]),
+            int(pairs.second[pair_positions[rejection.pair]]),
+            int(pairs.rule[pair_positions[rejection.pair]]),
+            int(members[rejection.witness.first]),
+            int(members[rejection.witness.second]),
+            rejection.witness.cannot_link,
         )
-        for refusal in verdict.refusals
+        for rejection in resolution.rejections
     ]
 
 
 def _build_cannot_link_graph(
     nodes: Nodes,
-    usable: dict[str, MatchKeys],
+    keys_by_kind: dict[str, MatchKeys],
     pairs: MatchingPairs,
     decisions: Decisions,
     members: npt.NDArray[np.intp],
@@ -172,8 +180,8 @@ def _build_cannot_link_graph(
     return CannotLinkGraph(
         service=nodes.service[members].tolist(),
         auth=nodes.codes["auth_user_id"][members].tolist(),
-        auth_evidence=usable[match_keys.AUTH_USER_ID].code[members].tolist(),
-        registration=encode_registrations(nodes, usable, members).tolist(),
+        auth_match_key=keys_by_kind[match_keys.AUTH_USER_ID].code[members].tolist(),
+        registration=_encode_registrations(nodes, keys_by_kind, members).tolist(),
         first_name=[names[code + 1] for code in first_name.tolist()],
         first=np.searchsorted(members, pairs.first).tolist(),
         second=np.searchsorted(members, pairs.second).tolist(),
@@ -185,7 +193,7 @@ def _build_cannot_link_graph(
 
 
 def _find_pair_positions(members: npt.NDArray[np.intp], decided: Int64Array) -> set[tuple[int, int]]:
-    """The decided pairs of which both records are members, as positions in `members`."""
+    """Returns the decided pairs with both nodes in `members`, as positions in `members`."""
     one, other = split_pair_key(decided)
     both = np.isin(one, members) & np.isin(other, members)
     return set(

@@ -1,11 +1,7 @@
-"""Contradictory evidence: the level-by-level algorithm, for components that hold two records that cannot be one person.
+"""The level-by-level algorithm for components with two records that cannot be one person: what it joins and rejects.
 
-Belongs here: who is joined, refused or left to a person at each level. Does not belong here: what is known about the
-records (`contests.py`), finding those components (`clusters.py`), or wording the questions (`reviews.py`).
-
-Records are whole numbers in node order and pairs are sorted, so whatever is met first is the lowest: no answer depends
-on the order of rows. It is right on any graph, one component or many, and quick because clusters without contradiction
-are small.
+Records are whole numbers in node order and pairs are sorted, so the first one found is the lowest, and the result does
+not depend on the order of rows. It is right on any graph, and fast because clusters without conflicts are small.
 """
 
 from collections import defaultdict
@@ -18,13 +14,13 @@ from crm_pipeline.vocabulary import ReviewKind
 
 ALWAYS_LEVEL: Final = 0
 LEVELS: Final = range(5)
-"""1.01 (ALWAYS), 1.00, 0.99, 0.95 and 0.85."""
+"""Positions of the levels 1.01 (ALWAYS), 1.00, 0.99, 0.95 and 0.85."""
 
 Edges = dict[tuple[int, int], tuple[int, ...]]
 
 
 class Witness(NamedTuple):
-    """Two records that cannot be one person, and why (see `Contest.cannot_link`)."""
+    """Two records that cannot be one person, and why (see `CannotLinkGraph.find_cannot_link`)."""
 
     first: int
     second: int
@@ -40,53 +36,52 @@ class Rejection(NamedTuple):
 
 
 class ConflictResolution(NamedTuple):
-    """The cluster of each record, as its first record; the refused pairs; and one refusal per pair of clusters."""
+    """The cluster of each record, as its first record; the rejected pairs; and one rejection per pair of clusters."""
 
     cluster: list[int]
-    refused: list[int]
-    refusals: list[Rejection]
+    rejected: list[int]
+    rejections: list[Rejection]
 
 
-def resolve_conflicts(contest: CannotLinkGraph) -> ConflictResolution:
-    """Join what can be joined, level by level, and refuse what contradicts itself."""
-    return _ConflictResolver(contest).verdict()
+def resolve_conflicts(graph: CannotLinkGraph) -> ConflictResolution:
+    """Returns the clusters joined level by level, and the pairs that conflicts keep apart."""
+    return _ConflictResolver(graph).resolve()
 
 
 class _ConflictResolver:
-    """The state of the clusters while the levels go by; a cluster is known by its first record.
+    """The state of the clusters from level to level; a cluster is identified by its first record.
 
-    Its records never contradict each other, so it has at most one auth_user_id. Only joined clusters list
-    their records, and tuples hold numbers: hundreds of thousands of lists would keep the garbage collector busier than
-    the algorithm.
+    No two records of a cluster conflict, so it has at most one auth_user_id. Only joined clusters list their records,
+    as tuples of numbers: hundreds of thousands of lists would cost the garbage collector more time than the algorithm.
     """
 
-    def __init__(self, contest: CannotLinkGraph) -> None:
-        self.contest = contest
-        self.cluster = list(range(len(contest.service)))
+    def __init__(self, graph: CannotLinkGraph) -> None:
+        self.graph = graph
+        self.cluster = list(range(len(graph.service)))
         self.joined: dict[int, tuple[int, ...]] = {}
-        self.auth = contest.auth.copy()
-        self.services = [1 << service for service in contest.service]
-        self.refused: list[int] = []
-        self.refusals: list[Rejection] = []
+        self.auth = graph.auth.copy()
+        self.services = [1 << service for service in graph.service]
+        self.rejected: list[int] = []
+        self.rejections: list[Rejection] = []
 
-    def verdict(self) -> ConflictResolution:
+    def resolve(self) -> ConflictResolution:
         by_level: list[list[int]] = [[] for _ in LEVELS]
-        for pair, level in enumerate(self.contest.level):
+        for pair, level in enumerate(self.graph.level):
             by_level[level].append(pair)
         for level in LEVELS:
-            edges = self.edges(by_level[level])
+            edges = self.find_edges(by_level[level])
             if level != ALWAYS_LEVEL:
-                edges = self.without_rivals(edges)
+                edges = self.drop_competing_edges(edges)
             for group in _group_connected_edges(edges):
-                self.join(group, edges)
-        return ConflictResolution(self.cluster, self.refused, self.refusals)
+                self.join_group(group, edges)
+        return ConflictResolution(self.cluster, self.rejected, self.rejections)
 
-    def records(self, cluster: int) -> Sequence[int]:
+    def list_records(self, cluster: int) -> Sequence[int]:
         return self.joined.get(cluster) or (cluster,)
 
-    def edges(self, pairs: Iterable[int]) -> Edges:
-        """Step 1: the pairs of a level between current clusters that do not conflict, by pair of clusters."""
-        first, second, cluster = self.contest.first, self.contest.second, self.cluster
+    def find_edges(self, pairs: Iterable[int]) -> Edges:
+        """Returns step 1: the pairs of a level between current clusters that do not conflict, by pair of clusters."""
+        first, second, cluster = self.graph.first, self.graph.second, self.cluster
         edges: Edges = {}
         conflicting: set[tuple[int, int]] = set()
         for pair in pairs:
@@ -95,45 +90,48 @@ class _ConflictResolver:
             if edge in edges:
                 edges[edge] += (pair,)
             elif one != other and edge not in conflicting:
-                if self.may_conflict(one, other) and self.conflict(*edge):
+                if self.is_conflict_possible(one, other) and self.find_conflict(*edge):
                     conflicting.add(edge)
                 else:
                     edges[edge] = (pair,)
         return edges
 
-    def without_rivals(self, edges: Edges) -> Edges:
-        """Step 2: where a cluster has edges to two that conflict, keep the one whose first name agrees, or neither."""
+    def drop_competing_edges(self, edges: Edges) -> Edges:
+        """Returns step 2: the edges without those that compete.
+
+        Where a cluster has edges to two that conflict, the edge with a compatible first name remains, or neither.
+        """
         dropped: set[tuple[int, int]] = set()
         ambiguous: dict[tuple[int, int], Witness] = {}
         for hub, one, other in _list_forks(edges):
-            witness = self.conflict(one, other)
+            witness = self.find_conflict(one, other)
             if witness is None:
                 continue
             to_one, to_other = (min(hub, one), max(hub, one)), (min(hub, other), max(hub, other))
-            one_agrees, other_agrees = self.agree(hub, one), self.agree(hub, other)
+            one_agrees, other_agrees = self.have_compatible_names(hub, one), self.have_compatible_names(hub, other)
             if one_agrees != other_agrees:
                 dropped.add(to_other if one_agrees else to_one)
             else:
                 ambiguous.setdefault(to_one, witness)
                 ambiguous.setdefault(to_other, witness)
         for edge, witness in ambiguous.items():
-            self.report(ReviewKind.AMBIGUOUS, edges[edge], witness)
+            self.add_rejection(ReviewKind.AMBIGUOUS, edges[edge], witness)
         dropped |= ambiguous.keys()
         for edge in dropped:
-            self.refused += edges[edge]
+            self.rejected += edges[edge]
         return {edge: pairs for edge, pairs in edges.items() if edge not in dropped}
 
-    def join(self, group: list[tuple[int, int]], edges: Edges) -> None:
-        """Step 3: join the clusters of a group, or none of them where it holds a cannot-link pair."""
-        witness = self.witness(group) if len(group) > 1 else None
+    def join_group(self, group: list[tuple[int, int]], edges: Edges) -> None:
+        """Step 3: joins the clusters of a group, or none of them where it has a cannot-link pair."""
+        witness = self.find_witness(group) if len(group) > 1 else None
         for edge in group:
             if witness:
-                self.report(ReviewKind.CONFLICT, edges[edge], witness)
-                self.refused += edges[edge]
-            elif any(self.contest.links[pair] for pair in edges[edge]):
-                self.merge(self.cluster[edge[0]], self.cluster[edge[1]])
+                self.add_rejection(ReviewKind.CONFLICT, edges[edge], witness)
+                self.rejected += edges[edge]
+            elif any(self.graph.links[pair] for pair in edges[edge]):
+                self.merge_clusters(self.cluster[edge[0]], self.cluster[edge[1]])
 
-    def merge(self, one: int, other: int) -> None:
+    def merge_clusters(self, one: int, other: int) -> None:
         if one == other:
             return
         first, last = (one, other) if one < other else (other, one)
@@ -142,47 +140,51 @@ class _ConflictResolver:
         moved = self.joined.pop(last, (last,))
         for record in moved:
             self.cluster[record] = first
-        self.joined[first] = tuple(sorted((*self.records(first), *moved)))
+        self.joined[first] = tuple(sorted((*self.list_records(first), *moved)))
 
-    def report(self, kind: ReviewKind, pairs: Iterable[int], witness: Witness) -> None:
-        """One question per pair of clusters, about their first pair of records that is evidence at all."""
-        pair = next((pair for pair in pairs if self.contest.links[pair]), None)
+    def add_rejection(self, kind: ReviewKind, pairs: Iterable[int], witness: Witness) -> None:
+        """Adds one rejection per pair of clusters: their first pair of records that may link."""
+        pair = next((pair for pair in pairs if self.graph.links[pair]), None)
         if pair is not None:
-            self.refusals.append(Rejection(kind, pair, witness))
+            self.rejections.append(Rejection(kind, pair, witness))
 
-    def agree(self, one: int, other: int) -> bool:
-        name = self.contest.first_name
-        ones = [name[record] for record in self.records(one) if name[record]]
-        others = [name[record] for record in self.records(other) if name[record]]
+    def have_compatible_names(self, one: int, other: int) -> bool:
+        name = self.graph.first_name
+        ones = [name[record] for record in self.list_records(one) if name[record]]
+        others = [name[record] for record in self.list_records(other) if name[record]]
         return any(are_names_compatible(first, second) for first in ones for second in others)
 
-    def witness(self, group: list[tuple[int, int]]) -> Witness | None:
-        """The first cannot-link pair among the records of a group of clusters."""
+    def find_witness(self, group: list[tuple[int, int]]) -> Witness | None:
+        """Returns the first cannot-link pair among the records of a group of clusters."""
         clusters = {cluster for edge in group for cluster in edge}
-        records = sorted(record for cluster in clusters for record in self.records(cluster))
-        return self.first_conflict((before, record) for at, record in enumerate(records) for before in records[:at])
+        records = sorted(record for cluster in clusters for record in self.list_records(cluster))
+        return self.find_first_conflict(
+            (before, record) for at, record in enumerate(records) for before in records[:at]
+        )
 
-    def may_conflict(self, one: int, other: int) -> bool:
-        """Whether two clusters share a service or differ by auth_user_id, or there is a NEVER at all."""
+    def is_conflict_possible(self, one: int, other: int) -> bool:
+        """Whether two clusters share a service or differ by auth_user_id, or there is any NEVER."""
         different_auth = self.auth[one] >= 0 <= self.auth[other] != self.auth[one]
-        return different_auth or self.services[one] & self.services[other] != 0 or bool(self.contest.never)
+        return different_auth or self.services[one] & self.services[other] != 0 or bool(self.graph.never)
 
-    def conflict(self, one: int, other: int) -> Witness | None:
-        """The first cannot-link pair between two clusters."""
-        if not self.may_conflict(one, other):
+    def find_conflict(self, one: int, other: int) -> Witness | None:
+        """Returns the first cannot-link pair between two clusters."""
+        if not self.is_conflict_possible(one, other):
             return None
-        return self.first_conflict((first, second) for first in self.records(one) for second in self.records(other))
+        return self.find_first_conflict(
+            (first, second) for first in self.list_records(one) for second in self.list_records(other)
+        )
 
-    def first_conflict(self, pairs: Iterable[tuple[int, int]]) -> Witness | None:
+    def find_first_conflict(self, pairs: Iterable[tuple[int, int]]) -> Witness | None:
         for first, second in pairs:
-            cannot_link = self.contest.cannot_link(first, second)
+            cannot_link = self.graph.find_cannot_link(first, second)
             if cannot_link:
                 return Witness(first, second, cannot_link)
         return None
 
 
 def _list_forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
-    """Every cluster that has edges to two others."""
+    """Yields every cluster with two others that it has edges to."""
     neighbours: defaultdict[int, list[int]] = defaultdict(list)
     for one, other in edges:
         neighbours[one].append(other)
@@ -193,7 +195,7 @@ def _list_forks(edges: Edges) -> Iterator[tuple[int, int, int]]:
 
 
 def _group_connected_edges(edges: Edges) -> list[list[tuple[int, int]]]:
-    """The edges of each connected group of clusters."""
+    """Returns the edges of each connected group of clusters."""
     parent: dict[int, int] = {}
 
     def root(cluster: int) -> int:

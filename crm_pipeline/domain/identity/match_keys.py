@@ -1,8 +1,4 @@
-"""Which values are evidence: those few enough records carry, and no operator suppressed.
-
-Belongs here: shared values. Does not belong here: what an equal value makes of two records (`pairs.py`), or how a
-shared one is reported (`reviews.py`).
-"""
+"""Match keys: the values that few enough records have and no operator suppressed; all others are shared values."""
 
 from typing import Final, NamedTuple
 
@@ -19,7 +15,7 @@ MATCH_KEY_COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE:
 
 
 class SharingRecords(NamedTuple):
-    """The records that carry a value which is no evidence, and the value."""
+    """The records with a shared value, which is no match key, and the value."""
 
     node: Int32Array
     value: pa.StringArray
@@ -27,23 +23,23 @@ class SharingRecords(NamedTuple):
 
 
 class MatchKeys(NamedTuple):
-    """The values of one kind that are evidence.
+    """The values of one kind that are match keys.
 
     Attributes:
-        code: per node, -1 where its value is no evidence or it has none, (n,).
-        node: the nodes that share evidence with another node, sorted by value, (m,).
+        code: per node, -1 where its value is no match key or it has none, (n,).
+        node: the nodes that have a match key in common with another node, sorted by value, (m,).
         value: tenant and code as one number, (m,).
-        shared: the records whose value is no evidence.
+        sharing: the records whose value is no match key.
     """
 
     code: Int32Array
     node: Int32Array
     value: Int64Array
-    shared: SharingRecords
+    sharing: SharingRecords
 
 
 def find_match_keys(nodes: Nodes, values: dict[str, pa.StringArray], suppressed: pa.Table) -> dict[str, MatchKeys]:
-    """Per kind (AUTH_USER_ID, EMAIL, PHONE) the values that are evidence. `min_confidence` has no say in it.
+    """Returns the match keys per kind (AUTH_USER_ID, EMAIL, PHONE); they do not depend on `min_confidence`.
 
     Args:
         nodes: all records.
@@ -56,13 +52,13 @@ def find_match_keys(nodes: Nodes, values: dict[str, pa.StringArray], suppressed:
     unknown = set(suppressed["kind"].to_pylist()) - {EMAIL, PHONE}
     if unknown:
         raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
-    usable = {}
+    keys_by_kind = {}
     for kind, column in MATCH_KEY_COLUMNS.items():
         of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
-        usable[kind] = _build_match_keys(
+        keys_by_kind[kind] = _build_match_keys(
             nodes, nodes.codes[column], values[column], _find_suppressed_values(nodes, values[column], of_kind)
         )
-    return usable
+    return keys_by_kind
 
 
 def is_among(keys: npt.NDArray[np.integer], wanted: Int64Array) -> BoolArray:
@@ -76,9 +72,9 @@ def is_among(keys: npt.NDArray[np.integer], wanted: Int64Array) -> BoolArray:
 
 def _find_suppressed_values(nodes: Nodes, values: pa.StringArray, suppressed: pa.Table) -> Int64Array:
     tenant, listed = pc.index_in(as_text(suppressed, "tenant_id"), nodes.tenant_ids), as_text(suppressed, "value")
-    # The values are many and the suppressed ones few, so it is these that are looked up in.
-    carried = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
-    code = pa.array(carried).take(pc.index_in(listed, values.take(pa.array(carried))))
+    # Few values are suppressed, so all values are looked up in the suppressed ones.
+    found = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
+    code = pa.array(found).take(pc.index_in(listed, values.take(pa.array(found))))
     known = pc.and_(tenant.is_valid(), code.is_valid())
     return np.unique(_encode_tenant_values(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
 
@@ -97,21 +93,21 @@ def _build_match_keys(nodes: Nodes, code: Int32Array, values: pa.StringArray, su
     size = np.diff(starts, append=len(value))
     is_suppressed = is_among(value[starts], suppressed)
     is_shared = is_suppressed | _has_many_of_one_service(nodes.service[node], starts, size)
-    shared, evidence = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
-    usable = code.copy()
-    usable[node[shared]] = -1
-    carried = values.take(pa.array(code[node[shared]]))
-    carriers = SharingRecords(node[shared], carried, np.repeat(is_suppressed, size)[shared])
-    return MatchKeys(usable, node[evidence], value[evidence], carriers)
+    is_sharing, is_match_key = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
+    match_code = code.copy()
+    match_code[node[is_sharing]] = -1
+    shared_value = values.take(pa.array(code[node[is_sharing]]))
+    sharing = SharingRecords(node[is_sharing], shared_value, np.repeat(is_suppressed, size)[is_sharing])
+    return MatchKeys(match_code, node[is_match_key], value[is_match_key], sharing)
 
 
 def _has_many_of_one_service(service: Int8Array, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> BoolArray:
-    """Per group of neighbouring records whether more than `MOST_CARRIERS` of them are of one service."""
+    """Returns per group of records next to each other whether more than `MAX_SHARING_RECORDS` are of one service."""
     large = np.flatnonzero(size > MAX_SHARING_RECORDS)
     group = np.repeat(np.arange(len(large)), size[large])
     before = np.cumsum(size[large]) - size[large]
     member = np.arange(len(group)) + np.repeat(starts[large] - before, size[large])
-    carriers = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
+    records_per_service = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
     result = np.zeros(len(size), bool)
-    result[large] = carriers.reshape(-1, len(SERVICES)).max(axis=1) > MAX_SHARING_RECORDS
+    result[large] = records_per_service.reshape(-1, len(SERVICES)).max(axis=1) > MAX_SHARING_RECORDS
     return result

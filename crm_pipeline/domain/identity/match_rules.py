@@ -1,10 +1,6 @@
-"""The rules: every pair of records they make one person, each with its best rule.
+"""The match rules with their confidence, and every pair of records that matches, each with its best rule.
 
-Belongs here: the rules and their confidence. Does not belong here: what follows when pairs contradict each other
-(`clusters.py`, `conflicts.py`).
-
-A value that is evidence is on at most 3 records of each service, a dozen in all, so pairs are listed one by one.
-A pair that can never be accepted, because of its auth_user_ids or an operator's NEVER, is not listed.
+At most 3 records of each service have the same match key, 12 in all, so pairs are listed one by one.
 """
 
 from typing import Final, NamedTuple
@@ -30,13 +26,13 @@ PHONE: Final = RULES.index(LinkRule.PHONE)
 RULE_CONFIDENCE: Final[Float64Array] = np.array([1.00, 1.00, 1.00, 0.99, 0.99, 0.95, 0.85])
 """Confidence as stored, by position in `RULES`."""
 RULE_LEVEL: Final[Int8Array] = np.array([-1, 0, 1, 2, 2, 3, 4], np.int8)
-"""Which of the levels 1.01, 1.00, 0.99, 0.95, 0.85 a rule belongs to, by position in `RULES`."""
+"""The level of a rule (position in 1.01, 1.00, 0.99, 0.95, 0.85), by position in `RULES`."""
 
 
 class MatchingPairs(NamedTuple):
     """Pairs of nodes and the best rule that holds (position in `RULES`), first < second, sorted.
 
-    `links` is false where a pair is below its tenant's `min_confidence` and only kept to be judged with: whether a
+    `links` is false where a pair is below its tenant's `min_confidence` and may only contradict others: whether a
     duplicate registration links must not depend on `min_confidence`, so neither may what contradicts it at its level.
     """
 
@@ -46,17 +42,24 @@ class MatchingPairs(NamedTuple):
     links: BoolArray
 
     def where(self, mask: BoolArray | npt.NDArray[np.intp]) -> "MatchingPairs":
-        """Some of the pairs."""
+        """Returns some of the pairs."""
         return MatchingPairs(self.first[mask], self.second[mask], self.rule[mask], self.links[mask])
 
 
-def find_matching_pairs(nodes: Nodes, usable: dict[str, MatchKeys], decisions: Decisions) -> MatchingPairs:
-    """Every pair of records of one tenant that some rule makes one person."""
-    auth, email, phone = (usable[kind].code for kind in (match_keys.AUTH_USER_ID, match_keys.EMAIL, match_keys.PHONE))
+def find_matching_pairs(nodes: Nodes, keys_by_kind: dict[str, MatchKeys], decisions: Decisions) -> MatchingPairs:
+    """Returns every pair of records of one tenant that matches by a rule.
+
+    Pairs that can never be accepted, because of their auth_user_ids or an operator's NEVER, are left out.
+    """
+    auth, email, phone = (
+        keys_by_kind[kind].code for kind in (match_keys.AUTH_USER_ID, match_keys.EMAIL, match_keys.PHONE)
+    )
     always = split_pair_key(decisions.always)
-    by_auth = _pair_equal_values(usable[match_keys.AUTH_USER_ID])
-    by_email = _exclude_equal_pairs(_pair_equal_values(usable[match_keys.EMAIL]), auth)
-    by_phone = _exclude_equal_pairs(_exclude_equal_pairs(_pair_equal_values(usable[match_keys.PHONE]), auth), email)
+    by_auth = _pair_equal_values(keys_by_kind[match_keys.AUTH_USER_ID])
+    by_email = _exclude_equal_pairs(_pair_equal_values(keys_by_kind[match_keys.EMAIL]), auth)
+    by_phone = _exclude_equal_pairs(
+        _exclude_equal_pairs(_pair_equal_values(keys_by_kind[match_keys.PHONE]), auth), email
+    )
     found = (
         (always, np.full(len(always[0]), ALWAYS)),
         (by_auth, np.full(len(by_auth[0]), AUTH_USER_ID)),
@@ -70,9 +73,9 @@ def find_matching_pairs(nodes: Nodes, usable: dict[str, MatchKeys], decisions: D
     )
 
 
-def _pair_equal_values(usable: MatchKeys) -> tuple[Int32Array, Int32Array]:
-    """All pairs of nodes that carry one value: those next to each other in its order, those one further apart, ..."""
-    node, value = usable.node, usable.value
+def _pair_equal_values(keys: MatchKeys) -> tuple[Int32Array, Int32Array]:
+    """Returns all pairs of nodes with the same value: those next to each other, then one further apart, ..."""
+    node, value = keys.node, keys.value
     at, distance = np.arange(len(node)), 0
     found = []
     while len(at):
@@ -114,9 +117,9 @@ def _select_email_rule(nodes: Nodes, phone: Int32Array, first: Int32Array, secon
 
 
 def _has_min_confidence(nodes: Nodes, first: Int32Array, rule: Int8Array) -> BoolArray:
-    reaches: BoolArray = RULE_CONFIDENCE[rule] >= nodes.min_confidence[nodes.tenant[first]]
-    reaches |= rule == DUPLICATE_REGISTRATION
-    return reaches
+    is_enough: BoolArray = RULE_CONFIDENCE[rule] >= nodes.min_confidence[nodes.tenant[first]]
+    is_enough |= rule == DUPLICATE_REGISTRATION
+    return is_enough
 
 
 def _select_allowed_pairs(nodes: Nodes, decisions: Decisions, pairs: MatchingPairs) -> MatchingPairs:

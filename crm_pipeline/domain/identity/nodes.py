@@ -1,10 +1,7 @@
-"""Records as nodes: whole numbers in one fixed order, so identity is arithmetic and never depends on the order of rows.
-
-Belongs here: reading the caller's tables into integer columns, and finding a node by its key. Does not belong here:
-what an equal value means (`evidence.py`).
+"""Records as nodes: whole numbers in a fixed order, so no result depends on the order of input rows.
 
 Nodes are numbered by tenant, service (SCL before TEETIME before MESSAGING before CRM) and record id: numbers by their
-value, then texts. "First record" and "lowest key" everywhere in identity mean the lowest node.
+value, then texts. "First record" and "lowest key" mean the lowest node.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +28,7 @@ _TEXT_SORT_LENGTH: Final = 2**31 - 1
 
 
 class Nodes(NamedTuple):
-    """Every record of the tenants, in node order, n of them.
+    """The n records of the tenants, in node order.
 
     Attributes:
         tenant_ids: the tenants, sorted.
@@ -54,18 +51,18 @@ class Nodes(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many nodes there are."""
+        """The number of nodes."""
         return len(self.tenant)
 
-    def keys(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
-        """tenant_id, service and record_id of some nodes, or of all; null where a node is -1."""
+    def select_keys(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
+        """Returns tenant_id, service and record_id of some nodes, or of all; null where a node is -1."""
         wanted = slice(None) if nodes is None else nodes
         absent = None if nodes is None else nodes < 0
         tenant_id = self.tenant_ids.take(pa.array(self.tenant[wanted], mask=absent))
-        return self.names(nodes).add_column(0, "tenant_id", tenant_id)
+        return self.select_record_keys(nodes).add_column(0, "tenant_id", tenant_id)
 
-    def names(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
-        """`keys` without the tenant."""
+    def select_record_keys(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
+        """Returns service and record_id of some nodes, or of all; null where a node is -1."""
         wanted = slice(None) if nodes is None else nodes
         absent = None if nodes is None else nodes < 0
         service = SERVICES.take(pa.array(self.service[wanted], mask=absent))
@@ -74,7 +71,7 @@ class Nodes(NamedTuple):
 
 
 def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, pa.StringArray]]:
-    """The records of the listed tenants as nodes, and per kind of value the text each code stands for.
+    """Returns the records of the listed tenants as nodes, and per kind of value the text of each code.
 
     Records of other tenants are left out.
 
@@ -86,15 +83,15 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, p
     tenant = pc.index_in(as_text(records, "tenant_id"), tenant_ids)
     if tenant.null_count:
         records, tenant = records.filter(tenant.is_valid()), tenant.drop_null()
-    scope = tenant.to_numpy().astype(np.int64) * len(SERVICES) + _encode_services(records)
-    order, encoded = _sort_and_encode_records(scope, records)
-    scope, record_id = scope[order], as_text(records, "record_id").take(pa.array(order))
-    _validate_unique_keys(scope, record_id)
+    service_key = tenant.to_numpy().astype(np.int64) * len(SERVICES) + _encode_services(records)
+    order, encoded = _sort_and_encode_records(service_key, records)
+    service_key, record_id = service_key[order], as_text(records, "record_id").take(pa.array(order))
+    _validate_unique_keys(service_key, record_id)
     nodes = Nodes(
         tenant_ids,
         tenants["min_confidence"].to_numpy().astype(np.float64),
-        (scope // len(SERVICES)).astype(np.int32),
-        (scope % len(SERVICES)).astype(np.int8),
+        (service_key // len(SERVICES)).astype(np.int32),
+        (service_key % len(SERVICES)).astype(np.int8),
         record_id,
         {kind: values.indices.fill_null(-1).to_numpy()[order] for kind, values in encoded.items()},
         encoded["first_name"].dictionary,
@@ -103,49 +100,14 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, p
 
 
 def as_text(table: pa.Table, column: str) -> pa.StringArray:
-    """A column as one array of strings, whatever string type it came in."""
+    """Returns a column as one array of strings, whatever its string type."""
     chunks = table[column].cast(pa.string()).chunks
-    # Arrow would copy a single chunk as well.
+    # Concatenating a single chunk would copy it.
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks or [pa.array([], pa.string())])
 
 
-def _encode_services(records: pa.Table) -> Int64Array:
-    service = pc.index_in(as_text(records, "service"), SERVICES)
-    if service.null_count:
-        raise ValueError(f"a record of an unknown service: expected one of {', '.join(Service)}")
-    positions: Int64Array = service.to_numpy().astype(np.int64)
-    return positions
-
-
-def _sort_and_encode_records(scope: Int64Array, records: pa.Table) -> tuple[Int32Array, dict[str, pa.DictionaryArray]]:
-    """The slow parts of reading, two at a time (each needs much memory): sorting keys, and numbering values."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        order = pool.submit(_sort_records, scope, as_text(records, "record_id"))
-        encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUE_COLUMNS)
-        return order.result(), dict(zip(VALUE_COLUMNS, encoded, strict=True))
-
-
-def _sort_records(scope: Int64Array, record_id: pa.StringArray) -> Int32Array:
-    """Positions of the records in node order: numbers compare by how many digits they have, then digit by digit."""
-    is_number = pc.match_substring_regex(record_id, _NUMBER_PATTERN)
-    stripped = pc.if_else(is_number, pc.utf8_ltrim(record_id, "0"), record_id)
-    length = pc.if_else(is_number, pc.binary_length(stripped), _TEXT_SORT_LENGTH).to_numpy()
-    keys = pa.table({"scope": (scope << 32) | length, "stripped": stripped, "record_id": record_id})
-    sort_keys = [("scope", "ascending"), ("stripped", "ascending"), ("record_id", "ascending")]
-    if stripped.equals(record_id):
-        sort_keys.pop()
-    order: Int32Array = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(np.int32)
-    return order
-
-
-def _validate_unique_keys(scope: Int64Array, record_id: pa.StringArray) -> None:
-    same_text = pc.equal(record_id[1:], record_id[:-1]).to_numpy(zero_copy_only=False)
-    if len(record_id) and bool((same_text & (scope[1:] == scope[:-1])).any()):
-        raise ValueError("two records have the same tenant, service and record id: pass one row per record")
-
-
 def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -> Int32Array:
-    """The node of each row of `wanted` (tenant_id, service, record_id), -1 where no such record is in `nodes`."""
+    """Returns the node of each row of `wanted` (tenant_id, service, record_id), -1 where there is none."""
     result = np.full(wanted.num_rows, -1, np.int32)
     if not wanted.num_rows:
         return result
@@ -161,6 +123,43 @@ def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -
     con.unregister("all_nodes")
     con.unregister("wanted_nodes")
     return result
+
+
+def _encode_services(records: pa.Table) -> Int64Array:
+    service = pc.index_in(as_text(records, "service"), SERVICES)
+    if service.null_count:
+        raise ValueError(f"a record of an unknown service: expected one of {', '.join(Service)}")
+    positions: Int64Array = service.to_numpy().astype(np.int64)
+    return positions
+
+
+def _sort_and_encode_records(
+    service_key: Int64Array, records: pa.Table
+) -> tuple[Int32Array, dict[str, pa.DictionaryArray]]:
+    """Returns the node order and the encoded values, made two at a time: these are slow and need much memory."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        order = pool.submit(_sort_records, service_key, as_text(records, "record_id"))
+        encoded = pool.map(lambda kind: as_text(records, kind).dictionary_encode(), VALUE_COLUMNS)
+        return order.result(), dict(zip(VALUE_COLUMNS, encoded, strict=True))
+
+
+def _sort_records(service_key: Int64Array, record_id: pa.StringArray) -> Int32Array:
+    """Returns positions of the records in node order: numbers compare by number of digits, then digit by digit."""
+    is_number = pc.match_substring_regex(record_id, _NUMBER_PATTERN)
+    stripped = pc.if_else(is_number, pc.utf8_ltrim(record_id, "0"), record_id)
+    length = pc.if_else(is_number, pc.binary_length(stripped), _TEXT_SORT_LENGTH).to_numpy()
+    keys = pa.table({"service_key": (service_key << 32) | length, "stripped": stripped, "record_id": record_id})
+    sort_keys = [("service_key", "ascending"), ("stripped", "ascending"), ("record_id", "ascending")]
+    if stripped.equals(record_id):
+        sort_keys.pop()
+    order: Int32Array = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(np.int32)
+    return order
+
+
+def _validate_unique_keys(service_key: Int64Array, record_id: pa.StringArray) -> None:
+    same_text = pc.equal(record_id[1:], record_id[:-1]).to_numpy(zero_copy_only=False)
+    if len(record_id) and bool((same_text & (service_key[1:] == service_key[:-1])).any()):
+        raise ValueError("two records have the same tenant, service and record id: pass one row per record")
 
 
 def _build_key_table(tenant: pa.Array, service: pa.Array, record_id: pa.StringArray) -> pa.Table:

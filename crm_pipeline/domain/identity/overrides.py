@@ -1,8 +1,4 @@
-"""What operators decided about pairs of records: ALWAYS one person, NEVER one person.
-
-Belongs here: reading the overrides and refusing an ALWAYS that nothing may grant. Does not belong here: what a decision
-does to a cluster (`pairs.py`, `conflicts.py`).
-"""
+"""The decisions of operators about pairs of records: ALWAYS one person, NEVER one person."""
 
 from typing import NamedTuple
 
@@ -17,36 +13,36 @@ from crm_pipeline.domain.identity.nodes import BoolArray, Int64Array, Nodes, fin
 
 
 class Decisions(NamedTuple):
-    """Pairs of nodes as `pair_key`s, sorted and each once. Decisions about records that are gone are left out.
+    """Decided pairs of nodes as keys (see `build_pair_key`), sorted and unique, without those of deleted records.
 
     Attributes:
-        always: the ALWAYS pairs to obey.
+        always: the ALWAYS pairs to apply.
         never: the NEVER pairs.
-        against_auth: ALWAYS pairs refused because the two have different auth_user_ids.
-        against_never: ALWAYS pairs refused because of a NEVER about the same two. Where their auth_user_ids differ as
-            well, the NEVER has settled the matter already and the pair is in neither.
+        rejected_by_auth: ALWAYS pairs rejected because the two have different auth_user_ids.
+        rejected_by_never: ALWAYS pairs rejected because of a NEVER about the same two. A pair that both reject is in
+            neither: the NEVER has settled it already.
     """
 
     always: Int64Array
     never: Int64Array
-    against_auth: Int64Array
-    against_never: Int64Array
+    rejected_by_auth: Int64Array
+    rejected_by_never: Int64Array
 
 
 def build_pair_key(one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> Int64Array:
-    """One number for an unordered pair of nodes; sorts like (lower node, higher node)."""
+    """Returns one number per unordered pair of nodes; it sorts like (lower node, higher node)."""
     low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
     key: Int64Array = (low << 32) | high
     return key
 
 
 def split_pair_key(key: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """The lower and the higher node of each `pair_key`."""
+    """Returns the lower and the higher node of each pair key."""
     return key >> 32, key & 0xFFFFFFFF
 
 
 def read_decisions(con: duckdb.DuckDBPyConnection, nodes: Nodes, overrides: pa.Table) -> Decisions:
-    """The decisions about records of `nodes`.
+    """Returns the decisions about records of `nodes`.
 
     Raises:
         ValueError: a decision is neither ALWAYS nor NEVER.
@@ -64,17 +60,17 @@ def read_decisions(con: duckdb.DuckDBPyConnection, nodes: Nodes, overrides: pa.T
         np.unique(build_pair_key(one[mask], other[mask])) for mask in (known & is_never, known & ~is_never)
     )
     by_auth, by_never = have_different_auth(nodes, *split_pair_key(always)), is_among(always, never)
-    refused_twice_over = by_auth & by_never
+    rejected_by_both = by_auth & by_never
     return Decisions(
         always[~by_auth & ~by_never],
         never,
-        always[by_auth & ~refused_twice_over],
-        always[by_never & ~refused_twice_over],
+        always[by_auth & ~rejected_by_both],
+        always[by_never & ~rejected_by_both],
     )
 
 
 def have_different_auth(nodes: Nodes, one: npt.NDArray[np.integer], other: npt.NDArray[np.integer]) -> BoolArray:
-    """Whether the two of each pair have different auth_user_ids; shared ones too, since a person has only one."""
+    """Whether the nodes of each pair have different auth_user_ids; shared ones count, since a person has only one."""
     auth = nodes.codes["auth_user_id"]
     differ: BoolArray = (auth[one] != auth[other]) & (auth[one] >= 0) & (auth[other] >= 0)
     return differ

@@ -1,6 +1,5 @@
-"""The life of every profile id: what this run did to it.
+"""The events of profile ids: the transitions of every id from the previous run to this one.
 
-Belongs here: telling transitions from the ids before and after. Does not belong here: deciding them (`profile_ids.py`).
 Reasons name records, never people.
 """
 
@@ -27,7 +26,7 @@ _EVENT_IDS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="u
 _SPLITS_SQL: Final = """
     select distinct tenant_id, p.profile_id, $event::varchar as event_type, s.other_profile_id,
         $before::varchar || s.anchor || $after::varchar as reason
-    from previous_identities p join separated s using (tenant_id, service, service_record_id)
+    from previous_identities p join separated_records s using (tenant_id, service, service_record_id)
     where p.profile_id <> s.other_profile_id
     order by all"""
 _REASONS: Final = {
@@ -40,7 +39,7 @@ _REASONS: Final = {
 
 
 class RunStamp(NamedTuple):
-    """The run that saw what happened, and when."""
+    """The run that wrote an event, and its time."""
 
     as_of: datetime
     run_id: str
@@ -52,12 +51,12 @@ def build_profile_events(
     clusters: Clusters,
     ids: ProfileIds,
     previous_identities: pa.Table,
-    seen_by: RunStamp,
+    stamp: RunStamp,
 ) -> pa.Table:
-    """The `profile_events` of this run, each row a transition of an id."""
-    row = np.arange(len(ids.now))
-    is_live, is_new = ids.target == row, row >= len(ids.known)
-    was_live = np.concatenate([ids.known["is_live"].to_numpy(), np.zeros(is_new.sum(), bool)])
+    """Returns the `profile_events` of this run, each row a transition of an id."""
+    row = np.arange(len(ids.current))
+    is_live, is_new = ids.target == row, row >= len(ids.previous)
+    was_live = np.concatenate([ids.previous["is_live"].to_numpy(), np.zeros(is_new.sum(), bool)])
     resurrected = is_live & ~was_live & ~is_new
     transitions = pa.concat_tables(
         [
@@ -70,7 +69,7 @@ def build_profile_events(
             _find_splits(con, nodes, clusters, ids, is_new | resurrected, previous_identities),
         ]
     )
-    return _build_events(con, _sort_by_tenant(nodes, transitions), seen_by)
+    return _build_events(con, _sort_by_tenant(nodes, transitions), stamp)
 
 
 def _sort_by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
@@ -79,24 +78,24 @@ def _sort_by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
     return transitions if is_sorted else transitions.take(pa.array(np.argsort(tenant, kind="stable")))
 
 
-def _build_events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, seen_by: RunStamp) -> pa.Table:
+def _build_events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, stamp: RunStamp) -> pa.Table:
     count = len(transitions)
     positioned = transitions.drop(["tenant_id", "reason"]).append_column("position", pa.array(np.arange(count)))
-    con.register("transitions", positioned)
-    event_id = con.sql(_EVENT_IDS_SQL, params={"as_of": seen_by.as_of}).to_arrow_table()["event_id"]
-    con.unregister("transitions")
+    con.register("id_transitions", positioned)
+    event_id = con.sql(_EVENT_IDS_SQL, params={"as_of": stamp.as_of}).to_arrow_table()["event_id"]
+    con.unregister("id_transitions")
     columns = {name: transitions[name] for name in transitions.column_names} | {
         "event_id": event_id,
-        "occurred_at": pa.repeat(pa.scalar(seen_by.as_of, _SCHEMA.field("occurred_at").type), count),
-        "run_id": pa.repeat(seen_by.run_id, count),
+        "occurred_at": pa.repeat(pa.scalar(stamp.as_of, _SCHEMA.field("occurred_at").type), count),
+        "run_id": pa.repeat(stamp.run_id, count),
     }
     return pa.table(columns, schema=_SCHEMA)
 
 
-def _build_transitions(ids: ProfileIds, event: ProfileEventType, happened: BoolArray) -> pa.Table:
-    rows = ids.now.select(list(_TRANSITION_COLUMNS))
-    # In a first run it happened to all, and a copy of every id is much.
-    rows = rows if happened.all() else rows.filter(pa.array(happened))
+def _build_transitions(ids: ProfileIds, event: ProfileEventType, has_event: BoolArray) -> pa.Table:
+    rows = ids.current.select(list(_TRANSITION_COLUMNS))
+    # In a first run all ids are new; copying all of them takes much memory.
+    rows = rows if has_event.all() else rows.filter(pa.array(has_event))
     before, after = _REASONS[event]
     return pa.table(
         {
@@ -114,16 +113,16 @@ def _format_anchor(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _has_previous_redirect(ids: ProfileIds) -> BoolArray:
-    new = len(ids.now) - len(ids.known)
-    return np.concatenate([ids.known["redirects_to"].is_valid().to_numpy(), np.zeros(new, bool)])
+    new = len(ids.current) - len(ids.previous)
+    return np.concatenate([ids.previous["redirects_to"].is_valid().to_numpy(), np.zeros(new, bool)])
 
 
 def _has_new_redirect(ids: ProfileIds) -> BoolArray:
     """Whether an id redirects, and not to the id it redirected to before."""
-    now = ids.now["redirects_to"]
-    same = pc.equal(now[: len(ids.known)], ids.known["redirects_to"]).fill_null(False).to_numpy()
-    redirects: BoolArray = now.is_valid().to_numpy().copy()
-    redirects[: len(ids.known)] &= ~same
+    target_id = ids.current["redirects_to"]
+    same = pc.equal(target_id[: len(ids.previous)], ids.previous["redirects_to"]).fill_null(False).to_numpy()
+    redirects: BoolArray = target_id.is_valid().to_numpy().copy()
+    redirects[: len(ids.previous)] &= ~same
     return redirects
 
 
@@ -132,22 +131,22 @@ def _find_splits(
     nodes: Nodes,
     clusters: Clusters,
     ids: ProfileIds,
-    separate: BoolArray,
+    is_separated: BoolArray,
     previous_identities: pa.Table,
 ) -> pa.Table:
-    """For every profile that lost records to an id that is new or live again."""
-    node = _find_cluster_nodes(clusters, ids, separate if len(previous_identities) else np.zeros_like(separate))
-    leaving = ids.now.select(list(_TRANSITION_COLUMNS)).take(pa.array(ids.holder[clusters.of[node]]))
-    keys = nodes.keys(node)
+    """Returns a split for every profile that lost records to an id that is new or live again."""
+    node = _find_cluster_nodes(clusters, ids, is_separated if len(previous_identities) else np.zeros_like(is_separated))
+    new_profiles = ids.current.select(list(_TRANSITION_COLUMNS)).take(pa.array(ids.holder[clusters.of[node]]))
+    keys = nodes.select_keys(node)
     con.register(
-        "separated",
+        "separated_records",
         pa.table(
             {
                 "tenant_id": keys["tenant_id"],
                 "service": keys["service"],
                 "service_record_id": keys["record_id"],
-                "other_profile_id": leaving["profile_id"],
-                "anchor": _format_anchor(leaving),
+                "other_profile_id": new_profiles["profile_id"],
+                "anchor": _format_anchor(new_profiles),
             }
         ),
     )
@@ -155,11 +154,11 @@ def _find_splits(
     before, after = _REASONS[ProfileEventType.SPLIT]
     splits = con.sql(_SPLITS_SQL, params={"event": ProfileEventType.SPLIT, "before": before, "after": after})
     result = splits.to_arrow_table()
-    con.unregister("separated")
+    con.unregister("separated_records")
     con.unregister("previous_identities")
     return result
 
 
 def _find_cluster_nodes(clusters: Clusters, ids: ProfileIds, wanted: BoolArray) -> npt.NDArray[np.intp]:
-    """The nodes of the clusters whose ids are wanted."""
+    """Returns the nodes of the clusters whose ids are wanted."""
     return np.flatnonzero(wanted[ids.holder][clusters.of])

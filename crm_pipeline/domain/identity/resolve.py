@@ -1,7 +1,6 @@
-"""Who is who: every record of a set of tenants in one profile, with the evidence, the questions and the id history.
+"""Identity resolution: its inputs, its results and the order of its steps.
 
-Belongs here: the contract with the caller and the order of the steps. Does not belong here: how a step works (see the
-modules it calls), reading or storing tables, and choosing the values a profile shows (`golden_record.py`).
+Every record of the tenants gets one profile, with links, reviews and the history of ids.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -33,21 +32,19 @@ IDENTITIES_SCHEMA: Final[pa.Schema] = pa.schema(
     [field for field in to_arrow_schema(identity.customer_identities) if field.name not in _EXCLUDED_COLUMNS]
 )
 """The declared columns of `customer_identities` that `Resolution.customer_identities` has."""
-
-
 _PARALLEL_BATCHES: Final = 2
-"""Groups resolved side by side: most of the time goes into sorting and joining, which hold no lock of Python's."""
+"""Tenant batches resolved in parallel: most of the time is sorting and joining, which release Python's lock."""
 _RECORDS_PER_BATCH: Final = 200_000
-"""Where tenants are cut into groups: what is worked with, beyond what is kept, is then in memory for two groups."""
+"""Records after which a tenant batch ends: intermediate data is in memory for two batches only."""
 
 
 @dataclass(frozen=True)
 class ResolutionInputs:
-    """Everything identity resolution looks at. Rows of tenants that `tenants` does not list are left aside.
+    """The inputs of identity resolution. Rows of tenants that are not in `tenants` are ignored.
 
     Attributes:
         records: one row per record: tenant_id, service, record_id, auth_user_id (trimmed), email, phone_number (both
-            normalised), first_name, last_name (comparable form), all text and in any order; null where there is none.
+            normalised), first_name, last_name (comparable form), all text, in any order; null where there is none.
         tenants: tenant_id, min_confidence (a fraction in (0, 1], never null): the tenants to resolve.
         suppressed: tenant_id, kind (EMAIL or PHONE), value (normalised as in `records`).
         overrides: tenant_id, service_a, record_id_a, service_b, record_id_b, decision (ALWAYS or NEVER).
@@ -71,14 +68,14 @@ class ResolutionInputs:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What identity resolution found, in the declared shapes and sorted by tenant.
+    """The results of identity resolution, in the declared shapes and sorted by tenant.
 
     Attributes:
-        customer_identities: one row per record, without `is_primary`, which depends on more than identity, and without
-            the two columns of `shared_values`.
-        profile_ids: every id ever made for the tenants.
-        profile_events: the events of this run alone.
-        identity_reviews: every question ever asked about the tenants, open and closed.
+        customer_identities: one row per record, without `is_primary` (which needs more than identity) and the two
+            columns of `shared_values`.
+        profile_ids: every id ever created for the tenants.
+        profile_events: the events of this run only.
+        identity_reviews: every review of the tenants, open and closed.
         shared_values: tenant_id, service, record_id, email_is_shared, phone_is_shared: one row per record; false
             where the record has no such value.
     """
@@ -91,46 +88,48 @@ class Resolution:
 
 
 def resolve_identities(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> Resolution:
-    """Resolve the identities of `inputs.tenants`.
+    """Returns the resolved identities of `inputs.tenants`.
 
-    The order of rows never matters, and no tenant's rows influence another's. `con` is used for sorting and joining
-    only: nothing stays on it.
+    The order of rows does not matter, and no tenant's rows influence another's. `con` only sorts and joins: no relation
+    stays on it.
 
     Raises:
         ValueError: two records have one key, a service, kind or decision is unknown, or `as_of` has no zone.
     """
     if inputs.as_of.tzinfo is None:
         raise ValueError("as_of has no zone: pass an aware datetime")
-    groups = _split_tenant_batches(inputs)
-    with ExitStack() as own, ThreadPoolExecutor(max_workers=_PARALLEL_BATCHES) as pool:
-        cursors = [own.enter_context(con.cursor()) for _ in groups]
-        parts = list(pool.map(_resolve_batch, cursors, [replace(inputs, tenants=group) for group in groups]))
-    return Resolution(*(pa.concat_tables(getattr(part, each.name) for part in parts) for each in fields(Resolution)))
+    batches = _split_tenant_batches(inputs)
+    with ExitStack() as exit_stack, ThreadPoolExecutor(max_workers=_PARALLEL_BATCHES) as pool:
+        cursors = [exit_stack.enter_context(con.cursor()) for _ in batches]
+        resolutions = list(pool.map(_resolve_batch, cursors, [replace(inputs, tenants=batch) for batch in batches]))
+    return Resolution(
+        *(pa.concat_tables(getattr(resolution, each.name) for resolution in resolutions) for each in fields(Resolution))
+    )
 
 
 def _split_tenant_batches(inputs: ResolutionInputs) -> list[pa.Table]:
-    """The tenants in order, cut between two wherever there are enough records for a group."""
-    tenants, counted = inputs.tenants.sort_by("tenant_id"), as_text(inputs.records, "tenant_id").value_counts()
-    records = dict(zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True))
-    groups = split_into_batches(as_text(tenants, "tenant_id").to_pylist(), records, _RECORDS_PER_BATCH)
-    places = accumulate(map(len, groups), initial=0)
-    return [tenants.slice(start, end - start) for start, end in pairwise(places)] or [tenants]
+    """Returns the sorted tenants in batches, each of about `_RECORDS_PER_BATCH` records or one large tenant."""
+    tenants, record_counts = inputs.tenants.sort_by("tenant_id"), as_text(inputs.records, "tenant_id").value_counts()
+    records = dict(zip(*(record_counts.field(name).to_pylist() for name in ("values", "counts")), strict=True))
+    batches = split_into_batches(as_text(tenants, "tenant_id").to_pylist(), records, _RECORDS_PER_BATCH)
+    positions = accumulate(map(len, batches), initial=0)
+    return [tenants.slice(start, end - start) for start, end in pairwise(positions)] or [tenants]
 
 
 def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> Resolution:
     con.execute("set TimeZone='UTC'")
     nodes, values = read_nodes(inputs.records, inputs.tenants)
-    usable = find_match_keys(nodes, values, inputs.suppressed)
+    keys_by_kind = find_match_keys(nodes, values, inputs.suppressed)
     del values
     decisions = read_decisions(con, nodes, inputs.overrides)
-    clusters = find_clusters(nodes, usable, find_matching_pairs(nodes, usable, decisions), decisions)
+    clusters = find_clusters(nodes, keys_by_kind, find_matching_pairs(nodes, keys_by_kind, decisions), decisions)
     ids = assign_profile_ids(con, nodes, clusters, inputs.previous_ids, inputs.previous_identities)
-    links = build_link_tree(clusters.of, ids.anchor, clusters.evidence)
-    findings = ReviewInputs(usable, decisions, clusters, links)
-    reviews = build_identity_reviews(con, nodes, findings, inputs.previous_reviews, inputs.as_of)
-    keys = nodes.keys()
-    shared_values = _build_shared_values(keys, usable)
-    del findings, usable
+    links = build_link_tree(clusters.of, ids.anchor, clusters.accepted_pairs)
+    review_inputs = ReviewInputs(keys_by_kind, decisions, clusters, links)
+    reviews = build_identity_reviews(con, nodes, review_inputs, inputs.previous_reviews, inputs.as_of)
+    keys = nodes.select_keys()
+    shared_values = _build_shared_values(keys, keys_by_kind)
+    del review_inputs, keys_by_kind
     return Resolution(
         _build_customer_identities(keys, nodes, ids, ids.holder[clusters.of], links),
         build_profile_id_rows(nodes, ids),
@@ -145,14 +144,14 @@ def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> 
 def _build_customer_identities(
     keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: Int32Array, links: Links
 ) -> pa.Table:
-    linked_to = nodes.names(links.to)
+    linked_to = nodes.select_record_keys(links.to)
     rules = pa.array([str(rule) for rule in RULES])
     return pa.table(
         {
             "tenant_id": keys["tenant_id"],
             "service": keys["service"],
             "service_record_id": keys["record_id"],
-            "profile_id": ids.now["profile_id"].take(pa.array(holder)),
+            "profile_id": ids.current["profile_id"].take(pa.array(holder)),
             "rule": rules.take(pa.array(links.rule)),
             "confidence": RULE_CONFIDENCE[links.rule],
             "linked_to_service": linked_to["service"],
@@ -162,10 +161,10 @@ def _build_customer_identities(
     )
 
 
-def _build_shared_values(keys: pa.Table, usable: dict[str, MatchKeys]) -> pa.Table:
+def _build_shared_values(keys: pa.Table, keys_by_kind: dict[str, MatchKeys]) -> pa.Table:
     table = keys
     for kind, column in ((EMAIL, "email_is_shared"), (PHONE, "phone_is_shared")):
         is_shared = np.zeros(len(keys), bool)
-        is_shared[usable[kind].shared.node] = True
+        is_shared[keys_by_kind[kind].sharing.node] = True
         table = table.append_column(column, pa.array(is_shared))
     return table

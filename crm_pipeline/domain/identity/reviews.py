@@ -1,10 +1,7 @@
-"""Questions for a person: what was refused, looks odd or is no evidence, why, and the row that would settle it.
+"""Identity reviews of rejected pairs, differing names and shared values, each with the row that settles it.
 
-Belongs here: what is asked, and opening and closing against the questions of former runs. Does not belong here: the
-refusals themselves (`conflicts.py`, `decisions.py`, `evidence.py`).
-
-An AMBIGUOUS pair is settled by ALWAYS, and every other pair by NEVER, the answer that can never join two people. A
-shared auth_user_id cannot be suppressed, so a decision about any two of the records that carry it settles it.
+ALWAYS settles an AMBIGUOUS pair, and NEVER every other pair, because it can never join two people. A shared
+auth_user_id cannot be suppressed, so a decision about any two of its records settles it.
 """
 
 from collections.abc import Iterable
@@ -33,47 +30,51 @@ _MAX_SHOWN_RECORDS: Final = 10
 
 
 class ReviewInputs(NamedTuple):
-    """What there is to ask about."""
+    """The results of the earlier steps that reviews are about."""
 
-    usable: dict[str, MatchKeys]
+    keys_by_kind: dict[str, MatchKeys]
     decisions: Decisions
     clusters: Clusters
     links: Links
 
 
 def build_identity_reviews(
-    con: duckdb.DuckDBPyConnection, nodes: Nodes, findings: ReviewInputs, previous_reviews: pa.Table, as_of: datetime
+    con: duckdb.DuckDBPyConnection,
+    nodes: Nodes,
+    review_inputs: ReviewInputs,
+    previous_reviews: pa.Table,
+    as_of: datetime,
 ) -> pa.Table:
-    """All rows of `identity_reviews`: what is asked now is open, what no longer is gets closed, and the past stays."""
-    doubts = [
-        *findings.clusters.doubts,
-        *_list_rejected_decisions(findings.decisions),
-        *_find_differing_names(nodes, findings.links),
+    """Returns all rows of `identity_reviews`: what a person has to decide now is open, former reviews are closed."""
+    candidates = [
+        *review_inputs.clusters.review_candidates,
+        *_list_rejected_decisions(review_inputs.decisions),
+        *_find_differing_names(nodes, review_inputs.links),
     ]
     relations = {
-        "doubtful_pairs": _build_candidate_table(nodes, doubts),
-        "shared_carriers": _list_sharing_records(nodes, findings),
+        "review_candidates": _build_candidate_table(nodes, candidates),
+        "sharing_records": _list_sharing_records(nodes, review_inputs),
         "previous_reviews": previous_reviews,
         "tenants": pa.table({"tenant_id": nodes.tenant_ids}),
     }
     for name, table in relations.items():
         con.register(name, table)
-    params = {"most_carriers": MAX_SHARING_RECORDS, "shown_carriers": _MAX_SHOWN_RECORDS}
-    con.register("questions", con.sql(_OPEN_REVIEWS_SQL, params=params).to_arrow_table())
+    params = {"max_sharing_records": MAX_SHARING_RECORDS, "max_shown_records": _MAX_SHOWN_RECORDS}
+    con.register("open_reviews", con.sql(_OPEN_REVIEWS_SQL, params=params).to_arrow_table())
     reviews = con.sql(_REVIEWS_SQL, params={"as_of": as_of}).to_arrow_table()
-    for name in (*relations, "questions"):
+    for name in (*relations, "open_reviews"):
         con.unregister(name)
     return reviews.cast(to_arrow_schema(identity.identity_reviews))
 
 
 def _list_rejected_decisions(decisions: Decisions) -> Iterable[ReviewCandidate]:
-    for pairs, cannot_link in ((decisions.against_auth, "AUTH_USER_ID"), (decisions.against_never, "NEVER")):
+    for pairs, cannot_link in ((decisions.rejected_by_auth, "AUTH_USER_ID"), (decisions.rejected_by_never, "NEVER")):
         for one, other in zip(*(nodes.tolist() for nodes in split_pair_key(pairs)), strict=True):
             yield ReviewCandidate(ReviewKind.REJECTED_ALWAYS, one, other, ALWAYS, one, other, cannot_link)
 
 
 def _find_differing_names(nodes: Nodes, links: Links) -> Iterable[ReviewCandidate]:
-    """Links by email, phone or both between records whose first names are present and do not agree."""
+    """Yields links by email, phone or both between records whose first names are present and not compatible."""
     code = nodes.codes["first_name"]
     record = np.flatnonzero(np.isin(links.rule, (EMAIL_AND_PHONE, EMAIL, PHONE)))
     partner = links.to[record]
@@ -87,11 +88,11 @@ def _find_differing_names(nodes: Nodes, links: Links) -> Iterable[ReviewCandidat
             )
 
 
-def _build_candidate_table(nodes: Nodes, doubts: list[ReviewCandidate]) -> pa.Table:
+def _build_candidate_table(nodes: Nodes, candidates: list[ReviewCandidate]) -> pa.Table:
     kind, first, second, rule, witness_first, witness_second, cannot_link = (
-        zip(*doubts, strict=True) if doubts else ((),) * len(ReviewCandidate._fields)
+        zip(*candidates, strict=True) if candidates else ((),) * len(ReviewCandidate._fields)
     )
-    keys = [nodes.keys(np.array(side, np.int64)) for side in (first, second, witness_first, witness_second)]
+    keys = [nodes.select_keys(np.array(side, np.int64)) for side in (first, second, witness_first, witness_second)]
     columns = {"tenant_id": keys[0]["tenant_id"], "kind": pa.array([str(k) for k in kind], pa.string())}
     columns |= {"rule": pa.array([str(RULES[r]) for r in rule], pa.string())}
     columns |= {"confidence": pa.array(RULE_CONFIDENCE[np.array(rule, np.int64)])}
@@ -102,22 +103,26 @@ def _build_candidate_table(nodes: Nodes, doubts: list[ReviewCandidate]) -> pa.Ta
     return pa.table(columns)
 
 
-def _list_sharing_records(nodes: Nodes, findings: ReviewInputs) -> pa.Table:
-    """Every record that carries a shared value nobody has decided about."""
+def _list_sharing_records(nodes: Nodes, review_inputs: ReviewInputs) -> pa.Table:
+    """Returns every record with a shared value that no operator has decided about."""
     tables = []
     for kind in MATCH_KEY_COLUMNS:
-        carriers = findings.usable[kind].shared
-        is_open = ~carriers.is_suppressed
+        sharing = review_inputs.keys_by_kind[kind].sharing
+        is_open = ~sharing.is_suppressed
         if kind == AUTH_USER_ID:
-            is_open &= ~_has_decided_auth(nodes, findings.decisions, carriers.node)
-        node = carriers.node[is_open]
-        keys = nodes.keys(node).append_column("node", pa.array(node)).append_column("kind", pa.repeat(kind, len(node)))
-        tables.append(keys.append_column("value", carriers.value.filter(pa.array(is_open))))
+            is_open &= ~_has_decided_auth(nodes, review_inputs.decisions, sharing.node)
+        node = sharing.node[is_open]
+        keys = (
+            nodes.select_keys(node)
+            .append_column("node", pa.array(node))
+            .append_column("kind", pa.repeat(kind, len(node)))
+        )
+        tables.append(keys.append_column("value", sharing.value.filter(pa.array(is_open))))
     return pa.concat_tables(tables)
 
 
-def _has_decided_auth(nodes: Nodes, decisions: Decisions, some: Int32Array) -> BoolArray:
-    """Whether an operator of the tenant decided about two records that have the auth_user_id of the given ones."""
+def _has_decided_auth(nodes: Nodes, decisions: Decisions, wanted: Int32Array) -> BoolArray:
+    """Whether an operator decided about two records with the auth_user_id of each given node, in its tenant."""
     one, other = split_pair_key(np.concatenate(decisions))
     auth = (nodes.tenant.astype(np.int64) << 32) | nodes.codes["auth_user_id"]
-    return np.isin(auth[some], auth[one[auth[one] == auth[other]]])
+    return np.isin(auth[wanted], auth[one[auth[one] == auth[other]]])

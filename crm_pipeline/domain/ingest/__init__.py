@@ -1,1 +1,1 @@
-"""What a delivery has to satisfy: its size, its tenants, its rows and their values."""
+"""Validation of a delivery: its size, its tenants, its rows and their values."""

@@ -1,7 +1,4 @@
-"""Whether a delivered snapshot is to be believed, and which of the present rows it speaks of.
-
-What single rows mean is judged in `records`; reading and keeping snapshots is the business of sources and lake.
-"""
+"""Validation of a delivered snapshot: whether its size is plausible, and which present rows it replaces."""
 
 from collections.abc import Mapping
 
@@ -11,11 +8,14 @@ from sqlalchemy import Table
 from crm_pipeline.tables.projections import to_duckdb_type, to_lake_name
 
 MIN_SHRINK_ROWS = 50
-"""A table that had fewer rows may shrink as it likes."""
+"""A table that had fewer rows may shrink by any amount."""
 
 
 def find_shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) -> list[str]:
-    """Names of the tables with fewer than half as many rows in the relation given as in `present_<lake name>`."""
+    """Returns the names of tables that shrank to less than half.
+
+    Reads: for each table the relation given, and `present_<lake name>`, the rows so far.
+    """
     shrunken = []
     for table, relation in counted.items():
         before, now = con.execute(
@@ -27,21 +27,23 @@ def find_shrunken_tables(con: DuckDBPyConnection, counted: Mapping[Table, str]) 
 
 
 def build_replacement_condition(
-    con: DuckDBPyConnection, table: Table, incoming: str, *, is_whole: bool, keys: str | None
+    con: DuckDBPyConnection, table: Table, incoming: str, *, is_full: bool, keys: str | None
 ) -> str:
-    """A condition for the rows of the lake, `present_<lake name>`, that a delivery replaces.
+    """Returns the condition for the rows of `present_<lake name>` that a delivery replaces.
 
-    A whole one replaces them all. Else `incoming` replaces what has its keys, and what has none, since those come
-    every time; where every key there is was delivered as relation `keys`, whatever is not among them is gone.
+    A whole delivery replaces all rows. Otherwise `incoming` replaces rows with its keys, and rows without a key, since
+    those come every time; where relation `keys` has every key of the source, rows with other keys are replaced too.
     """
-    if is_whole:
+    if is_full:
         return "true"
     (key,) = table.primary_key.columns
     conditions = [f"{key.key} in (select {key.key} from {incoming})"]
-    # Not said where it is needless: a lone `in` is a join that reads next to nothing, an `or` looks at every row.
+    # Only where needed: a lone `in` is a join that reads next to nothing, an `or` reads every row.
     if con.execute(f"from present_{to_lake_name(table)} where {key.key} is null limit 1").fetchall():
         conditions.append(f"{key.key} is null")
     if keys is not None:
-        there = f"""select try_cast("{key.name}" as {to_duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
-        conditions.append(f"{key.key} not in ({there})")
+        delivered_keys = (
+            f"""select try_cast("{key.name}" as {to_duckdb_type(key)}) from {keys} where "{key.name}" is not null"""
+        )
+        conditions.append(f"{key.key} not in ({delivered_keys})")
     return " or ".join(conditions)

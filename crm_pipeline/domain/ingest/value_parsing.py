@@ -1,7 +1,6 @@
-"""Reading single values: the text or value a service delivered as the declared type, and what is wrong with it alone.
+"""Parsing of single values: the delivered value as the declared type, and the validation rules of the value alone.
 
-Everything here is a SQL expression over one row, `"<column>$raw"` as delivered and `"<column>$text"` as text. What a
-row means among others, and where it is set aside, is in `records`.
+All results are SQL expressions over one row with `"<column>$raw"` as delivered and `"<column>$text"` as text.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ WHOLE_NUMBER_PATTERN = r"[+-]?\d+(\.0+)?"
 NUMBER_PATTERN = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 PLAUSIBLE_YEARS = (1900, 2200)
 MAX_RECORDED_YEAR = 9999
-"""Of any calendar here. A recorded time before its end may be judged by the hour; one after it is no time."""
+"""The last year of a recorded time. Until its end a time is compared with the hour; after it, it is no time."""
 REPLACEMENT_CODE_POINT = 0xFFFD
 
 
@@ -29,18 +28,21 @@ class ValidationRule(NamedTuple):
     reason: Reason
     condition: str
 
-    def problem(self, condition: str | None = None) -> str:
-        """A SQL expression: `column:REASON` where the condition, or one that stands for it, holds, else null."""
+    def build_problem_sql(self, condition: str | None = None) -> str:
+        """Returns SQL for `column:REASON` where the rule's condition holds, else null.
+
+        `condition` may name a column that already holds the condition's result.
+        """
         return f"case when {condition or self.condition} then '{self.column}:{self.reason}' end"
 
 
 def build_value_sql(column: Column[Any], raw_type: str) -> str:
-    """The delivered value, of DuckDB type `raw_type`, in the declared type; null where it cannot be one."""
+    """Returns SQL for the delivered value, of DuckDB type `raw_type`, in the declared type; null where it has none."""
     text, kind = f'"{column.key}$text"', to_duckdb_type(column)
     if kind == "VARCHAR":
-        # Whose record it is will be told where no NUL can be.
-        names_it = column.primary_key or column.key == "tenant_id"
-        return f"replace({text}, chr(0), chr({REPLACEMENT_CODE_POINT}))" if names_it else text
+        # The owner of the record is reported in places that cannot hold a NUL.
+        is_identifier = column.primary_key or column.key == "tenant_id"
+        return f"replace({text}, chr(0), chr({REPLACEMENT_CODE_POINT}))" if is_identifier else text
     if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
         return f'"{column.key}$raw"'
     return _build_parse_sql(text, kind)
@@ -59,13 +61,17 @@ def _build_parse_sql(text: str, kind: str) -> str:
             return _build_time_sql(text)
         case "DATE":
             return f"""case when regexp_full_match({text}, '{DAY_PATTERN}') then try_cast({text} as date)
-                else cast(timezone(coalesce(_timezone, 'UTC'), {_build_time_sql(text)}) as date) end"""
+                else cast(timezone(coalesce(_tenant_timezone, 'UTC'), {_build_time_sql(text)}) as date) end"""
         case _:
-            return f"case when regexp_full_match({text}, '{_build_decimal_pattern(kind)}') then try_cast({text} as {kind}) end"
+            return f"""case when regexp_full_match({text}, '{_build_decimal_pattern(kind)}')
+                then try_cast({text} as {kind}) end"""
 
 
 def _build_decimal_pattern(decimal: str) -> str:
-    """What a DECIMAL(p,s) can be without rounding. No plus: `+1.5` is a golfer's -1.5, and to anybody else 1.5."""
+    """Returns a pattern of what a DECIMAL(p,s) can hold without rounding.
+
+    It has no plus: `+1.5` is a golfer's -1.5, and 1.5 to anybody else.
+    """
     scale = decimal.partition(",")[2].rstrip(")")
     return rf"-?\d+(\.\d{{1,{scale}}}0*)?"
 
@@ -73,32 +79,32 @@ def _build_decimal_pattern(decimal: str) -> str:
 def _build_time_sql(text: str) -> str:
     return f"""case when regexp_full_match({text}, '{TIME_PATTERN}') then try_cast({text} as timestamptz)
         when regexp_full_match({text}, '{DAY_PATTERN}')
-        then timezone(coalesce(_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
+        then timezone(coalesce(_tenant_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
 
 
 def list_value_rules(column: Column[Any]) -> list[ValidationRule]:
-    """What can be wrong with a column's value, whatever else is in the row."""
+    """Returns the rules for a column's value, whatever else is in the row."""
     value, text, kind = column.key, f'"{column.key}$text"', to_duckdb_type(column)
-    faults = [] if column.nullable else [ValidationRule(column.name, _select_missing_reason(column), f"{text} is null")]
+    rules = [] if column.nullable else [ValidationRule(column.name, _select_missing_reason(column), f"{text} is null")]
     if kind == "VARCHAR":
-        faults += [
+        rules += [
             ValidationRule(column.name, Reason.NUL_BYTE, f"contains({text}, chr(0))"),
             ValidationRule(column.name, Reason.TOO_LONG, f"length({text}) > {getattr(column.type, 'length', None)}"),
         ]
     elif is_time_column(column):
-        faults += [
+        rules += [
             ValidationRule(
                 column.name, Reason.NOT_A_TIME, f"{text} is not null and ({build_plausible_time_sql(column)}) is null"
             )
         ]
     else:
         reason = Reason.NOT_A_BOOLEAN if kind == "BOOLEAN" else Reason.NOT_A_NUMBER
-        faults += [ValidationRule(column.name, reason, f"{text} is not null and {value} is null")]
+        rules += [ValidationRule(column.name, reason, f"{text} is not null and {value} is null")]
     if allowed := column.info.get("allowed"):
-        faults += [ValidationRule(column.name, Reason.UNKNOWN_VALUE, f"{value} not in {_format_sql_list(allowed)}")]
+        rules += [ValidationRule(column.name, Reason.UNKNOWN_VALUE, f"{value} not in {_format_sql_list(allowed)}")]
     if (minimum := column.info.get("minimum")) is not None:
-        faults += [ValidationRule(column.name, Reason.NEGATIVE_AMOUNT, f"{value} < {minimum}")]
-    return faults
+        rules += [ValidationRule(column.name, Reason.NEGATIVE_AMOUNT, f"{value} < {minimum}")]
+    return rules
 
 
 def is_time_column(column: Column[Any]) -> bool:
@@ -107,10 +113,10 @@ def is_time_column(column: Column[Any]) -> bool:
 
 
 def build_plausible_time_sql(column: Column[Any]) -> str:
-    """A time, or null where no calendar downstream could hold it."""
+    """Returns SQL for a time, or null where no calendar downstream could hold it."""
     value, kind, (first, last) = column.key, to_duckdb_type(column), PLAUSIBLE_YEARS
     end = f"'{last + 1}-01-01'" if not column.info.get("recorded") else f"'{MAX_RECORDED_YEAR}-12-31'"
-    # Not year(), which knows no era: 4000 BC is 4000 to it.
+    # year() ignores the era: 4000 BC would be 4000.
     return f"case when {value} >= '{first}-01-01'::{kind} and {value} < {end}::{kind} then {value} end"
 
 

@@ -1,1 +1,1 @@
-"""Whose a row is for an erasure, and who is inactive."""
+"""Which rows are about a person, and which golfers are inactive."""

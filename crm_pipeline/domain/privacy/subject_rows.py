@@ -1,8 +1,8 @@
-"""Whose a row is: for every table the condition under which it is about somebody to be forgotten.
+"""Owners of rows: for every table the condition under which a row is about a person to be forgotten.
 
-The conditions hold in DuckDB and in PostgreSQL. They are about a row called `t` and a relation `forgotten` (tenant_id,
-service, table_name, record_id): the person's records, and as CustomerProfile of the CRM their profile ids. How a record
-comes to be in it, by its id or by the hash of it, is decided elsewhere.
+The conditions hold in DuckDB and in PostgreSQL. They read a row called `t` and a relation `forgotten` (tenant_id,
+service, table_name, record_id): the person's records, by id or by its hash, and as CustomerProfile of the CRM their
+profile ids.
 """
 
 import re
@@ -30,7 +30,7 @@ from crm_pipeline.vocabulary import Service
 
 _, _FIELD_SOURCES = GOLDEN_RECORD_FILE.read_text(encoding="utf-8").split("to_json({")
 FIELDS_WITH_SOURCE: Final = tuple(re.findall(r"(\w+): ", _FIELD_SOURCES.partition("})")[0]))
-"""What a profile's field_sources name a record for, as the query says that writes them."""
+"""The fields for which a profile's field_sources name a record, read from the query that writes them."""
 
 
 class RecordReference(NamedTuple):
@@ -42,7 +42,10 @@ class RecordReference(NamedTuple):
 
 
 def list_record_references(table: Table) -> Iterator[RecordReference]:
-    """Every place in which a source row names somebody: its own id, what it references, what a decision is about."""
+    """Yields every place in which a source row names a person.
+
+    That is its own id, what it references, and the two records an identity override is about.
+    """
     if table in PERSON_TABLES.values() or table is crm.suppressed_identifier:
         own = "coalesce(cast(t.id as varchar), t._record_key)"
         yield RecordReference(f"'{find_table_service(table)}'", f"'{table.name}'", own)
@@ -58,8 +61,8 @@ def list_record_references(table: Table) -> Iterator[RecordReference]:
 
 
 def build_source_condition(table: Table) -> str:
-    """The condition for a source table; `false` where nothing in it is anybody's."""
-    return " or ".join(_build_forgotten_condition(mention) for mention in list_record_references(table)) or "false"
+    """Returns the condition for a source table; `false` where none of its rows is about a person."""
+    return " or ".join(_build_forgotten_condition(reference) for reference in list_record_references(table)) or "false"
 
 
 def _build_people_table_sql(service: str) -> str:
@@ -67,9 +70,9 @@ def _build_people_table_sql(service: str) -> str:
     return f"case {service} {names} end"
 
 
-def _build_forgotten_condition(mention: RecordReference) -> str:
-    return f"""exists (select 1 from forgotten f where f.tenant_id = t.tenant_id and f.service = {mention.service}
-        and f.table_name = {mention.table} and f.record_id = {mention.record_id})"""
+def _build_forgotten_condition(reference: RecordReference) -> str:
+    return f"""exists (select 1 from forgotten f where f.tenant_id = t.tenant_id and f.service = {reference.service}
+        and f.table_name = {reference.table} and f.record_id = {reference.record_id})"""
 
 
 def _build_record_condition(service: str, record_id: str) -> str:
@@ -88,11 +91,11 @@ def _join_conditions(*conditions: str) -> str:
 
 _PEOPLE_TABLES: Final = ", ".join(f"'{table.name}'" for table in PERSON_TABLES.values())
 _PERSON_RECORD_CONDITION: Final = f"f.tenant_id = t.tenant_id and f.table_name in ({_PEOPLE_TABLES})"
-# A question about a value that many share lists some of the records that do.
+# A review of a value that many records share lists some of them.
 _WITNESS_LIST_CONDITION: Final = f"""exists (select 1 from forgotten f where {_PERSON_RECORD_CONDITION} and strpos(
     replace(cast(t.witness as varchar), ' ', ''),
     concat('"service":"', f.service, '","record_id":"', replace(f.record_id, ' ', ''), '"')) > 0)"""
-# Asked field by field, since of very many forgotten each would be looked for in every profile.
+# Field by field: with many people to forget, each would otherwise be looked for in every profile.
 _FIELD_SOURCES_CONDITION: Final = " or ".join(
     f"""(t.tenant_id, t.field_sources ->> '{field}') in (
         select f.tenant_id, concat(f.service, ':', f.record_id) from forgotten f
@@ -139,12 +142,12 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
     quarantined_records: _build_forgotten_condition(
         RecordReference("t.service", "t.table_name", "t.service_record_id")
     ),
-    # What was computed from rows that go is computed anew.
+    # Results computed from erased rows have to be rebuilt.
     worked_inputs: "t.tenant_id in (select tenant_id from forgotten)",
 }
-"""The condition for each table of ours that speaks of people; the others hold counts, times and parameters."""
+"""The condition for each output table about people; the others hold counts, times and parameters."""
 
 
 def build_subject_condition(table: Table) -> str:
-    """The condition for any table of the lake."""
+    """Returns the condition for any table of the lake."""
     return build_source_condition(table) if table.metadata is source_metadata else OUTPUT_CONDITIONS.get(table, "false")

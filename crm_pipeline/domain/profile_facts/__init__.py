@@ -1,1 +1,1 @@
-"""Facts of a profile: golden record, activity, engagement, and what the models are given."""
+"""Facts of a profile: golden record, activity, engagement, and the inputs of the models."""

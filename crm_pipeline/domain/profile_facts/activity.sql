@@ -1,13 +1,15 @@
 -- One row per profile that has events: counts, money, decayed sums and habits, in one pass over the timeline.
--- Reads: customer_timeline, engagement_weights (counts_as, habit, weight, half_life_days), tenants, as_of().
+-- Reads: customer_timeline, engagement_weights (counts_as, habit, weight, half_life_days), tenants, as_of(),
+--        recent_window().
 -- Windows are exact; ages are whole tenant-local calendar days.
 
 with aged as (
     select t.tenant_id, profile_id, event_type, t.counts_as, occurred_at, amount_cents, habit,
-        date_diff('day', cast(timezone(timezone, occurred_at) as date), cast(timezone(timezone, as_of()) as date)) as age,
-        -- whole numbers, so that the order of adding them up cannot change a byte
+        date_diff('day',
+            cast(timezone(timezone, occurred_at) as date), cast(timezone(timezone, as_of()) as date)) as age,
+        -- Whole numbers: a sum of them is the same in any order.
         cast(1e12 * weight * pow(2.0, -age / half_life_days) as bigint) as decayed,
-        occurred_at > as_of() - recent() as is_recent,
+        occurred_at > as_of() - recent_window() as is_recent,
         t.counts_as is not null and t.counts_as not in ('OPEN', 'PLAYED_BOOKING') as is_activity,
         t.counts_as in ('PAYMENT', 'ROUND_PLAYED') as is_transaction
     from customer_timeline t

@@ -1,8 +1,7 @@
-"""Engagement, 0 to 100: how many points each habit earns, declared once, and their sum.
+"""Engagement, 0 to 100: the points each habit earns, and their sum.
 
-Here: the groups of events with their caps, half-lives and weights, which queries are written from, and the points a
-group's decayed sum is worth. Not here: the sums themselves, which are taken in SQL, and which event counts as what,
-which the timeline says.
+Events of a habit have a cap, a half-life and weights, declared here once; the queries are written from them. The
+decayed sums are taken in `activity.sql`.
 """
 
 from collections.abc import Mapping
@@ -66,7 +65,7 @@ ENGAGEMENT_GROUPS: Final = (PLAY_GROUP, SPEND_GROUP, MESSAGE_GROUP)
 
 
 class EngagementPoints(NamedTuple):
-    """Points (n,) each habit earned; in this order they add up, to the last bit, to `unrounded`."""
+    """Points (n,) each habit earned; added in this order they are, to the last bit, `unrounded`."""
 
     play: Floats
     spend: Floats
@@ -92,10 +91,10 @@ def compute_engagement_points(
     membership_factor: npt.ArrayLike,
     any_consent: npt.ArrayLike,
 ) -> EngagementPoints:
-    """Points by scores.md, "Engagement".
+    """Returns the points by scores.md, "Engagement".
 
     Args:
-        play: sum (n,) of the group's `decayed_weight`s, 0 or more.
+        play: sum (n,) of the group's decayed weights, 0 or more.
         spend: likewise.
         message: likewise.
         membership_factor: `MEMBERSHIP_FACTORS` of the status, (n,); 0 for any other and for none.
@@ -111,12 +110,16 @@ def compute_engagement_points(
 
 
 def compute_saturated_points(group: EngagementGroup, decayed_sum: npt.ArrayLike) -> Floats:
-    """Points (n,) for a decayed sum S: cap * (1 - 2^(-S / half_saturation))."""
+    """Returns the points (n,) for a decayed sum S: cap * (1 - 2^(-S / half_saturation))."""
     return np.asarray(-group.cap * np.expm1(-LN_2 / group.half_saturation * np.asarray(decayed_sum, dtype=np.float64)))
 
 
 def compute_decayed_weight(group: EngagementGroup, counts_as: CountsAs, age_days: npt.ArrayLike) -> Floats:
-    """What an event of that age adds to its group's sum: weight * 2^(-age / half-life). KeyError: not the group's."""
+    """Returns what an event of that age adds to its group's sum: weight * 2^(-age / half-life).
+
+    Raises:
+        KeyError: the group has no such event.
+    """
     return np.asarray(
         group.weights[counts_as] * np.exp2(-np.asarray(age_days, dtype=np.float64) / group.half_life_days)
     )

@@ -1,4 +1,4 @@
-"""Facts of every profile from SQL: what they did, and what the scores are computed from."""
+"""The facts of every profile from SQL: their activity, and the inputs of the scores."""
 
 from pathlib import Path
 from typing import Final
@@ -13,14 +13,18 @@ GOLDEN_RECORD_FILE: Final = SQL_FOLDER / "golden_record.sql"
 
 
 def find_facts(con: DuckDBPyConnection) -> None:
-    """Create temp tables `activity` and `facts` for relation `golden_record`, as of as_of()."""
+    """Creates temp tables `activity` and `facts`, as of as_of().
+
+    Reads: golden_record, and what `activity.sql` and `facts.sql` read.
+    Creates: engagement_weights, activity, facts.
+    """
     con.register("engagement_weights", _build_engagement_weights())
     create_temp_table(con, SQL_FOLDER / "activity.sql")
     create_temp_table(con, SQL_FOLDER / "facts.sql")
 
 
 def create_temp_table(con: DuckDBPyConnection, file: Path) -> None:
-    """Create the temp table that a file of SQL is named after from the query in it."""
+    """Creates a temp table named after a .sql file, from the query in it."""
     con.execute(f"create or replace temp table {file.stem} as {file.read_text(encoding='utf-8')}")
 
 

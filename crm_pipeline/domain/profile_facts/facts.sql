@@ -1,7 +1,8 @@
--- Everything a profile's scores, stage and status are judged by, one row per profile.
--- Reads: golden_record, activity, scl_member (through golden_record), scl_payment, customer_timeline, tenants, as_of().
--- A notice recorded up to 5 minutes after as_of() is a fast clock's and counts, as on the timeline.
--- Ages are whole tenant-local calendar days; a flag named like a term of crm_pipeline.domain.renewal is that term.
+-- One row per profile: everything its scores, stage and status are computed from.
+-- Reads: golden_record, activity, scl_payment, customer_timeline, tenants, as_of(), clock_tolerance().
+-- A notice recorded up to 5 minutes after as_of() comes from a fast clock and counts, as on the timeline.
+-- Ages are whole tenant-local calendar days; a flag named like a term of crm_pipeline.domain.churn.renewal
+-- is that term.
 
 with dues as (
     select tenant_id, member_id, min(due_at) as earliest_due_at
@@ -15,7 +16,8 @@ rewarded as (
     join tenants using (tenant_id)
     join activity a on a.tenant_id = r.tenant_id and a.profile_id = r.referred_id
     where r.referred_id <> r.profile_id and a.last_transaction_at >= r.occurred_at
-        and date_diff('day', cast(timezone(timezone, r.occurred_at) as date), cast(timezone(timezone, as_of()) as date)) <= 730
+        and date_diff('day',
+            cast(timezone(timezone, r.occurred_at) as date), cast(timezone(timezone, as_of()) as date)) <= 730
 ),
 
 dated as (

@@ -1,6 +1,6 @@
 -- One row per profile: for each field the best record's value, and which record that was.
 -- Reads: people, customer_identities, scl_member, teetime_player, messaging_contact, crm_profile_tag, profile_targets,
---        as_of().
+--        as_of(), clock_tolerance().
 -- Best: not null, then not shared, then service order, then latest update, then lowest record id.
 
 with members as (
@@ -42,7 +42,7 @@ players as (
     group by all
 ),
 
--- Read only from Messaging: true only if every contact of the profile says true; nobody else can say it.
+-- Consent comes from Messaging alone, and is true only if every contact of the profile says so.
 consents as (
     select m.tenant_id, m.profile_id, bool_and(email_opt_in) as email_opt_in, bool_and(sms_opt_in) as sms_opt_in,
         bool_and(push_opt_in) as push_opt_in, bool_and(whatsapp_opt_in) as whatsapp_opt_in
@@ -57,7 +57,7 @@ memberships as (
     from scl_member
 ),
 
--- The tags of now, by the clocks of the timeline: up to 5 minutes ahead is now.
+-- The current tags; as on the timeline, up to 5 minutes ahead counts as now.
 tags as (
     select t.tenant_id, target as profile_id, list_sort(list_distinct(list(tag))) as tags
     from crm_profile_tag t join profile_targets using (tenant_id, profile_id)

@@ -1,1 +1,1 @@
-"""Scores, stage and status of every profile, put together as customer_profiles."""
+"""Scores, lifecycle stage and status of every profile, and the rows of customer_profiles."""

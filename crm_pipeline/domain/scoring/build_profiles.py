@@ -1,8 +1,4 @@
-"""Profiles put together: the golden record, activity and facts from SQL, the scores from the models.
-
-Each number's formula lives in its own module (`engagement`, `churn` and the models behind it, `lifecycle` in
-`facts.sql`); here they only meet, for all profiles of a run at once.
-"""
+"""The customer_profiles rows: golden record, activity and facts from SQL, joined with the scores of the models."""
 
 from pathlib import Path
 from typing import Final
@@ -19,20 +15,25 @@ NEGATIVE_TOTALS_SQL = f"""
     select tenant_id, 'CRM' as service, 'CustomerProfile' as table_name, id as service_record_id, id as _subject,
         'lifetimeValue' as column_name, '{QuarantineReason.NEGATIVE_TOTAL}' as reason, 'profile_scores' as found_by
     from facts where net_value < 0"""
-"""A query of the profiles that were refunded more than they paid; their lifetime value is 0."""
+"""Selects the profiles that were refunded more than they paid; their lifetime value is 0."""
 
 
 def build_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
-    """Create temp table `profiles`, the customer_profiles rows of the tenants in relation `tenants`.
+    """Creates temp table `profiles`: the customer_profiles rows of the tenants in relation `tenants`.
 
-    Reads what `golden_record.sql`, `activity.sql` and `facts.sql` say they read; leaves their results as temp tables.
+    Reads: what `golden_record.sql`, `activity.sql` and `facts.sql` read.
+    Creates: profiles, golden_record, activity, facts.
     """
     create_temp_table(con, GOLDEN_RECORD_FILE)
     score_profiles(con, models)
 
 
 def score_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
-    """Create temp table `profiles` for relation `golden_record`; leaves `activity` and `facts` behind."""
+    """Creates temp table `profiles` from relation `golden_record`.
+
+    Reads: golden_record, and what `activity.sql` and `facts.sql` read.
+    Creates: profiles, activity, facts.
+    """
     find_facts(con)
     con.register("scores", score_facts(con, models))
     create_temp_table(con, PROFILES_FILE)

@@ -1,7 +1,6 @@
-"""The lifecycle: how many profiles are in each stage, and changes of stage, told as timeline events.
+"""The lifecycle: how many profiles are in each stage, and changes of stage as timeline events.
 
-Changes are found by comparing profiles with the ones kept before. Which stage a profile is in is decided by facts
-alone, in `facts.sql`.
+Changes are found by comparing profiles with the ones stored before. The stage itself is decided in `facts.sql`.
 """
 
 from collections import Counter
@@ -30,25 +29,24 @@ CREATE_STAGE_CHANGES = """
     from profiles p
     join customer_profiles before on before.tenant_id = p.tenant_id and before.id = p.id
     where before.lifecycle_stage <> p.lifecycle_stage"""
-
 INCOMPLETE_STAGE_CHANGES_CONDITION: Final = """
     event_type = 'STAGE_CHANGED' and not coalesce(occurred_at <= (select max(before.updated_at)
-        from customer_profiles before where before.tenant_id = _present.tenant_id), false)"""
-"""Of the timeline kept so far, the changes of a run that ended before it kept the profiles they are of.
+        from customer_profiles before where before.tenant_id = _present_rows.tenant_id), false)"""
+"""Selects stored stage changes of a run that ended before it stored the profiles they are about.
 
-Events are kept first, profiles after them, and a profile whose stage changed was itself changed by that run.
+A run stores events first and profiles after them; a profile whose stage changed was itself changed by that run.
 """
 
 
 class StageTransition(NamedTuple):
-    """From one stage to another."""
+    """A change from one stage to another."""
 
     from_stage: str
     to_stage: str
 
 
 class StageCount(NamedTuple):
-    """A stage of the funnel: how many profiles are in it, and how many are there or deeper."""
+    """A stage of the funnel: how many profiles are in it, and how many are in it or deeper."""
 
     stage: str
     profiles: int
@@ -56,9 +54,11 @@ class StageCount(NamedTuple):
 
 
 def find_stage_changes(con: DuckDBPyConnection) -> Counter[StageTransition]:
-    """Create temp table `stage_changes`: timeline rows for `profiles` in another stage than customer_profiles has.
+    """Returns how often each transition happened, and creates temp table `stage_changes` with their timeline rows.
 
-    A profile's first stage is no change. Returns how often each transition happened.
+    A profile's first stage is no change.
+    Reads: profiles, customer_profiles (as stored before), as_of().
+    Creates: stage_changes.
     """
     con.execute(CREATE_STAGE_CHANGES)
     rows = con.sql("""
@@ -68,11 +68,12 @@ def find_stage_changes(con: DuckDBPyConnection) -> Counter[StageTransition]:
 
 
 def count_stages(con: DuckDBPyConnection, profiles: str) -> list[StageCount]:
-    """The stages of relation `profiles`, from those every customer has passed to the deepest; CHURNED last."""
+    """Returns the stages of relation `profiles`, from the shallowest to the deepest, and CHURNED last."""
     counts = dict(con.sql(f"select lifecycle_stage, count(*) from {profiles} group by all").fetchall())
-    deeper = [sum(counts.get(stage, 0) for stage in LIFECYCLE_PATH[place:]) for place in range(len(LIFECYCLE_PATH))]
-    steps = [
-        StageCount(str(stage), counts.get(stage, 0), total) for stage, total in zip(LIFECYCLE_PATH, deeper, strict=True)
+    at_least = [sum(counts.get(stage, 0) for stage in LIFECYCLE_PATH[index:]) for index in range(len(LIFECYCLE_PATH))]
+    funnel = [
+        StageCount(str(stage), counts.get(stage, 0), total)
+        for stage, total in zip(LIFECYCLE_PATH, at_least, strict=True)
     ]
     churned = counts.get(LifecycleStage.CHURNED, 0)
-    return [*steps, StageCount(str(LifecycleStage.CHURNED), churned, churned)]
+    return [*funnel, StageCount(str(LifecycleStage.CHURNED), churned, churned)]

@@ -1,4 +1,4 @@
--- The finished CustomerProfile rows: facts and scores side by side, in the declared columns.
+-- The CustomerProfile rows: facts joined with scores, with the columns computed from both.
 -- Reads: facts and scores (one row per profile each), and as_of().
 
 select f.*, s.* exclude (tenant_id, id),
@@ -12,7 +12,8 @@ select f.*, s.* exclude (tenant_id, id),
     cast(to_json({play: play_points, spend: spend_points, message: message_points, membership: membership_points,
         consent: consent_points}) as varchar) as engagement_reasons,
     cast(case
-        when churn_basis = 'TRANSACTIONAL' then to_json({last_visit_days: last_transaction_age, usual_gap_days: usual_gap,
+        when churn_basis = 'TRANSACTIONAL' then to_json({
+            last_visit_days: last_transaction_age, usual_gap_days: usual_gap,
             words: 'Last visit ' || case last_transaction_age when 0 then 'today' when 1 then 'yesterday'
                     else last_transaction_age || ' days ago' end || coalesce(
                 ', usually comes every ' || cast(round(usual_gap) as bigint) || ' days', ', the only one so far')})
@@ -22,5 +23,7 @@ select f.*, s.* exclude (tenant_id, id),
         when churn_basis = 'MEMBER' then to_json(member_terms)
     end as varchar) as churn_reasons,
     as_of() as updated_at
-from (select *, (first_transaction_age - last_transaction_age) / nullif(transaction_days - 1, 0) as usual_gap from facts) f
+from (
+    select *, (first_transaction_age - last_transaction_age) / nullif(transaction_days - 1, 0) as usual_gap from facts
+) f
 join scores s using (tenant_id, id)

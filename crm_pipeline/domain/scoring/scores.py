@@ -1,7 +1,6 @@
-"""Every model's answer for every profile: engagement, churn risk, predicted value, and what they are made of.
+"""The scores of every profile: engagement, churn risk, predicted value, and the reasons for them.
 
-Here: facts in, scores out, some profiles at a time so that memory does not grow with them. Not here: the formulas
-(`engagement`, `churn` and the models behind it), the facts (`facts.sql`), the parameters (`churn_model`).
+Facts are scored in batches of rows, so that memory does not grow with the number of profiles.
 """
 
 from typing import Final
@@ -51,7 +50,10 @@ FACTS_SQL: Final = f"""
 
 
 def score_facts(con: DuckDBPyConnection, models: ChurnModels) -> pa.Table:
-    """A row per row of relation `facts`: tenant_id, id, scores, points, member_terms."""
+    """Returns one row per row of relation `facts`: tenant_id, id, scores, points, member_terms.
+
+    Reads: facts.
+    """
     reader = con.sql(FACTS_SQL).to_arrow_reader(ROWS_PER_READ)
     scored = [_score_rows(pa.Table.from_batches([batch]), models) for batch in reader]
     return pa.concat_tables(scored or [_score_rows(reader.schema.empty_table(), models)])
@@ -59,20 +61,20 @@ def score_facts(con: DuckDBPyConnection, models: ChurnModels) -> pa.Table:
 
 def _score_rows(facts: pa.Table, models: ChurnModels) -> pa.Table:
     column = {name: facts[name] for name in facts.column_names}
-    beside = _broadcast_models(column, models)
+    parameters = _broadcast_models(column, models)
     points = compute_engagement_points(
         *(_to_floats(column[name]) for name in ("play", "spend", "message", "membership_factor", "any_consent"))
     )
     days = _read_dates(column)
-    clock = dict(zip(days, to_clock_days(beside.seasons, beside.club, *days.values()), strict=True))
+    clock = dict(zip(days, to_clock_days(parameters.seasons, parameters.tenant_index, *days.values()), strict=True))
     visits = (_to_floats(column["repeats"]), clock["last_on"] - clock["first_on"], clock["today"] - clock["first_on"])
     year = clock["in_a_year"] - clock["today"]
-    member = _score_member_churn(column, beside, clock["today"] - clock["last_round_on"])
-    standing = ChurnRiskInputs(
+    member = _score_member_churn(column, parameters, clock["today"] - clock["last_round_on"])
+    inputs = ChurnRiskInputs(
         *(_to_booleans(column[name]) for name in ("has_contract", "gave_notice", "had_contract", "has_transacted"))
     )
-    risk = select_churn_risk(standing, predict_horizon_churn(beside.visits, *visits, year), member.probability)
-    coming = predict_transactions(beside.visits, *visits, year)
+    risk = select_churn_risk(inputs, predict_horizon_churn(parameters.visits, *visits, year), member.probability)
+    visit_forecast = predict_transactions(parameters.visits, *visits, year)
     return pa.table(
         {
             "tenant_id": column["tenant_id"],
@@ -81,20 +83,22 @@ def _score_rows(facts: pa.Table, models: ChurnModels) -> pa.Table:
             **{f"{name}_points": values for name, values in points._asdict().items()},
             "churn_basis": pa.array(risk.basis),
             "churn_risk_score": _to_integers(to_churn_score(risk.probability)),
-            "predicted_value_12m": _to_integers(np.floor(0.5 + _predict_value(column, beside, coming, risk))),
-            "member_terms": _build_member_terms(member, np.asarray(standing.is_member)),
+            "predicted_value_12m": _to_integers(
+                np.floor(0.5 + _predict_value(column, parameters, visit_forecast, risk))
+            ),
+            "member_terms": _build_member_terms(member, np.asarray(inputs.is_member)),
         }
     )
 
 
 def _broadcast_models(column: Columns, models: ChurnModels) -> BroadcastParameters:
-    club, tier = (column[name].combine_chunks().dictionary_encode() for name in ("tenant_id", "membership_tier"))
-    # A tier nobody has stands for having none.
+    tenant, tier = (column[name].combine_chunks().dictionary_encode() for name in ("tenant_id", "membership_tier"))
+    # One more tier stands for having none.
     no_tier = len(tier.dictionary)
     return broadcast_parameters(
         models,
-        club.dictionary.to_pylist(),
-        np.asarray(club.indices, dtype=np.intp),
+        tenant.dictionary.to_pylist(),
+        np.asarray(tenant.indices, dtype=np.intp),
         [*tier.dictionary.to_pylist(), None],
         np.asarray(tier.indices.fill_null(no_tier), dtype=np.intp),
     )
@@ -106,33 +110,39 @@ def _read_dates(column: Columns) -> dict[str, npt.NDArray[np.datetime64]]:
     return days | {"in_a_year": days["today"] + np.timedelta64(int(HORIZON_DAYS), "D")}
 
 
-def _score_member_churn(column: Columns, beside: BroadcastParameters, without_round: Floats) -> MemberChurn:
+def _score_member_churn(column: Columns, parameters: BroadcastParameters, days_without_round: Floats) -> MemberChurn:
     flags = {term.code: _to_booleans(column[term.code]) for term in MEMBER_TERMS}
-    # Sixty days on the calendar and on the club's clock: neither winter nor a short summer break is a sign.
-    flags["no_play_60"] &= without_round >= NO_PLAY_CLOCK_DAYS
+    # Sixty days both on the calendar and on the club's clock: neither winter nor a short summer break is a sign.
+    flags["no_play_60"] &= days_without_round >= NO_PLAY_CLOCK_DAYS
     number = _to_floats(column["renewal_number"], missing=1.0)
-    return predict_member_churn(number, flags, beside.gamma, beside.delta, beside.log_odds)
+    return predict_member_churn(number, flags, parameters.gamma, parameters.delta, parameters.log_odds)
 
 
-def _predict_value(column: Columns, beside: BroadcastParameters, coming: Floats, risk: ChurnRisk) -> Floats:
-    """Cents (n,) expected within a year; NaN without a signal or, for a member, without a known fee."""
+def _predict_value(column: Columns, parameters: BroadcastParameters, visit_forecast: Floats, risk: ChurnRisk) -> Floats:
+    """Returns the cents (n,) expected within a year; NaN without a signal or, for a member, without a known fee."""
     days = _to_floats(column["transaction_days"])
-    mean = predict_mean_value(beside.spend, days, _to_floats(column["paid_value"]) / np.maximum(days, 1))
+    mean = predict_mean_value(parameters.spend, days, _to_floats(column["paid_value"]) / np.maximum(days, 1))
     from_fee = _to_floats(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
     return np.select(
-        [risk.basis == ChurnBasis.TRANSACTIONAL, risk.basis == ChurnBasis.MEMBER], [coming * mean, from_fee], np.nan
+        [risk.basis == ChurnBasis.TRANSACTIONAL, risk.basis == ChurnBasis.MEMBER],
+        [visit_forecast * mean, from_fee],
+        np.nan,
     )
 
 
 def _build_member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.Array:
-    """Per member the list of {term, log_odds, words} that hold; nobody else has any."""
+    """Returns for each member the list of {term, log_odds, words} that hold; for others an empty list."""
     words = {RENEWAL_CODE: "Where members stand at this renewal", **{t.code: t.words for t in MEMBER_TERMS}}
     codes = list(member.contributions)
-    added = np.column_stack([member.contributions[code] for code in codes])
-    holds = (added != 0.0) & is_member[:, None]
-    place = pa.array(np.nonzero(holds)[1])
+    log_odds = np.column_stack([member.contributions[code] for code in codes])
+    holds = (log_odds != 0.0) & is_member[:, None]
+    code_index = pa.array(np.nonzero(holds)[1])
     terms = pa.StructArray.from_arrays(
-        [pa.array(codes).take(place), pa.array(added[holds]), pa.array([words[code] for code in codes]).take(place)],
+        [
+            pa.array(codes).take(code_index),
+            pa.array(log_odds[holds]),
+            pa.array([words[code] for code in codes]).take(code_index),
+        ],
         names=["term", "log_odds", "words"],
     )
     ends = np.cumsum(np.concatenate([[0], holds.sum(axis=1)])).astype(np.int32)

@@ -1,1 +1,1 @@
-"""The activity timeline: one stream of events from every service."""
+"""The activity timeline: the events of every service in one stream."""

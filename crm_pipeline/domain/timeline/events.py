@@ -1,6 +1,6 @@
 """The timeline: events of all services in one canonical stream, and the CRM rows that name no profile.
 
-How each record becomes events is said in `timeline.sql`; scoring reads the stream and belongs to `profiles`.
+`events.sql` turns each record into its events.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ CREATE_PROFILE_TARGETS = """
     create or replace temp view profile_targets as
     select tenant_id, profile_id, coalesce(redirects_to, profile_id) as target
     from profile_ids where is_live or redirects_to is not null"""
-"""Every id that still leads to a profile, with the live id it leads to."""
+"""Creates view `profile_targets`: every id that still leads to a profile, with the live id it leads to."""
 
-CREATE_STAGE_CHANGES_VIEW = """
-    create or replace temp view stage_changes as
+CREATE_PAST_STAGE_CHANGES_VIEW = """
+    create or replace temp view past_stage_changes as
     select * from customer_timeline where event_type = 'STAGE_CHANGED'"""
 
 PROFILE_REFERENCE_TABLES = tuple(
@@ -32,8 +32,8 @@ PROFILE_REFERENCE_TABLES = tuple(
 """The tables of the CRM whose rows name a profile."""
 
 ORPHANED_ROWS_SQL = " union all ".join(
-    f"""select tenant_id, '{find_table_service(table)}' as service, '{table.name}' as table_name, id as service_record_id,
-        id as _subject, '{column.name}' as column_name, '{QuarantineReason.ORPHAN}' as reason,
+    f"""select tenant_id, '{find_table_service(table)}' as service, '{table.name}' as table_name,
+        id as service_record_id, id as _subject, '{column.name}' as column_name, '{QuarantineReason.ORPHAN}' as reason,
         'timeline_events' as found_by
     from {to_lake_name(table)} where tenant_id in (select tenant_id from tenants) and not exists (
         select 1 from profile_targets p
@@ -42,19 +42,18 @@ ORPHANED_ROWS_SQL = " union all ".join(
     for column in table.columns
     if column.info.get("references") == PROFILE_REFERENCE
 )
-"""A query of the CRM rows whose profile neither lives nor redirects."""
+"""Selects the CRM rows whose profile is neither live nor redirected."""
 
 
 def build_timeline(con: DuckDBPyConnection) -> int:
-    """Create temp table `events`, the customer_timeline rows of the tenants in relation `tenants`.
+    """Returns the number of events left out because they lie in the future, as those of a fast clock do.
 
-    Returns how many events were left out because they lie in the future, which those of a clock that runs ahead do.
-    Reads what `timeline.sql` says it reads; profile_targets and stage_changes are made here, from profile_ids and the
-    customer_timeline kept so far.
+    Reads: what `events.sql` reads, profile_ids, and customer_timeline as stored so far.
+    Creates: events, the customer_timeline rows of the tenants in `tenants`; profile_targets; past_stage_changes.
     """
     con.execute(CREATE_PROFILE_TARGETS)
-    con.execute(CREATE_STAGE_CHANGES_VIEW)
+    con.execute(CREATE_PAST_STAGE_CHANGES_VIEW)
     con.execute(f"create or replace temp table events as {TIMELINE_SQL}")
-    waiting: int = con.sql("select count(*) from events where waits").fetchall()[0][0]
-    con.execute("delete from events where waits")
-    return waiting
+    future_events: int = con.sql("select count(*) from events where is_future").fetchall()[0][0]
+    con.execute("delete from events where is_future")
+    return future_events

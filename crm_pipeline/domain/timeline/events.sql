@@ -1,7 +1,7 @@
--- The canonical stream of events, one row per thing that happened, from the sound rows of every service.
+-- The canonical stream of events, one row per thing that happened, from the valid rows of every service.
 -- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, customer_identities, profile_targets, tenants,
---        stage_changes (the STAGE_CHANGED events so far) and as_of().
--- A recorded time up to 5 minutes after as_of() is a fast clock's and becomes as_of(); a later one `waits`.
+--        past_stage_changes (the STAGE_CHANGED events so far), as_of(), clock_tolerance().
+-- A recorded time up to 5 minutes after as_of() comes from a fast clock and becomes as_of(); a later one `is_future`.
 -- counts_as says how an event enters counts and scores (crm_pipeline.vocabulary.CountsAs); null: it does not.
 
 with settled_bookings as (
@@ -16,19 +16,20 @@ first_cancelled as (
 
 first_opens as (
     select tenant_id, arg_min(id, (occurred_at, id)) as id
-    from messaging_message_event where kind = 'OPENED' and not is_machine_open group by tenant_id, contact_id, message_id
+    from messaging_message_event where kind = 'OPENED' and not is_machine_open
+    group by tenant_id, contact_id, message_id
 ),
 
-of_records as (
-    select tenant_id, 'SCL' as service, cast(id as varchar) as person, joined_at as occurred_at, 'SCL' as source,
+record_events as (
+    select tenant_id, 'SCL' as service, cast(id as varchar) as person_id, joined_at as occurred_at, 'SCL' as source,
         'MEMBER_CREATED' as event_type, 'Member' as table_name, cast(id as varchar) as record_id,
         cast(null as bigint) as amount_cents, cast(null as varchar) as counts_as,
         'Joined' || coalesce(' as ' || membership_tier, '') as summary,
         cast(to_json({membership_tier: membership_tier}) as varchar) as details
     from scl_member
     union all
-    select tenant_id, 'SCL', cast(member_id as varchar), changed_at, 'SCL', 'TIER_CHANGED', 'TierChange', id, null, null,
-        'Moved ' || coalesce('from ' || from_tier || ' ', '') || 'to ' || to_tier,
+    select tenant_id, 'SCL', cast(member_id as varchar), changed_at, 'SCL', 'TIER_CHANGED', 'TierChange', id, null,
+        null, 'Moved ' || coalesce('from ' || from_tier || ' ', '') || 'to ' || to_tier,
         cast(to_json({from_tier: from_tier, to_tier: to_tier}) as varchar)
     from scl_tier_change
     union all
@@ -46,7 +47,8 @@ of_records as (
             when b.status <> 'CANCELLED' then 'BOOKED' end,
         'Booked a tee time on ' || strftime(timezone(timezone, tee_time_at), '%-d %b %Y %H:%M')
             || ' for ' || players,
-        cast(to_json({tee_time_at: tee_time_at, course_id: course_id, players: players, price_cents: price_cents}) as varchar)
+        cast(to_json({tee_time_at: tee_time_at, course_id: course_id, players: players,
+                      price_cents: price_cents}) as varchar)
     from teetime_booking b join tenants using (tenant_id)
     union all
     select tenant_id, 'TEETIME', player_id, tee_time_at, 'TEETIME',
@@ -90,16 +92,18 @@ of_records as (
                else 'a WhatsApp message' end || case when is_machine_open then ' (by a machine)' else '' end,
         cast(to_json({message_id: message_id, campaign_id: campaign_id, channel: channel,
                       is_machine_open: is_machine_open, url: url}) as varchar)
-    from messaging_message_event e left join first_opens on first_opens.tenant_id = e.tenant_id and first_opens.id = e.id
+    from messaging_message_event e
+    left join first_opens on first_opens.tenant_id = e.tenant_id and first_opens.id = e.id
     union all
     select tenant_id, 'CRM', id, created_at, 'CRM', 'LEAD_CREATED', 'Lead', id, null, null,
         'Became a lead' || coalesce(' through ' || origin, ''), cast(to_json({origin: origin}) as varchar)
     from crm_lead
 ),
 
-of_profiles as (
+crm_events as (
     select tenant_id, profile_id, created_at as occurred_at, 'NOTE_ADDED' as event_type, 'Note' as table_name,
-        id as record_id, cast(null as varchar) as counts_as, 'Note: ' || left(replace(body, chr(10), ' '), 120) as summary,
+        id as record_id, cast(null as varchar) as counts_as,
+        'Note: ' || left(replace(body, chr(10), ' '), 120) as summary,
         cast(to_json({author_id: author_id, body: body}) as varchar) as details
     from crm_note
     union all
@@ -125,19 +129,19 @@ of_profiles as (
     join profile_targets referred
         on referred.tenant_id = r.tenant_id and referred.profile_id = r.referred_profile_id
     union all
-    select tenant_id, service_record_id, occurred_at, 'STAGE_CHANGED', 'CustomerProfile', service_record_id, null, summary,
-        details
-    from stage_changes
+    select tenant_id, service_record_id, occurred_at, 'STAGE_CHANGED', 'CustomerProfile', service_record_id, null,
+        summary, details
+    from past_stage_changes
 ),
 
 events as (
-    select r.* exclude (service, person), i.profile_id
-    from of_records r
+    select r.* exclude (service, person_id), i.profile_id
+    from record_events r
     join customer_identities i
-        on i.tenant_id = r.tenant_id and i.service = r.service and i.service_record_id = r.person
+        on i.tenant_id = r.tenant_id and i.service = r.service and i.service_record_id = r.person_id
     union all by name
     select p.* replace (targets.target as profile_id), 'CRM' as source, cast(null as bigint) as amount_cents
-    from of_profiles p
+    from crm_events p
     join profile_targets targets on targets.tenant_id = p.tenant_id and targets.profile_id = p.profile_id
 )
 
@@ -146,6 +150,6 @@ select tenant_id,
         || case event_type when 'STAGE_CHANGED' then ':' || epoch_us(occurred_at) else '' end as event_id,
     profile_id, least(occurred_at, as_of()) as occurred_at, source, event_type, record_id as service_record_id,
     counts_as, amount_cents, case when amount_cents is not null then currency end as currency,
-    left(summary, 300) as summary, details, occurred_at > as_of() + clock_tolerance() as waits
+    left(summary, 300) as summary, details, occurred_at > as_of() + clock_tolerance() as is_future
 from events join tenants using (tenant_id)
 where occurred_at is not null

@@ -1,4 +1,4 @@
-"""The first schema: what `first_schema.sql` beside this file says, which never changes again once it is out."""
+"""The first schema: runs `first_schema.sql`, which never changes once released."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create every table, index, comment and view."""
+    """Creates every table, index, comment and view."""
     op.get_bind().exec_driver_sql(Path(__file__).with_name("first_schema.sql").read_text(encoding="utf-8"))

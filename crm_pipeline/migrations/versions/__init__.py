@@ -1,1 +1,1 @@
-"""The revisions, oldest first; one that is out never changes again."""
+"""The revisions, oldest first; a released revision never changes."""

@@ -1,4 +1,4 @@
-"""Dagster's own storage: where it is, the instance on it, and the purge that keeps it to a size."""
+"""Dagster's own storage: its database, the instance that uses it, and the purge that limits its size."""
 
 from crm_pipeline.resources.dagster_storage.storage import SettingsStorage
 

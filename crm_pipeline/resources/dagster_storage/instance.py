@@ -1,7 +1,4 @@
-"""The working folder of one installation: where Dagster keeps its files, and the servers the settings leave to us.
-
-Only what must stand before Dagster can be asked for anything belongs here.
-"""
+"""Opens Dagster's instance under the home folder, with its pools created and abandoned runs marked failed."""
 
 import os
 import shutil
@@ -16,17 +13,21 @@ from crm_pipeline.vocabulary import Service
 
 DAGSTER_YAML = Path(__file__).parents[3] / "dagster.yaml"
 PROCESS_TAG = "crm_pipeline/process"
+"""Run tag: `<host>:<pid>` of the process that executes the run."""
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Dagster's instance under the home folder, its database running; runs of dead processes are marked failed."""
+    """Returns Dagster's instance under the home folder, its database running.
+
+    Marks runs of dead processes failed. Sets DAGSTER_HOME and copies `dagster.yaml` there.
+    """
     folder = settings.home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(DAGSTER_YAML, folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     instance = dg.DagsterInstance.get()
-    # It would make a connection for each of hundreds of statements, which is a fifth of a small run's time.
+    # Pool connections: one for each of hundreds of statements takes a fifth of a small run's time.
     instance.optimize_for_webserver(statement_timeout=600_000, pool_recycle=3600, max_overflow=20)
     create_pools(instance)
     _fail_abandoned_runs(instance)
@@ -34,20 +35,23 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def create_pools(instance: dg.DagsterInstance) -> None:
-    """Make the pools of the services: Dagster would with the first run, and of two at once one would fail."""
+    """Creates one pool per service.
+
+    Dagster would create them with the first run, and one of two parallel runs would fail.
+    """
     events = instance.event_log_storage
-    wanted = set(map(build_source_pool_name, Service))
-    for pool in wanted - events.get_concurrency_keys():
+    pools = set(map(build_source_pool_name, Service))
+    for pool in pools - events.get_concurrency_keys():
         try:
             events.initialize_concurrency_limit_to_default(pool)
         except DBAPIError:
-            # Somebody else was quicker.
+            # Another process was faster.
             if pool not in events.get_concurrency_keys():
                 raise
 
 
 def build_process_tag() -> dict[str, str]:
-    """A run tag that names this process, so that a later one can tell whether it still lives."""
+    """Returns a run tag that names this process, so that a later one can check whether it is alive."""
     return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
 
 
@@ -57,7 +61,7 @@ def _fail_abandoned_runs(instance: dg.DagsterInstance) -> None:
         host, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
         if host == socket.gethostname() and not _is_alive(int(pid)):
             instance.report_run_failed(run, f"its process {pid} ended without a word")
-    # What a dead run holds of a pool is held for ever, and whoever wants it waits as long.
+    # A dead run would hold its pool slots for ever and block other runs.
     for run_id in instance.event_log_storage.get_concurrency_run_ids():
         holder = instance.get_run_by_id(run_id)
         if holder is None or holder.is_finished:

@@ -1,9 +1,10 @@
-"""Dagster's memory kept to a size: old runs go with all they wrote, but for what the UI still shows of the present.
+"""Deletes old runs from Dagster's storage with everything they wrote, except what the UI still shows.
 
-Dagster deletes a run's events with it, and with them a partition's status where nothing newer was materialised; the
-results of its checks it leaves for ever. So a run that holds the latest of anything stays, and results go with runs.
-It also promises a result per check and tenant when a run begins, each naming every tenant of the run; where none came
-because nothing moved, the promise hides the last result and takes more room than all else, and goes once the run ended.
+Dagster deletes a run's events with it, and with them a partition's status where nothing newer was materialised, but
+never deletes check results. So a run that holds the latest event of an asset or partition stays, and check results are
+deleted with their run. When a run begins, Dagster also plans a result per check and tenant, each naming every tenant of
+the run. Where nothing changed no result follows; the planned one hides the last result and takes more space than all
+other rows, so it is deleted once the run ended.
 """
 
 from datetime import datetime
@@ -32,9 +33,7 @@ ORPHAN_DELETIONS: Final = (
         and id not in (select max(id) from event_logs where dagster_event_type = 'FRESHNESS_STATE_CHANGE'
             group by asset_key)"""),
 )
-"""What belongs to no run any more: results of runs that are gone, broken promises, since when an asset was late."""
-
-
+"""Deletes results of deleted runs, planned results of ended runs, and old freshness changes but an asset's latest."""
 CHECK_RESULT_RESTORATIONS: Final = (
     text("""
         delete from asset_check_executions
@@ -52,13 +51,14 @@ CHECK_RESULT_RESTORATIONS: Final = (
                 and m.dagster_event_type = 'ASSET_MATERIALIZATION')
         where c.run_id = :run_id and c.partition is not null and c.materialization_event_storage_id is null"""),
 )
-"""Promises of what was not judged go; the last result of a partition is about what was materialised last."""
+"""Deletes the run's planned results, and points each partition's last result at its last materialisation."""
 
 
 def restore_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Let a partition's last result stand, which Dagster takes for missing once a run materialised it unjudged.
+    """Restores each partition's last check result, which Dagster shows as missing if a run did not check the partition.
 
-    For when nothing of it moved, or it failed and was not materialised; at the end of the run, with its events stored.
+    A run skips the check where nothing changed, or does not materialise the partition where it failed. To be called at
+    the end of the run, when its events are stored.
     """
     with cast("SqlEventLogStorage", instance.event_log_storage).index_connection() as connection:
         for statement in CHECK_RESULT_RESTORATIONS:
@@ -66,15 +66,15 @@ def restore_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete the runs that ended and were made before then; return how many went."""
+    """Returns how many runs were deleted: ended, created before `before`, and holding nothing the UI shows."""
     storage = cast("SqlEventLogStorage", instance.event_log_storage)
     with storage.index_connection() as connection:
         latest = set(connection.execute(LATEST_RUNS_QUERY).scalars())
     old = instance.get_run_ids(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
-    gone = [run_id for run_id in old if run_id not in latest]
-    for run_id in gone:
+    deleted_runs = [run_id for run_id in old if run_id not in latest]
+    for run_id in deleted_runs:
         instance.delete_run(run_id)
     with storage.index_connection() as connection:
         for statement in ORPHAN_DELETIONS:
             connection.execute(statement, {"before": before.replace(tzinfo=None)})
-    return len(gone)
+    return len(deleted_runs)

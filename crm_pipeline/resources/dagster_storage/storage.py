@@ -1,6 +1,6 @@
-"""Dagster's own tables: in the PostgreSQL the settings name, or in the embedded one.
+"""Dagster's own tables: in the PostgreSQL that the settings name, or in the embedded one.
 
-`dagster.yaml` names this class, so that every Dagster process finds the same database with no more settings than a run.
+`dagster.yaml` names this class, so that every Dagster process finds the same database from the settings alone.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from crm_pipeline.settings import Settings
 
 
 class SettingsStorage(DagsterPostgresStorage):
-    """dagster-postgres at DAGSTER_PG_URL, else in the embedded server, which is started where it is not running."""
+    """Dagster's PostgreSQL storage at DAGSTER_PG_URL, else in the embedded server, started where it is not running."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing to configure here: the settings say it all."""
+        """Returns an empty schema: everything is in the settings."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        """The storage for the settings of this process."""
+        """Returns the storage for this process's settings."""
         return cls(postgres_url=find_dagster_url(Settings.from_environment()), inst_data=inst_data)
 
 
 def find_dagster_url(settings: Settings) -> str:
-    """Where Dagster's tables are."""
+    """Returns the URL of the database with Dagster's tables."""
     return settings.dagster_pg_url or start_embedded_postgres(settings.home).url("dagster")

@@ -1,7 +1,4 @@
-"""What changed in the lake since a version, said as it is now and as it was before.
-
-Whoever asks knows the version that was last looked at; what follows from a change is the domain's business.
-"""
+"""The change feed of the lake: the new and the old image of every row that changed after a version."""
 
 from collections.abc import Sequence
 
@@ -14,21 +11,26 @@ from crm_pipeline.tables.projections import to_lake_name
 
 
 def find_changed_rows(
-    lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, columns: Sequence[str], since: str
+    lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, columns: Sequence[str], watermarks: str
 ) -> None:
-    """Create temp table `changed_<lake name>`: these columns of rows as they became, and as they were before.
+    """Creates temp table `changed_<lake name>`: these columns of changed rows, as they are now and as they were before.
 
-    Relation `since` has tenant_id and, called as the table is in the lake, a version: of these tenants every row is
-    told that a later version speaks of. `_is_update` says of a row that it neither came nor went.
+    A row counts where its version is later than its tenant's watermark. `_is_update` is false for a row that was
+    inserted or deleted.
+
+    Reads: relation `watermarks`: tenant_id, and a version in a column with the table's lake name.
     """
-    name, wanted = to_lake_name(table), ", ".join(columns)
-    (least,) = con.sql(f"select coalesce(min({name}), {lake.version(table)}) from {since}").fetchall()[0]
+    name, column_list = to_lake_name(table), ", ".join(columns)
+    (lowest,) = con.sql(f"select coalesce(min({name}), {lake.version(table)}) from {watermarks}").fetchall()[0]
     con.execute(f"""
-        create or replace temp table _news as
-        select {wanted}, _replaces is not null and not _deleted as _is_update, _replaces
-        from {lake.log(con, table, after=least, name=f"news_of_{name}")}
-        join (select tenant_id, {name} from {since}) using (tenant_id) where _version > {name}""")
-    before = build_replaced_rows_query(lake.log(con, table, name=f"versions_of_{name}"), "_news")
+        create or replace temp table _recent_changes as
+        select {column_list}, _replaces is not null and not _deleted as _is_update, _replaces
+        from {lake.create_log_view(con, table, after=lowest, name=f"recent_{name}_log")}
+        join (select tenant_id, {name} from {watermarks}) using (tenant_id) where _version > {name}""")
+    replaced_rows = build_replaced_rows_query(
+        lake.create_log_view(con, table, name=f"{name}_versions"), "_recent_changes"
+    )
     con.execute(f"""
         create or replace temp table changed_{name} as
-        select {wanted}, _is_update from _news union select {wanted}, true from ({before})""")
+        select {column_list}, _is_update from _recent_changes
+        union select {column_list}, true from ({replaced_rows})""")

@@ -6,7 +6,7 @@ import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
 
 TABLE_CONFIGURATION: Final = {"delta.dataSkippingStatsColumns": "_version,_known_at"}
-"""Of no other column does the transaction log keep the least and the greatest value: emails and names have them too."""
+"""The transaction log stores minimum and maximum of these columns only, so that it holds no emails or names."""
 _WITHOUT_DICTIONARY: Final = ColumnProperties(dictionary_enabled=False)
 _UNIQUE_COLUMNS: Final = ("id", "_record_key", "_row_hash", "event_id", "service_record_id")
 WRITER_PROPERTIES: Final = WriterProperties(
@@ -14,10 +14,10 @@ WRITER_PROPERTIES: Final = WriterProperties(
     max_row_group_size=122_880,
     column_properties=dict.fromkeys(_UNIQUE_COLUMNS, _WITHOUT_DICTIONARY),
 )
-"""Row groups of DuckDB's own measure: what one thread reads at a time, and a reader of few tenants can pass over.
+"""Row groups have DuckDB's own size: one thread reads one at a time, and a reader of few tenants can skip it.
 
-A dictionary of values that do not repeat would be the column once more, and slower to write and to read. Compressed, a
-timeline takes less than a quarter of the room, and no longer to write or to read; by default nothing is.
+A dictionary of unique values would store the column twice and be slower to write and to read. Compressed, a timeline
+takes less than a quarter of the space and no longer to write or to read; the default is no compression.
 """
 
 
@@ -28,9 +28,9 @@ def write_files(
     *,
     schema_mode: Literal["merge", "overwrite"],
     target_file_size: int | None = None,
-    note: dict[str, str] | None = None,
+    commit_metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write rows to the table at this path in one commit, which has `note` among its properties."""
+    """Creates one commit with these rows in the table at `path`; `commit_metadata` is stored in its properties."""
     write_deltalake(
         path,
         rows,
@@ -39,5 +39,5 @@ def write_files(
         target_file_size=target_file_size,
         writer_properties=WRITER_PROPERTIES,
         configuration=TABLE_CONFIGURATION,
-        commit_properties=CommitProperties(custom_metadata=note) if note else None,
+        commit_properties=CommitProperties(custom_metadata=commit_metadata) if commit_metadata else None,
     )

@@ -1,7 +1,6 @@
-"""The files of a Delta table: how they are written, and as its transaction log lists them, read once per commit.
+"""The files of a Delta table as its transaction log lists them, read once per commit.
 
-Asking deltalake costs milliseconds, and a run asks for the same tables dozens of times. What the files hold belongs
-to `lake`.
+Asking deltalake costs milliseconds, and a run asks for the same tables dozens of times.
 """
 
 from functools import lru_cache
@@ -12,7 +11,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 
 BASE_VERSION_PROPERTY: Final = "crm_pipeline.through"
-"""Property of a base's commit: the newest version of the log that is folded into it."""
+"""Property of a base's commit: the newest version of the log that the base contains."""
 
 
 class LakeFile(NamedTuple):
@@ -30,40 +29,40 @@ class LakeFiles(tuple[LakeFile, ...]):
 
     @property
     def oldest(self) -> int:
-        """The oldest version of any row; -1 where there is none."""
+        """Returns the oldest version of any row; -1 without files."""
         return min((file.oldest for file in self), default=-1)
 
     @property
     def newest(self) -> int:
-        """The newest version of any row; -1 where there is none."""
+        """Returns the newest version of any row; -1 without files."""
         return max((file.newest for file in self), default=-1)
 
     def after(self, version: int) -> "LakeFiles":
-        """Those that may have rows of later versions."""
+        """Returns the files that may have rows later than `version`."""
         return LakeFiles(file for file in self if file.newest > version)
 
     def until(self, version: int) -> "LakeFiles":
-        """Those that may have rows of this version or earlier ones."""
+        """Returns the files that may have rows of `version` or an earlier one."""
         return LakeFiles(file for file in self if file.oldest <= version)
 
 
 class _Commit(NamedTuple):
-    """The newest commit of a table; of two tables that lay at one path one after the other, either."""
+    """The newest commit of a table; inode and time tell apart two tables that lay at one path one after the other."""
 
     path: str
     name: str
     inode: int
-    made_at: int
+    created_at_ns: int
 
 
 def list_lake_files(path: str) -> LakeFiles:
-    """What the newest commit of the table at this path lists; nothing where there is no table."""
+    """Returns the files that the newest commit of the table at `path` lists; empty without a table."""
     newest = _find_newest_commit(path)
     return LakeFiles() if newest is None else _read_commit_files(newest)
 
 
 def read_base_version(path: str) -> int | None:
-    """The version of the log that the base at this path is the state of; None where there is no base."""
+    """Returns the version of the log whose state the base at `path` is; None without a base."""
     newest = _find_newest_commit(path)
     return None if newest is None else _read_commit_base_version(newest)
 
@@ -73,8 +72,8 @@ def _find_newest_commit(path: str) -> _Commit | None:
     name = max((file.name for file in log.glob("*.json")), default=None)
     if name is None:
         return None
-    made = (log / name).stat()
-    return _Commit(path, name, made.st_ino, made.st_mtime_ns)
+    status = (log / name).stat()
+    return _Commit(path, name, status.st_ino, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
@@ -87,6 +86,5 @@ def _read_commit_files(commit: _Commit) -> LakeFiles:
 
 @lru_cache(maxsize=256)
 def _read_commit_base_version(commit: _Commit) -> int:
-    return next(
-        int(note[BASE_VERSION_PROPERTY]) for note in DeltaTable(commit.path).history() if BASE_VERSION_PROPERTY in note
-    )
+    history = DeltaTable(commit.path).history()
+    return next(int(info[BASE_VERSION_PROPERTY]) for info in history if BASE_VERSION_PROPERTY in info)

@@ -1,9 +1,8 @@
 """The lake: one append-only change log per table, in Delta Lake, read and compared through DuckDB.
 
-A log holds every version of every row, each with the run that made it known, so the newest version per key is the
-present and any past hour can be read back. Beside a log may lie its base: the rows of one of its versions folded
-together, derived from the log and replaceable, so that reading the present costs about one plain scan. Making bases
-and compacting logs belongs to `lake_upkeep`, what a row is to `lake_rows`, where all lies to `lake_tables`.
+A log holds every version of every row, with as_of of the run that wrote it: the newest version per key is the present,
+and any past hour can be read. A log may have a base: the present rows as of one version, derived from the log and
+replaceable, so that reading the present costs about one plain scan.
 """
 
 from collections.abc import Sequence
@@ -35,11 +34,11 @@ from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import to_lake_name
 
 TARGET_FILE_BYTES = 32 * 1024 * 1024
-"""A file is held in memory until it is full; compaction makes larger ones of it."""
+"""A file is held in memory until it is full; compaction merges files into larger ones."""
 
 
 class ChangeCounts(NamedTuple):
-    """Rows appended to a log, by what happened to them."""
+    """Numbers of rows appended to a log, by kind of change."""
 
     added: int
     changed: int
@@ -47,7 +46,7 @@ class ChangeCounts(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All rows appended."""
+        """Returns the number of all rows appended."""
         return sum(self)
 
 
@@ -56,68 +55,70 @@ NO_CHANGES = ChangeCounts(0, 0, 0)
 
 @dataclass(frozen=True)
 class Lake:
-    """All logs under one folder, each with a base or without."""
+    """All logs and bases under one folder."""
 
     url: str
     spill: Path
     memory: str = field(default=DEFAULT_MEMORY, kw_only=True)
-    """What a connection may take before it spills."""
+    """Memory a connection may use before it spills, in DuckDB's notation."""
 
     def path(self, table: Table) -> str:
-        """Where the table's log lies."""
+        """Returns the path of the table's log."""
         return f"{self.url.rstrip('/')}/{to_lake_name(table)}"
 
     def base_path(self, table: Table) -> str:
-        """Where the table's base lies, if it has one."""
+        """Returns the path of the table's base, which may not exist."""
         return f"{self.path(table)}_base"
 
     def version(self, table: Table) -> int:
-        """The newest version of any row of the table; -1 where it has none. Upkeep does not move it."""
+        """Returns the newest version of any row of the table, -1 without rows; compaction does not change it."""
         return list_lake_files(self.path(table)).newest
 
     def next_version(self, table: Table) -> int:
-        """The version that rows appended now have; 0 for the first."""
+        """Returns the version of rows appended now; 0 for the first."""
         return self.version(table) + 1
 
     def base_version(self, table: Table) -> int:
-        """The version of the log its base is the state of; the first where none was made, -1 without a log."""
-        folded = read_base_version(self.base_path(table))
-        return list_lake_files(self.path(table)).oldest if folded is None else folded
+        """Returns the version of the log whose state the base is; without a base the log's oldest, without a log -1."""
+        stored_version = read_base_version(self.base_path(table))
+        return list_lake_files(self.path(table)).oldest if stored_version is None else stored_version
 
-    def versions(self, table: Table, after: int = -1) -> str:
-        """A query of every version of every row later than `after`.
+    def build_versions_query(self, table: Table, after: int = -1) -> str:
+        """Returns a query of every row version later than `after`.
 
-        Files without any are left out, though reading would pass over them: DuckDB plans for as many rows as the files
-        have, and joins the other way round where they seem to be more than they are.
+        Files without such rows are left out, although DuckDB would skip them: it plans with the row counts of all files
+        and may swap the sides of a join.
         """
         files = list_lake_files(self.path(table)).after(after)
-        return f"from ({build_scan_query(files, list_lake_columns(table) | SYSTEM_COLUMNS | CHANGE_COLUMNS)}) where _version > {after}"
+        columns = list_lake_columns(table) | SYSTEM_COLUMNS | CHANGE_COLUMNS
+        return f"from ({build_scan_query(files, columns)}) where _version > {after}"
 
-    def base(self, table: Table, through: int) -> str:
-        """A query of the rows that `base_version` speaks of, one per key."""
+    def build_base_query(self, table: Table, version: int) -> str:
+        """Returns a query of the present rows as of `version`, the table's `base_version`, one per key."""
         columns = list_lake_columns(table) | SYSTEM_COLUMNS
         if read_base_version(self.base_path(table)) is not None:
-            # Upkeep may have made a newer one since: what that one adds is read from the log.
-            return f"from ({build_scan_query(list_lake_files(self.base_path(table)), columns)}) where _version <= {through}"
-        # A commit never holds two rows of one key.
-        log = build_scan_query(list_lake_files(self.path(table)).until(through), columns | CHANGE_COLUMNS)
-        return f"select {', '.join(columns)} from ({log}) where _version = {through} and not _deleted"
+            # Compaction may have built a newer base since; rows it added are read from the log.
+            base = build_scan_query(list_lake_files(self.base_path(table)), columns)
+            return f"from ({base}) where _version <= {version}"
+        # The oldest commit is its own base: a commit never holds two rows of one key.
+        log = build_scan_query(list_lake_files(self.path(table)).until(version), columns | CHANGE_COLUMNS)
+        return f"select {', '.join(columns)} from ({log}) where _version = {version} and not _deleted"
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection that thinks in UTC and may spill to disk."""
+        """Returns a DuckDB connection in time zone UTC that may spill to disk."""
         self.spill.mkdir(parents=True, exist_ok=True)
         con = duckdb.connect()
         con.execute("set TimeZone = 'UTC'")
-        # A folder of its own: two processes that spill into one write over each other's files.
+        # A folder per connection: two processes that spill into one folder overwrite each other's files.
         con.execute("set temp_directory = $folder", {"folder": str(self.spill / uuid4().hex)})
         con.execute("set memory_limit = $memory", {"memory": self.memory})
         con.execute("set preserve_insertion_order = false")
         con.execute("set enable_progress_bar = false")
-        # A step asks for the same files dozens of times, and none of them ever changes.
+        # A step reads the same files dozens of times, and files never change.
         con.execute("set parquet_metadata_cache = true")
         return con
 
-    def current(
+    def create_current_view(
         self,
         con: duckdb.DuckDBPyConnection,
         table: Table,
@@ -125,52 +126,61 @@ class Lake:
         tenants: Sequence[str] | None = None,
         name: str | None = None,
     ) -> str:
-        """Create a view of the newest version of each row, as `name` (default: the table's lake name)."""
-        name, through, wanted = name or to_lake_name(table), self.base_version(table), build_tenant_condition(tenants)
-        present = f"select * from ({self.base(table, through)}) where {wanted}"
-        if self.version(table) > through:
-            key, fate = ", ".join(list_lake_key_columns(table)), ", ".join(CHANGE_COLUMNS)
+        """Creates view `name` (default: the table's lake name) of the newest version of each row; returns the name."""
+        name, tenant_condition = name or to_lake_name(table), build_tenant_condition(tenants)
+        version = self.base_version(table)
+        present = f"select * from ({self.build_base_query(table, version)}) where {tenant_condition}"
+        if self.version(table) > version:
+            key, change_columns = ", ".join(list_lake_key_columns(table)), ", ".join(CHANGE_COLUMNS)
             present = f"""
                 with recent as not materialized (
-                    select * from ({self.versions(table, through)}) where {wanted})
+                    select * from ({self.build_versions_query(table, version)}) where {tenant_condition})
                 select * from ({present}) anti join {build_superseded_join_sql(table, "recent")}
                 union all
-                select * exclude ({fate}) from (
+                select * exclude ({change_columns}) from (
                     from recent qualify row_number() over (partition by {key} order by _version desc) = 1
                 ) where not _deleted"""
         con.execute(f"create or replace temp view {name} as {present}")
         return name
 
-    def counts(self, table: Table, *, by: str = "tenant_id", tenants: Sequence[str] | None = None) -> str:
-        """A query of column `by`, which every key implies, and its rows at present; reads no key."""
-        wanted, through = build_tenant_condition(tenants), self.base_version(table)
+    def build_counts_query(self, table: Table, *, by: str = "tenant_id", tenants: Sequence[str] | None = None) -> str:
+        """Returns a query of column `by` and the number of its present rows, `rows`.
+
+        A row's key must determine `by`, since the query counts versions without reading keys.
+        """
+        tenant_condition, version = build_tenant_condition(tenants), self.base_version(table)
         return f"""
             select {by}, cast(sum(rows) as bigint) as rows from (
-                select {by}, count(*) as rows from ({self.base(table, through)}) where {wanted} group by all
+                select {by}, count(*) as rows
+                from ({self.build_base_query(table, version)}) where {tenant_condition} group by all
                 union all
                 select {by}, sum(case when _deleted then -1 when _replaces is null then 1 else 0 end)
-                from ({self.versions(table, through)}) where {wanted} group by all
+                from ({self.build_versions_query(table, version)}) where {tenant_condition} group by all
             ) group by all"""
 
-    def past(self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None) -> str:
-        """Create a view of the rows as they were known at an hour, as `name` (default: the table's lake name)."""
+    def create_past_view(
+        self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None
+    ) -> str:
+        """Creates view `name` (default: the table's lake name) of the rows as known at `as_of`; returns the name."""
         name = name or to_lake_name(table)
         key = ", ".join(list_lake_key_columns(table))
         con.execute(f"""
             create or replace temp view {name} as
             select * exclude ({", ".join(CHANGE_COLUMNS)}) from (
-                from ({self.versions(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
+                from ({self.build_versions_query(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
                 qualify row_number() over (partition by {key} order by _version desc) = 1
             ) where not _deleted""")
         return name
 
-    def log(self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None) -> str:
-        """Create a view of every version of every row later than `after`, as `name` (default: lake name and `_log`)."""
+    def create_log_view(
+        self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None
+    ) -> str:
+        """Creates view `name` (default: `<lake name>_log`) of row versions later than `after`; returns the name."""
         name = name or f"{to_lake_name(table)}_log"
-        con.execute(f"create or replace temp view {name} as {self.versions(table, after)}")
+        con.execute(f"create or replace temp view {name} as {self.build_versions_query(table, after)}")
         return name
 
-    def replace(  # noqa: PLR0913  what, of whom, since when
+    def replace(  # noqa: PLR0913  each is a different question
         self,
         con: duckdb.DuckDBPyConnection,
         table: Table,
@@ -178,49 +188,45 @@ class Lake:
         *,
         tenants: Sequence[str] | None,
         known_at: datetime,
-        scope: str = "true",
-        before: str | None = None,
+        condition: str = "true",
+        present_rows: str | None = None,
         version: int | None = None,
     ) -> ChangeCounts:
-        """Make the table's rows of these tenants, within `scope`, equal to the relation `incoming`.
+        """Returns what changed to make these tenants' rows, within `condition`, equal to relation `incoming`.
 
-        Where finding the present rows within takes more than a condition, relation `before` has their key and hash.
-        Only rows that are new, differ in a hashed column or are gone get appended, in one commit. `incoming` has the
-        table's lake columns, one row per key; rows of other tenants in it are an error of the caller's. Who replaces
-        some tenants after others passes the `next_version` from before the first: what is one step then has one
-        version, and reading it costs no more than if it had been one commit.
+        Appends, in one commit, only rows that are new, differ in a hashed column or are gone. `incoming` has the
+        table's lake columns, one row per key; the caller makes sure that it has no rows of other tenants. Where a
+        condition cannot select the rows to replace, relation `present_rows` has their key and hash. A caller that
+        replaces tenants in batches passes the `next_version` from before the first batch as `version`: all batches then
+        have one version, and reading them costs no more than reading one commit.
         """
         version = self.next_version(table) if version is None else version
-        self.current(con, table, tenants=tenants, name="_present")
-        if not con.execute("select 1 from _present limit 1").fetchall():
-            # Nothing to compare with, and most of a first run's rows.
+        self.create_current_view(con, table, tenants=tenants, name="_present_rows")
+        if not con.execute("select 1 from _present_rows limit 1").fetchall():
+            # A first run has nothing to compare with.
             [(added,)] = con.execute(f"select count(*) from {incoming}").fetchall()
             if added:
                 self._append(con, table, build_new_rows_query(table, incoming), known_at, version)
             return ChangeCounts(added, 0, 0)
-        before = before or f"(from _present where {scope})"
-        con.execute(f"create or replace temp table _changes as {build_differences_query(table, incoming, before)}")
-        found = con.execute("""
+        present_rows = present_rows or f"(from _present_rows where {condition})"
+        differences = build_differences_query(table, incoming, present_rows)
+        con.execute(f"create or replace temp table _row_changes as {differences}")
+        [counts] = con.execute("""
             select count(*) filter (_previous_hash is null), count(*) filter (_row_hash <> _previous_hash),
-                   count(*) filter (_row_hash is null) from _changes""").fetchall()[0]
-        changes = ChangeCounts(*found)
+                   count(*) filter (_row_hash is null) from _row_changes""").fetchall()
+        changes = ChangeCounts(*counts)
         if changes.total:
-            self._append(
-                con,
-                table,
-                build_changed_rows_query(table, incoming, has_removed=changes.removed > 0),
-                known_at,
-                version,
-            )
-        con.execute("drop table _changes")
+            changed_rows = build_changed_rows_query(table, incoming, has_removed=changes.removed > 0)
+            self._append(con, table, changed_rows, known_at, version)
+        con.execute("drop table _row_changes")
         return changes
 
-    def latest(
+    def find_latest_known_at(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, tenants: Sequence[str] | None = None
     ) -> datetime | None:
-        """The newest hour the table speaks of, for these tenants."""
+        """Returns the newest as_of with a change of the table, for these tenants; None without one."""
         rows = con.execute(
-            f"select max(_known_at) from ({self.versions(table)}) where {build_tenant_condition(tenants)}"
+            f"select max(_known_at) from ({self.build_versions_query(table)}) where {build_tenant_condition(tenants)}"
         ).fetchall()
         newest: datetime | None = rows[0][0]
         return newest
@@ -228,10 +234,10 @@ class Lake:
     def _append(
         self, con: duckdb.DuckDBPyConnection, table: Table, rows: str, known_at: datetime, version: int
     ) -> None:
-        """Append the rows of a query with the table's columns, `_row_hash` and fate in one commit.
+        """Appends the rows of a query of the table's lake columns, `_row_hash` and the change columns, in one commit.
 
-        Source rows are sorted by key, so that a reader of few tenants passes over most; what is made of them comes
-        tenants after tenants as it is, and sorting it would take a quarter of the time that writing takes.
+        Source rows are sorted by key, so that a reader of few tenants skips most. Output rows arrive tenant by tenant
+        already; sorting them would take a quarter of the time of writing.
         """
         order = f"order by {', '.join(list_lake_key_columns(table))}" if table.metadata is source_metadata else ""
         appended = con.sql(

@@ -1,7 +1,4 @@
-"""Rows in the lake: their columns, key and hash, and the queries that read and compare them.
-
-What the rows mean belongs to the domain; which are read and written, and where they lie, to `lake`.
-"""
+"""Rows in the lake: their columns, key and hash, and the SQL that reads and compares them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,20 +9,21 @@ from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import list_hashed_columns, list_key_columns, to_duckdb_type
 
 SYSTEM_COLUMNS = {"_row_hash": "BIGINT", "_known_at": "TIMESTAMPTZ", "_version": "BIGINT"}
+"""Columns that log and base add to every row: its hash, as_of of the run that wrote it, and its version."""
 CHANGE_COLUMNS = {"_replaces": "BIGINT", "_deleted": "BOOLEAN"}
-"""What the log knows besides: the hash of the row that this one took the place of, null for a new one, and an end."""
+"""Columns that only the log has: the hash of the row this one replaced, null for a new row, and a deletion flag."""
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
-"""What the lake keeps beside a source row's own columns: a key even where it has none, and what is wrong with it."""
+"""Columns added to a source row: a key, also for a row without an id, and its problems as `column:REASON`."""
 
 
 def list_lake_columns(table: Table) -> dict[str, str]:
-    """Names and DuckDB types of what a log holds, bookkeeping apart."""
+    """Returns names and DuckDB types of the columns in the lake, without system and change columns."""
     declared = {column.key: to_duckdb_type(column) for column in table.columns}
     return declared | SOURCE_COLUMNS if table.metadata is source_metadata else declared
 
 
 def list_lake_key_columns(table: Table) -> tuple[str, ...]:
-    """The key of a row in the lake; a tenant's source rows never share one with another tenant's."""
+    """Returns the key columns of a row in the lake; for source rows they include the tenant."""
     return ("tenant_id", "_record_key") if table.metadata is source_metadata else list_key_columns(table)
 
 
@@ -34,77 +32,83 @@ def _format_literals(values: Iterable[str]) -> str:
 
 
 def build_tenant_condition(tenants: Sequence[str] | None) -> str:
-    """A SQL condition that holds for the rows of these tenants; None means every row, those of no tenant included."""
+    """Returns a SQL condition for the rows of these tenants; None means every row, also those without a tenant."""
     if tenants is None:
         return "true"
     return f"tenant_id in ({_format_literals(tenants)})" if tenants else "false"
 
 
 def build_superseded_join_sql(table: Table, recent: str) -> str:
-    """What the base's rows are anti joined with: the hashes of those that later ones took the place of.
+    """Returns what to anti join the base's rows with to drop those that relation `recent` replaces.
 
-    One number is found sooner than a key of several texts. But a row that passes from one tenant to another does not
-    know what it replaces, where its key lets it pass.
+    Joins by row hash, because one number is faster than a key of several texts. Where the key has no tenant_id, a row
+    may change its tenant and then has no `_replaces`: such tables join by key.
     """
     if "tenant_id" not in list_lake_key_columns(table):
         return f"{recent} using ({', '.join(list_lake_key_columns(table))})"
     return f"(select _replaces as _row_hash from {recent}) using (_row_hash)"
 
 
-def build_replaced_rows_query(log: str, news: str) -> str:
-    """A query of the rows of a log that those of relation `news` took the place of."""
-    return f"from {log} where _row_hash in (select _replaces from {news} where _replaces is not null)"
+def build_replaced_rows_query(log: str, changes: str) -> str:
+    """Returns a query of the rows of `log` that rows of relation `changes` replaced."""
+    return f"from {log} where _row_hash in (select _replaces from {changes} where _replaces is not null)"
 
 
 def build_row_hash_sql(table: Table) -> str:
-    """A SQL expression for 60 bits that change whenever a hashed column does, the same with every version of DuckDB."""
+    """Returns a SQL expression for a 60-bit hash of the hashed columns, stable across versions of DuckDB."""
     names = list_hashed_columns(table) + (tuple(SOURCE_COLUMNS) if table.metadata is source_metadata else ())
     texts = [f"cast({name} as varchar)" for name in names]
-    # With their lengths, so that no value can pass for a null, or for two values and what stands between them.
+    # Lengths keep a value distinct from null, and from two values with a separator between them.
     values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
     return f"cast('0x' || left(sha1(concat({values})), 15) as bigint)"
 
 
 def build_cast_rows_query(table: Table, relation: str) -> str:
-    """A query of the relation with exactly the table's lake columns."""
+    """Returns a query of `relation` with exactly the table's lake columns and types."""
     columns = ", ".join(f"cast({column} as {kind}) as {column}" for column, kind in list_lake_columns(table).items())
     return f"select {columns} from {relation}"
 
 
-def build_differences_query(table: Table, incoming: str, before: str) -> str:
-    """A query of the keys whose row is another one in `incoming` than in `before`, with both hashes."""
+def build_differences_query(table: Table, incoming: str, existing: str) -> str:
+    """Returns a query of the keys whose row differs in `incoming` and `existing`: key, _row_hash, _previous_hash."""
     key = ", ".join(list_lake_key_columns(table))
     return f"""
-        select {key}, now._row_hash, before._row_hash as _previous_hash
-        from (select {key}, {build_row_hash_sql(table)} as _row_hash from ({build_cast_rows_query(table, incoming)})) as now
-        full join (select {key}, _row_hash from {before}) as before using ({key})
-        where now._row_hash is distinct from before._row_hash"""
+        select {key}, incoming_rows._row_hash, existing_rows._row_hash as _previous_hash
+        from (select {key}, {build_row_hash_sql(table)} as _row_hash
+            from ({build_cast_rows_query(table, incoming)})) as incoming_rows
+        full join (select {key}, _row_hash from {existing}) as existing_rows using ({key})
+        where incoming_rows._row_hash is distinct from existing_rows._row_hash"""
 
 
 def build_new_rows_query(table: Table, incoming: str) -> str:
-    """A query of the rows of `incoming` as what nothing was there for."""
+    """Returns a query of the rows of `incoming` as rows that replace none."""
     return f"""
         select *, {build_row_hash_sql(table)} as _row_hash, null::bigint as _replaces, false as _deleted
         from ({build_cast_rows_query(table, incoming)})"""
 
 
 def build_changed_rows_query(table: Table, incoming: str, *, has_removed: bool) -> str:
-    """A query of what `_changes` names: the rows of `incoming`, and of `_present` those that are gone."""
+    """Returns a query of the rows to append: added and changed ones of `incoming`, deleted ones of `_present_rows`.
+
+    Reads: relations `incoming`, `_row_changes` and `_present_rows`.
+    """
     columns, key = ", ".join(list_lake_columns(table)), ", ".join(list_lake_key_columns(table))
     rows = f"""
-        select {columns}, _changes._row_hash, _previous_hash as _replaces, false as _deleted
-        from ({build_cast_rows_query(table, incoming)}) join _changes using ({key}) where _changes._row_hash is not null"""
+        select {columns}, _row_changes._row_hash, _previous_hash as _replaces, false as _deleted
+        from ({build_cast_rows_query(table, incoming)}) join _row_changes using ({key})
+        where _row_changes._row_hash is not null"""
     if not has_removed:
         return rows
-    # One number is found sooner than a key of several texts.
+    # Filter by hash first: one number is faster than a key of several texts.
     return f"""{rows} union all
         select {columns}, _previous_hash, _previous_hash, true
-        from (from _present where _row_hash in (select _previous_hash from _changes where _row_hash is null)) as _present
-        join _changes using ({key}) where _changes._row_hash is null"""
+        from (from _present_rows
+            where _row_hash in (select _previous_hash from _row_changes where _row_hash is null)) as _deleted_rows
+        join _row_changes using ({key}) where _row_changes._row_hash is null"""
 
 
 def build_scan_query(files: LakeFiles, columns: dict[str, str]) -> str:
-    """A query of a Delta table's files; of no rows where there is none."""
+    """Returns a query of these columns of the files; without files a query of no rows."""
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
     paths = _format_literals(file.path for file in files)

@@ -1,1 +1,1 @@
-"""PostgreSQL servers: the embedded one, and the administrator of any."""
+"""PostgreSQL servers: the embedded one, and the administrator's access to the warehouse."""

@@ -1,7 +1,6 @@
-"""What a new embedded server is made of: its databases and their owners, its settings, who may log in.
+"""Creates the data folder of a new embedded server: databases and their owners, server settings, login rules.
 
-Belongs here: what is decided once, when the data folder is made. Does not: starting, stopping and addressing the server
-that runs on it (`embedded_postgres`), and what is in the databases.
+A change here affects new servers only.
 """
 
 from pathlib import Path
@@ -11,40 +10,40 @@ from crm_pipeline.resources.postgres.programs import run_program
 
 SUPERUSER = "postgres"
 DATABASE_OWNERS = {"crm": "crm_pipeline", "dagster": "dagster"}
-# A right the owners come to need beyond their own database, such as CREATEROLE, belongs here. Read for a new cluster.
 OWNER_RIGHTS = "LOGIN"
+"""Role attributes of the database owners."""
 CLUSTER_OPTIONS = (
     "--encoding=UTF8",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
-    "--locale=C",  # C.UTF-8 is missing from some C libraries, and the built-in provider decides everything but messages
+    "--locale=C",  # some C libraries lack C.UTF-8; the built-in provider decides everything but messages
     "--auth=reject",
     "--no-instructions",
 )
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # their paths may have 107 bytes, and a home can be deeper than that
+    "unix_socket_directories": "",  # a socket's path may have 107 bytes, and a home can be deeper
     "max_connections": "100",
     "shared_buffers": "256MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
-    "max_locks_per_transaction": "256",  # one table has thousands of partitions, and a query may lock them all
+    "max_locks_per_transaction": "256",  # a query may lock all of a table's thousands of partitions
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
     "log_checkpoints": "off",
-    "log_min_error_statement": "panic",  # statements hold passwords and personal data; so do the details of an error
+    "log_min_error_statement": "panic",  # statements and error details hold passwords and personal data
     "log_error_verbosity": "terse",
 }
 LOGIN_RULES = "host all all 127.0.0.1/32 scram-sha-256\n"
 
 
 def create_cluster(log: IO[str], data: Path, passwords: dict[str, str]) -> None:
-    """Make a data folder with its databases, their owners and these passwords of them and the superuser."""
+    """Creates data folder `data`: its databases, and their owners and the superuser with these passwords by role."""
     settings = [f"--set={name}={value}" for name, value in SERVER_SETTINGS.items()]
     run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS, *settings)
     (data / "pg_hba.conf").write_text(LOGIN_RULES)
-    # Before the server first listens, so that a data folder in its place is a complete one.
+    # In single-user mode, before the server first listens: a data folder in its place is complete.
     statements = _build_bootstrap_sql(passwords)
     run_program(log, data, "postgres", "--single", "-c", "exit_on_error=on", "postgres", statements=statements)
 

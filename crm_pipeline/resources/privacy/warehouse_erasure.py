@@ -1,7 +1,6 @@
-"""Taking rows out of PostgreSQL for good: deleted, then out of the tables' files, the planner's statistics and the WAL.
+"""Permanent deletion of rows from PostgreSQL: from tables and their files, planner statistics and write-ahead log.
 
-A deleted row stays in its page until the page is written anew, so tables are; that keeps their readers waiting for as
-long as it takes. What is about whom is said in `domain/forgetting`.
+A deleted row stays in its page until the page is rewritten, so the tables are rewritten; their readers wait meanwhile.
 """
 
 import time
@@ -30,7 +29,10 @@ SEGMENT_TIMEOUT_SECONDS: Final = 60.0
 def delete_subject_rows(
     warehouse: Warehouse, tenants: Sequence[str], records: Sequence[SubjectRecord]
 ) -> dict[str, int]:
-    """Delete what is about these records in one transaction; the tenants' next publication compares every row."""
+    """Returns how many rows about these records were deleted from each table, in one transaction.
+
+    Published states are deleted as well, so the tenants' next publication compares every row.
+    """
     with warehouse.engine().begin() as connection:
         for tenant_id in tenants:
             acquire_publish_lock(connection, tenant_id)
@@ -52,7 +54,7 @@ def delete_subject_rows(
 def count_subject_rows(
     warehouse: Warehouse, tenants: Sequence[str], records: Sequence[SubjectRecord]
 ) -> dict[str, int]:
-    """How many rows about these records each table still has."""
+    """Returns how many rows about these records each table has."""
     with warehouse.engine().begin() as connection:
         _create_forgotten_table(connection, records)
         return {
@@ -66,23 +68,22 @@ def count_subject_rows(
 
 
 def rewrite_tables(warehouse: Warehouse, tenants: Sequence[str]) -> None:
-    """Write the tables' files anew, and the statistics of what is left."""
+    """Rewrites the files and statistics of the tables that hold the tenants' rows."""
+    names = {tenant_table_name(table, tenant_id) for table in ERASABLE_TABLES for tenant_id in tenants}
     with _connect_autocommit(warehouse.engine()) as connection:
-        for holder in sorted(
-            {tenant_table_name(table, tenant_id) for table in ERASABLE_TABLES for tenant_id in tenants}
-        ):
-            if connection.execute(text("select to_regclass(:name)"), {"name": holder}).scalar():
-                connection.execute(text(f"vacuum (full, analyze) {holder}"))
+        for table_name in sorted(names):
+            if connection.execute(text("select to_regclass(:name)"), {"name": table_name}).scalar():
+                connection.execute(text(f"vacuum (full, analyze) {table_name}"))
 
 
 def rewrite_statistics(administrator: Engine) -> None:
-    """Write the planner's statistics anew, which quote frequent values and the bounds of the others."""
+    """Rewrites the planner's statistics, which quote frequent values and the bounds of the others."""
     with _connect_autocommit(administrator) as connection:
         connection.execute(text("vacuum (full) pg_catalog.pg_statistic"))
 
 
 def read_dagster_texts(engine: Engine) -> Iterator[bytes]:
-    """All text of schema public, which is Dagster's, in lower case and in blocks."""
+    """Yields all text of schema `public`, Dagster's, in lower case and in blocks."""
     with engine.connect().execution_options(yield_per=_FETCH_ROWS) as connection:
         columns = [(table, column) for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY))]
         for table, column in columns:
@@ -91,7 +92,7 @@ def read_dagster_texts(engine: Engine) -> Iterator[bytes]:
 
 
 def count_text_matches(engine: Engine, pattern: str) -> dict[tuple[str, str], int]:
-    """In how many rows of each column of schema public, which is Dagster's, a pattern is found."""
+    """Returns the rows that match the pattern, per table and column of schema `public`, Dagster's, that has any."""
     with engine.connect() as connection:
         columns = [(table, column) for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY))]
         counts = {
@@ -100,13 +101,13 @@ def count_text_matches(engine: Engine, pattern: str) -> dict[tuple[str, str], in
             ).scalar_one()
             for table, column in columns
         }
-    return {where: count for where, count in counts.items() if count}
+    return {column: count for column, count in counts.items() if count}
 
 
-def redact_text_matches(engine: Engine, found: Sequence[tuple[str, str]], pattern: str) -> None:
-    """Put a word in the place of what matches."""
+def redact_text_matches(engine: Engine, columns: Sequence[tuple[str, str]], pattern: str) -> None:
+    """Replaces what matches the pattern by `[forgotten]`, in these columns of tables of schema `public`."""
     with engine.begin() as connection:
-        for table, column in found:
+        for table, column in columns:
             connection.execute(
                 text(f"""update "{table}" set "{column}" = regexp_replace("{column}", :pattern, '[forgotten]', 'gi')
                     where "{column}" ~* :pattern"""),
@@ -115,23 +116,23 @@ def redact_text_matches(engine: Engine, found: Sequence[tuple[str, str]], patter
 
 
 def rewrite_dagster_tables(engine: Engine, tables: Sequence[str]) -> None:
-    """Write these tables of schema public anew."""
+    """Rewrites these tables of schema `public`."""
     with _connect_autocommit(engine) as connection:
         for table in tables:
             connection.execute(text(f'vacuum (full, analyze) "{table}"'))
 
 
-def delete_wal_segments(administrator: Engine, data: Path) -> None:
-    """Get every segment of the write-ahead log that is there now deleted, used ones and those kept for reuse alike."""
+def delete_wal_segments(administrator: Engine, data_folder: Path) -> None:
+    """Makes the server delete every present segment of the write-ahead log, used or reserved for reuse."""
     with _connect_autocommit(administrator) as connection:
         connection.execute(text("alter system set wal_recycle = off"))
         try:
             _reload_configuration(connection, "off")
-            before = _list_wal_segments(data)
+            segments = _list_wal_segments(data_folder)
             deadline = time.monotonic() + SEGMENT_TIMEOUT_SECONDS
-            while before & _list_wal_segments(data) and time.monotonic() < deadline:
-                # Segments kept for reuse lie ahead: the log has to pass through them.
-                for _ in range(min(len(before) + 1, _MAX_SEGMENTS)):
+            while segments & _list_wal_segments(data_folder) and time.monotonic() < deadline:
+                # Segments reserved for reuse come next in the log, so it has to advance past them.
+                for _ in range(min(len(segments) + 1, _MAX_SEGMENTS)):
                     connection.execute(text("select pg_logical_emit_message(false, 'crm', 'x')"))
                     connection.execute(text("select pg_switch_wal()"))
                 connection.execute(text("checkpoint"))
@@ -141,20 +142,20 @@ def delete_wal_segments(administrator: Engine, data: Path) -> None:
 
 
 def _reload_configuration(connection: Connection, expected: str) -> None:
-    """Return when the server's processes have been told: a checkpoint before would still rename an old segment."""
+    """Reloads the configuration and waits until all processes have it: a checkpoint before renames old segments."""
     connection.execute(text("select pg_reload_conf()"))
     deadline = time.monotonic() + SEGMENT_TIMEOUT_SECONDS
     while connection.execute(text("show wal_recycle")).scalar() != expected and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.2)  # they are told one after the other
+    time.sleep(0.2)  # processes reload one after the other
 
 
-def _list_wal_segments(data: Path) -> set[str]:
-    return {file.name for file in (data / "pg_wal").iterdir() if file.is_file()}
+def _list_wal_segments(data_folder: Path) -> set[str]:
+    return {file.name for file in (data_folder / "pg_wal").iterdir() if file.is_file()}
 
 
 def _create_forgotten_table(connection: Connection, records: Sequence[SubjectRecord]) -> None:
-    """Never analyzed: the planner's statistics would quote it, and the write-ahead log these."""
+    """Creates temp table `forgotten`, never analyzed: statistics and their write-ahead log would quote it."""
     columns = ", ".join(f"{name} text" for name in SubjectRecord._fields)
     connection.execute(text(f"create temp table forgotten ({columns}) on commit drop"))
     values = ", ".join(f"cast(:{name} as text[])" for name in SubjectRecord._fields)
@@ -163,7 +164,7 @@ def _create_forgotten_table(connection: Connection, records: Sequence[SubjectRec
 
 
 def _connect_autocommit(engine: Engine) -> Connection:
-    """A connection whose statements are transactions of their own."""
+    """Returns a connection that commits each statement."""
     connection = engine.execution_options(isolation_level="AUTOCOMMIT").connect()
     connection.execute(text("set lock_timeout = '60s'"))
     return connection

@@ -1,1 +1,1 @@
-"""The services as they are delivered: folders of files or PostgreSQL databases."""
+"""Reads the services' tables from folders of files or PostgreSQL databases."""

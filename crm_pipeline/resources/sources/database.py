@@ -1,8 +1,8 @@
-"""A service delivered as a PostgreSQL database: read in one consistent transaction, never written.
+"""Reads a service from a PostgreSQL database in one consistent, read-only transaction.
 
-What may have changed since an earlier reading is asked of the database itself, by the id of the transaction that wrote
-each row: every row that reading could not see was written by a transaction at or above its horizon. No clock is in it,
-so late commits, clocks that differ and rows whose updatedAt nobody moved are all found, on a replica as on a primary.
+Rows that may have changed since an earlier snapshot are found by the id of the transaction that wrote them: every row
+that snapshot could not see was written by a transaction at or above its horizon. No clock is involved, so late commits,
+differing clocks and rows with a stale updatedAt are all found, on a replica as on a primary.
 """
 
 import re
@@ -33,14 +33,15 @@ from crm_pipeline.vocabulary import Service
 CONNECTION_PARAMETERS = {"connect_timeout": "30", "application_name": "crm-pipeline"}
 TIMEOUTS = {"statement_timeout": "10min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "10min"}
 RETRY_DELAYS = (1.0, 5.0)
-"""Seconds before the second and the third attempt at a database that may be back by then."""
+"""Seconds before the second and the third attempt."""
 TRANSIENT_ERROR_PATTERN = re.compile(
     r"refused|timeout expired|timed out|starting up|shutting down|in recovery|too many (clients|connections)"
     r"|reset by peer|terminat|closed the connection|could not (translate|receive|send)"
     r"|lock timeout|conflict with recovery"
 )
-"""What a server says of trouble that passes. A wrong password, a missing table or a slow query does not."""
+"""Errors that may pass; a wrong password, a missing table or a slow query will not."""
 TRANSACTION_ID_COUNT = 2**32
+"""Values of the 32-bit ids that rows carry; they wrap around."""
 HORIZON_QUERY = """
     select (select system_identifier from pg_control_system()) || '.'
             || (select timeline_id from pg_control_checkpoint()) || '.'
@@ -53,28 +54,34 @@ COLUMNS_QUERY = """
     from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid
     where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped order by a.attnum"""
 RELATION_KINDS_WITH_XMIN = ("r", "p")
-"""Kinds of relation whose rows know the transaction that wrote them; a view's do not."""
+"""Kinds of relation whose rows carry the transaction that wrote them: tables and partitioned tables, no views."""
 
 
 class _DeliveredColumn(NamedTuple):
-    """A column as the database has it."""
+    """A column in the database: its type, the kind of its relation (relkind), and whether it is a unique key."""
 
-    kind: str
-    relation: str
+    type_name: str
+    relation_kind: str
     is_unique: bool
 
 
 def read_database(
     con: duckdb.DuckDBPyConnection, service: Service, url: str, tables: Sequence[Table], request: ExtractionRequest
 ) -> Delivery:
-    """Read these tables in one transaction, again after a pause where the trouble may pass. Raises SourceError."""
-    for pause in RETRY_DELAYS:
+    """Returns a delivery of these tables, read in one transaction; tries again after errors that may pass.
+
+    Creates: temp table `raw_<table name>` per table, and `keys_<table name>` where keys are requested.
+
+    Raises:
+        SourceError: the database cannot be reached or read, or lacks a table or column.
+    """
+    for delay in RETRY_DELAYS:
         try:
             return _read_tables(con, service, url, tables, request)
         except SourceError as error:
             if not TRANSIENT_ERROR_PATTERN.search(str(error)):
                 raise
-        time.sleep(pause)
+        time.sleep(delay)
     return _read_tables(con, service, url, tables, request)
 
 
@@ -88,7 +95,7 @@ def _read_tables(
                 cursor.execute(f"set local {name} = '{value}'")
             horizon, request = _read_horizon(cursor, request)
             return Delivery({t.name: _read_table(con, cursor, service, t, request) for t in tables}, horizon)
-        except (AdbcError, duckdb.Error) as error:  # DuckDB's where the server fails in the middle of a table
+        except (AdbcError, duckdb.Error) as error:  # duckdb.Error if the server fails in the middle of a table
             raise SourceError(f"{service}: the database cannot be read: {_format_server_error(error)}") from None
 
 
@@ -99,19 +106,19 @@ def _open_connection(service: Service, url: str) -> postgres.Connection:
         return postgres.connect(dsn.render_as_string(hide_password=False))
     except AdbcError as error:
         raise SourceError(f"{service}: the database does not answer: {_format_server_error(error)}") from None
-    except (ArgumentError, ValueError):  # which quote the URL, and with it the password
+    except (ArgumentError, ValueError):  # their text quotes the URL with its password
         raise SourceError(f"{service}: {build_source_variable_name(service)} is no database URL") from None
 
 
 def _read_horizon(cursor: postgres.Cursor, request: ExtractionRequest) -> tuple[Horizon, ExtractionRequest]:
-    """How far this reading sees, and the request as it can be met: whole where it speaks of another database."""
+    """Returns this transaction's horizon and the request; without `since` if that is of another database."""
     cursor.execute(HORIZON_QUERY)
-    [(origin, oldest_open, next_one)] = cursor.fetchall()
+    [(origin, oldest_open_xid, next_xid)] = cursor.fetchall()
     since = request.since
-    # Half of all ids lie before any id and half behind it.
-    if since and not (since.origin == origin and 0 <= next_one - since.xid < TRANSACTION_ID_COUNT // 2):
+    # Ids wrap around: half of them count as earlier than any given id.
+    if since and not (since.origin == origin and 0 <= next_xid - since.xid < TRANSACTION_ID_COUNT // 2):
         request = request._replace(since=None)
-    return Horizon(origin, oldest_open), request
+    return Horizon(origin, oldest_open_xid), request
 
 
 def _read_table(
@@ -123,22 +130,16 @@ def _read_table(
         raise SourceError(f'{service}: the database has no table "{table.name}"')
     undeclared = find_undeclared_columns(service, table, f'table "{table.name}"', list(delivered))
     columns = ", ".join(f'"{column.name}"{_build_cast_sql(column)} as "{column.name}"' for column in table.columns)
-    of_tenants, changed = (
-        _build_tenant_condition(table, request.tenants),
-        _build_changed_rows_condition(table, delivered, request),
-    )
-    relation, keys = f"raw_{table.name}", None
-    where = of_tenants if changed is None else f"{of_tenants} and ({changed})"
+    relation, key_relation = f"raw_{table.name}", None
+    tenant_condition = _build_tenant_condition(table, request.tenants)
+    changed_condition = _build_changed_rows_condition(table, delivered, request)
+    where = tenant_condition if changed_condition is None else f"{tenant_condition} and ({changed_condition})"
     _load_relation(con, cursor, relation, f'select {columns} from "{table.name}" where {where}')
-    if changed is not None and request.is_sweep:
-        keys = f"keys_{table.name}"
-        _load_relation(
-            con,
-            cursor,
-            keys,
-            f'select "id"{_build_cast_sql(_find_key_column(table))} as "id" from "{table.name}" where {of_tenants}',
-        )
-    return DeliveredTable(relation, changed is None, keys, undeclared)
+    if changed_condition is not None and request.is_sweep:
+        key_relation = f"keys_{table.name}"
+        key = f'"id"{_build_cast_sql(_find_key_column(table))}'
+        _load_relation(con, cursor, key_relation, f'select {key} as "id" from "{table.name}" where {tenant_condition}')
+    return DeliveredTable(relation, changed_condition is None, key_relation, undeclared)
 
 
 def _load_relation(con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, relation: str, query: str) -> None:
@@ -157,23 +158,24 @@ def _build_tenant_condition(table: Table, tenants: Sequence[str] | None) -> str:
 def _build_changed_rows_condition(
     table: Table, delivered: dict[str, _DeliveredColumn], request: ExtractionRequest
 ) -> str | None:
-    """A condition for the rows that may have changed, with all that share a key of theirs; None for a whole reading."""
+    """Returns a condition for the rows that may have changed, and rows sharing their key; None to read every row."""
     key = _find_key_column(table)
-    found = delivered[key.name]
-    has_odd_keys = to_duckdb_type(key) == "BIGINT" and found.kind not in ("int2", "int4", "int8")
-    # Other rows hang on the club's own: its time zone and currency. And there are few.
-    if request.since is None or table is crm.tenant or found.relation not in RELATION_KINDS_WITH_XMIN or has_odd_keys:
+    key_column = delivered[key.name]
+    has_odd_keys = to_duckdb_type(key) == "BIGINT" and key_column.type_name not in ("int2", "int4", "int8")
+    has_xmin = key_column.relation_kind in RELATION_KINDS_WITH_XMIN
+    # Tenants are few, and other rows depend on their time zone and currency.
+    if request.since is None or table is crm.tenant or not has_xmin or has_odd_keys:
         return None
-    low = request.since.xid % TRANSACTION_ID_COUNT
-    oldest = low if low > 2 else TRANSACTION_ID_COUNT - 1  # noqa: PLR2004  the first three are special
-    # In a query of its own, the age is worked out once and not for every row.
-    written = f"age(xmin) <= (select age('{oldest}'::xid))"
-    if not found.is_unique:
-        written = f'"{key.name}" in (select "{key.name}" from "{table.name}" where {written})'
+    horizon_xid = request.since.xid % TRANSACTION_ID_COUNT
+    oldest = horizon_xid if horizon_xid > 2 else TRANSACTION_ID_COUNT - 1  # noqa: PLR2004  the first three are special
+    # A subquery computes the age once instead of per row.
+    is_written_since = f"age(xmin) <= (select age('{oldest}'::xid))"
+    if not key_column.is_unique:
+        is_written_since = f'"{key.name}" in (select "{key.name}" from "{table.name}" where {is_written_since})'
     has_no_key = f'"{key.name}" is null' + (f""" or "{key.name}"::text = ''""" if _build_cast_sql(key) else "")
-    # Where no transaction began since, the table is not even opened.
+    # If no transaction began since, PostgreSQL does not even open the table.
     has_begun = f"(select txid_snapshot_xmax(txid_current_snapshot()) > {request.since.xid})"
-    return f"{has_begun} and ({written} or {has_no_key})"
+    return f"{has_begun} and ({is_written_since} or {has_no_key})"
 
 
 def _find_key_column(table: Table) -> Column[Any]:
@@ -182,10 +184,10 @@ def _find_key_column(table: Table) -> Column[Any]:
 
 
 def _build_cast_sql(column: Column[Any]) -> str:
-    """Enums, uuids and decimals come as text, which loses nothing; times and whole numbers come as they are."""
+    """Returns a cast to text for enums, uuids and decimals, which loses nothing; empty for times and whole numbers."""
     return "" if to_duckdb_type(column) in ("BIGINT", "BOOLEAN", "TIMESTAMPTZ", "DATE") else "::text"
 
 
 def _format_server_error(error: Exception) -> str:
-    """The first line of an error, without the names of those who passed it on."""
+    """Returns the first line of an error, without the prefixes of driver and server."""
     return re.split(r"\[libpq\][^:]*: |ERROR: +", str(error).strip().splitlines()[0])[-1]

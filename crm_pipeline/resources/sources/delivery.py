@@ -1,7 +1,4 @@
-"""What every kind of source owes us: declared tables with declared columns, or one clear error; and what it hands over.
-
-How folders and databases are read belongs to their own modules.
-"""
+"""The contract of every kind of source: what is requested, what is delivered, and the error for anything else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,23 +10,23 @@ from crm_pipeline.vocabulary import Service
 
 
 class SourceError(Exception):
-    """A service that cannot be read as it should; one line naming service, table and fault, and no data."""
+    """A service that cannot be read; the message is one line with service, table and fault, and has no data."""
 
 
 class Horizon(NamedTuple):
-    """How far a database was seen: in `origin`, every transaction whose id is below `xid`."""
+    """How far a database was read: in `origin`, every transaction whose id is below `xid`."""
 
     origin: str
     xid: int
 
 
 class ExtractionRequest(NamedTuple):
-    """What an extraction wants to know.
+    """The rows an extraction asks for.
 
     Attributes:
-        tenants: whose rows; None for all and those of no tenant.
-        since: leave out what was seen already; None for every row.
-        is_sweep: with `since`, hand over every key there is as well, so that deleted rows show.
+        tenants: their rows only; None for all rows, also those without a tenant.
+        since: leave out rows read up to this horizon; None for every row.
+        is_sweep: with `since`, deliver every existing key as well, so that deleted rows show.
     """
 
     tenants: Sequence[str] | None = None
@@ -38,31 +35,35 @@ class ExtractionRequest(NamedTuple):
 
 
 class DeliveredTable(NamedTuple):
-    """What was delivered of one table.
+    """The rows delivered of one table.
 
     Attributes:
-        rows: a DuckDB relation with the service's own column names.
-        is_whole: it holds every row there is, not only those that may have changed.
-        keys: a relation of every `id` there is, where rows are not whole and the keys were asked for.
-        undeclared: columns the service has and nobody declared.
+        relation: a DuckDB relation with the service's own column names.
+        is_full: whether the relation has every row, or only those that may have changed.
+        key_relation: a relation of every existing `id`, if the table is not full and keys were requested.
+        undeclared_columns: columns the service has that `crm_pipeline/tables` does not declare.
     """
 
-    rows: str
-    is_whole: bool = True
-    keys: str | None = None
-    undeclared: tuple[str, ...] = ()
+    relation: str
+    is_full: bool = True
+    key_relation: str | None = None
+    undeclared_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One consistent reading of a service: its tables by name, and how far it saw; None for a folder."""
+    """One consistent snapshot of a service: its tables by name, and its horizon, None for a folder."""
 
     tables: Mapping[str, DeliveredTable]
     horizon: Horizon | None = None
 
 
 def find_undeclared_columns(service: Service, table: Table, place: str, delivered: Sequence[str]) -> tuple[str, ...]:
-    """The delivered columns nobody declared. Raises SourceError where a declared one was not delivered."""
+    """Returns the delivered columns that are not declared.
+
+    Raises:
+        SourceError: a declared column was not delivered.
+    """
     declared = [column.name for column in table.columns]
     if missing := [name for name in declared if name not in delivered]:
         raise SourceError(f"{service}: {place} has no column {', '.join(missing)}")

@@ -1,7 +1,6 @@
-"""A service delivered as a folder of files: CSV, Parquet or JSON lines, one file a table, always a whole snapshot.
+"""Reads a service from a folder of files: CSV, Parquet or JSON lines, one file per table, always a full snapshot.
 
-Files that are missing, cannot be read or lack a column are contract errors; what single values mean is judged in the
-domain.
+A file that is missing, cannot be read or lacks a column is a contract error.
 """
 
 import csv
@@ -19,7 +18,7 @@ from crm_pipeline.vocabulary import Service
 
 FILE_FORMATS = ("csv", "parquet", "jsonl")
 MAX_LINE_BYTES = 32 * 1024 * 1024
-"""Bytes of a row of text: room for an over-long value to be read and set aside rather than to stop the file."""
+"""Bytes in a row of text: enough to read and quarantine an over-long value instead of refusing the file."""
 
 PARSER_ERROR_REASONS = {
     "Expected Number of Columns": "another number of values than the header has",
@@ -37,19 +36,27 @@ PARSER_ERROR_REASONS = {
     "Could not convert Timestamp": "a time is out of range",
     "Out of Memory": "CRM_PIPELINE_MEMORY is too little for it",
 }
-"""Words DuckDB complains with, and ours for them; its own would quote data."""
+"""Parts of DuckDB's error messages, and the reason shown for them; DuckDB's own text would quote data."""
 DAMAGED_FILE_REASON = "it is damaged, or may not be read"
 
 
 def read_folder(con: duckdb.DuckDBPyConnection, service: Service, folder: Path, tables: Sequence[Table]) -> Delivery:
-    """Read every table of `folder` as it lies there, whole. Raises SourceError."""
+    """Returns a delivery with every row of these tables in `folder`.
+
+    Creates: temp table `raw_<table name>` per table, all columns as text or as the file types them.
+
+    Raises:
+        SourceError: the folder or a file is missing, ambiguous, unreadable, or lacks a column.
+    """
     if not folder.is_dir():
         raise SourceError(f"{service}: there is no folder {folder}")
     files = {table: _find_table_files(folder, table) for table in tables}
-    if missing := [table.name for table, found in files.items() if not found]:
+    if missing := [table.name for table, candidates in files.items() if not candidates]:
         raise SourceError(f"{service}: {folder} has no {', no '.join(missing)} (.{', .'.join(FILE_FORMATS)})")
-    if rivals := [" and ".join(file.name for file in found) for found in files.values() if len(found) > 1]:
-        raise SourceError(f"{service}: {folder} has both {', both '.join(rivals)}")
+    if duplicates := [
+        " and ".join(file.name for file in candidates) for candidates in files.values() if candidates[1:]
+    ]:
+        raise SourceError(f"{service}: {folder} has both {', both '.join(duplicates)}")
     return Delivery({table.name: _read_file(con, service, table, file) for table, (file,) in files.items()})
 
 
@@ -61,45 +68,48 @@ def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, f
     relation = f"raw_{table.name}"
     declared = [column.name for column in table.columns]
     try:
-        scan, columns = _build_file_scan_sql(con, declared, file)
+        scan_sql, columns = _build_file_scan_sql(con, declared, file)
         undeclared = find_undeclared_columns(service, table, file.name, columns)
-        if twice := [name for name in declared if columns.count(name) > 1]:
-            raise SourceError(f"{service}: {file.name} has column {', '.join(twice)} twice")
-        con.execute(f"create or replace temp table {relation} as select {_format_column_list(declared)} from {scan}")
+        if duplicated := [name for name in declared if columns.count(name) > 1]:
+            raise SourceError(f"{service}: {file.name} has column {', '.join(duplicated)} twice")
+        con.execute(
+            f"create or replace temp table {relation} as select {_format_column_list(declared)} from {scan_sql}"
+        )
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError, csv.Error, OSError) as error:
         raise SourceError(f"{service}: {file.name} cannot be read: {_format_parser_error(error)}") from None
-    return DeliveredTable(relation, undeclared=undeclared)
+    return DeliveredTable(relation, undeclared_columns=undeclared)
 
 
 def _build_file_scan_sql(con: duckdb.DuckDBPyConnection, declared: Sequence[str], file: Path) -> tuple[str, list[str]]:
-    """A DuckDB relation of a file with at least the declared columns it has, and the columns it was delivered with."""
+    """Returns SQL that scans a file with at least its declared columns, and all column names of the file."""
     path = "'" + str(file).replace("'", "''") + "'"
     match file.suffix:
         case ".parquet":
-            scan = f"read_parquet({path}, hive_partitioning = false)"
-            con.sql(f"from {scan} limit 0")
+            scan_sql = f"read_parquet({path}, hive_partitioning = false)"
+            con.sql(f"from {scan_sql} limit 0")
             columns = pq.read_schema(file).names
-            return f"(from {scan}) as delivered({_format_column_list(_build_unique_names(declared, columns))})", columns
+            names = _format_column_list(_build_unique_names(declared, columns))
+            return f"(from {scan_sql}) as delivered({names})", columns
         case ".jsonl":
             options = f"{path}, format = 'newline_delimited'"
             keys = con.sql(f"select distinct unnest(json_keys(json)) from read_json_objects({options})").fetchall()
             types = ", ".join(f"'{name}': 'VARCHAR'" for name in declared)
-            scan = f"read_json({options}, hive_partitioning = false, columns = {{{types}}})"
-            return scan, [key for (key,) in keys] or list(declared)  # no rows, and so no names
+            scan_sql = f"read_json({options}, hive_partitioning = false, columns = {{{types}}})"
+            return scan_sql, [key for (key,) in keys] or list(declared)  # without rows there are no names
         case _:
             columns = _read_csv_header(file)
             types = ", ".join(f"'{name}': 'VARCHAR'" for name in _build_unique_names(declared, columns))
-            scan = f"""read_csv({path}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
+            scan_sql = f"""read_csv({path}, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
                 nullstr = '', strict_mode = true, max_line_size = {MAX_LINE_BYTES}, buffer_size = {2 * MAX_LINE_BYTES},
                 hive_partitioning = false, columns = {{{types}}})"""
-            return scan, columns
+            return scan_sql, columns
 
 
 def _build_unique_names(declared: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Names for all columns of a file: DuckDB takes none twice, be it in another case, and none that is empty."""
+    """Returns a name per column of a file; DuckDB refuses empty names and names that differ only in case."""
     return [
-        name if name in declared and columns.index(name) == place else f"column {place}"
-        for place, name in enumerate(columns)
+        name if name in declared and columns.index(name) == position else f"column {position}"
+        for position, name in enumerate(columns)
     ]
 
 
@@ -113,7 +123,7 @@ def _read_csv_header(file: Path) -> list[str]:
 
 
 def _format_parser_error(error: Exception) -> str:
-    """What a parser complained of, without the line it quotes."""
+    """Returns the reason of a parser error, without the data it quotes."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     if isinstance(error, pa.ArrowException):
@@ -122,7 +132,7 @@ def _format_parser_error(error: Exception) -> str:
         return getattr(error, "strerror", None) or str(error)
     message = str(error)
     line = re.search(r"line:? (\d+)", message, re.IGNORECASE)
-    # Of malformed JSON, DuckDB names the line after.
+    # For malformed JSON, DuckDB reports the following line.
     number = int(line[1]) - ("Malformed JSON" in message) if line else 0
-    fault = next((words for sign, words in PARSER_ERROR_REASONS.items() if sign in message), DAMAGED_FILE_REASON)
-    return f"line {number}: {fault}" if line else fault
+    reason = next((reason for part, reason in PARSER_ERROR_REASONS.items() if part in message), DAMAGED_FILE_REASON)
+    return f"line {number}: {reason}" if line else reason

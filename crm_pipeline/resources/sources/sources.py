@@ -1,7 +1,7 @@
-"""The services as they are delivered: a folder of files or a PostgreSQL database, never written.
+"""The sources of all services: each a folder of files or a PostgreSQL database, only ever read.
 
-A source hands each table over as DuckDB relations with the service's own column names. Missing tables and columns and
-files that cannot be read are contract errors and stop the service; what single values mean is judged in the domain.
+A source delivers each table as a DuckDB relation with the service's own column names. A missing table or column or an
+unreadable file is a contract error and stops the service.
 """
 
 import re
@@ -28,26 +28,27 @@ DATABASE_URL_PATTERN = re.compile(r"postgres(ql)?(\+\w+)?://")
 
 @dataclass(frozen=True)
 class Sources:
-    """Where each service is read from."""
+    """The folder or database URL of each service."""
 
     urls: Mapping[Service, str]
 
-    def snapshot(
+    def read_snapshot(
         self,
         con: duckdb.DuckDBPyConnection,
         service: Service,
         request: ExtractionRequest = FULL_REQUEST,
         *,
-        only: Table | None = None,
+        only_table: Table | None = None,
     ) -> Delivery:
-        """One consistent reading of a service. A folder is handed over whole whatever the request.
+        """Returns one consistent snapshot of a service; a folder is always delivered in full.
 
-        Raises SourceError where the service is not set up, cannot be reached, or breaks its contract.
+        Raises:
+            SourceError: the service is not set up, cannot be reached, or breaks its contract.
         """
         url = self.urls.get(service)
         if url is None:
             raise SourceError(f"{service}: {build_source_variable_name(service)} is not set")
-        tables = (only,) if only is not None else list_source_tables(service)
+        tables = (only_table,) if only_table is not None else list_source_tables(service)
         if DATABASE_URL_PATTERN.match(url):
             return read_database(con, service, url, tables, request)
         if "://" in url and not url.startswith("file://"):

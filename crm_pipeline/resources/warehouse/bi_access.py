@@ -1,7 +1,7 @@
-"""What a BI tool of a club may see: a schema with views of that club's rows, and logins that can read these alone.
+"""BI access per club: a schema with views of that club's rows, and logins that can read only these.
 
-An administrator makes roles; the pipeline's own role never can. It may only change the views, which belong to a role
-that nobody can log in as, and does so when a migration changes their tables.
+Roles are created by an administrator, since the pipeline's role may not create any. The views belong to a role without
+login; the pipeline can change them, and does so when a migration changes their tables.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ BI_VIEWS: dict[str, tuple[Table, str]] = {
     "customer_timeline": (customer_timeline, "true"),
     "profile_redirects": (profile_ids, "redirects_to is not null"),
 }
-"""Each view, the table it shows, and which of a club's rows."""
+"""Per view its table and the condition of the club's rows it shows."""
 REDIRECT_COLUMNS = ("tenant_id", "profile_id", "redirects_to")
 LOGIN_SETTINGS = {
     "default_transaction_read_only": "on",
@@ -33,19 +33,20 @@ LOGIN_SETTINGS = {
 }
 CONNECTION_LIMIT = 20
 DANGEROUS_FUNCTIONS = r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*)$"
-"""Large objects are everybody's, and whoever may take the publisher's advisory locks can stop it."""
+"""Functions withdrawn from the public: every role shares the large objects, and advisory locks can stop a publisher."""
 
 
 class BiLogin(NamedTuple):
-    """A new login, and what an administrator should still close to it."""
+    """A new login."""
 
     url: str
     schema: str
     open_databases: list[str]
+    """Other databases it can connect to, which an administrator should close to it."""
 
 
 def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: str) -> BiLogin:
-    """Make a login that sees this club alone; its password is in the URL and nowhere else."""
+    """Returns a new login that sees this club alone; its password is stored only in the returned URL."""
     address = make_url(warehouse_url)
     _prepare_database(administrator, str(address.username), str(address.database))
     schema = bi_schema_name(tenant_id)
@@ -57,8 +58,8 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
     create_bi_views(administrator, schema, tenant_id)
     login, password = f"{schema}_{secrets.token_hex(3)}", secrets.token_urlsafe(24)
     driver = administrator.connection.driver_connection
-    hidden = encrypt_password(password, login, scope=driver, algorithm="scram-sha-256")
-    _create_role(administrator, login, f"login connection limit {CONNECTION_LIMIT} password '{hidden}'")
+    password_hash = encrypt_password(password, login, scope=driver, algorithm="scram-sha-256")
+    _create_role(administrator, login, f"login connection limit {CONNECTION_LIMIT} password '{password_hash}'")
     _execute_statement(administrator, f"grant {schema} to {login}")
     for name, value in {"search_path": schema, **LOGIN_SETTINGS}.items():
         _execute_statement(administrator, f"alter role {login} set {name} = '{value}'")
@@ -67,34 +68,33 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
 
 
 def bi_schema_name(tenant_id: str) -> str:
-    """Name of a club's schema and of the role that may read it."""
-    words = re.sub("[^a-z0-9]+", "_", tenant_id.lower()).strip("_")[:40]
-    return f"bi_{words}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
+    """Returns the name of a club's schema and of the role that may read it."""
+    slug = re.sub("[^a-z0-9]+", "_", tenant_id.lower()).strip("_")[:40]
+    return f"bi_{slug}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
 
 
 def find_bi_schemas(connection: Connection) -> dict[str, str]:
-    """The clubs that have a schema, and its name."""
-    found = connection.exec_driver_sql(
+    """Returns the schema name of each club that has one."""
+    schemas = connection.exec_driver_sql(
         f"""select obj_description(oid, 'pg_namespace'), nspname from pg_namespace
         where nspowner = (select oid from pg_roles where rolname = '{BI_OWNER_ROLE}')"""
     )
-    return {tenant: schema for tenant, schema in found if bi_schema_name(tenant or "") == schema}
+    return {tenant: schema for tenant, schema in schemas if bi_schema_name(tenant or "") == schema}
 
 
 def create_bi_views(connection: Connection, schema: str, tenant_id: str) -> None:
-    """Create the views that are missing: replacing one would wait for its readers, and keep new ones waiting."""
+    """Creates the club's missing views; existing ones stay, since replacing one would block its readers."""
     for name, (table, condition) in BI_VIEWS.items():
-        found = connection.exec_driver_sql(f"select to_regclass('{schema}.{name}')")
-        if found.scalar():
+        if connection.exec_driver_sql(f"select to_regclass('{schema}.{name}')").scalar():
             continue
-        shown = [c for c in table.columns if table is not profile_ids or c.name in REDIRECT_COLUMNS]
+        columns = [c for c in table.columns if table is not profile_ids or c.name in REDIRECT_COLUMNS]
         _execute_statement(
             connection,
             f"""create view {schema}.{name} with (security_barrier) as
-            select {", ".join(c.name for c in shown)} from {CRM_SCHEMA}.{table.name}
+            select {", ".join(c.name for c in columns)} from {CRM_SCHEMA}.{table.name}
             where tenant_id = {quote_literal(tenant_id)} and {condition}""",
         )
-        for column in shown:
+        for column in columns:
             _execute_statement(
                 connection, f"comment on column {schema}.{name}.{column.name} is {quote_literal(str(column.comment))}"
             )
@@ -103,16 +103,16 @@ def create_bi_views(connection: Connection, schema: str, tenant_id: str) -> None
 
 
 def drop_bi_views(connection: Connection) -> dict[str, str]:
-    """Drop every club's views, so that their tables can change; returns the clubs, for `create_views`."""
-    found = find_bi_schemas(connection)
-    for schema in found.values():
+    """Returns the schema of each club, for `create_bi_views`, after dropping all views so that tables can change."""
+    schemas = find_bi_schemas(connection)
+    for schema in schemas.values():
         for name in BI_VIEWS:
             _execute_statement(connection, f"drop view if exists {schema}.{name}")
-    return found
+    return schemas
 
 
 def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
-    """Take a club's schema away, and every login with it, at once."""
+    """Drops a club's schema and all its logins, and ends their sessions."""
     schema = bi_schema_name(tenant_id)
     members = administrator.exec_driver_sql(f"""
         select m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
@@ -130,7 +130,7 @@ def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
 
 
 def _prepare_database(administrator: Connection, pipeline: str, database: str) -> None:
-    """The role that owns the views, its rights, and what everybody could do until now."""
+    """Creates the role that owns the views, grants its rights, and revokes what every role may do by default."""
     _execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
     _create_role(administrator, BI_OWNER_ROLE, "nologin")
     _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {pipeline}")
@@ -152,8 +152,7 @@ def _prepare_database(administrator: Connection, pipeline: str, database: str) -
 
 
 def _create_role(administrator: Connection, name: str, options: str) -> None:
-    found = administrator.exec_driver_sql(f"select from pg_roles where rolname = '{name}'")
-    if not found.all():
+    if not administrator.exec_driver_sql(f"select from pg_roles where rolname = '{name}'").all():
         _execute_statement(
             administrator,
             f"create role {name} {options} nosuperuser nocreatedb nocreaterole noreplication nobypassrls",
@@ -161,14 +160,14 @@ def _create_role(administrator: Connection, name: str, options: str) -> None:
 
 
 def _find_open_databases(administrator: Connection, login: str) -> list[str]:
-    found = administrator.exec_driver_sql(
+    databases = administrator.exec_driver_sql(
         f"""select datname from pg_database where datallowconn and datname <> current_database()
         and has_database_privilege('{login}', oid, 'connect') order by 1"""
     )
-    return [name for (name,) in found]
+    return [name for (name,) in databases]
 
 
 def _execute_statement(connection: Connection, statement: str) -> None:
-    """Run a statement as it is: it may hold a club's id, which can look like a placeholder of SQLAlchemy's."""
+    """Executes a statement as it is: in SQLAlchemy's text a club's id may look like a placeholder."""
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

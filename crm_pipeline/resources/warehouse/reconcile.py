@@ -1,7 +1,7 @@
-"""Whether the warehouse has what the lake has: rows counted and their hashes added up on both sides, tenant by tenant.
+"""Comparison of the warehouse with the lake: row counts and hash sums on both sides, tenant by tenant.
 
-A tenant is compared with the lake as of the version it was published at, so that one that waits for its checks is no
-difference. What differs is published in full again by the next refresh, once its state is forgotten.
+A tenant is compared with the lake at its published version, so one that waits for its checks is no difference. The next
+refresh publishes what differs in full again, once its published state is deleted.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ EMPTY_FINGERPRINT = ContentFingerprint(0, 0)
 
 
 class TableDifference(NamedTuple):
-    """A tenant's table that is not in the warehouse as it is in the lake."""
+    """A tenant's table that differs between warehouse and lake."""
 
     table: str
     tenant_id: str
@@ -42,7 +42,7 @@ class TableDifference(NamedTuple):
 
 
 def find_differences(lake: Lake, warehouse: Warehouse) -> list[TableDifference]:
-    """All differences in the tables that come from the lake; nobody may publish meanwhile."""
+    """Returns all differences in the tables published from the lake; no run may publish meanwhile."""
     with closing(lake.connect()) as con, warehouse.engine().connect() as connection:
         return [
             difference
@@ -52,10 +52,10 @@ def find_differences(lake: Lake, warehouse: Warehouse) -> list[TableDifference]:
         ]
 
 
-def delete_publication_states(warehouse: Warehouse, found: list[TableDifference]) -> None:
-    """Let the next publication of these compare all rows."""
+def delete_publication_states(warehouse: Warehouse, differences: list[TableDifference]) -> None:
+    """Deletes the published states of these tables, so that their next publication compares all rows."""
     with warehouse.engine().begin() as connection:
-        for difference in found:
+        for difference in differences:
             connection.execute(
                 text(f"delete from {CRM_SCHEMA}.{STATES_TABLE} where table_name = :table and tenant_id = :tenant"),
                 {"table": difference.table, "tenant": difference.tenant_id},
@@ -66,45 +66,48 @@ def _compare_table(
     lake: Lake, con: duckdb.DuckDBPyConnection, connection: Connection, table: Table
 ) -> Iterator[TableDifference]:
     versions = _read_published_versions(lake, connection, table)
-    stored = {
+    warehouse_fingerprints = {
         tenant: ContentFingerprint(rows, int(checksum))
         for tenant, rows, checksum in connection.execute(
             text(f"select {tenant_id_sql(table)}, count(*), sum(row_hash) from {CRM_SCHEMA}.{table.name} group by 1")
         )
     }
-    kept = _find_lake_fingerprints(
+    lake_fingerprints = _find_lake_fingerprints(
         lake, con, table, {tenant: version for tenant, version in versions.items() if version is not None}
     )
-    for tenant in sorted(stored.keys() | versions.keys()):
+    for tenant in sorted(warehouse_fingerprints.keys() | versions.keys()):
         if versions.get(tenant, -1) is None:
             continue
-        pair = kept.get(tenant, EMPTY_FINGERPRINT), stored.get(tenant, EMPTY_FINGERPRINT)
-        if pair[0] != pair[1]:
-            yield TableDifference(table.name, tenant, *pair)
+        in_lake = lake_fingerprints.get(tenant, EMPTY_FINGERPRINT)
+        in_warehouse = warehouse_fingerprints.get(tenant, EMPTY_FINGERPRINT)
+        if in_lake != in_warehouse:
+            yield TableDifference(table.name, tenant, in_lake, in_warehouse)
 
 
 def _read_published_versions(lake: Lake, connection: Connection, table: Table) -> dict[str, int | None]:
-    """The version each tenant was published at; None where that was of another lake, or is to be compared in full."""
-    found = connection.execute(
+    """Returns each tenant's published version; None where it is of another lake or its state was deleted."""
+    published = connection.execute(
         text(f"""select tenant_id, version, lake_id from {CRM_SCHEMA}.publications
             left join {CRM_SCHEMA}.{STATES_TABLE} using (table_name, tenant_id) where table_name = :table"""),
         {"table": table.name},
     )
-    own = read_lake_id(lake, table)
-    return {tenant: version if whose == own else None for tenant, version, whose in found}
+    lake_id = read_lake_id(lake, table)
+    return {tenant: version if published_id == lake_id else None for tenant, version, published_id in published}
 
 
 def _find_lake_fingerprints(
     lake: Lake, con: duckdb.DuckDBPyConnection, table: Table, versions: dict[str, int]
 ) -> dict[str, ContentFingerprint]:
-    tenant, log = tenant_id_sql(table), lake.log(con, table)
-    con.execute("create or replace temp table published_at (tenant varchar, version bigint)")
+    """Returns the fingerprint of each tenant's rows in the lake as of its version in `versions`."""
+    tenant, log = tenant_id_sql(table), lake.create_log_view(con, table)
+    key = ", ".join(list_lake_key_columns(table))
+    con.execute("create or replace temp table published_versions (tenant varchar, version bigint)")
     if versions:
-        con.executemany("insert into published_at values (?, ?)", list(versions.items()))
-    found = con.sql(f"""
+        con.executemany("insert into published_versions values (?, ?)", list(versions.items()))
+    totals = con.sql(f"""
         select tenant, count(*), sum(_row_hash) from (
-            select tenant, _row_hash, _deleted from {log} join published_at on tenant = {tenant}
+            select tenant, _row_hash, _deleted from {log} join published_versions on tenant = {tenant}
             where _version <= version
-            qualify row_number() over (partition by {", ".join(list_lake_key_columns(table))} order by _version desc) = 1
+            qualify row_number() over (partition by {key} order by _version desc) = 1
         ) where not _deleted group by tenant""").fetchall()
-    return {name: ContentFingerprint(rows, int(checksum)) for name, rows, checksum in found}
+    return {name: ContentFingerprint(rows, int(checksum)) for name, rows, checksum in totals}

@@ -1,6 +1,6 @@
-"""One run at a time over a tenant: advisory locks in the warehouse, held for as long as the run lives.
+"""Advisory locks in the warehouse that allow one run at a time per tenant.
 
-A killed run's locks go with its connection. Two runs over different tenants never wait for each other.
+A killed run loses its locks with its connection. Runs of different tenants never wait for each other.
 """
 
 import time
@@ -18,7 +18,7 @@ LOCK_TIMEOUT_SECONDS = 600.0
 
 
 class TenantsBusyError(Exception):
-    """Another run holds these tenants and did not finish in time; the message says which run."""
+    """Another run holds these tenants and did not finish in time; the message names the run."""
 
 
 @contextmanager
@@ -27,43 +27,48 @@ def hold_tenants(
     run_id: str,
     tenants: Sequence[str] | None,
     log: Callable[[str], None],
-    patience: float = LOCK_TIMEOUT_SECONDS,
+    timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
 ) -> Iterator[None]:
-    """Hold the tenants (None: all) while the body runs, after waiting for whoever holds them.
+    """Holds the locks of the tenants (None: all) while the body runs, after waiting for other runs.
 
-    Raises TenantsBusyError after `patience` seconds.
+    Raises:
+        TenantsBusyError: another run still holds them after `timeout_seconds`.
     """
     application = f"crm-pipeline run {run_id[:8]}"
     engine = warehouse.engine().execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("select set_config('application_name', :name, false)"), {"name": application})
-        deadline = time.monotonic() + patience
-        said = False
+        deadline = time.monotonic() + timeout_seconds
+        is_reported = False
         while not _acquire_locks(connection, tenants):
             holder = (
                 f"{_find_lock_holders(connection, tenants)} holds "
                 f"{ALL_TENANTS_TEXT if tenants is None else ', '.join(tenants)} or some of them"
             )
             if time.monotonic() > deadline:
-                raise TenantsBusyError(f"{holder} and did not finish within {patience:.0f} s")
-            if not said:
+                raise TenantsBusyError(f"{holder} and did not finish within {timeout_seconds:.0f} s")
+            if not is_reported:
                 log(f"waiting: {holder}")
-                said = True
+                is_reported = True
             time.sleep(0.5)
         yield
         _report_lost_connection(connection, log)
 
 
 def _acquire_locks(connection: Connection, tenants: Sequence[str] | None) -> bool:
-    """Take all locks or none: a run of some tenants shares the lock of everything, a run of all wants it alone."""
+    """Whether all locks were acquired; otherwise none is held.
+
+    A run of some tenants shares the lock of all tenants, a run of all holds it exclusively.
+    """
     if tenants is None:
         locks = [("pg_try_advisory_lock", ALL_TENANTS_LOCK)]
     else:
         locks = [("pg_try_advisory_lock_shared", ALL_TENANTS_LOCK)]
         locks += [("pg_try_advisory_lock", name) for name in _build_lock_names(tenants)]
     for function, name in locks:
-        taken = connection.execute(text(f"select {function}(hashtextextended(:name, 0))"), {"name": name}).scalar_one()
-        if not taken:
+        query = text(f"select {function}(hashtextextended(:name, 0))")
+        is_acquired = connection.execute(query, {"name": name}).scalar_one()
+        if not is_acquired:
             connection.execute(text("select pg_advisory_unlock_all()"))
             return False
     return True
@@ -74,7 +79,7 @@ def _build_lock_names(tenants: Sequence[str]) -> list[str]:
 
 
 def _find_lock_holders(connection: Connection, tenants: Sequence[str] | None) -> str:
-    """The runs that stand in the way: for a run of all whoever shares everything, else who has it or a tenant alone."""
+    """Returns the runs that hold a conflicting lock: for a run of all tenants every sharer of the common lock too."""
     modes = ["ShareLock", "ExclusiveLock"] if tenants is None else ["ExclusiveLock"]
     names = connection.execute(
         text("""select distinct a.application_name || ' (pid ' || a.pid || ')' from pg_locks l
@@ -89,7 +94,7 @@ def _find_lock_holders(connection: Connection, tenants: Sequence[str] | None) ->
 
 
 def _report_lost_connection(connection: Connection, log: Callable[[str], None]) -> None:
-    """A run that lost its locks went on safely, since publishing has locks of its own, but it may have had company."""
+    """Logs that the locks were lost during the run, which did no harm because publishing has its own locks."""
     try:
         connection.execute(text("select 1"))
     except DBAPIError:

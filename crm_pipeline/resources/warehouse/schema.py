@@ -1,6 +1,6 @@
-"""The shape of schema `crm`: the declared tables as PostgreSQL has them, their partitions, indexes and views.
+"""The shape of schema `crm`: PostgreSQL's version of the declared tables, their partitions, indexes and views.
 
-A column is declared in `tables`; here it only gains what PostgreSQL needs beside it.
+The columns are those of `tables`, and `row_hash`.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ CRM_SCHEMA = str(output_metadata.schema)
 STATES_TABLE = "publication_states"
 PARTITION_CONSTRAINT = "of_this_tenant"
 FILLFACTOR = 90
-"""How full, in percent, pages are loaded. A changed row that has room in its page touches that page alone, and no
-index, which saves most of the time and of the WAL that writing it takes. A table takes a tenth more room."""
+"""Percentage to which pages are filled. A changed row that fits into its page changes that page alone and no index,
+which saves most of the time and of the WAL of the write. Tables take a tenth more space."""
 REDIRECTS_VIEW_SQL = (
     """create view crm.profile_redirects as
     select tenant_id, profile_id, redirects_to from crm.profile_ids where redirects_to is not null""",
@@ -29,7 +29,7 @@ REDIRECTS_VIEW_SQL = (
 
 
 def build_warehouse_tables() -> MetaData:
-    """The published tables as PostgreSQL has them: text without a length, a row hash, partitions, BI's index."""
+    """Returns the published tables for PostgreSQL: text without a length, a row hash, partitions, BI's indexes."""
     schema = MetaData(schema=CRM_SCHEMA)
     for declared in PUBLISHED_TABLES:
         columns = [
@@ -44,7 +44,7 @@ def build_warehouse_tables() -> MetaData:
         ]
         hashed = Column("row_hash", BigInteger, comment="Hash of the row, for comparing it with the lake.")
         partitioned = declared.info.get("partitioned_by")
-        # Of partitions each has its own.
+        # A partitioned table has no fill factor; each partition sets it.
         options: dict[str, Any] = (
             {"postgresql_partition_by": f"LIST ({partitioned})"}
             if partitioned
@@ -78,11 +78,11 @@ def _remove_length(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 def build_schema_sql() -> str:
-    """All that makes the schema from nothing, as one text of SQL."""
+    """Returns the SQL that creates the whole schema."""
     statements: list[str] = []
     engine = create_mock_engine(
         "postgresql+psycopg2://",
-        lambda made, *_, **__: statements.append(str(made.compile(dialect=POSTGRESQL_DIALECT)).strip()),
+        lambda ddl, *_, **__: statements.append(str(ddl.compile(dialect=POSTGRESQL_DIALECT)).strip()),
     )
     build_warehouse_tables().create_all(engine, checkfirst=False)
     lines = "".join(f"{statement};\n" for statement in (*statements, *REDIRECTS_VIEW_SQL)).splitlines()
@@ -90,7 +90,7 @@ def build_schema_sql() -> str:
 
 
 def tenant_table_name(table: Table, tenant_id: str) -> str:
-    """Name of the table that holds the tenant's rows: its partition, where `table` has any."""
+    """Returns the name of the table that holds the tenant's rows: its partition if `table` is partitioned."""
     parent = f"{CRM_SCHEMA}.{table.name}"
     if not table.info.get("partitioned_by"):
         return parent
@@ -98,9 +98,9 @@ def tenant_table_name(table: Table, tenant_id: str) -> str:
 
 
 def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
-    """Make the tenant's partition, to be loaded, indexed and attached in the same transaction."""
+    """Creates the tenant's partition, to be loaded, indexed and attached in the same transaction."""
     parent, partition = f"{CRM_SCHEMA}.{table.name}", tenant_table_name(table, tenant_id)
-    # What is checked row by row while they load need not be looked for while attaching.
+    # With this constraint attaching does not scan the rows.
     cursor.execute(f"""
         create table {partition} (like {parent} including all excluding indexes,
         constraint {PARTITION_CONSTRAINT} check ({table.info["partitioned_by"]} = {quote_literal(tenant_id)}))
@@ -108,7 +108,7 @@ def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
 
 
 def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
-    """Give a loaded partition the indexes of the whole, four times as fast as filling them row by row."""
+    """Creates the table's indexes on a loaded partition, four times as fast as filling them row by row."""
     partition = tenant_table_name(table, tenant_id)
     cursor.execute(f"alter table {partition} add primary key ({', '.join(list_key_columns(table))})")
     for columns in table.info["indexes"].values():
@@ -116,17 +116,16 @@ def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
 
 
 def attach_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
-    """Attach the tenant's partition where it is not, blocking no reader but whoever attaches another."""
+    """Attaches the tenant's partition unless it is attached; blocks no reader, only other attaching publishers."""
     if not table.info.get("partitioned_by"):
         return
-    partition = tenant_table_name(table, tenant_id)
+    partition, value = tenant_table_name(table, tenant_id), quote_literal(tenant_id)
     cursor.execute("select from pg_class where oid = to_regclass($1) and not relispartition", (partition,))
     if cursor.fetchall():
-        cursor.execute(f"""
-            alter table {CRM_SCHEMA}.{table.name} attach partition {partition} for values in ({quote_literal(tenant_id)})""")
+        cursor.execute(f"alter table {CRM_SCHEMA}.{table.name} attach partition {partition} for values in ({value})")
         cursor.execute(f"alter table {partition} drop constraint {PARTITION_CONSTRAINT}")
 
 
 def quote_literal(value: str) -> str:
-    """A value as SQL has it."""
+    """Returns the value as an SQL string literal."""
     return "'" + value.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Dropping a club from the warehouse: its rows at once, then its partitions. A command asks for it, never a run."""
+"""Removal of a club from the warehouse by a command: its rows in one transaction, then its partitions."""
 
 from sqlalchemy import Connection, Table, text
 
@@ -10,7 +10,7 @@ from crm_pipeline.tables.outputs.operations import publications
 
 
 def delete_tenant_rows(warehouse: Warehouse, tenant_id: str) -> int:
-    """Delete the club's rows from every table, in one transaction no publication can come between; return how many."""
+    """Returns how many rows of the club were deleted, from all tables in one transaction under its publish lock."""
     with warehouse.engine().begin() as connection:
         acquire_publish_lock(connection, tenant_id)
         deleted = {
@@ -23,7 +23,7 @@ def delete_tenant_rows(warehouse: Warehouse, tenant_id: str) -> int:
 
 
 def drop_tenant_partitions(warehouse: Warehouse, tenant_id: str) -> None:
-    """Detach and drop what then is empty, keeping no reader waiting; after an interruption it can be called again."""
+    """Detaches and drops the club's partitions without blocking readers; can be called again after an interruption."""
     engine = warehouse.engine().execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for table in PUBLISHED_TABLES:
@@ -32,10 +32,10 @@ def drop_tenant_partitions(warehouse: Warehouse, tenant_id: str) -> None:
 
 
 def _drop_partition(connection: Connection, table: Table, partition: str) -> None:
-    pending = connection.execute(
+    is_detach_pending = connection.execute(
         text("select inhdetachpending from pg_inherits where inhrelid = to_regclass(:name)"), {"name": partition}
     ).scalar()
-    if pending is not None:
-        how = "finalize" if pending else "concurrently"
-        connection.execute(text(f"alter table {CRM_SCHEMA}.{table.name} detach partition {partition} {how}"))
+    if is_detach_pending is not None:
+        mode = "finalize" if is_detach_pending else "concurrently"
+        connection.execute(text(f"alter table {CRM_SCHEMA}.{table.name} detach partition {partition} {mode}"))
     connection.execute(text(f"drop table if exists {partition}"))

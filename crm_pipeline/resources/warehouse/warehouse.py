@@ -1,8 +1,4 @@
-"""The warehouse: schema `crm` in PostgreSQL, made equal to the lake one tenant and one transaction at a time.
-
-Nothing is computed here. What the schema looks like is `warehouse_schema`'s business, what travels `publisher`'s, and
-who may run at the same time `run_lock`'s.
-"""
+"""The warehouse: schema `crm` in PostgreSQL, made equal to the lake one tenant and one transaction at a time."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,15 +14,15 @@ from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
 
 APPLICATION_NAME = "crm-pipeline"
 CONNECTION_OPTIONS = {"application_name": APPLICATION_NAME, "connect_timeout": "10", "keepalives_idle": "60"}
-"""Of every connection. A lock is held in silence for a whole run, which must not look like a dead line."""
+"""Options of every connection. The one that holds a run's locks is idle for hours, so keepalives prove it alive."""
 SESSION_SETTINGS = {
-    # A publisher that hangs lets go of its tenant in the end.
+    # A publisher that hangs must release its tenant.
     "statement_timeout": "30min",
     "idle_in_transaction_session_timeout": "30min",
-    # No commit waits for the disk but the last, `finish`, and with it the disk has them all. What a crash of the server
-    # takes before is published again by the next run, since its publication is gone with it.
+    # Only the last commit, in `store_refresh_time`, waits for the disk, which then has all commits. A crash before it
+    # loses rows together with their published states, so the next run publishes them again.
     "synchronous_commit": "off",
-    # Changed rows find theirs by key: the planner thinks any new staging table long, and would read everything.
+    # The planner overestimates new temp tables and would read the whole target; this makes it look rows up by key.
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
@@ -34,24 +30,24 @@ SESSION_SETTINGS = {
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The PostgreSQL server behind a `postgresql://` URL."""
+    """The warehouse at a `postgresql://` URL."""
 
     url: str = field(repr=False)
     lock_timeout: str = "30s"
-    """How long a publisher waits for whoever holds a tenant or table, as PostgreSQL spells it."""
+    """Longest wait of a publisher for a lock, in PostgreSQL's notation."""
 
     def engine(self) -> Engine:
-        """A SQLAlchemy engine, for statements that move no rows; to close its connection is to end the session."""
+        """Returns a SQLAlchemy engine without a pool: closing a connection ends its session."""
         return create_engine(self.url, connect_args=CONNECTION_OPTIONS, poolclass=NullPool)
 
-    def prepare(self) -> None:
-        """Make the schema what is declared: created, upgraded, or left alone."""
+    def migrate_schema(self) -> None:
+        """Creates or upgrades the schema as declared; an up-to-date schema stays as it is."""
         with self.engine().begin() as connection:
             migrate_schema(connection)
 
     @contextmanager
     def publisher(self, con: duckdb.DuckDBPyConnection, *, as_of: datetime, run_id: str) -> Iterator[Publisher]:
-        """A publisher of any number of tenants."""
+        """Yields a publisher that is closed afterwards."""
         publisher = Publisher(con, self.connect, as_of, run_id)
         try:
             yield publisher
@@ -59,7 +55,7 @@ class Warehouse:
             publisher.close()
 
     def connect(self) -> adbc.Connection:
-        """A connection that rows travel through; its statements give up in time."""
+        """Returns an ADBC connection for bulk copies, with timeouts set for its statements."""
         url = make_url(self.url).set(drivername="postgresql").update_query_dict(CONNECTION_OPTIONS)
         connection = adbc.connect(url.render_as_string(hide_password=False))
         with closing(connection.cursor()) as cursor:

@@ -1,1 +1,1 @@
-"""Identity resolution of a tenant batch, stored in one atomic commit, and its audit."""
+"""The customer identities model: resolution per tenant batch, one atomic commit of four tables, and a self-audit."""

@@ -1,4 +1,4 @@
-"""Customer identities of a tenant batch: all records, or those that a change concerns."""
+"""The customer identities model: resolves all records of a tenant, or the identity closure of its dirty records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,23 +37,25 @@ from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.sources import crm
 
 OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
-"""What operators said; a word of theirs can concern anybody."""
+"""Tables of operator decisions. A decision can affect any record, so a change is a full refresh."""
 
 
 def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[list[str]]]:
-    """Make the identities of these loaded tenants what their records now say, and note from what."""
+    """Brings the identities of the loaded tenants up to date; returns changes and link violations per batch."""
     triggers = (*FULL_REFRESH_TRIGGERS, *OPERATOR_DECISIONS)
     plan = plan_refresh(
         run, "customer_identities", tuple(PERSON_TABLES.values()), tenants, full_refresh_triggers=triggers
     )
-    parts = [
+    batch_results = [
         _materialize_all_records(batch)
         for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, identity.record_keys)
     ]
     if plan.incremental_tenants:
-        parts.append(_materialize_identity_closure(replace(run, tenants=plan.incremental_tenants, only_required=True)))
+        batch_results.append(
+            _materialize_identity_closure(replace(run, tenants=plan.incremental_tenants, only_required=True))
+        )
     plan.store_watermarks(run)
-    return parts
+    return batch_results
 
 
 def _materialize_all_records(batch: RunContext) -> BatchResult[list[str]]:
@@ -63,7 +65,7 @@ def _materialize_all_records(batch: RunContext) -> BatchResult[list[str]]:
 
 
 def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
-    """Resolve those whom changed records concern; nobody where none changed."""
+    """Resolves the identity closure of the dirty records, if there are any."""
     if not find_dirty_person_records(batch):
         return BatchResult({}, [])
     batch.load_tenants()
@@ -72,7 +74,7 @@ def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     batch.load_rows((*PERSON_TABLES.values(), *OPERATOR_DECISIONS))
     normalise_people(batch.con)
     for table in (identity.record_keys, identity.customer_identities, identity.profile_ids):
-        batch.lake.current(batch.con, table, tenants=batch.tenants)
+        batch.lake.create_current_view(batch.con, table, tenants=batch.tenants)
     find_identity_closure(batch.con)
     select_owned_rows(batch.con, PERSON_TABLES.values())
     batch.load_rows(tuple(PERSON_TABLES.values()))
@@ -81,27 +83,27 @@ def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     return _resolve_and_store(batch, IS_IN_CLOSURE)
 
 
-def _resolve_and_store(batch: RunContext, theirs: Mapping[Table, str]) -> BatchResult[list[str]]:
-    """Resolve the records that were read and keep what is `theirs`; by which keys comes last, being known after all."""
+def _resolve_and_store(batch: RunContext, conditions: Mapping[Table, str]) -> BatchResult[list[str]]:
+    """Resolves the loaded records and stores the rows where `conditions` hold; record_keys come last."""
     tenants = batch.tenants or ()
-    of_records = theirs[identity.customer_identities]
-    batch.quarantine(INVALID_KEYS_SQL, "customer_identities", tenants, of_records)
-    resolve_tenants(batch, tenants, theirs)
-    changes = commit_identities(batch, tenants, theirs)
-    faults = _find_link_violations(batch, tenants, theirs)
-    batch.replace(identity.record_keys, f"({RECORD_KEYS_QUERY})", tenants, of_records)
+    record_condition = conditions[identity.customer_identities]
+    batch.quarantine(INVALID_KEYS_SQL, "customer_identities", tenants, record_condition)
+    resolve_tenants(batch, tenants, conditions)
+    changes = commit_identities(batch, tenants, conditions)
+    faults = _find_link_violations(batch, tenants, conditions)
+    batch.replace(identity.record_keys, f"({RECORD_KEYS_QUERY})", tenants, record_condition)
     return BatchResult(changes, faults)
 
 
-def _find_link_violations(batch: RunContext, tenants: Sequence[str], theirs: Mapping[Table, str]) -> list[str]:
-    """What is wrong with the stored links: words, tenant, and record or profile id."""
+def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions: Mapping[Table, str]) -> list[str]:
+    """Returns the violations of the stored links: words, tenant, and record or profile id."""
     batch.con.execute(f"create or replace temp view records as {RECORDS_QUERY}")
     batch.con.execute(f"create or replace temp view overrides as {OVERRIDES_QUERY}")
     for table in RESOLVED_RELATIONS:
-        stored = batch.lake.current(batch.con, table, tenants=tenants, name=f"stored_{table.name}")
-        # The check reads each many times, and a view of the lake would be worked out anew each time.
+        stored = batch.lake.create_current_view(batch.con, table, tenants=tenants, name=f"stored_{table.name}")
+        # Temp tables, since the audit reads each several times and a view scans the lake every time.
         batch.con.execute(f"drop view if exists {table.name}")
-        batch.con.execute(f"create temp table {table.name} as from {stored} where {theirs[table]}")
+        batch.con.execute(f"create temp table {table.name} as from {stored} where {conditions[table]}")
     faults = [" ".join(violation) for violation in find_violations(batch.con)]
     for table in RESOLVED_RELATIONS:
         batch.con.execute(f"drop table {table.name}")

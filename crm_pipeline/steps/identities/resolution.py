@@ -1,8 +1,4 @@
-"""Calling identity resolution: its inputs read from the lake, its answer as relations shaped like the tables.
-
-Belongs here: what everybody shares who resolves tenants of the lake. Does not belong here: keeping the answer
-(`kept_identities.py`), the asset (`identities.py`), and who is whom (`domain/identities.py`).
-"""
+"""Identity resolution of lake tenants: inputs read from the lake, results as relations shaped like the tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -36,39 +32,41 @@ RESOLVED_RELATIONS: Final = {
     identity.customer_identities: "found_identities",
     identity.profile_ids: "found_ids",
 }
-"""The relation each table of identities is found in; of the events only those of this run."""
+"""Per identity table the relation with its resolved rows; of profile_events only the new ones."""
 ALL_ROWS: Final = dict.fromkeys(RESOLVED_RELATIONS, "true")
-"""The conditions of whom all is known."""
+"""Conditions that select all rows of the identity tables."""
 
 
 def read_records(run: RunContext) -> None:
-    """Create temp tables `people` and `suppressed`: what identity resolution compares, for the loaded tenants."""
+    """Creates temp tables `people` and `suppressed` of the loaded tenants: the records and the suppressed values."""
     normalise_people(run.con)
     normalise_suppressed_values(run.con)
 
 
-def resolve_tenants(run: RunContext, tenants: Sequence[str], theirs: Mapping[Table, str] = ALL_ROWS) -> None:
-    """Resolve tenants whose records were read, after what the lake knows of them; create the relations of `FOUND`.
+def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping[Table, str] = ALL_ROWS) -> None:
+    """Creates the relations of RESOLVED_RELATIONS: the resolved identities of these tenants.
 
-    `theirs` are the conditions for what is known of those records, where they are not all that the tenants have.
+    Where `people` has only some of a tenant's records, `conditions` select the stored rows about these.
+
+    Reads: `people` and `suppressed` (see `read_records`), `tenants`, crm_identity_override, and the stored tables.
     """
 
-    def found(query: str) -> pa.Table:
+    def read_rows_of_tenants(query: str) -> pa.Table:
         return run.con.sql(f"from ({query}) where {build_tenant_condition(tenants)}").to_arrow_table()
 
-    def before(table: Table) -> pa.Table:
+    def read_previous_rows(table: Table) -> pa.Table:
         columns = ", ".join(column.key for column in table.columns)
-        known = run.lake.current(run.con, table, tenants=tenants, name=f"known_{table.name}")
-        return found(f"select {columns} from {known} where {theirs[table]}")
+        stored_view = run.lake.create_current_view(run.con, table, tenants=tenants, name=f"previous_{table.name}")
+        return read_rows_of_tenants(f"select {columns} from {stored_view} where {conditions[table]}")
 
     inputs = ResolutionInputs(
-        records=found(RECORDS_QUERY),
-        tenants=found("select tenant_id, min_confidence from tenants"),
-        suppressed=found("from suppressed"),
-        overrides=found(OVERRIDES_QUERY),
-        previous_identities=before(identity.customer_identities),
-        previous_ids=before(identity.profile_ids),
-        previous_reviews=before(identity.identity_reviews),
+        records=read_rows_of_tenants(RECORDS_QUERY),
+        tenants=read_rows_of_tenants("select tenant_id, min_confidence from tenants"),
+        suppressed=read_rows_of_tenants("from suppressed"),
+        overrides=read_rows_of_tenants(OVERRIDES_QUERY),
+        previous_identities=read_previous_rows(identity.customer_identities),
+        previous_ids=read_previous_rows(identity.profile_ids),
+        previous_reviews=read_previous_rows(identity.identity_reviews),
         as_of=run.as_of,
         run_id=run.run_id,
     )

@@ -1,8 +1,7 @@
-"""The hourly self-audit: some tenants, resolved again each alone from the lake's rows, must give what is stored.
+"""The hourly self-audit: sampled tenants, resolved again one by one from the lake's rows, must equal the stored tables.
 
-It shares no relation with the run it audits: records are read, judged and normalised anew. So it finds whatever came
-between the records and the tables, or from one tenant into another. Which tenants is left to chance, seeded by as_of,
-so that the same hour always audits the same.
+It uses a separate connection: records are read, validated and normalised again. So it also finds errors of incremental
+refreshes and rows mixed up between tenants. The sample is random with as_of as seed: the same hour has the same sample.
 """
 
 from collections.abc import Sequence
@@ -25,29 +24,31 @@ MAX_AUDITED_TENANTS: Final = 10
 
 
 class AuditResult(NamedTuple):
-    """What was audited, and the tables of each tenant in which something else is stored."""
+    """The audited tenants, their number of records, and per tenant the tables whose stored rows differ."""
 
     tenants: list[str]
     records: int
-    differing: dict[str, list[str]]
+    differing_tables: dict[str, list[str]]
 
 
 def audit_identities(run: RunContext, tenants: Sequence[str]) -> AuditResult:
-    """Audit a random sample of tenants whose identities have just been kept; nothing is written."""
+    """Returns the audit of a random sample of tenants whose identities have just been stored; writes nothing."""
     with closing(run.lake.connect()) as con:
         sizes = _draw_tenants(run, con, tenants)
-        own = replace(run, con=con, tenants=list(sizes))
-        own.load_tenants()
-        own.load_rows([*PERSON_TABLES.values(), crm.identity_override, crm.suppressed_identifier])
-        own.define_as_of()
-        read_records(own)
-        found = {tenant: _find_differing_tables(own, tenant) for tenant in sizes}
-    return AuditResult(list(sizes), sum(sizes.values()), {tenant: tables for tenant, tables in found.items() if tables})
+        audit_batch = replace(run, con=con, tenants=list(sizes))
+        audit_batch.load_tenants()
+        audit_batch.load_rows([*PERSON_TABLES.values(), crm.identity_override, crm.suppressed_identifier])
+        audit_batch.define_as_of()
+        read_records(audit_batch)
+        differing = {tenant: _find_differing_tables(audit_batch, tenant) for tenant in sizes}
+    return AuditResult(
+        list(sizes), sum(sizes.values()), {tenant: tables for tenant, tables in differing.items() if tables}
+    )
 
 
 def _draw_tenants(run: RunContext, con: DuckDBPyConnection, tenants: Sequence[str]) -> dict[str, int]:
-    """Tenants in random order with their numbers of records, as many as fit; who alone is too large never does."""
-    stored = run.lake.counts(customer_identities, tenants=tenants)
+    """Returns tenants in random order with their number of records, as many as fit into the limits."""
+    stored = run.lake.build_counts_query(customer_identities, tenants=tenants)
     rows = con.sql(
         f"select tenant_id, rows from ({stored}) order by md5($seed || tenant_id)",
         params={"seed": run.as_of.isoformat()},
@@ -59,23 +60,25 @@ def _draw_tenants(run: RunContext, con: DuckDBPyConnection, tenants: Sequence[st
     return chosen
 
 
-def _find_differing_tables(own: RunContext, tenant: str) -> list[str]:
-    resolve_tenants(own, [tenant])
+def _find_differing_tables(audit_batch: RunContext, tenant: str) -> list[str]:
+    resolve_tenants(audit_batch, [tenant])
     return [
-        table.name for table in RESOLVED_RELATIONS if _digest_resolved(own, table) != _digest_stored(own, table, tenant)
+        table.name
+        for table in RESOLVED_RELATIONS
+        if _digest_resolved(audit_batch, table) != _digest_stored(audit_batch, table, tenant)
     ]
 
 
-def _digest_resolved(own: RunContext, table: Table) -> tuple[Any, ...]:
-    return _compute_digest(own.con, table, RESOLVED_RELATIONS[table])
+def _digest_resolved(audit_batch: RunContext, table: Table) -> tuple[Any, ...]:
+    return _compute_digest(audit_batch.con, table, RESOLVED_RELATIONS[table])
 
 
-def _digest_stored(own: RunContext, table: Table, tenant: str) -> tuple[Any, ...]:
-    """What is stored; of events none, for a tenant resolved again has no new ones."""
-    present = own.lake.current(own.con, table, tenants=[tenant], name="stored")
-    return _compute_digest(own.con, table, f"{present} where {table is not profile_events}")
+def _digest_stored(audit_batch: RunContext, table: Table, tenant: str) -> tuple[Any, ...]:
+    """Returns the digest of the stored rows; of no profile events, since resolving again adds none."""
+    present = audit_batch.lake.create_current_view(audit_batch.con, table, tenants=[tenant], name="stored")
+    return _compute_digest(audit_batch.con, table, f"{present} where {table is not profile_events}")
 
 
 def _compute_digest(con: DuckDBPyConnection, table: Table, relation: str) -> tuple[Any, ...]:
-    """How many rows there are, and a number that any change in one of them changes."""
+    """Returns the number of rows and the sum of their hashes."""
     return con.sql(f"select count(*), sum({build_row_hash_sql(table)}) from {relation}").fetchall()[0]

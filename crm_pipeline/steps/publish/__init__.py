@@ -1,1 +1,1 @@
-"""The quality gate and publication."""
+"""The publish step: the quality gate, the pending rows, and publication."""

@@ -1,7 +1,7 @@
-"""The quality gate of the published assets: a tenant's rows in the lake are judged, and who fails is not published.
+"""The quality gate: evaluates expectations on the lake rows of each tenant; a tenant that fails is not published.
 
-A tenant of which little moved since it held today is judged by the rows that moved; whoever breaks something there is
-judged whole. The results are kept in the lake, and Data Docs show them all.
+Once a day a tenant is fully evaluated. If it passed today and barely changed since, only its changed rows are
+evaluated, and a failure there leads to a full evaluation. Results are stored in the lake and shown in Data Docs.
 """
 
 from collections import defaultdict
@@ -27,18 +27,19 @@ from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
 
 MAX_FAILED_SHARE = 0.5
+"""If more than this share of the tenants fails, none is published."""
 MAX_CHANGED_SHARE: Final = 0.1
-"""Of a table's rows. Where more moved, the numbers may be unusual too, which only a whole judgement sees."""
+"""Share of a table's rows. If more changed, totals may be anomalous, which only a full evaluation finds."""
 PROFILE_COLUMNS: Final = {
     profiles.customer_profiles: "id",
     timeline.customer_timeline: "profile_id",
     identity.customer_identities: "profile_id",
 }
-"""The compared tables, and the column that says whose a row is."""
+"""The compared tables, each with its column of profile ids."""
 RECORD_COLUMNS: Final = {table: (service, "id") for service, table in PERSON_TABLES.items()} | {
     scl.payment: (Service.SCL, "member_id")
 }
-"""The services' tables they are compared with, and the service and column of the record a row is about."""
+"""The source tables they are compared with, each with service and column of the person record a row is about."""
 RECORD_KEY: Final = "tenant_id, service, service_record_id"
 COMPARED_RELATIONS = {
     "compared_profiles": profiles.customer_profiles,
@@ -50,187 +51,108 @@ EVALUATED_TABLES = (profiles.customer_profiles, timeline.customer_timeline)
 MAX_LISTED_ITEMS = 3
 
 
-def find_failed_tenants(verdicts: Sequence[ExpectationResult], tenants: Sequence[str]) -> dict[str, str]:
-    """Why each of these tenants is not to be published; all of them, where most fail."""
+class GateResult(NamedTuple):
+    """The new results of this run, and the tenants that were fully evaluated."""
+
+    results: list[ExpectationResult]
+    fully_evaluated_tenants: list[str]
+
+
+def find_failed_tenants(results: Sequence[ExpectationResult], tenants: Sequence[str]) -> dict[str, str]:
+    """Returns per tenant that must not be published the reason; all tenants, where most fail."""
     broken: dict[str, list[str]] = defaultdict(list)
-    for v in verdicts:
-        if v.is_critical and not v.success:
-            broken[v.tenant_id].append(f"{v.suite}: {v.expectation}" + (f", {v.observed}" if v.observed else ""))
+    for result in results:
+        if result.is_critical and not result.success:
+            observed = f", {result.observed}" if result.observed else ""
+            broken[result.tenant_id].append(f"{result.suite}: {result.expectation}{observed}")
     failed = {tenant: format_short_list(reasons) for tenant, reasons in broken.items()}
     if len(failed) > MAX_FAILED_SHARE * len(tenants):
         return {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
     return failed
 
 
-def update_data_docs(run: RunContext, verdicts: Sequence[ExpectationResult], home: Path) -> None:
-    """Write Data Docs of what is known of every tenant, where anything was judged now."""
-    if verdicts:
-        current = run.lake.current(run.con, operations.data_quality_results, name="present_results")
+def update_data_docs(run: RunContext, results: Sequence[ExpectationResult], home: Path) -> None:
+    """Writes Data Docs of the stored results of all tenants, if there are new `results`."""
+    if results:
+        current = run.lake.create_current_view(run.con, operations.data_quality_results, name="present_results")
         run.con.execute(f"create or replace temp table shown_results as from {current}")
         write_data_docs(run.con, "shown_results", run.as_of, home / DATA_DOCS_FOLDER)
 
 
-class GateResult(NamedTuple):
-    """What was judged now: all verdicts, and the tenants that were judged whole."""
+def evaluate_tenants(run: RunContext, pending: PendingByTenant, tenants: Sequence[str]) -> GateResult:
+    """Returns the new results of tenants to evaluate, and stores them; other tenants and tables keep their results.
 
-    verdicts: list[ExpectationResult]
-    whole: list[str]
-
-
-def evaluate_tenants(run: RunContext, due: PendingByTenant, tenants: Sequence[str]) -> GateResult:
-    """Judge what moved of these tenants and keep the verdicts; what did not move keeps its own.
-
-    Where little moved of a tenant and nothing is wrong with that, it keeps its own too. Who is judged whole is not
-    looked at again today once `keep_measures` was called, which therefore comes after the verdicts are reported.
+    Call `store_measures` after the results are reported: only then does a tenant count as evaluated today.
     """
     run.define_as_of()
-    judged = find_evaluated_today(run, tenants)
-    whole = _select_tenants_to_evaluate(run, due, tenants, judged)
-    verdicts = [*_evaluate_tables(run, due, whole, judged), *compare_tables(run, whole)]
-    if verdicts:
-        _store_results(run, verdicts)
-    return GateResult(verdicts, whole)
+    evaluated_today = find_evaluated_today(run, tenants)
+    fully_evaluated = _select_tenants_to_evaluate(run, pending, tenants, evaluated_today)
+    results = [*_evaluate_tables(run, pending, fully_evaluated, evaluated_today), *compare_tables(run, fully_evaluated)]
+    if results:
+        _store_results(run, results)
+    return GateResult(results, fully_evaluated)
 
 
-def _select_tenants_to_evaluate(
-    run: RunContext, due: PendingByTenant, tenants: Sequence[str], judged: Mapping[str, bool]
-) -> list[str]:
-    """Whose rows are all judged: who last failed, who moved much or to something wrong, and once a day everybody."""
-    held = [tenant for tenant in tenants if judged.get(tenant)]
-    little = find_barely_changed(due, held)
-    spared = set(little) - find_incremental_failures(run, due, little) | set(held) - set(due)
-    return [tenant for tenant in tenants if tenant not in spared]
+def find_barely_changed(pending: PendingByTenant, tenants: Sequence[str]) -> list[str]:
+    """Returns the tenants with pending rows that changed at most MAX_CHANGED_SHARE of each compared table."""
+
+    def is_barely_changed(tenant: str) -> bool:
+        tables = [rows for rows in pending[tenant] if rows.table in PROFILE_COLUMNS]
+        return all(
+            rows.changes_relation and rows.changed_rows <= MAX_CHANGED_SHARE * rows.fingerprint.rows for rows in tables
+        )
+
+    return [tenant for tenant in tenants if tenant in pending and is_barely_changed(tenant)]
 
 
-def _evaluate_tables(
-    run: RunContext, due: PendingByTenant, tenants: Sequence[str], judged: Mapping[str, bool]
-) -> Iterator[ExpectationResult]:
-    """Judge the tables of these tenants that moved, and those of whom was not judged today."""
-    for table in EVALUATED_TABLES:
-        moved = [t for t in tenants if t not in judged or any(rows.table is table for rows in due.get(t, ()))]
-        yield from evaluate_rows(run.con, TABLE_SUITES[table], lake_view_name(table), moved)
-
-
-def _store_results(run: RunContext, verdicts: Sequence[ExpectationResult]) -> None:
-    """Those of a suite that was not judged again stay."""
-    import pandas as pd  # noqa: PLC0415  a second only runs should pay
-
-    run.con.register("verdicts", pd.DataFrame(verdicts))
-    run.con.execute(f"""
-        create or replace temp table results as
-        select *, '{run.as_of.isoformat()}'::timestamptz as checked_at, '{run.run_id}' as run_id from verdicts""")
-    judged = sorted({verdict.tenant_id for verdict in verdicts})
-    scope = "(tenant_id, suite) in (select (tenant_id, suite) from results)"
-    run.replace(operations.data_quality_results, "results", judged, scope)
-
-
-def find_barely_changed(due: PendingByTenant, tenants: Sequence[str]) -> list[str]:
-    """Which of the tenants moved, and only a little, in the tables that are judged or compared."""
-
-    def is_little(tenant: str) -> bool:
-        parts = [rows for rows in due[tenant] if rows.table in PROFILE_COLUMNS]
-        return all(rows.changes and rows.moved <= MAX_CHANGED_SHARE * rows.content.rows for rows in parts)
-
-    return [tenant for tenant in tenants if tenant in due and is_little(tenant)]
-
-
-def find_incremental_failures(run: RunContext, due: PendingByTenant, tenants: Sequence[str]) -> set[str]:
-    """Which of these tenants break an expectation in rows that changed, or an agreement in profiles that moved."""
+def find_incremental_failures(run: RunContext, pending: PendingByTenant, tenants: Sequence[str]) -> set[str]:
+    """Returns the tenants with a failed expectation on changed rows, or a failed agreement on changed profiles."""
     if not tenants:
         return set()
-    verdicts = []
+    results = []
     for table, suite in TABLE_SUITES.items():
-        moved = [tenant for tenant in tenants if any(rows.table is table for rows in due[tenant])]
-        verdicts += evaluate_rows(run.con, suite, f"(from {changes_table_name(table)} where not _is_removed)", moved)
+        changed_tenants = [tenant for tenant in tenants if any(rows.table is table for rows in pending[tenant])]
+        present_changes = f"(from {changes_table_name(table)} where not _is_removed)"
+        results += evaluate_rows(run.con, suite, present_changes, changed_tenants)
     batch = replace(run, tenants=tenants)
     _find_changed_profiles(batch)
     _create_compared_views(batch)
-    verdicts += evaluate_agreements(batch, tenants)
-    return {verdict.tenant_id for verdict in verdicts if not verdict.success}
-
-
-def _find_changed_profiles(batch: RunContext) -> None:
-    """Create temp tables `moved_records`, since the last whole judgement, and `moved_profiles`, since the publication.
-
-    Whoever a changed row was about before has moved as well. A result that came out as before keeps its older hour.
-    """
-    of_tenants = build_tenant_condition(batch.tenants)
-    kept = batch.lake.current(batch.con, operations.data_quality_results, tenants=batch.tenants, name="kept_results")
-    batch.con.execute(f"""
-        create or replace temp table judged_whole as
-        select tenant_id, max(checked_at) as judged_at from {kept} group by tenant_id""")
-    changed = [
-        f"""select tenant_id, '{service}' as service, cast({column} as varchar) as service_record_id
-            from {batch.lake.log(batch.con, table)} join judged_whole using (tenant_id)
-            where _known_at >= '{batch.as_of:%Y-%m-%d}T00:00:00Z'::timestamptz
-                and (_known_at > judged_at or _known_at = as_of())"""
-        for table, (service, column) in RECORD_COLUMNS.items()
-    ]
-    batch.con.execute(
-        f"create or replace temp table moved_records as select distinct * from ({_build_union_query(changed)})"
-    )
-    linked = batch.lake.current(batch.con, identity.customer_identities, tenants=batch.tenants, name="linked")
-    moved = [f"select tenant_id, profile_id as id from {linked} semi join moved_records using ({RECORD_KEY})"]
-    for table, column in PROFILE_COLUMNS.items():
-        moved += [
-            f"select tenant_id, {column} as id from {change_log_name(table)} where {of_tenants}",
-            f"""select tenant_id, {column} as id from ({build_replaced_rows_query(batch.lake.log(batch.con, table), change_log_name(table))})
-                where {of_tenants}""",
-        ]
-    batch.con.execute(
-        f"create or replace temp table moved_profiles as select distinct * from ({_build_union_query(moved)})"
-    )
-
-
-def _create_compared_views(batch: RunContext) -> None:
-    """Create what `judge_agreements` reads, of no more than these profiles and the records that are theirs or moved."""
-    for name, table in COMPARED_RELATIONS.items():
-        if column := PROFILE_COLUMNS.get(table):
-            whole = batch.lake.current(batch.con, table, tenants=batch.tenants, name=f"whole_{table.name}")
-            batch.con.execute(f"""
-                create or replace temp view {name} as
-                from {whole} w semi join moved_profiles m on m.id = w.{column}""")
-    batch.con.execute(f"insert into moved_records select {RECORD_KEY} from compared_identities")
-    for table, (service, column) in RECORD_COLUMNS.items():
-        name = to_lake_name(table)
-        present = batch.lake.current(batch.con, table, tenants=batch.tenants, name=f"present_{name}")
-        batch.con.execute(f"""
-            create or replace temp view moved_{name} as
-            from {present} p semi join moved_records m
-            on m.service = '{service}' and m.tenant_id = p.tenant_id
-                and m.service_record_id = cast(p.{column} as varchar)""")
-        row_validation.validate_rows(batch.con, table, f"moved_{name}", batch.as_of)
-
-
-def _build_union_query(queries: Sequence[str]) -> str:
-    return " union all ".join(queries)
+    results += evaluate_agreements(batch, tenants)
+    return {result.tenant_id for result in results if not result.success}
 
 
 def find_evaluated_today(run: RunContext, tenants: Sequence[str]) -> dict[str, bool]:
-    """Who of the tenants was judged whole today, by the suites as they are; whether all that is kept of it held."""
-    kept = run.lake.current(run.con, operations.data_quality_results, tenants=tenants, name="kept_results")
-    measures = run.lake.current(run.con, operations.quality_measures, tenants=tenants, name="kept_measures")
+    """Returns whether all stored results passed, per tenant that was fully evaluated today by the present suites."""
+    stored_view = run.lake.create_current_view(
+        run.con, operations.data_quality_results, tenants=tenants, name="stored_results"
+    )
+    measures_view = run.lake.create_current_view(
+        run.con, operations.quality_measures, tenants=tenants, name="stored_measures"
+    )
     found = run.con.sql(f"""
-        select tenant_id, bool_and(success), list((suite, expectation)) from {kept}
-        semi join (from {measures} where measured_on = cast(as_of() as date)) using (tenant_id)
+        select tenant_id, bool_and(success), list((suite, expectation)) from {stored_view}
+        semi join (from {measures_view} where measured_on = cast(as_of() as date)) using (tenant_id)
         group by tenant_id""").fetchall()
-    return {tenant: held for tenant, held, names in found if sorted(names) == sorted(MEANINGS)}
+    return {tenant: has_passed for tenant, has_passed, names in found if sorted(names) == sorted(MEANINGS)}
 
 
 def compare_tables(run: RunContext, tenants: Sequence[str]) -> list[ExpectationResult]:
-    """Judge these tenants' tables against each other, the services' rows and the club's own past."""
+    """Returns the results of comparing the tenants' tables with each other, source rows and past measures."""
     if not tenants:
         return []
     replace(run, tenants=tenants).load_rows([*PERSON_TABLES.values(), scl.payment])
     for name, table in COMPARED_RELATIONS.items():
-        run.lake.current(run.con, table, tenants=tenants, name=name)
+        run.lake.create_current_view(run.con, table, tenants=tenants, name=name)
     disagreements = evaluate_agreements(run, tenants)
     find_anomalies(run.con)
-    return [*disagreements, *evaluate_findings(run.con, ANOMALY_SUITE, "unusual")]
+    return [*disagreements, *evaluate_findings(run.con, ANOMALY_SUITE, "anomalies")]
 
 
 def evaluate_agreements(run: RunContext, tenants: Sequence[str]) -> list[ExpectationResult]:
-    """Judge what is given of these tenants, in relations called as `GIVEN` and the services' rows are."""
+    """Returns the results of the agreements between tables for these tenants.
+
+    Reads: the relations of COMPARED_RELATIONS and the valid source rows of RECORD_COLUMNS.
+    """
     query = "create or replace temp table evaluated_tenants as select unnest($tenants) as tenant_id"
     run.con.execute(query, {"tenants": list(tenants)})
     find_disagreements(run.con)
@@ -238,27 +160,139 @@ def evaluate_agreements(run: RunContext, tenants: Sequence[str]) -> list[Expecta
 
 
 def store_measures(run: RunContext, tenants: Sequence[str]) -> None:
-    """Keep what `compare` measured of these tenants as today's, and let the days leave that are too long ago."""
+    """Stores the measures of these tenants as today's, and deletes those older than STORED_DAYS days.
+
+    Reads: `measured`, which `compare_tables` creates.
+    """
     if not tenants:
         return
     today = f"date '{run.as_of:%Y-%m-%d}'"
     run.con.execute(f"""
         create or replace temp view measured_today as
         select tenant_id, {today} as measured_on, measure, value from measured""")
-    scope = f"(measured_on = {today} or measured_on < {today} - {STORED_DAYS})"
-    run.replace(operations.quality_measures, "measured_today", tenants, scope)
+    condition = f"(measured_on = {today} or measured_on < {today} - {STORED_DAYS})"
+    run.replace(operations.quality_measures, "measured_today", tenants, condition)
 
 
 def load_stored_results(run: RunContext, tenants: Sequence[str]) -> dict[tuple[str, str], list[ExpectationResult]]:
-    """What is known of these tenants, by tenant and suite."""
-    current = run.lake.current(run.con, operations.data_quality_results, tenants=tenants, name="known_results")
-    known: dict[tuple[str, str], list[ExpectationResult]] = defaultdict(list)
+    """Returns the stored results of these tenants, by tenant and suite."""
+    current = run.lake.create_current_view(
+        run.con, operations.data_quality_results, tenants=tenants, name="stored_results"
+    )
+    stored_results: dict[tuple[str, str], list[ExpectationResult]] = defaultdict(list)
     for row in run.con.sql(f"select {', '.join(ExpectationResult._fields)} from {current} order by all").fetchall():
-        known[row[0], row[1]].append(ExpectationResult(*row))
-    return known
+        stored_results[row[0], row[1]].append(ExpectationResult(*row))
+    return stored_results
 
 
 def format_short_list(reasons: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """Returns the first MAX_LISTED_ITEMS reasons and the number of others."""
     more = len(reasons) - MAX_LISTED_ITEMS
     return "; ".join(reasons[:MAX_LISTED_ITEMS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _select_tenants_to_evaluate(
+    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, bool]
+) -> list[str]:
+    """Returns the tenants to evaluate fully: not passed today, changed much, or with failures in changed rows."""
+    passed = [tenant for tenant in tenants if evaluated_today.get(tenant)]
+    barely_changed = find_barely_changed(pending, passed)
+    skipped = set(barely_changed) - find_incremental_failures(run, pending, barely_changed) | set(passed) - set(pending)
+    return [tenant for tenant in tenants if tenant not in skipped]
+
+
+def _evaluate_tables(
+    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, bool]
+) -> Iterator[ExpectationResult]:
+    """Yields the results of changed tables, and of all tables of tenants not evaluated today."""
+    for table in EVALUATED_TABLES:
+        changed_tenants = [
+            tenant
+            for tenant in tenants
+            if tenant not in evaluated_today or any(rows.table is table for rows in pending.get(tenant, ()))
+        ]
+        yield from evaluate_rows(run.con, TABLE_SUITES[table], lake_view_name(table), changed_tenants)
+
+
+def _store_results(run: RunContext, results: Sequence[ExpectationResult]) -> None:
+    """Stores the results; those of suites that were not evaluated again stay."""
+    import pandas as pd  # noqa: PLC0415  a second only runs should pay
+
+    run.con.register("expectation_results", pd.DataFrame(results))
+    run.con.execute(f"""
+        create or replace temp table new_results as
+        select *, '{run.as_of.isoformat()}'::timestamptz as checked_at, '{run.run_id}' as run_id
+        from expectation_results""")
+    evaluated_tenants = sorted({result.tenant_id for result in results})
+    condition = "(tenant_id, suite) in (select (tenant_id, suite) from new_results)"
+    run.replace(operations.data_quality_results, "new_results", evaluated_tenants, condition)
+
+
+def _find_changed_profiles(batch: RunContext) -> None:
+    """Creates temp tables `changed_records` and `changed_profiles`: present and former owners of changed rows.
+
+    Records changed since the last full evaluation; profiles since the publication, or with a changed record.
+    """
+    of_tenants = build_tenant_condition(batch.tenants)
+    stored_view = batch.lake.create_current_view(
+        batch.con, operations.data_quality_results, tenants=batch.tenants, name="stored_results"
+    )
+    batch.con.execute(f"""
+        create or replace temp table full_evaluations as
+        select tenant_id, max(checked_at) as evaluated_at from {stored_view} group by tenant_id""")
+    # An unchanged result keeps its older checked_at, so evaluated_at may be too early; it is never too late.
+    record_queries = [
+        f"""select tenant_id, '{service}' as service, cast({column} as varchar) as service_record_id
+            from {batch.lake.create_log_view(batch.con, table)} join full_evaluations using (tenant_id)
+            where _known_at >= '{batch.as_of:%Y-%m-%d}T00:00:00Z'::timestamptz
+                and (_known_at > evaluated_at or _known_at = as_of())"""
+        for table, (service, column) in RECORD_COLUMNS.items()
+    ]
+    batch.con.execute(
+        f"create or replace temp table changed_records as select distinct * from ({_build_union_query(record_queries)})"
+    )
+    linked_view = batch.lake.create_current_view(
+        batch.con, identity.customer_identities, tenants=batch.tenants, name="linked_records"
+    )
+    profile_queries = [
+        f"select tenant_id, profile_id as id from {linked_view} semi join changed_records using ({RECORD_KEY})"
+    ]
+    for table, column in PROFILE_COLUMNS.items():
+        log_view = batch.lake.create_log_view(batch.con, table)
+        profile_queries += [
+            f"select tenant_id, {column} as id from {change_log_name(table)} where {of_tenants}",
+            f"""select tenant_id, {column} as id
+                from ({build_replaced_rows_query(log_view, change_log_name(table))}) where {of_tenants}""",
+        ]
+    batch.con.execute(f"""
+        create or replace temp table changed_profiles as
+        select distinct * from ({_build_union_query(profile_queries)})""")
+
+
+def _create_compared_views(batch: RunContext) -> None:
+    """Creates what `evaluate_agreements` reads, only of changed profiles, their records and changed records.
+
+    Reads: `changed_profiles` and `changed_records`, to which the records of changed profiles are added.
+    """
+    for name, table in COMPARED_RELATIONS.items():
+        if column := PROFILE_COLUMNS.get(table):
+            stored_view = batch.lake.create_current_view(
+                batch.con, table, tenants=batch.tenants, name=f"stored_{table.name}"
+            )
+            batch.con.execute(f"""
+                create or replace temp view {name} as
+                from {stored_view} s semi join changed_profiles c on c.id = s.{column}""")
+    batch.con.execute(f"insert into changed_records select {RECORD_KEY} from compared_identities")
+    for table, (service, column) in RECORD_COLUMNS.items():
+        name = to_lake_name(table)
+        present_view = batch.lake.create_current_view(batch.con, table, tenants=batch.tenants, name=f"present_{name}")
+        batch.con.execute(f"""
+            create or replace temp view compared_{name} as
+            from {present_view} p semi join changed_records c
+            on c.service = '{service}' and c.tenant_id = p.tenant_id
+                and c.service_record_id = cast(p.{column} as varchar)""")
+        row_validation.validate_rows(batch.con, table, f"compared_{name}", batch.as_of)
+
+
+def _build_union_query(queries: Sequence[str]) -> str:
+    return " union all ".join(queries)

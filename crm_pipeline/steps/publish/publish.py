@@ -1,4 +1,4 @@
-"""Publication of a run's tenants: what is due, and every table made equal to the lake."""
+"""Publication of a run's tenants: finds the pending tables and makes the published tables equal to the lake."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,21 +26,24 @@ TENANT_TABLES = (
 
 
 def find_pending_tables(run: RunContext, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[PendingRows]]:
-    """Per tenant with something to publish its tables."""
-    due = defaultdict(list)
+    """Returns the pending rows of each tenant that has any, one entry per table."""
+    pending = defaultdict(list)
     for table in TENANT_TABLES:
-        for tenant, rows in find_pending_rows(run, publisher.published, table, tenants).items():
-            due[tenant].append(rows)
-    return dict(due)
+        for tenant, rows in find_pending_rows(run, publisher.publication_states, table, tenants).items():
+            pending[tenant].append(rows)
+    return dict(pending)
 
 
 def publish_tenants(
-    run: RunContext, publisher: Publisher, due: PendingByTenant, tenants: Sequence[str], unpublished: dict[str, str]
+    run: RunContext, publisher: Publisher, pending: PendingByTenant, tenants: Sequence[str], unpublished: dict[str, str]
 ) -> dict[str, dict[str, ChangeCounts]]:
-    """Publish tenant by tenant; one that cannot be published is noted in `unpublished` and stops no other."""
-    changes: dict[str, dict[str, ChangeCounts]] = {tenant: {} for tenant in tenants if tenant not in due}
-    for group in build_pending_batches(run, due, [tenant for tenant in tenants if tenant in due]):
-        for tenant, outcome in publish_parallel(publisher, group):
+    """Publishes tenant by tenant; returns the changes per tenant and table.
+
+    A tenant that fails is added to `unpublished` with the reason and does not stop the others.
+    """
+    changes: dict[str, dict[str, ChangeCounts]] = {tenant: {} for tenant in tenants if tenant not in pending}
+    for batch in build_pending_batches(run, pending, [tenant for tenant in tenants if tenant in pending]):
+        for tenant, outcome in publish_parallel(publisher, batch):
             if isinstance(outcome, PublishError):
                 unpublished[tenant] = str(outcome).removeprefix(f"{tenant}: ")
             else:
@@ -49,15 +52,17 @@ def publish_tenants(
 
 
 def publish_reports(run: RunContext, publisher: Publisher, unpublished: dict[str, str]) -> None:
-    """What was set aside, how the checks went and the churn models, for every tenant, the failed ones above all."""
+    """Publishes the report tables of every tenant, failed ones included: quarantine, check results, churn models."""
     for table in REPORT_TABLES:
-        due = find_pending_rows(run, publisher.published, table, run.tenants)
-        publish_tenants(run, publisher, {tenant: [rows] for tenant, rows in due.items()}, list(due), unpublished)
+        pending = find_pending_rows(run, publisher.publication_states, table, run.tenants)
+        publish_tenants(
+            run, publisher, {tenant: [rows] for tenant, rows in pending.items()}, list(pending), unpublished
+        )
 
 
 def find_snapshot_ages(run: RunContext) -> list[SnapshotAge]:
-    """The hour and the rows of every service's snapshot of each of the run's tenants."""
-    current = run.lake.current(run.con, operations.service_snapshots, tenants=run.tenants)
+    """Returns the hour and the number of rows of each service snapshot per tenant of the run."""
+    current = run.lake.create_current_view(run.con, operations.service_snapshots, tenants=run.tenants)
     rows = run.con.sql(f"""
         select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
         where tenant_id in (select tenant_id from tenants) group by all order by all""").fetchall()
@@ -65,7 +70,7 @@ def find_snapshot_ages(run: RunContext) -> list[SnapshotAge]:
 
 
 def count_published_rows(publisher: Publisher) -> dict[tuple[str, str], int]:
-    """The published rows by table and tenant, of tables that did not move too."""
+    """Returns the number of published rows by table and tenant, including unchanged tables."""
     with closing(publisher.connection.cursor()) as cursor:
         cursor.execute("select table_name, tenant_id, rows from crm.publications")
         return {(table, tenant): rows for table, tenant, rows in cursor.fetchall()}

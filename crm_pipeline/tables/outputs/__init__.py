@@ -1,4 +1,4 @@
-"""The tables of schema `crm` and of the lake. Importing the folder declares all of them."""
+"""Output tables: schema `crm` and tables of the lake alone. Importing the folder declares all of them."""
 
 from crm_pipeline.tables.outputs import churn, identity, operations, privacy, profiles, timeline
 

@@ -1,4 +1,4 @@
-"""What the weekly fit finds: every version of each club's churn model, and how well it foretold the past."""
+"""Output tables of the weekly fit: every version of each club's churn model, and its backtests."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from crm_pipeline.tables.columns import flag, fraction, integer, json, output_me
 
 
 def _declare_positive_number(name: str, comment: str) -> Column[Any]:
-    """A parameter, above 0."""
+    """Creates the column of a parameter above 0."""
     return Column(name, Double, nullable=False, comment=comment)
 
 
@@ -35,7 +35,7 @@ churn_models = Table(
     integer("members_a_year_ago", "Members whose year since then is known.", minimum=0),
     integer("lapses", "Those of them who have lapsed; the signs need 50.", minimum=0),
     comment="Parameters of every fit of the churn model, per club and for all clubs pooled.",
-    info={"is_given": True},
+    info={"is_input": True},
 )
 
 churn_backtests = Table(
@@ -53,5 +53,5 @@ churn_backtests = Table(
     fraction("brier_recency", "Of the rule that 90 days without a visit mean gone."),
     json("calibration", "Ten bins: golfers, the risk they were given, the share who left."),
     comment="How each club's churn forecast of 90 and 365 days ago turned out, beside the rivals it must beat.",
-    info={"lake_only": True, "is_given": True},
+    info={"lake_only": True, "is_input": True},
 )

@@ -1,4 +1,4 @@
-"""What identity resolution leaves: links, reviews, profile ids and their history."""
+"""Output tables of identity resolution: links, reviews, profile ids and their history."""
 
 from sqlalchemy import Table
 

@@ -1,4 +1,4 @@
-"""What the pipeline says about itself: records set aside, publications, checks and measures, service snapshots."""
+"""Output tables about the pipeline: quarantined records, publications, checks, measures, snapshots, watermarks."""
 
 from sqlalchemy import Column, Double, Table
 
@@ -84,7 +84,7 @@ service_snapshots = Table(
     text("origin", "The database it was: cluster, timeline and database; null for a folder.", nullable=True),
     integer("horizon", "Every transaction below this id was then seen; null for a folder.", nullable=True),
     comment="The last believed extraction of every service, and what it covered. Kept in the lake only.",
-    info={"lake_only": True, "is_given": True},
+    info={"lake_only": True, "is_input": True},
 )
 
 worked_inputs = Table(

@@ -1,4 +1,4 @@
-"""What stays of people who were forgotten: keyed hashes of their records' ids, and the club's money as bare sums."""
+"""Output tables about forgotten people: keyed hashes of their records' ids, and the club's money as sums."""
 
 from sqlalchemy import Table
 
@@ -17,7 +17,7 @@ tombstones = Table(
     ),
     extracted_at("forgotten_at", "When the person was forgotten; of retention's, how far their club was known then."),
     comment="Records that are kept out of every extraction. Kept in the lake and in schema privacy.",
-    info={"lake_only": True, "is_given": True},
+    info={"lake_only": True, "is_input": True},
 )
 
 returned_golfers = Table(
@@ -27,7 +27,7 @@ returned_golfers = Table(
     primary(text("certificate_id", "What the tombstones that ended say.")),
     extracted_at("returned_at", "as_of of the run that read of something they did since."),
     comment="Golfers whom retention removed and who came again: their tombstones keep nothing out any more.",
-    info={"lake_only": True, "is_given": True},
+    info={"lake_only": True, "is_input": True},
 )
 
 forgotten_sums = Table(
@@ -39,7 +39,7 @@ forgotten_sums = Table(
     primary(text("currency", "ISO 4217 code.")),
     integer("amount_cents", "Money that came in less refunds."),
     comment="The summands of forgotten_totals, so that unforget can take one back. In the lake and schema privacy.",
-    info={"lake_only": True, "is_given": True},
+    info={"lake_only": True, "is_input": True},
 )
 
 forgotten_totals = Table(
@@ -50,5 +50,5 @@ forgotten_totals = Table(
     primary(text("currency", "ISO 4217 code.")),
     integer("amount_cents", "Money that came in less refunds, in hundredths of the currency's unit."),
     comment="Money of people who were forgotten, as sums without anybody's id: add it to the timeline's.",
-    info={"is_given": True},
+    info={"is_input": True},
 )

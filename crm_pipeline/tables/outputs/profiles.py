@@ -1,4 +1,4 @@
-"""The CustomerProfile: one row per person and tenant."""
+"""The output table of profiles: one row per person and tenant."""
 
 from sqlalchemy import Table
 

@@ -1,4 +1,4 @@
-"""The activity timeline: one row per event of a profile, partitioned by tenant."""
+"""The output table of events: one row per event of a profile, partitioned by tenant."""
 
 from sqlalchemy import Table
 

@@ -1,4 +1,4 @@
-"""The services' tables. Importing the folder declares all of them."""
+"""Source tables of all services. Importing the folder declares all of them."""
 
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 

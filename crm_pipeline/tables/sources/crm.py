@@ -1,4 +1,4 @@
-"""The CRM's own tables: tenants, leads, what staff wrote, and their decisions about identities."""
+"""Source tables of the CRM: tenants, leads, notes and tags of staff, and their decisions about identities."""
 
 from crm_pipeline.tables.columns import (
     LONG_TEXT_LENGTH,

@@ -1,4 +1,4 @@
-"""Messaging, the communication service: contacts, their consent, and what became of each message."""
+"""Source tables of Messaging, the communication service: contacts with their consent, and message events."""
 
 from crm_pipeline.tables.columns import MEDIUM_TEXT_LENGTH, declare_source_table, flag, person, recorded_at, text
 from crm_pipeline.vocabulary import MessageChannel, Service

@@ -1,4 +1,4 @@
-"""SCL, the club membership service: members, their tiers and what they paid."""
+"""Source tables of SCL, the club membership service: members, tier changes and payments."""
 
 from crm_pipeline.tables.columns import (
     LONG_TEXT_LENGTH,

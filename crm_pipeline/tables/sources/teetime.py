@@ -1,4 +1,4 @@
-"""TeeTime, the booking service: players, bookings, handicaps and competitions."""
+"""Source tables of TeeTime, the booking service: players, bookings, handicaps and competitions."""
 
 from crm_pipeline.tables.columns import (
     cents,

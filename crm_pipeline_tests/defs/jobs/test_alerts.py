@@ -1,4 +1,4 @@
-"""Alerts of runs that say little about themselves: a worker that died, an error that quotes a person."""
+"""Alerts of runs whose worker died or whose error quotes a person, and how an alert is written."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,44 +12,44 @@ from crm_pipeline.defs.jobs.alerts import MAX_LISTED_REASONS, Alert, load_notifi
 from crm_pipeline.settings import SettingError, Settings
 from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
-TOLD: list[Alert] = []
+SENT_ALERTS: list[Alert] = []
 
 
 def remember(alert: Alert) -> None:
-    """A notifier."""
-    TOLD.append(alert)
+    """A notifier that stores its alerts in `SENT_ALERTS`."""
+    SENT_ALERTS.append(alert)
 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    TOLD.clear()
+    SENT_ALERTS.clear()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.add_dynamic_partitions("tenants", ["links", "downs", "heath"])
         yield instance
 
 
-def told(instance: dg.DagsterInstance) -> Alert:
-    """The one alert of a sensor that looks for the first time after the run."""
+def read_alert(instance: dg.DagsterInstance) -> Alert:
+    """Returns the one alert of the sensor's first tick after the run."""
     with clean_environment(CRM_PIPELINE_NOTIFY=f"{__name__}:remember"):
         settings = Settings.from_environment()
     cursor = RunStatusSensorCursor(record_id=0).to_json()  # type: ignore[no-untyped-call]
     run_failed.evaluate_tick(dg.build_sensor_context(instance, cursor, resources={"settings": settings}))
-    (alert,) = TOLD
+    (alert,) = SENT_ALERTS
     return alert
 
 
-def test_a_run_whose_worker_died_is_told_of(instance: dg.DagsterInstance) -> None:
+def test_a_run_whose_worker_died_is_reported(instance: dg.DagsterInstance) -> None:
     tags = {AS_OF_TAG: "2026-03-31T13:00:00+00:00", **build_range_tags(["links", "downs"])}
     run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags=tags))
     instance.report_run_failed(run, "Run worker exited with code -9.\nlast words of the pod: jean@example.org")
-    alert = told(instance)
+    alert = read_alert(instance)
     assert alert.tenants == ["links", "downs"]
     assert alert.text == (
         f"refresh as of 2026-03-31T13:00:00+00:00, links, downs: Run worker exited with code -9. (run {run.run_id})"
     )
 
 
-def test_of_an_error_that_is_not_ours_only_the_kind_is_told(instance: dg.DagsterInstance) -> None:
+def test_of_an_error_of_other_code_only_the_class_is_reported(instance: dg.DagsterInstance) -> None:
     @dg.op
     def quote() -> None:
         raise ValueError("no row for jean@example.org") from KeyError("jean@example.org")
@@ -59,7 +59,7 @@ def test_of_an_error_that_is_not_ours_only_the_kind_is_told(instance: dg.Dagster
         quote()
 
     assert not careless.execute_in_process(instance=instance, raise_on_error=False).success
-    alert = told(instance)
+    alert = read_alert(instance)
     assert (alert.tenants, alert.reasons) == (None, ["quote: KeyError"])
 
 

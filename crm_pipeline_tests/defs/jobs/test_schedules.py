@@ -1,4 +1,4 @@
-"""When what runs, asked of Dagster's own scheduler on a real instance, the daemon's loop left out."""
+"""Which job runs when, by Dagster's own scheduler on a real instance, without the daemon's loop."""
 
 import logging
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def location(instance: dg.DagsterInstance) -> Iterator[WorkspaceProcessContext]:
 
 
 def let_pass(location: WorkspaceProcessContext, *times: datetime) -> None:
-    """Let the scheduler look at these times."""
+    """Runs the scheduler at these times."""
     before: dict[str, ScheduleIterationTimes] = {}
     for at in times:
         with freeze_time(at):
@@ -48,7 +48,7 @@ def let_pass(location: WorkspaceProcessContext, *times: datetime) -> None:
 
 
 def runs_asked_for(location: WorkspaceProcessContext, *times: datetime) -> list[tuple[str, datetime]]:
-    """The runs there are, job and hour, once the scheduler has looked at these times."""
+    """Returns job and hour of every run, after the scheduler ran at these times."""
     let_pass(location, *times)
     runs = location.instance.get_runs(ascending=True)
     return [(run.job_name, datetime.fromisoformat(run.tags[AS_OF_TAG])) for run in runs]
@@ -64,7 +64,7 @@ def test_five_missed_hours_are_made_up_by_one_run_as_of_the_last_of_them(locatio
 
 
 def test_every_tick_is_as_of_itself_and_no_two_are_at_once(location: WorkspaceProcessContext) -> None:
-    """In the night to Sunday, when everything runs."""
+    """In the night to Sunday, when every job runs."""
     night = datetime(2026, 4, 5, tzinfo=UTC)
     ticks = {
         "01:30": "people_retention",

@@ -1,4 +1,4 @@
-"""The published assets: what a run tells Dagster and PostgreSQL, and what becomes of a tenant that fails its checks."""
+"""The published assets: what a run stores in Dagster and PostgreSQL, also when a tenant fails its checks."""
 
 from collections import Counter
 from pathlib import Path
@@ -32,7 +32,7 @@ HOURS = """
 
 
 def checks_shown(home: Path) -> dict[str | None, str]:
-    """What the UI shows of the check on the profiles, by tenant; missing where Dagster thinks it speaks of the past."""
+    """Returns the status of the check on the profiles in the UI, by tenant; missing where Dagster calls it outdated."""
     key = dg.AssetCheckKey(dg.AssetKey("customer_profiles"), EXPECTATIONS_CHECK)
     with dagster_of(home) as instance:
         found = instance.event_log_storage.get_asset_check_partition_info([key])
@@ -44,19 +44,19 @@ def checks_shown(home: Path) -> dict[str | None, str]:
 
 
 def renamed(home: Path) -> set[str]:
-    """Tenants whose published profiles show what `GREETED` made of them in the lake."""
+    """Returns the tenants whose published profiles have the display name that `GREETED` set in the lake."""
     found = ask(home, "select tenant_id from crm.customer_profiles where display_name = 'renamed'")
     return {tenant for (tenant,) in found}
 
 
-def test_a_clean_run_tells_dagster_of_every_tenant_once_and_of_nobody_else(refreshed: Path) -> None:
+def test_a_clean_run_reports_every_tenant_to_dagster_once(refreshed: Path) -> None:
     (run,) = runs(refreshed)
     everything = {(asset, club) for asset in ASSETS for club in CLUBS}
     assert materialised(refreshed, run.run_id) == Counter(everything)
-    told = evaluated(refreshed, run.run_id)
-    assert {place: broken for place, broken in told.items() if place[1]} == dict.fromkeys(everything)
-    judged = ask(refreshed, "select tenant_id, suite, expectation from crm.data_quality_results where success")
-    assert sorted(judged) == sorted((club, *expectation) for club in CLUBS for expectation in MEANINGS)
+    checks = evaluated(refreshed, run.run_id)
+    assert {place: broken for place, broken in checks.items() if place[1]} == dict.fromkeys(everything)
+    results = ask(refreshed, "select tenant_id, suite, expectation from crm.data_quality_results where success")
+    assert sorted(results) == sorted((club, *expectation) for club in CLUBS for expectation in MEANINGS)
     assert ask(refreshed, FAILED_CHECKS) == []
     assert dict(ask(refreshed, HOURS)) == dict.fromkeys(CLUBS, run.run_id)
 
@@ -67,7 +67,7 @@ def test_a_second_run_publishes_nothing_and_keeps_every_id(refreshed: Path) -> N
     physically = "select id::text, xmin::text from crm.customer_profiles order by 1"
     rows = ask(refreshed, physically)
     outcome = refresh(refreshed)
-    assert (outcome.faults, outcome.published_rows) == ([], 0)
+    assert (outcome.failures, outcome.published_rows) == ([], 0)
     assert {table: contents(refreshed, table) for table in tables} == before
     assert ask(refreshed, physically) == rows
     first, second = runs(refreshed)
@@ -98,8 +98,8 @@ def test_a_run_without_partitions_is_a_run_of_every_tenant(refreshed: Path) -> N
     result = publish_alone(refreshed, by_partition=False)
     assert result.success
     assert renamed(refreshed) == set(CLUBS)
-    told = materialised(refreshed, result.run_id)
-    assert {place: times for place, times in told.items() if place[1]} == {(a, c): 1 for a in ASSETS for c in CLUBS}
+    events = materialised(refreshed, result.run_id)
+    assert {place: times for place, times in events.items() if place[1]} == {(a, c): 1 for a in ASSETS for c in CLUBS}
 
 
 def test_when_most_tenants_fail_their_checks_none_is_published(refreshed: Path) -> None:
@@ -117,7 +117,7 @@ def test_when_most_tenants_fail_their_checks_none_is_published(refreshed: Path) 
 
 
 def _assert_the_failure_is_on_record(home: Path, run_id: str, rows: dict[str, int]) -> None:
-    """In PostgreSQL and, partition by partition, in Dagster; profiles alone moved, so they alone were judged."""
+    """In PostgreSQL and, per partition, in Dagster; only profiles changed, so only they were evaluated."""
     assert ask(home, FAILED_CHECKS) == [
         (tenant, "customer_profiles", "scores_in_range", count) for tenant, count in rows.items()
     ]

@@ -1,4 +1,4 @@
-"""A run killed while it publishes: what it had committed stands, the rest is nowhere, and the next run finishes."""
+"""A run killed while it publishes: committed tenants stay, others are not published, and the next run finishes."""
 
 import signal
 import subprocess
@@ -26,11 +26,11 @@ PUBLISHED_PROFILES = "select distinct tenant_id from crm.customer_profiles"
 
 @contextmanager
 def publishing_stops_at(home: Path, tenant: str) -> Iterator[None]:
-    """The server runs, and whoever wants to publish this tenant waits until the body ends."""
+    """Starts the server; a run that publishes this tenant waits until the body ends."""
     server = EmbeddedPostgres(home)
     server.start()
     warehouse = Warehouse(server.url("crm"))
-    warehouse.prepare()
+    warehouse.migrate_schema()
     with warehouse.engine().connect() as connection:
         name = f"publish {tenant}"
         connection.execute(text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
@@ -38,7 +38,7 @@ def publishing_stops_at(home: Path, tenant: str) -> Iterator[None]:
 
 
 def killed_once_published(home: Path, tenant: str) -> str:
-    """Run `crm-pipeline run` and kill it as soon as this tenant can be seen; return what it had printed."""
+    """Returns the output of `crm-pipeline run`, killed as soon as this tenant is published."""
     command = [PROGRAM, "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -59,7 +59,7 @@ def test_a_run_killed_while_it_publishes_loses_nothing_and_doubles_nothing(own_h
     assert printed.rstrip().endswith("… published")
     assert ask(own_home, PUBLISHED_PROFILES) == [(FYNBOS,)]
     assert contents(own_home, "customer_timeline") == contents(refreshed, "customer_timeline", FYNBOS)
-    assert refresh(own_home).faults == []
+    assert refresh(own_home).failures == []
     for table in PUBLISHED_TABLES:
         if table.name != "publications":
             assert contents(own_home, table.name) == contents(refreshed, table.name), table.name

@@ -1,4 +1,4 @@
-"""Which tenants a run touches: one whose own row is wrong, one that is closed, one asked for by name, none at all."""
+"""The tenants a run affects: with an invalid row of its own, a closed one, one requested by name, a dry run."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ SEEN_AT = """
 
 
 def add_a_lead(services: Path, tenant: str) -> None:
-    """Somebody new."""
+    """Adds a new person to a tenant."""
     with (services / "crm" / "Lead.csv").open("a", encoding="utf-8") as file:
         times = "2026-03-01T00:00:00Z,2026-03-01T00:00:00Z"
         file.write(f"newcomer-{tenant},{tenant},,newcomer@{tenant}.example,,New,Comer,web,{times}\n")
 
 
 def newcomers(home: Path) -> set[str]:
-    """Tenants at which somebody new is published."""
+    """Returns the tenants whose new person is published."""
     return {tenant for (tenant,) in ask(home, "select tenant_id from crm.customer_profiles where last_name = 'Comer'")}
 
 
@@ -46,7 +46,7 @@ def test_a_tenant_whose_own_row_is_wrong_keeps_its_data_until_it_is_mended(refre
         add_a_lead(services, club)
     mend(services / TENANT, "Europe/London", "Europe/Lundun")
     outcome = refresh(refreshed, services, as_of=AN_HOUR_LATER)
-    (fault,) = outcome.faults
+    (fault,) = outcome.failures
     assert fault.endswith(f"data kept: {HEATHER} (its Tenant row is wrong: timezone:INVALID_SETTING)")
     assert newcomers(refreshed) == {FYNBOS, SAGUARO}
     assert outcome.published_rows == 6  # two newcomers and one who clicked in that hour, each with an event
@@ -58,7 +58,7 @@ def test_a_tenant_whose_own_row_is_wrong_keeps_its_data_until_it_is_mended(refre
     quarantined = "select column_name from crm.quarantined_records where table_name = 'Tenant' and tenant_id = "
     assert ask(refreshed, f"{quarantined} '{HEATHER}'") == [("timezone",)]
     mend(services / TENANT, "Europe/Lundun", "Europe/London")
-    assert refresh(refreshed, services, as_of=AN_HOUR_LATER).faults == []
+    assert refresh(refreshed, services, as_of=AN_HOUR_LATER).failures == []
     assert newcomers(refreshed) == set(CLUBS)
     assert ask(refreshed, f"{quarantined} '{HEATHER}'") == []
 
@@ -69,16 +69,16 @@ def test_a_closed_tenant_keeps_its_tables_and_counts_for_nothing(refreshed: Path
     add_a_lead(services, SAGUARO)
     mend(services / TENANT, "America/Phoenix,ACTIVE", "America/Phoenix,CLOSED")
     outcome = refresh(refreshed, services)
-    assert outcome.faults == []
+    assert outcome.failures == []
     assert outcome.published_rows == 2  # a profile and its LEAD_CREATED
     assert newcomers(refreshed) == {FYNBOS}
     assert contents(refreshed, "customer_timeline", SAGUARO) == kept
 
 
-def test_a_run_of_one_tenant_touches_no_other(refreshed: Path, services: Path) -> None:
+def test_a_run_of_one_tenant_changes_no_other(refreshed: Path, services: Path) -> None:
     for club in CLUBS:
         add_a_lead(services, club)
-    assert refresh(refreshed, services, as_of=AN_HOUR_LATER, tenants=[HEATHER]).faults == []
+    assert refresh(refreshed, services, as_of=AN_HOUR_LATER, tenants=[HEATHER]).failures == []
     assert newcomers(refreshed) == {HEATHER}
     assert dict(ask(refreshed, REFRESHED_AT)) == {FYNBOS: "12", HEATHER: "13", SAGUARO: "12"}
     seen = dict(ask(refreshed, SEEN_AT))
@@ -97,13 +97,13 @@ def test_a_dry_run_finds_what_a_run_would_and_leaves_everything_as_it_was(refres
     )
     before = (files(refreshed / "lake"), ask(refreshed, states), [run.run_id for run in runs(refreshed)])
     outcome = dry_run(refreshed, services)
-    assert (outcome.faults, outcome.published_rows) == ([], 0)
+    assert (outcome.failures, outcome.published_rows) == ([], 0)
     assert (files(refreshed / "lake"), ask(refreshed, states), [run.run_id for run in runs(refreshed)]) == before
     assert not list(refreshed.glob("crm-pipeline-dry-run-*"))
 
 
 def dry_run(home: Path, services: Path) -> RefreshOutcome:
-    """`crm-pipeline run --dry-run` in this process."""
+    """Returns the outcome of `crm-pipeline run --dry-run` in this process."""
     with (
         clean_environment(),
         create_working_copy(override_environment(home, services, AS_OF), dry_run=True) as settings,
@@ -112,6 +112,6 @@ def dry_run(home: Path, services: Path) -> RefreshOutcome:
 
 
 def files(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Every file with its size and time of change."""
+    """Returns every file with its size and time of change."""
     found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in found}

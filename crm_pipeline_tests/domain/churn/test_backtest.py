@@ -1,4 +1,4 @@
-"""The measures of a backtest, by hand, and against a count of pairs."""
+"""The measures of a backtest: by hand, and against a count of pairs."""
 
 import math
 
@@ -37,29 +37,29 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(golfers: list[tuple[int, b
     )
 
 
-def test_the_rivals_are_the_base_rate_and_ninety_quiet_days() -> None:
-    verdict = evaluate_forecast(np.array([0.9, 0.6, 0.4, 0.1]), np.array([200.0, 89.0, 90.0, 3.0]), LEFT)
-    assert verdict is not None
-    assert (verdict.golfers, verdict.left_since) == (4, 2)
-    assert verdict.brier_base_rate == 0.25
-    assert verdict.brier_recency == 0.5
-    assert verdict.brier == pytest.approx((0.01 + 0.16 + 0.16 + 0.01) / 4)
-    assert verdict.auc == 1.0
-    assert verdict.auc_recency == 0.75
-    assert verdict.beats_base_rate
-    assert verdict.beats_both
+def test_the_forecast_is_compared_with_the_base_rate_and_ninety_quiet_days() -> None:
+    backtest = evaluate_forecast(np.array([0.9, 0.6, 0.4, 0.1]), np.array([200.0, 89.0, 90.0, 3.0]), LEFT)
+    assert backtest is not None
+    assert (backtest.golfers, backtest.left_since) == (4, 2)
+    assert backtest.brier_base_rate == 0.25
+    assert backtest.brier_recency == 0.5
+    assert backtest.brier == pytest.approx((0.01 + 0.16 + 0.16 + 0.01) / 4)
+    assert backtest.auc == 1.0
+    assert backtest.auc_recency == 0.75
+    assert backtest.is_better_than_base_rate
+    assert backtest.is_better_than_both
 
 
 def test_no_better_than_the_base_rate_does_not_beat_it() -> None:
-    verdict = evaluate_forecast(np.full(4, 0.5), np.zeros(4), LEFT)
-    assert verdict is not None
-    assert not verdict.beats_base_rate
+    backtest = evaluate_forecast(np.full(4, 0.5), np.zeros(4), LEFT)
+    assert backtest is not None
+    assert not backtest.is_better_than_base_rate
 
 
-def test_where_all_have_left_there_is_no_ranking_and_without_anybody_no_verdict() -> None:
-    verdict = evaluate_forecast(np.array([0.5, 0.7]), np.zeros(2), np.array([True, True]))
-    assert verdict is not None
-    assert math.isnan(verdict.auc)
+def test_where_all_have_left_there_is_no_ranking_and_without_anybody_no_backtest() -> None:
+    backtest = evaluate_forecast(np.array([0.5, 0.7]), np.zeros(2), np.array([True, True]))
+    assert backtest is not None
+    assert math.isnan(backtest.auc)
     assert evaluate_forecast(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.bool_)) is None
 
 

@@ -1,9 +1,9 @@
-"""Pooling: what all clubs share, what a club's own past adds to it, and what small clubs borrow."""
+"""Pooling: what all clubs share, what a club's own past adds to it, and what small clubs take from the pool."""
 
 import numpy as np
 import pytest
 
-from crm_pipeline.domain.churn import fit as churn_fit
+from crm_pipeline.domain.churn import fit as fit_module
 from crm_pipeline.domain.churn.fit import fit_members, fit_spend, fit_visits, forecast_churn
 from crm_pipeline.domain.churn.gamma_gamma import fit_gamma_gamma
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR, predict_horizon_churn
@@ -15,7 +15,7 @@ from crm_pipeline.domain.churn.training_data import VisitorArrays
 
 
 def visitors(count: int, mean_wait: float = 30.0, cents: float = 5_000.0, seed: int = 0) -> VisitorArrays:
-    """Golfers of two years who come every `mean_wait` days or so and stay, or came once."""
+    """Returns golfers of two years who come every `mean_wait` days or so and stay, or came once."""
     rng = np.random.default_rng([seed, count])
     age = rng.integers(200, 730, count).astype(np.float64)
     frequency = np.where(rng.random(count) < 0.7, rng.poisson(age / mean_wait), 0).astype(np.float64)
@@ -45,8 +45,8 @@ def test_at_most_so_many_are_sampled_and_of_every_club_the_same_share(monkeypatc
         seen.append(len(visits[0]))  # type: ignore[arg-type]
         return prior
 
-    monkeypatch.setattr(churn_fit, "MAX_SAMPLE_SIZE", 100)
-    monkeypatch.setattr(churn_fit, "fit_mbg_nbd", fit)
+    monkeypatch.setattr(fit_module, "MAX_SAMPLE_SIZE", 100)
+    monkeypatch.setattr(fit_module, "fit_mbg_nbd", fit)
     fit_visits({"large": visitors(300), "small": visitors(60), "tiny": visitors(40)})
     assert seen == [75 + 15 + 10, 100, 60, 40]
 
@@ -71,7 +71,7 @@ def test_below_a_hundred_repeaters_spend_is_the_pools_in_the_clubs_own_money() -
     assert pooled[:2] == pytest.approx(own[:2], rel=0.5)
 
 
-def test_where_nobody_paid_twice_there_is_no_spend_to_foretell() -> None:
+def test_where_nobody_paid_twice_there_is_no_spend_to_predict() -> None:
     once = visitors(30)._replace(frequency=np.zeros(30))
     assert fit_spend({"club": once})["club"] == (None, 0)
     assert fit_spend({"club": once._replace(mean_value=np.zeros(30))})["club"] == (None, 0)

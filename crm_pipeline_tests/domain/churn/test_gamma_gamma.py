@@ -1,4 +1,4 @@
-"""Money per visit: the published fit, its gradient and the clubs where everybody pays the same."""
+"""Money per visit: the published fit, its gradient, and clubs where everybody pays the same."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""What MBG/NBD says of a visitor, against mpmath at 50 digits and over its whole range."""
+"""The predictions of MBG/NBD for a visitor, against mpmath at 50 digits and over their whole range."""
 
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +39,7 @@ VISITORS = st.builds(
 
 
 def grid() -> list[tuple[MbgNbd, Visitor]]:
-    """Evenly drawn on logarithmic scales, with the corners of no repeat and no time drawn too."""
+    """Returns cases drawn evenly on logarithmic scales, with the corners of no repeat and no time drawn too."""
     rng = np.random.default_rng(20_260_331)
     low, high = np.log([0.05, 1.0, 0.05, 0.05]), np.log([20.0, 1000.0, 20.0, 20.0])
     cases = []
@@ -52,7 +52,7 @@ def grid() -> list[tuple[MbgNbd, Visitor]]:
 
 
 def published(params: MbgNbd, visitor: Visitor) -> tuple[Any, Any]:
-    """Churn by scores.md and Batislam et al.'s expectation, as printed, at 50 digits."""
+    """Returns churn by scores.md and Batislam et al.'s expectation, as printed, at 50 digits."""
     r, alpha, a, b, x, recency, age = (mpmath.mpf(number) for number in (*params[:4], *visitor))
     alive = 1 / (1 + a / (b + x) * ((alpha + age) / (alpha + recency)) ** (r + x))
     quiet = ((alpha + age) / (alpha + age + HORIZON_DAYS)) ** (r + x)

@@ -1,4 +1,4 @@
-"""The fit: CDNOW's published one, its gradient, its prior, and how well it foretells CDNOW's next months."""
+"""The fit of MBG/NBD: CDNOW's published one, its gradient, its prior, and its forecast of CDNOW's next months."""
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,7 @@ def test_nothing_to_go_by_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("weeks", [13, 39])
-def test_it_foretells_who_of_cdnow_will_not_return(weeks: float) -> None:
+def test_it_forecasts_who_of_cdnow_will_not_return(weeks: float) -> None:
     calibration, wait = cdnow.read_log()
     is_gone = wait > weeks
     churn = predict_horizon_churn(fit_mbg_nbd(*calibration), *calibration, horizon=weeks)
@@ -122,6 +122,6 @@ def test_it_foretells_who_of_cdnow_will_not_return(weeks: float) -> None:
     def brier(forecast: npt.ArrayLike) -> float:
         return float(np.mean((np.asarray(forecast, dtype=np.float64) - is_gone) ** 2))
 
-    # Both rivals know the outcome: the base rate itself, and the share gone on either side of 90 quiet days.
+    # Both simple forecasts know the outcome: the base rate, and the share gone on either side of 90 quiet days.
     by_recency = np.where(is_quiet, is_gone[is_quiet].mean(), is_gone[~is_quiet].mean())
     assert brier(churn) < brier(by_recency) < brier(is_gone.mean()) < brier(is_quiet)

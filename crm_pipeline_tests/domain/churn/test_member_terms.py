@@ -20,11 +20,11 @@ def member(status: str = "ACTIVE", **values: object) -> Story:
 
 
 def played(*days: float) -> Story:
-    def tell(scene: Scene, who: str) -> None:
+    def add_rows(scene: Scene, who: str) -> None:
         for day in days:
             scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(day))
 
-    return tell
+    return add_rows
 
 
 def entered(*days: float) -> Story:
@@ -37,18 +37,18 @@ def clicked(*days: float) -> Story:
 
 
 def owes(*days: float | None, **values: object) -> Story:
-    """Payments due that many days ago; None: due at no known time."""
+    """Adds payments due that many days ago; None: due at no known time."""
 
-    def tell(scene: Scene, who: str) -> None:
+    def add_rows(scene: Scene, who: str) -> None:
         for day in days:
             due_at = None if day is None else ago(day)
             scene.add(scl.payment, who, due_at=due_at, **({"amount_cents": 100, "status": "PENDING"} | values))
 
-    return tell
+    return add_rows
 
 
 def overdue(days: float | None) -> Story:
-    """By the renewal alone, no fee being asked for."""
+    """Overdue by the renewal alone, with no fee asked for."""
     return member("OVERDUE", renews_on=None if days is None else ago(days).date())
 
 
@@ -98,7 +98,7 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
     "suspended": {"suspended": [member("SUSPENDED")]},
     "no_play_60 play_rate_dropped": {"stopped playing": [member(), played(*(365 + day for day in WEEKS))]},
 }
-CASES: Final = [(terms, story) for terms, told in STORIES.items() for story in told]
+CASES: Final = [(terms, story) for terms, stories in STORIES.items() for story in stories]
 
 RENEWALS: Final[dict[str, tuple[str, str | None, int]]] = {
     "the first year": ("2025-06-01", "2026-06-01", 1),
@@ -118,14 +118,14 @@ RENEWALS: Final[dict[str, tuple[str, str | None, int]]] = {
 
 @pytest.fixture(scope="module")
 def reasons() -> dict[str, list[Values]]:
-    """Of every story the terms given as reasons, the renewal itself apart."""
+    """Returns for every story the terms given as reasons, except the renewal itself."""
     scene = Scene()
     for terms, story in CASES:
-        for tell in STORIES[terms][story]:
-            tell(scene, f"{terms}: {story}")
-    told = {who: json.loads(profile["churn_reasons"]) for who, profile in scene.refresh().profiles.items()}
-    assert all(terms[0]["term"] == "renewal" for terms in told.values())
-    return {who: terms[1:] for who, terms in told.items()}
+        for add_rows in STORIES[terms][story]:
+            add_rows(scene, f"{terms}: {story}")
+    reasons_of = {who: json.loads(profile["churn_reasons"]) for who, profile in scene.refresh().profiles.items()}
+    assert all(terms[0]["term"] == "renewal" for terms in reasons_of.values())
+    return {who: terms[1:] for who, terms in reasons_of.items()}
 
 
 @pytest.mark.parametrize(("terms", "story"), CASES)

@@ -1,4 +1,4 @@
-"""The fitted model applied: versions, clubs without one, clubs side by side, and a winter that is no churn."""
+"""The fitted model applied: versions, clubs without one, several clubs in one batch, and a winter that is no churn."""
 
 from datetime import timedelta
 
@@ -36,8 +36,8 @@ FITTED = TenantModel(
 WINTER = (0.1, 0.1, 0.1, *[1.45] * 9)
 
 
-def kept(*versions: tuple[str, TenantModel, float]) -> duckdb.DuckDBPyConnection:
-    """A connection at AS_OF with relation churn_models: tenant, model and how many days ago it was fitted."""
+def store_models(*versions: tuple[str, TenantModel, float]) -> duckdb.DuckDBPyConnection:
+    """Returns a connection at AS_OF with relation churn_models: tenant, model and how many days ago it was fitted."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     define_as_of(con, AS_OF)
@@ -50,35 +50,38 @@ def kept(*versions: tuple[str, TenantModel, float]) -> duckdb.DuckDBPyConnection
 
 
 @pytest.mark.parametrize("model", [FITTED, FITTED._replace(spend=None, season=None, tiers={})])
-def test_what_is_kept_is_what_is_applied(model: TenantModel) -> None:
-    assert load_models(kept(("club", model, 0))).of("club") == model
+def test_what_is_stored_is_what_is_applied(model: TenantModel) -> None:
+    assert load_models(store_models(("club", model, 0))).select_model("club") == model
 
 
 def test_the_latest_version_known_at_the_hour_applies() -> None:
     newer, older = (FITTED._replace(visits=VISITS._replace(r=r)) for r in (2.0, 1.0))
-    con = kept(("club", older, 14), ("club", newer, 7), ("club", FITTED, -0.001))
-    assert load_models(con).of("club") == newer
+    con = store_models(("club", older, 14), ("club", newer, 7), ("club", FITTED, -0.001))
+    assert load_models(con).select_model("club") == newer
 
 
 def test_a_club_without_a_model_has_the_pools_and_without_any_fit_the_prior() -> None:
-    assert load_models(kept((POOLED_TENANT_ID, FITTED, 3))).of("new club") == FITTED
-    assert load_models(kept()).of("new club") == TenantModel()
+    assert load_models(store_models((POOLED_TENANT_ID, FITTED, 3))).select_model("new club") == FITTED
+    assert load_models(store_models()).select_model("new club") == TenantModel()
 
 
-def test_clubs_side_by_side_are_judged_as_each_alone() -> None:
+def test_clubs_together_are_scored_as_each_alone() -> None:
     models = ChurnModels({"a": FITTED, "b": TenantModel()})
     club, tier = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
-    beside = broadcast_parameters(models, ["a", "b"], club, ["Gold", None], tier)
+    parameters = broadcast_parameters(models, ["a", "b"], club, ["Gold", None], tier)
     x, recency, age = (
         np.array([0.0, 3.0, 400.0, 0.0]),
         np.array([0.0, 90.0, 700.0, 0.0]),
         np.array([5.0, 100.0, 730.0, 9.0]),
     )
     for function in (predict_horizon_churn, predict_transactions):
-        together = function(beside.visits, x, recency, age)
-        alone = [float(function(models.of("ab"[c]).visits, *v)) for c, *v in zip(club, x, recency, age, strict=True)]
+        together = function(parameters.visits, x, recency, age)
+        alone = [
+            float(function(models.select_model("ab"[c]).visits, *v))
+            for c, *v in zip(club, x, recency, age, strict=True)
+        ]
         np.testing.assert_array_equal(together, alone)
-    spend = predict_mean_value(beside.spend, [2, 2, 0, 0], [3_000.0, 3_000.0, 0.0, 0.0])
+    spend = predict_mean_value(parameters.spend, [2, 2, 0, 0], [3_000.0, 3_000.0, 0.0, 0.0])
     assert spend.tolist() == [
         float(predict_mean_value(FITTED.spend, 2, 3_000.0)),
         3_000.0,
@@ -86,12 +89,12 @@ def test_clubs_side_by_side_are_judged_as_each_alone() -> None:
         0.0,
     ]
     risk = predict_member_churn(
-        np.ones(4), {"suspended": [True] * 4}, beside.gamma, beside.delta, beside.log_odds
+        np.ones(4), {"suspended": [True] * 4}, parameters.gamma, parameters.delta, parameters.log_odds
     ).probability
     gold = predict_member_churn(1, {"suspended": True}, 0.2, 4.0, MEMBERS.log_odds).probability
     none = predict_member_churn(1, {"suspended": True}, 0.5, 3.0, MEMBERS.log_odds).probability
-    judged = float(predict_member_churn(1, {"suspended": True}).probability)
-    assert risk.tolist() == [float(gold), judged, float(none), judged]
+    by_prior = float(predict_member_churn(1, {"suspended": True}).probability)
+    assert risk.tolist() == [float(gold), by_prior, float(none), by_prior]
 
 
 def scene(model: TenantModel | None) -> Scene:

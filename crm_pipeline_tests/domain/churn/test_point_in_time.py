@@ -1,4 +1,4 @@
-"""Hindsight: the facts of an earlier day are those that a run of that day found, and what came of them is told."""
+"""Point-in-time facts: those of an earlier day are what a run of that day found, with what became of them since."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, ago, th
 
 
 def look_back(scene: Scene, days: int) -> None:
-    """Refresh the scene, and put its facts back."""
+    """Refreshes the scene, and puts its facts back."""
     scene.refresh()
     ready(scene)
     find_current_facts(scene.con, AS_OF)
@@ -84,7 +84,7 @@ def test_who_left_and_who_came_again() -> None:
         ({"membership_status": "PENDING", "joined_at": ago(900)}, None, True),
     ],
 )
-def test_memberships_stood_as_their_dates_say(member: dict[str, Any], status: str | None, has_lapsed: bool) -> None:
+def test_past_memberships_follow_from_their_dates(member: dict[str, Any], status: str | None, has_lapsed: bool) -> None:
     scene = Scene()
     scene.add(scl.member, "member", **member)
     look_back(scene, 365)
@@ -103,22 +103,22 @@ def test_a_fee_paid_late_was_overdue_and_notice_was_given_when_it_was() -> None:
     assert found == {"late": (MembershipStatus.OVERDUE, True, False), "in time": (MembershipStatus.ACTIVE, False, True)}
 
 
-def test_a_club_without_any_past_has_the_prior_and_no_verdict() -> None:
+def test_a_club_without_any_past_has_the_prior_and_no_backtest() -> None:
     scene = Scene()
     scene.add(teetime.player, "nobody")
     scene.refresh()
     ready(scene)
-    lesson = train_churn_models(scene.con, [CLUB], AS_OF)
-    assert lesson.verdicts == {}
+    result = train_churn_models(scene.con, [CLUB], AS_OF)
+    assert result.backtests == {}
     for tenant in (POOLED_TENANT_ID, CLUB):
-        model = lesson.clubs[tenant].model
+        model = result.models[tenant].model
         assert model.visits[:4] == pytest.approx(PRIOR[:4])
         assert model[1:3] == TenantModel()[1:3]
-        assert not lesson.clubs[tenant].is_fallback
+        assert not result.models[tenant].is_fallback
 
 
 def test_a_fit_that_does_not_beat_the_base_rate_falls_back_to_the_pool() -> None:
-    """At `odd`, the silent came back and the regular stayed away; forty and forty at `club` do as the model expects."""
+    """At `odd` the silent came back and the regular stayed away; forty and forty at `club` do as the model expects."""
     scene = Scene()
     scene.tenant("odd")
     for number in range(12):
@@ -133,12 +133,12 @@ def test_a_fit_that_does_not_beat_the_base_rate_falls_back_to_the_pool() -> None
         scene.add(teetime.booking, f"gone {number}", status="PLAYED", tee_time_at=ago(700 + number))
     scene.refresh()
     ready(scene)
-    lesson = train_churn_models(scene.con, [CLUB, "odd"], AS_OF)
-    assert not lesson.verdicts["odd", 365].beats_base_rate
-    assert lesson.verdicts[CLUB, 365].beats_base_rate
-    assert {tenant: each.is_fallback for tenant, each in lesson.clubs.items()} == {
+    result = train_churn_models(scene.con, [CLUB, "odd"], AS_OF)
+    assert not result.backtests["odd", 365].is_better_than_base_rate
+    assert result.backtests[CLUB, 365].is_better_than_base_rate
+    assert {tenant: each.is_fallback for tenant, each in result.models.items()} == {
         POOLED_TENANT_ID: False,
         CLUB: False,
         "odd": True,
     }
-    assert lesson.clubs["odd"].model.visits == lesson.clubs[POOLED_TENANT_ID].model.visits
+    assert result.models["odd"].model.visits == result.models[POOLED_TENANT_ID].model.visits

@@ -22,13 +22,13 @@ Floats = npt.NDArray[np.float64]
 
 
 def members(count: int, truth: RenewalParameters, seed: int = 1) -> MemberArrays:
-    """Members who lapse as `truth` says; each sign holds for one in eight."""
+    """Returns members who lapse by `truth`; each flag holds for one in eight."""
     rng = np.random.default_rng(seed)
     number = rng.integers(1, 12, count).astype(np.float64)
-    signs = (rng.random((count, len(MEMBER_TERM_CODES))) < 0.125).astype(np.float64)
+    flags = (rng.random((count, len(MEMBER_TERM_CODES))) < 0.125).astype(np.float64)
     hazard = compute_renewal_hazard(number, truth.gamma, truth.delta)
-    log_odds = np.log(hazard / (1 - hazard)) + signs @ [truth.log_odds[code] for code in MEMBER_TERM_CODES]
-    return MemberArrays(number, signs, (rng.random(count) < expit(log_odds)).astype(np.float64))
+    log_odds = np.log(hazard / (1 - hazard)) + flags @ [truth.log_odds[code] for code in MEMBER_TERM_CODES]
+    return MemberArrays(number, flags, (rng.random(count) < expit(log_odds)).astype(np.float64))
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,7 +48,7 @@ def test_without_members_the_prior_is_the_answer() -> None:
     assert fit_renewal(nobody, RenewalParameters())[:2] == pytest.approx(RenewalParameters()[:2])
 
 
-def test_many_members_are_believed() -> None:
+def test_many_members_outweigh_the_prior() -> None:
     truth = RenewalParameters(1.6, 5.0, {**PRIOR_LOG_ODDS, "no_play_60": 1.6, "no_click_90": 0.05})
     found = fit_renewal(members(60_000, truth), RenewalParameters())
     assert compute_renewal_hazard([1, 5, 10], *found[:2]) == pytest.approx(
@@ -59,7 +59,7 @@ def test_many_members_are_believed() -> None:
 
 
 @pytest.mark.parametrize(("lapses", "is_fitted"), [(MIN_LAPSES - 1, False), (MIN_LAPSES, True)])
-def test_the_terms_stay_as_judged_below_fifty_lapses(lapses: int, is_fitted: bool) -> None:
+def test_the_terms_stay_as_in_the_prior_below_fifty_lapses(lapses: int, is_fitted: bool) -> None:
     seen = members(400, RenewalParameters())
     found = fit_renewal(seen._replace(has_lapsed=(np.arange(400) < lapses).astype(np.float64)), RenewalParameters())
     assert (found.log_odds != pytest.approx(dict(PRIOR_LOG_ODDS))) == is_fitted
@@ -74,10 +74,10 @@ def test_a_tiers_fit_leaves_the_terms_alone() -> None:
 
 
 def test_no_sign_ever_speaks_for_staying() -> None:
-    """Here whoever shows a sign never lapses."""
-    number, signs = np.ones(400), np.zeros((400, len(MEMBER_TERM_CODES)))
-    signs[:200] = 1.0
-    found = fit_renewal(MemberArrays(number, signs, np.repeat([0.0, 1.0], 200)), RenewalParameters())
+    """Here nobody with a flag ever lapses."""
+    number, flags = np.ones(400), np.zeros((400, len(MEMBER_TERM_CODES)))
+    flags[:200] = 1.0
+    found = fit_renewal(MemberArrays(number, flags, np.repeat([0.0, 1.0], 200)), RenewalParameters())
     assert all(0 < found.log_odds[code] < PRIOR_LOG_ODDS[code] for code in MEMBER_TERM_CODES)
 
 

@@ -1,4 +1,4 @@
-"""The choice of the model, rounding, and the reference values of scores.md through the façade."""
+"""The choice of the model, rounding, and the reference values of scores.md through `risk.py`."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from crm_pipeline.vocabulary import ChurnBasis
 from crm_pipeline_tests.fixtures.input import cdnow
 
 
-def standing_of(*holds: str) -> ChurnRiskInputs:
+def inputs_of(*holds: str) -> ChurnRiskInputs:
     return ChurnRiskInputs(*([name in holds] for name in ChurnRiskInputs._fields))
 
 
@@ -34,14 +34,14 @@ def standing_of(*holds: str) -> ChurnRiskInputs:
     ],
 )
 def test_contract_and_visits_decide_the_model(holds: tuple[str, ...], basis: ChurnBasis, probability: float) -> None:
-    risk = select_churn_risk(standing_of(*holds), [0.4], [0.1])
+    risk = select_churn_risk(inputs_of(*holds), [0.4], [0.1])
     assert risk.basis.tolist() == [basis]
     np.testing.assert_array_equal(risk.probability, [probability])
 
 
 def test_a_model_that_does_not_apply_may_have_no_number() -> None:
-    assert select_churn_risk(standing_of("has_transacted"), [0.4], [np.nan]).probability == [0.4]
-    assert select_churn_risk(standing_of("is_member"), [np.nan], [0.1]).probability == [0.1]
+    assert select_churn_risk(inputs_of("has_transacted"), [0.4], [np.nan]).probability == [0.4]
+    assert select_churn_risk(inputs_of("is_member"), [np.nan], [0.1]).probability == [0.1]
 
 
 def test_nobody_at_all_is_no_error() -> None:

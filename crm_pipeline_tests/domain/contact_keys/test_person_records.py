@@ -1,4 +1,4 @@
-"""The people of all services in one shape: what a record is called, how ties are settled, who is active."""
+"""Person records of all services in one shape: their keys, their order, and who is active."""
 
 from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_suppressed_values
 from crm_pipeline.tables import PERSON_TABLES
@@ -8,7 +8,7 @@ from crm_pipeline_tests.fixtures.worlds.scene import Scene, ago
 
 
 def people(scene: Scene, *columns: str) -> list[tuple[object, ...]]:
-    """Columns of relation `people`, in the order that settles ties."""
+    """Returns columns of relation `people`, in the order of records."""
     scene.timeline()
     query = f"select {', '.join(columns)} from people order by tenant_id, service_order, record_order"
     return [tuple(row) for row in scene.con.sql(query).fetchall()]

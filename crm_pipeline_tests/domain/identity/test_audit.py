@@ -1,4 +1,4 @@
-"""The SQL checker: silent about what resolution finds, on random worlds and histories; loud about planted faults."""
+"""The SQL audit: no fault in resolutions of random worlds and histories, and every planted fault is found."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,10 @@ STORED = """
 
 
 @contextmanager
-def stored(given_to: ResolutionInputs, found: Sequence[Resolution]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The relations the checker reads, after a history of resolutions of which the last was given these inputs."""
+def stored(last_inputs: ResolutionInputs, found: Sequence[Resolution]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yields a connection with the relations of the audit: the last inputs, and the resolutions up to them."""
     last = found[-1]
-    tables = {name: getattr(given_to, name) for name in ("records", "tenants", "suppressed", "overrides")}
+    tables = {name: getattr(last_inputs, name) for name in ("records", "tenants", "suppressed", "overrides")}
     tables |= {"profile_ids": last.profile_ids, "identity_reviews": last.identity_reviews}
     tables |= {"profile_events": pa.concat_tables([each.profile_events for each in found])}
     with duckdb.connect() as con:
@@ -183,20 +183,20 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def sound() -> Iterator[duckdb.DuckDBPyConnection]:
+def valid_resolution() -> Iterator[duckdb.DuckDBPyConnection]:
     with stored(inputs({T: HISTORY[-1]}), history(*HISTORY)) as con:
         assert find_violations(con) == []
         yield con
 
 
 @pytest.mark.parametrize(("fault", "damage"), [(fault, damage) for fault, some in FAULTS.items() for damage in some])
-def test_a_planted_fault_is_found(sound: duckdb.DuckDBPyConnection, fault: str, damage: str) -> None:
-    sound.begin()
+def test_a_planted_fault_is_found(valid_resolution: duckdb.DuckDBPyConnection, fault: str, damage: str) -> None:
+    valid_resolution.begin()
     try:
-        sound.execute(damage)
-        assert fault in {each.violation for each in find_violations(sound)}
+        valid_resolution.execute(damage)
+        assert fault in {each.violation for each in find_violations(valid_resolution)}
     finally:
-        sound.rollback()
+        valid_resolution.rollback()
 
 
 def test_every_rule_has_a_planted_fault() -> None:

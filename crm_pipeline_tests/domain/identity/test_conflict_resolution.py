@@ -1,4 +1,4 @@
-"""Contradictory evidence, by example: what is joined, what is left apart, and what a person is asked."""
+"""Conflicting matches by example: what is joined, what stays apart, and what a person is asked."""
 
 import pytest
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 
 from crm_pipeline_tests.fixtures.worlds.identity_consents import ANSWERS, CHANNELS, Answers, consents
-from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, history, part, profiles
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, history, profiles, select_tenants
 from crm_pipeline_tests.fixtures.worlds.random_worlds import Tenants, histories, thorough
 
 
@@ -16,7 +16,7 @@ def test_a_profile_agrees_only_as_far_as_all_its_contacts_do(moments: Sequence[T
         agreed = consents(found, answers)
         for tenant, some in moment.items():
             with about(tenant, some):
-                for profile, records in profiles(part(found, tenant)).items():
+                for profile, records in profiles(select_tenants(found, tenant)).items():
                     said = [answers[tenant, record_id] for service, record_id in records if service == "MESSAGING"]
                     everybody = tuple(bool(said) and all(flags[i] for flags in said) for i in range(len(CHANNELS)))
                     assert agreed[profile] == everybody

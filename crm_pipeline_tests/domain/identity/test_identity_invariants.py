@@ -23,11 +23,11 @@ from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     inputs,
     obeyed,
     open_reviews,
-    part,
     partition,
     profiles,
     renamed_world,
     run,
+    select_tenants,
     together,
     world,
 )
@@ -62,7 +62,7 @@ def test_no_profile_holds_two_auth_user_ids_a_never_pair_or_two_people_of_one_se
     found = run(everybody)
     for tenant, some in everybody.items():
         with about(tenant, some):
-            holder = {record: cluster for cluster in partition(part(found, tenant)) for record in cluster}
+            holder = {record: cluster for cluster in partition(select_tenants(found, tenant)) for record in cluster}
             assert holder.keys() == together(*some.people)
             for one, other in combinations(some.people, 2):
                 assert not (cannot_link(obeyed(some), one, other) and holder[one[:2]] == holder[other[:2]])
@@ -82,7 +82,7 @@ def test_the_partition_at_a_higher_min_confidence_refines_the_one_at_a_lower(
     )
     for tenant, some in everybody.items():
         with about(tenant, some, levels[tenant]):
-            coarse, fine = partition(part(low, tenant)), partition(part(high, tenant))
+            coarse, fine = partition(select_tenants(low, tenant)), partition(select_tenants(high, tenant))
             assert all(any(piece <= whole for whole in coarse) for piece in fine)
 
 
@@ -99,7 +99,7 @@ def test_renaming_record_ids_consistently_changes_nothing_but_names(everybody: T
         with about(tenant, everybody[tenant], names):
             same = {person[:2]: person[:2] for person in names}
             back = {(person.service, str(name)): person[:2] for person, name in names.items()}
-            assert anonymous(part(renamed, tenant), back) == anonymous(part(straight, tenant), same)
+            assert anonymous(select_tenants(renamed, tenant), back) == anonymous(select_tenants(straight, tenant), same)
 
 
 @thorough
@@ -125,9 +125,9 @@ def test_an_unchanged_cluster_keeps_its_id_live_ids_and_clusters_are_one_to_one_
     found = history(*moments)
     for tenant in moments[0]:
         with about(tenant, *(moment[tenant] for moment in moments)):
-            life = [part(resolution, tenant) for resolution in found]
+            life = [select_tenants(resolution, tenant) for resolution in found]
             for resolution in life:
-                _assert_sound(resolution)
+                _assert_valid_ids(resolution)
             for before, after in pairwise(life):
                 now = profiles(after)
                 unchanged = {i: records for i, records in profiles(before).items() if records in now.values()}
@@ -136,7 +136,7 @@ def test_an_unchanged_cluster_keeps_its_id_live_ids_and_clusters_are_one_to_one_
                 assert known <= still_known
 
 
-def _assert_sound(found: Resolution) -> None:
+def _assert_valid_ids(found: Resolution) -> None:
     rows = found.profile_ids.to_pylist()
     live = {row["profile_id"] for row in rows if row["is_live"]}
     assert live == profiles(found).keys()
@@ -155,7 +155,7 @@ def test_any_partition_that_comes_back_has_its_ids_consents_and_links_back(
     agreed = [consents(resolution, answers) for resolution in found]
     for tenant in first:
         with about(tenant, *(moment[tenant] for moment in moments)):
-            life = [part(resolution, tenant) for resolution in found]
+            life = [select_tenants(resolution, tenant) for resolution in found]
             assert life[-1].customer_identities == life[0].customer_identities
             asked = [{row["review_id"] for row in open_reviews(resolution)} for resolution in (life[0], life[-1])]
             assert asked[0] == asked[1]

@@ -1,4 +1,4 @@
-"""The tree of links: the strongest evidence, towards the anchor, the same whatever the order."""
+"""The link tree: the strongest links towards the anchor, whatever the order of rows."""
 
 from itertools import combinations
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from crm_pipeline.domain.identity.resolve import Resolution
-from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, obeyed, open_reviews, part, run, world
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import about, obeyed, open_reviews, run, select_tenants, world
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World, confidence, links
 from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, tenants, thorough
 
@@ -68,7 +68,7 @@ def test_every_profile_is_a_spanning_tree_of_highest_confidence(everybody: Tenan
     found = run(everybody)
     for tenant, some in everybody.items():
         with about(tenant, some):
-            _assert_best_tree(part(found, tenant), obeyed(some))
+            _assert_best_tree(select_tenants(found, tenant), obeyed(some))
 
 
 def _assert_best_tree(found: Resolution, some: World) -> None:

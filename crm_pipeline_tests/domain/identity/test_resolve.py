@@ -1,4 +1,4 @@
-"""Who is whom: the rules by example, and the input that is refused."""
+"""The match rules by example, and input that is rejected."""
 
 from dataclasses import fields, replace
 
@@ -47,7 +47,7 @@ def test_a_familys_email_does_not_join_its_members_within_a_service() -> None:
     assert partition(run(world(mother, son))) == {together(mother), together(son)}
 
 
-def test_a_couple_that_shares_a_phone_is_told_apart_by_its_emails() -> None:
+def test_a_couple_that_shares_a_phone_is_separated_by_its_emails() -> None:
     ann, anns = Person("SCL", "1", None, "ann@x.example", "+1"), Person("TEETIME", "p", None, "ann@x.example", "+1")
     bob, bobs = Person("SCL", "2", None, "bob@x.example", "+1"), Person("TEETIME", "q", None, "bob@x.example", "+1")
     assert partition(run(world(ann, anns, bob, bobs))) == {together(ann, anns), together(bob, bobs)}
@@ -94,7 +94,7 @@ def test_a_suppressed_value_is_no_evidence() -> None:
     assert found.shared_values["phone_is_shared"].to_pylist() == [False, False]
 
 
-def test_a_shared_auth_user_id_links_nobody_but_still_tells_people_apart() -> None:
+def test_a_shared_auth_user_id_links_nobody_but_still_separates_people() -> None:
     hub = [Person("SCL", str(i), "hub", f"{i}@x.example") for i in range(4)]
     player = Person("TEETIME", "p", "own", "0@x.example")
     assert len(partition(run(world(*hub, player)))) == 5

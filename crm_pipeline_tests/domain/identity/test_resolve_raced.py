@@ -16,9 +16,9 @@ from crm_pipeline_tests.fixtures.worlds.identity_worlds import (
     inputs,
     obeyed,
     open_reviews,
-    part,
     partition,
     run,
+    select_tenants,
     together,
 )
 from crm_pipeline_tests.fixtures.worlds.naive_identities import World, cannot_link, confidence, links, solve
@@ -31,7 +31,7 @@ def test_the_answer_is_that_of_the_obvious_implementation(everybody: Tenants) ->
     found = run(everybody)
     for tenant, some in everybody.items():
         with about(tenant, some):
-            _assert_obvious(part(found, tenant), some)
+            _assert_obvious(select_tenants(found, tenant), some)
 
 
 def _assert_obvious(found: Resolution, some: World) -> None:
@@ -42,7 +42,7 @@ def _assert_obvious(found: Resolution, some: World) -> None:
         for r in open_reviews(found)
         if r["kind"] in ("AMBIGUOUS", "CONFLICT")
     }
-    refused = [(kind, {together(*pair) for pair in pairs}) for kind, pairs in expected.refused]
+    refused = [(kind, {together(*pair) for pair in pairs}) for kind, pairs in expected.rejected]
     assert len(asked) == len(refused)
     assert all(any(kind == k and pair in pairs for k, pairs in refused) for kind, pair in asked)
 
@@ -53,11 +53,11 @@ def test_without_contradiction_clusters_are_the_connected_components_of_networkx
     found = run(everybody)
     for tenant, some in everybody.items():
         with about(tenant, some):
-            assert _uncontested(obeyed(some)) <= partition(part(found, tenant))
+            assert _find_components_without_conflict(obeyed(some)) <= partition(select_tenants(found, tenant))
 
 
-def _uncontested(some: World) -> Partition:
-    """The clusters of every component in which nothing contradicts itself."""
+def _find_components_without_conflict(some: World) -> Partition:
+    """Returns the clusters of every component without a cannot-link pair."""
     graph = nx.Graph()
     graph.add_nodes_from(some.people)
     pairs = [(a, b, confidence(some, a, b)) for a, b in combinations(some.people, 2)]
@@ -73,7 +73,7 @@ def _uncontested(some: World) -> Partition:
 
 @thorough
 @given(tenants(HALF), tenants(HALF))
-def test_tenants_resolved_in_groups_are_what_they_are_together(before: Tenants, after: Tenants) -> None:
+def test_tenants_resolved_in_batches_are_what_they_are_together(before: Tenants, after: Tenants) -> None:
     known = run(before)
     at_once = resolve_identities(CON, inputs(after, known))
     with patch.object(resolution, "_RECORDS_PER_BATCH", 25):

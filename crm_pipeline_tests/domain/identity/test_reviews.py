@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 
 from crm_pipeline.domain.identity.resolve import Resolution
-from crm_pipeline_tests.fixtures.worlds.identity_worlds import AS_OF, T, about, open_reviews, part, run, world
+from crm_pipeline_tests.fixtures.worlds.identity_worlds import AS_OF, T, about, open_reviews, run, select_tenants, world
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
 from crm_pipeline_tests.fixtures.worlds.random_worlds import MANY, Tenants, tenants, thorough
 
 ANN = Person("SCL", "1", None, "lees@x.example", "+1", "ann", "lee")
 BOB = Person("SCL", "2", None, "lees@x.example", "+2", "bob", "lee")
 PLAYER = Person("TEETIME", "p", None, "lees@x.example", None, "lee")
-NAMELESS = PLAYER._replace(first_name=None)
+UNNAMED_PLAYER = PLAYER._replace(first_name=None)
 HUB = tuple(Person("SCL", str(i), "hub", first_name=f"n{i}") for i in range(4))
 CROWD = tuple(Person("SCL", str(i), email="reception@x.example") for i in range(4))
 ASKED = {
-    "AMBIGUOUS": world(ANN, BOB, NAMELESS),
+    "AMBIGUOUS": world(ANN, BOB, UNNAMED_PLAYER),
     "CONFLICT": world(
         *(pair := (Person("SCL", "1", "a"), Person("TEETIME", "p"))),
         last := Person("CRM", "l", "b"),
@@ -64,7 +64,7 @@ def test_the_row_a_question_prints_settles_it(kind: str) -> None:
 @given(tenants(MANY))
 def test_every_question_is_settled_by_the_row_it_prints(everybody: Tenants) -> None:
     asked = run(everybody)
-    questions = {tenant: open_reviews(part(asked, tenant)) for tenant in everybody}
+    questions = {tenant: open_reviews(select_tenants(asked, tenant)) for tenant in everybody}
     for nth in range(max(map(len, questions.values()))):
         these = {tenant: reviews[nth] for tenant, reviews in questions.items() if nth < len(reviews)}
         after = run({tenant: settled(everybody[tenant], [review]) for tenant, review in these.items()}, asked, hour=1)
@@ -77,13 +77,13 @@ def test_every_question_is_settled_by_the_row_it_prints(everybody: Tenants) -> N
 
 @thorough
 @given(tenants(MANY))
-def test_questions_keep_their_ids_and_tell_records_not_people(everybody: Tenants) -> None:
+def test_questions_keep_their_ids_and_name_records_not_people(everybody: Tenants) -> None:
     asked = run(everybody)
     again = run(everybody, asked, hour=1)
     for tenant, some in everybody.items():
         with about(tenant, some):
-            assert part(again, tenant).identity_reviews == part(asked, tenant).identity_reviews
-            reviews = open_reviews(part(asked, tenant))
+            assert select_tenants(again, tenant).identity_reviews == select_tenants(asked, tenant).identity_reviews
+            reviews = open_reviews(select_tenants(asked, tenant))
             assert len({review["review_id"] for review in reviews}) == len(reviews)
             personal = {value for person in some.people for value in (person.email, person.phone_number) if value}
             assert not [review for review in reviews for value in personal if value in review["reason"]]
@@ -104,7 +104,7 @@ def test_a_question_that_is_no_longer_asked_closes_and_opens_again_when_it_is() 
     assert times(again) == [(AS_OF + timedelta(hours=3), None)] * 2
 
 
-def test_an_ambiguous_pair_tells_why_nobody_was_joined() -> None:
+def test_an_ambiguous_pair_says_why_nobody_was_joined() -> None:
     first, second = open_reviews(run(ASKED["AMBIGUOUS"]))
     assert {first["record_id_a"], second["record_id_a"]} == {"1", "2"}
     assert json.loads(first["witness"]) == {

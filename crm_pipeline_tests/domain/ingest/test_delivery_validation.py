@@ -1,4 +1,4 @@
-"""When a delivered snapshot is too small to be believed."""
+"""When a delivered snapshot is too small to be accepted."""
 
 import duckdb
 import pytest
@@ -9,7 +9,7 @@ from crm_pipeline.tables.sources import scl
 
 
 def shrunken(**rows: tuple[int, int]) -> list[str]:
-    """The tables of SCL not believed, given the rows each had and has."""
+    """Returns the tables of SCL that shrank too far, given the rows each had and has."""
     con = duckdb.connect()
     tables = [scl.member, scl.payment]
     for table in tables:
@@ -19,7 +19,7 @@ def shrunken(**rows: tuple[int, int]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "believed"),
+    ("before", "now", "accepted"),
     [
         (0, 0, True),
         (0, 1_000, True),
@@ -32,10 +32,10 @@ def shrunken(**rows: tuple[int, int]) -> list[str]:
         (1_000, 0, False),
     ],
 )
-def test_a_table_of_fifty_rows_must_keep_half(before: int, now: int, believed: bool) -> None:
-    assert shrunken(Member=(before, now)) == ([] if believed else ["Member"])
+def test_a_table_of_fifty_rows_must_keep_half(before: int, now: int, accepted: bool) -> None:
+    assert shrunken(Member=(before, now)) == ([] if accepted else ["Member"])
 
 
-def test_every_table_is_named_that_is_not_believed() -> None:
+def test_every_table_is_named_that_is_not_accepted() -> None:
     assert shrunken(Member=(100, 1), Payment=(100, 100)) == ["Member"]
     assert shrunken(Member=(100, 1), Payment=(100, 1)) == ["Member", "Payment"]

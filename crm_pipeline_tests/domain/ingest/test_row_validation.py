@@ -1,14 +1,22 @@
-"""Whole rows: which are set aside and why, by themselves and by what surrounds them; none is ever lost."""
+"""Whole rows: which are quarantined and why, by themselves and by their context; none is ever lost."""
 
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.domain.ingest.row_validation import faulty_rows_query, validate_rows
+from crm_pipeline.domain.ingest.row_validation import build_faulty_rows_query, validate_rows
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, scl, teetime
-from crm_pipeline_tests.fixtures.input.delivered import AS_OF, Delivered, Read, a_connection, a_row, judge, read
+from crm_pipeline_tests.fixtures.input.delivered import (
+    AS_OF,
+    Delivered,
+    Read,
+    a_connection,
+    a_row,
+    read,
+    read_and_validate,
+)
 
 
 def problems(rows: list[Read]) -> list[list[str]]:
@@ -16,12 +24,12 @@ def problems(rows: list[Read]) -> list[list[str]]:
 
 
 def kinds_of(row: Read) -> list[str]:
-    """Column and reason of each problem, without the time from which a duplicate is one."""
+    """Returns column and reason of each problem, without the time from which a duplicate is one."""
     return [":".join(problem.split(":")[:2]) for problem in row["_problems"]]
 
 
-def judged(table: Table, *rows: Delivered, beside: dict[Table, list[Delivered]] | None = None) -> list[list[str]]:
-    return problems(judge({**(beside or {}), table: rows})[to_lake_name(table)])
+def validate(table: Table, *rows: Delivered, others: dict[Table, list[Delivered]] | None = None) -> list[list[str]]:
+    return problems(read_and_validate({**(others or {}), table: rows})[to_lake_name(table)])
 
 
 # Keys
@@ -37,7 +45,7 @@ def test_of_rows_with_one_key_the_latest_counts_and_the_others_are_duplicates() 
     }
 
 
-def test_a_sound_row_counts_before_a_later_faulty_one() -> None:
+def test_a_valid_row_counts_before_a_later_faulty_one() -> None:
     later = a_row(teetime.player, updatedAt="2025-06-01T00:00:00Z", handicap="scratch")
     rows = read(teetime.player, a_row(teetime.player, firstName="Ada"), later)
     assert {row["first_name"]: kinds_of(row) for row in rows} == {
@@ -64,10 +72,10 @@ DUPLICATE, FUTURE = ["id:DUPLICATE_KEY"], ["updatedAt:FUTURE_TIME"]
     ],
 )
 def test_a_row_of_the_future_takes_nobodys_place_before_its_hour(days: int, found: dict[str, list[str]]) -> None:
-    """What was read once is judged anew at every hour."""
+    """A stored row is validated again at every hour."""
     rows = [a_row(teetime.player, firstName=name, updatedAt=time) for name, time in TWINS.items()]
-    judged = judge({teetime.player: rows}, AS_OF + timedelta(days=days))["teetime_player"]
-    assert {row["first_name"]: kinds_of(row) for row in judged} == found
+    validated = read_and_validate({teetime.player: rows}, AS_OF + timedelta(days=days))["teetime_player"]
+    assert {row["first_name"]: kinds_of(row) for row in validated} == found
 
 
 def test_which_of_two_equals_counts_depends_on_what_they_say_and_not_on_their_order() -> None:
@@ -112,11 +120,11 @@ def test_an_empty_row_misses_all_it_must_have() -> None:
     ]
 
 
-# Surroundings
+# Context
 
 
-def test_a_row_of_an_unknown_club_is_set_aside() -> None:
-    assert judged(teetime.player, a_row(teetime.player, tenantId="nowhere")) == [["tenantId:UNKNOWN_TENANT"]]
+def test_a_row_of_an_unknown_club_is_quarantined() -> None:
+    assert validate(teetime.player, a_row(teetime.player, tenantId="nowhere")) == [["tenantId:UNKNOWN_TENANT"]]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +132,17 @@ def test_a_row_of_an_unknown_club_is_set_aside() -> None:
     [(timedelta(hours=24), []), (timedelta(hours=24, seconds=1), ["updatedAt:FUTURE_TIME"])],
 )
 def test_what_is_recorded_may_be_a_day_ahead_of_the_hour(ahead: timedelta, found: list[str]) -> None:
-    assert judged(teetime.player, a_row(teetime.player, updatedAt=(AS_OF + ahead).isoformat())) == [found]
+    assert validate(teetime.player, a_row(teetime.player, updatedAt=(AS_OF + ahead).isoformat())) == [found]
 
 
 def test_a_future_time_is_none_any_more_when_its_hour_has_come() -> None:
     row = a_row(teetime.player, updatedAt="2026-05-01T00:00:00Z")
     for as_of, found in ((AS_OF, ["updatedAt:FUTURE_TIME"]), (AS_OF + timedelta(days=30), [])):
-        assert problems(judge({teetime.player: [row]}, as_of)["teetime_player"]) == [found]
+        assert problems(read_and_validate({teetime.player: [row]}, as_of)["teetime_player"]) == [found]
 
 
 def test_what_is_planned_may_lie_ahead() -> None:
-    assert judged(scl.member, a_row(scl.member, endedAt="2027-01-01", renewsOn="2027-01-01")) == [[]]
+    assert validate(scl.member, a_row(scl.member, endedAt="2027-01-01", renewsOn="2027-01-01")) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +150,7 @@ def test_what_is_planned_may_lie_ahead() -> None:
     [
         ({}, []),
         ({"memberId": "8"}, ["memberId:ORPHAN"]),
-        ({"memberId": "9"}, ["memberId:ORPHAN"]),  # who is set aside
+        ({"memberId": "9"}, ["memberId:ORPHAN"]),  # who is quarantined
         ({"tenantId": "mesa", "currency": "USD"}, ["memberId:ORPHAN"]),  # a member of another club
         ({"memberId": None}, ["memberId:MISSING_VALUE"]),
         ({"memberId": "seven"}, ["memberId:NOT_A_NUMBER"]),
@@ -153,21 +161,21 @@ def test_what_is_planned_may_lie_ahead() -> None:
         ({"amountCents": "-1", "kind": "GIFT"}, ["kind:UNKNOWN_VALUE", "amountCents:NEGATIVE_AMOUNT"]),
     ],
 )
-def test_a_payment_is_judged_with_its_member_and_its_club(payment: dict[str, str | None], found: list[str]) -> None:
+def test_a_payment_is_validated_with_its_member_and_its_club(payment: dict[str, str | None], found: list[str]) -> None:
     members: list[Delivered] = [a_row(scl.member), a_row(scl.member, id="9", membershipStatus="GOLD")]
-    assert judged(scl.payment, a_row(scl.payment, **payment), beside={scl.member: members}) == [found]
+    assert validate(scl.payment, a_row(scl.payment, **payment), others={scl.member: members}) == [found]
 
 
 def test_a_price_without_a_currency_is_no_wrong_currency() -> None:
     times = dict.fromkeys(("teeTimeAt", "bookedAt", "updatedAt"), "2026-01-01T00:00:00Z")
     row = {"id": "b", "tenantId": "links", "playerId": "ada", "status": "PLAYED", "players": "2", **times}
-    assert judged(teetime.booking, row, beside={teetime.player: [a_row(teetime.player)]}) == [[]]
+    assert validate(teetime.booking, row, others={teetime.player: [a_row(teetime.player)]}) == [[]]
 
 
 def test_columns_named_like_those_of_clubs_are_the_rows_own() -> None:
-    """`status`, `currency`, `timezone` and `name` are columns of the tenants that rows are judged against."""
+    """`status`, `currency`, `timezone` and `name` are columns of the tenants that rows are validated against."""
     odd = a_row(scl.payment, status="FAILED", currency="USD", paidAt=None)
-    assert judged(scl.payment, odd, beside={scl.member: [a_row(scl.member)]}) == [["currency:WRONG_CURRENCY"]]
+    assert validate(scl.payment, odd, others={scl.member: [a_row(scl.member)]}) == [["currency:WRONG_CURRENCY"]]
     [club] = read(crm.tenant, a_row(crm.tenant, name="Mine", currency="EUR", timezone="UTC", status="CLOSED"))
     assert [club[key] for key in ("name", "currency", "timezone", "status")] == ["Mine", "EUR", "UTC", "CLOSED"]
 
@@ -177,7 +185,9 @@ def test_everything_wrong_is_named_with_table_record_and_column() -> None:
     read(teetime.player, a_row(teetime.player, handicap="scratch"), a_row(teetime.player, id=None), con=con)
     validate_rows(con, teetime.player, "read_teetime_player", AS_OF)
     named = "tenant_id, service, table_name, service_record_id, column_name, reason, found_by"
-    found = con.sql(f"select {named} from ({faulty_rows_query([teetime.player], 'here')}) order by reason").fetchall()
+    found = con.sql(
+        f"select {named} from ({build_faulty_rows_query([teetime.player], 'here')}) order by reason"
+    ).fetchall()
     assert found == [
         ("links", "TEETIME", "Player", None, "id", "MISSING_KEY", "here"),
         ("links", "TEETIME", "Player", "ada", "handicap", "NOT_A_NUMBER", "here"),

@@ -58,7 +58,7 @@ def test_whatever_is_delivered_every_row_comes_out_exactly_once(data: st.DataObj
     parse_rows(con, table, "raw_rows", "all_rows")
     validate_rows(con, table, "all_rows", AS_OF)
     name = to_lake_name(table)
-    keys = con.sql(f"select tenant_id, _record_key, len(_problems) = 0 from {name}_judged").fetchall()
+    keys = con.sql(f"select tenant_id, _record_key, len(_problems) = 0 from {name}_validated").fetchall()
     assert len(keys) == len({key[:2] for key in keys}) == len(rows)
     assert con.sql(f"select count(*) from {name}").fetchall() == [(sum(key[2] for key in keys),)]
     con.close()

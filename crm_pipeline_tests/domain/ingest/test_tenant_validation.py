@@ -1,4 +1,4 @@
-"""Which clubs a run works on, and whose own row stops them."""
+"""Which clubs a run processes, and whose own row stops them."""
 
 from zoneinfo import available_timezones
 
@@ -16,23 +16,23 @@ from crm_pipeline.tables.sources import crm
 from crm_pipeline_tests.fixtures.input.delivered import LINKS, MESA, Delivered, a_connection, a_row, read
 
 
-def judged(*rows: Delivered) -> tuple[list[Tenant], dict[str, list[str]]]:
+def validate(*rows: Delivered) -> tuple[list[Tenant], dict[str, list[str]]]:
     con = a_connection()
     read(crm.tenant, *rows, con=con)
     return find_usable_tenants(con, "read_crm_tenant")
 
 
 def test_a_club_is_as_its_row_says() -> None:
-    assert judged(a_row(crm.tenant, minConfidence="0.9")) == ([LINKS._replace(min_confidence=0.9)], {})
+    assert validate(a_row(crm.tenant, minConfidence="0.9")) == ([LINKS._replace(min_confidence=0.9)], {})
 
 
 def test_the_least_confidence_has_a_default() -> None:
-    assert judged(a_row(crm.tenant)) == ([LINKS], {})
+    assert validate(a_row(crm.tenant)) == ([LINKS], {})
 
 
 @pytest.mark.parametrize(("status", "served"), [("ACTIVE", True), ("SUSPENDED", True), ("CLOSED", False)])
 def test_a_closed_club_is_neither_served_nor_faulty(status: str, served: bool) -> None:
-    usable, faulty = judged(a_row(crm.tenant, status=status))
+    usable, faulty = validate(a_row(crm.tenant, status=status))
     assert (bool(usable), faulty) == (served, {})
 
 
@@ -58,7 +58,7 @@ def test_a_closed_club_is_neither_served_nor_faulty(status: str, served: bool) -
     ],
 )
 def test_a_wrong_setting_stops_that_club_alone(column: str, value: str | None, reason: str) -> None:
-    usable, faulty = judged(
+    usable, faulty = validate(
         a_row(crm.tenant, **{column: value}),
         a_row(crm.tenant, id="mesa", name="Mesa Verde", countryCode="US", currency="USD", timezone="America/Phoenix"),
     )
@@ -67,21 +67,21 @@ def test_a_wrong_setting_stops_that_club_alone(column: str, value: str | None, r
 
 
 def test_every_wrong_setting_is_named() -> None:
-    _, faulty = judged(a_row(crm.tenant, countryCode="UK", currency="", timezone="London"))
+    _, faulty = validate(a_row(crm.tenant, countryCode="UK", currency="", timezone="London"))
     assert faulty == {"links": ["currency:MISSING_VALUE"]}  # what the row lacks comes first
-    _, faulty = judged(a_row(crm.tenant, countryCode="UK", timezone="London"))
+    _, faulty = validate(a_row(crm.tenant, countryCode="UK", timezone="London"))
     assert faulty == {"links": ["countryCode:INVALID_SETTING", "timezone:INVALID_SETTING"]}
 
 
 def test_a_row_without_an_id_is_no_club() -> None:
-    assert judged(a_row(crm.tenant, id=None)) == ([], {})
+    assert validate(a_row(crm.tenant, id=None)) == ([], {})
 
 
 def test_of_two_rows_of_a_club_the_better_counts_and_the_other_is_no_fault_of_the_clubs() -> None:
-    assert judged(a_row(crm.tenant), a_row(crm.tenant, minConfidence="85 %")) == ([LINKS], {})
+    assert validate(a_row(crm.tenant), a_row(crm.tenant, minConfidence="85 %")) == ([LINKS], {})
 
 
-def test_only_settings_are_set_aside_here_since_the_snapshot_has_the_rest() -> None:
+def test_only_settings_are_quarantined_here_since_the_snapshot_has_the_rest() -> None:
     con = a_connection()
     faulty = {"links": ["currency:MISSING_VALUE"], "the 'mesa'": ["timezone:INVALID_SETTING"]}
     found = con.sql(
@@ -91,8 +91,8 @@ def test_only_settings_are_set_aside_here_since_the_snapshot_has_the_rest() -> N
 
 
 def test_tenants_nobody_knows_are_named_on_one_line() -> None:
-    told = format_unknown_tenants(["two\nlines", "\x1b[31mred"], ["links", "bell\a"])
-    assert told == r"no such tenant: \x1b[31mred, two\nlines; known are bell\x07, links"
+    message = format_unknown_tenants(["two\nlines", "\x1b[31mred"], ["links", "bell\a"])
+    assert message == r"no such tenant: \x1b[31mred, two\nlines; known are bell\x07, links"
 
 
 def test_no_clubs_make_an_empty_table() -> None:
@@ -101,7 +101,7 @@ def test_no_clubs_make_an_empty_table() -> None:
 
 
 def test_every_time_zone_python_knows_can_be_counted_in() -> None:
-    usable, faulty = judged(*(a_row(crm.tenant, id=zone, timezone=zone) for zone in available_timezones()))
+    usable, faulty = validate(*(a_row(crm.tenant, id=zone, timezone=zone) for zone in available_timezones()))
     assert len(usable) + len(faulty) == len(available_timezones())
     assert set(faulty) <= {"localtime"}
     con = a_connection(*usable)
@@ -112,5 +112,10 @@ def test_every_time_zone_python_knows_can_be_counted_in() -> None:
 
 def test_tenants_are_taken_together_up_to_a_number_of_rows() -> None:
     rows = {"a": 3, "b": 2, "c": 1, "giant": 20, "d": 1}
-    assert list(split_into_batches([*rows, "empty"], rows, most=5)) == [["a", "b"], ["c"], ["giant"], ["d", "empty"]]
-    assert list(split_into_batches([], {}, most=5)) == []
+    assert list(split_into_batches([*rows, "empty"], rows, max_rows=5)) == [
+        ["a", "b"],
+        ["c"],
+        ["giant"],
+        ["d", "empty"],
+    ]
+    assert list(split_into_batches([], {}, max_rows=5)) == []

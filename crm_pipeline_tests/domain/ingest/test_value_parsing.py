@@ -1,4 +1,4 @@
-"""What a delivered value means, kind by kind of column: the value itself, or `column:REASON`."""
+"""The meaning of a delivered value, by kind of column: the value itself, or `column:REASON`."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from crm_pipeline_tests.fixtures.input.delivered import LINKS, Delivered, a_conn
 
 TEXTS = {
     "Ada": "Ada",
-    " Ada ": " Ada ",  # names are compared elsewhere, and shown as they were entered
+    " Ada ": " Ada ",  # names are shown as they were entered
     "": None,
     "null": "null",
     "NULL": "NULL",
@@ -195,6 +195,6 @@ def test_a_date_alone_of_no_known_club_is_midnight_in_utc() -> None:
     assert row["ended_at"] == datetime(2026, 7, 15, tzinfo=UTC)
 
 
-def test_a_recorded_time_too_far_ahead_is_left_to_be_judged_by_the_hour() -> None:
+def test_a_recorded_time_too_far_ahead_is_validated_by_the_hour_later() -> None:
     [row] = read(scl.member, a_row(scl.member, createdAt="9999-12-30T00:00:00Z"))
     assert (row["created_at"], row["_problems"]) == (datetime(9999, 12, 30, tzinfo=UTC), [])

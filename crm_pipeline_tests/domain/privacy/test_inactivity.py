@@ -1,4 +1,4 @@
-"""Who is an inactive casual golfer, at a club that keeps them for 24 months: the worked cases, and what ends it."""
+"""Inactive casual golfers at a club with a retention of 24 months: the worked cases, and what ends inactivity."""
 
 from datetime import UTC, datetime
 
@@ -17,17 +17,17 @@ LONG_ENOUGH = datetime(2024, 3, 30, 12, tzinfo=UTC)
 
 @pytest.fixture
 def scene() -> Scene:
-    """Ann registered long ago and never did anything."""
+    """Returns a scene where Ann registered long ago and never did anything."""
     scene = Scene()
     scene.add(teetime.player)
     return scene
 
 
 def inactive(scene: Scene, months: int = 24) -> list[str]:
-    """The ids of those who are to go, once the club was refreshed."""
+    """Returns the ids of the inactive golfers, once the club was refreshed."""
     scene.refresh()
     con = scene.con
-    con.register("customer_profiles", scene._declared("profiles", profiles.customer_profiles))
+    con.register("customer_profiles", scene.read_columns("profiles", profiles.customer_profiles))
     con.register("customer_timeline", scene.events)
     con.execute("create or replace temp view link_history as from customer_identities")
     con.execute(f"create or replace temp table retention_periods as select '{CLUB}' as tenant_id, {months} as "
@@ -103,7 +103,7 @@ def test_who_did_something_or_has_a_matter_open_stays(scene: Scene, table: Table
         (crm.referral, {"referred_profile_id": BEN, "occurred_at": ago(740)}),
     ],
 )
-def test_what_the_club_does_and_what_is_over_keeps_nobody(scene: Scene, table: Table, values: Values) -> None:
+def test_what_the_club_does_and_what_is_over_is_no_activity(scene: Scene, table: Table, values: Values) -> None:
     scene.add(scl.member, BEN)
     scene.add(table, **values)
     assert inactive(scene) == [ANN]
@@ -135,7 +135,7 @@ def test_of_a_family_with_one_address_only_who_does_not_come_goes(scene: Scene) 
 
 
 @pytest.mark.parametrize(("closed", "gone"), [("null", []), ("as_of()", [ANN])])
-def test_about_whom_it_is_asked_who_they_are_stays(scene: Scene, closed: str, gone: list[str]) -> None:
+def test_whoever_has_an_open_review_stays(scene: Scene, closed: str, gone: list[str]) -> None:
     inactive(scene)
     scene.con.execute(f"insert into identity_reviews values ('{CLUB}', 'SCL', '7', 'TEETIME', '{ANN}', {closed})")
     assert [profile for _, profile in find_inactive_profiles(scene.con)] == gone

@@ -1,4 +1,4 @@
-"""Points of habits: the worked examples, and that reasons are the score."""
+"""Points of habits: the worked examples, and that the reasons add up to the score."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The golden record: whose value wins, and which record that was."""
+"""The golden record: which value wins, and which record it came from."""
 
 import json
 from decimal import Decimal
@@ -29,11 +29,11 @@ CONTESTS: dict[str, tuple[list[Record], str]] = {
     "then the lowest text": ([(CRM, "b", 5, True), (CRM, "a", 5, True), (CRM, "ab", 5, True)], "CRM:a"),
     "one number spelled twice": ([(CRM, "7", 5, True), (CRM, "007", 5, True)], "CRM:007"),
 }
-"""Records of one profile, (service, id, days since its update, whether it says anything), and the one that wins."""
+"""Records of one profile, (service, id, days since its update, whether it has values), and the one that wins."""
 
 
-def said_by(service: Service, id_: str, place: int) -> Values:
-    """Values that tell one record from another."""
+def values_of(service: Service, id_: str, place: int) -> Values:
+    """Returns values that differ from one record to another."""
     name = f"{service} {id_}"
     keys = {"auth_user_id": name, "email": f"{place}@example.org", "phone_number": f"+4930234500{place:02}"}
     return keys | {"first_name": f"First {name}", "last_name": f"Last {name}"}
@@ -41,25 +41,25 @@ def said_by(service: Service, id_: str, place: int) -> Values:
 
 @pytest.fixture(scope="module")
 def contests() -> dict[str, tuple[Values, Values]]:
-    """Of every contest, held in a club of its own, the profile and what the winner says."""
+    """Returns for every contest, held in a club of its own, the profile and the values of the winner."""
     scene, expected = Scene(), {}
     for contest, (records, winner) in CONTESTS.items():
         scene.tenant(contest)
-        for place, (service, id_, days, speaks) in enumerate(records):
-            said = said_by(service, id_, place)
+        for place, (service, id_, days, has_values) in enumerate(records):
+            values = values_of(service, id_, place)
             key = int(id_) if service is SCL else id_
-            record = {"id": key, "tenant_id": contest, "updated_at": ago(days)} | (said if speaks else {})
+            record = {"id": key, "tenant_id": contest, "updated_at": ago(days)} | (values if has_values else {})
             scene.add(PERSON_TABLES[service], contest, **record)
             if winner == f"{service}:{id_}":
-                expected[contest] = said
+                expected[contest] = values
     profiles = scene.refresh().profiles
     return {contest: (profiles[contest], expected[contest]) for contest in CONTESTS}
 
 
 @pytest.mark.parametrize("contest", CONTESTS)
 def test_the_best_record_wins_every_field(contests: dict[str, tuple[Values, Values]], contest: str) -> None:
-    profile, said = contests[contest]
-    assert {field: profile[field] for field in CONTESTED} == said
+    profile, values = contests[contest]
+    assert {field: profile[field] for field in CONTESTED} == values
     sources = json.loads(profile["field_sources"])
     assert {sources[field] for field in CONTESTED} == {CONTESTS[contest][1]}
     assert set(sources) == set(FIELDS_WITH_SOURCE)

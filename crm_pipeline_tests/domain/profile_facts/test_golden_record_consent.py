@@ -1,4 +1,4 @@
-"""Consent that nothing amplifies, and the tags a profile has now."""
+"""Consent, which only its contacts can give, and the current tags of a profile."""
 
 from datetime import timedelta
 

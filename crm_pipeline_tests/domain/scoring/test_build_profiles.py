@@ -1,4 +1,4 @@
-"""Profiles end to end: the worked examples of scores.md from source rows, unrounded risks, reasons, status, money."""
+"""Profiles from source rows: the worked examples of scores.md, unrounded risks, reasons, status, money."""
 
 import json
 import math
@@ -34,12 +34,12 @@ COLUMNS: Final = {
 VISITS: Final = ("transaction_days - 1", "first_transaction_age - last_transaction_age", "first_transaction_age")
 
 
-def stage(scene: Scene, who: str, given: Values) -> None:
-    """Source rows of an example: a payment as old as a round is the round's price, any other is in the ledger."""
+def add_example(scene: Scene, who: str, given: Values) -> None:
+    """Adds an example's source rows: a payment as old as a round is the round's price, any other is in the ledger."""
     paid = {age: cents for cents, age in given.get("pay", []) if cents > 0}
     scene.add(messaging.contact, who, email_opt_in=bool(given.get("consent")))
     if "member" in given:
-        stage_membership(scene, who, given)
+        add_membership(scene, who, given)
     for kind, age in given["ev"]:
         at = ago(age)
         if kind == "booking_played":
@@ -62,7 +62,7 @@ def stage(scene: Scene, who: str, given: Values) -> None:
         scene.add(teetime.booking, friend, status="PLAYED", tee_time_at=ago(given["referral"]))
 
 
-def stage_membership(scene: Scene, who: str, given: Values) -> None:
+def add_membership(scene: Scene, who: str, given: Values) -> None:
     status, number, fee = given["member"]
     days = 45 if "overdue_31_60" in given.get("flags", []) else -100
     times = {"renews_on": ago(days).date(), "joined_at": ago(days + 365.25 * number)}
@@ -71,10 +71,10 @@ def stage_membership(scene: Scene, who: str, given: Values) -> None:
 
 @pytest.fixture(scope="module", params=ZONES)
 def examples(request: pytest.FixtureRequest) -> tuple[Scene, Refreshed]:
-    """All examples in one club, whatever its time zone."""
+    """Returns all examples in one club, whatever its time zone."""
     scene = Scene(timezone=request.param)
     for who, given in EXAMPLES["inputs"].items():
-        stage(scene, who, given)
+        add_example(scene, who, given)
     return scene, scene.refresh()
 
 
@@ -87,8 +87,10 @@ def test_a_worked_example_holds_in_every_field(examples: tuple[Scene, Refreshed]
     assert expected.keys() == {*COLUMNS, "lastActivityAgeDays"}
 
 
-def test_the_examples_click_of_tomorrow_is_set_aside(examples: tuple[Scene, Refreshed]) -> None:
-    assert [problem for _, problem in examples[0].set_aside(messaging.message_event)] == ["occurredAt:FUTURE_TIME"]
+def test_the_examples_click_of_tomorrow_is_quarantined(examples: tuple[Scene, Refreshed]) -> None:
+    assert [problem for _, problem in examples[0].find_quarantined(messaging.message_event)] == [
+        "occurredAt:FUTURE_TIME"
+    ]
 
 
 @pytest.mark.parametrize("who", EXAMPLES["inputs"])
@@ -125,7 +127,7 @@ def test_visitors_unrounded() -> None:
 
 
 def test_members_unrounded(examples: tuple[Scene, Refreshed]) -> None:
-    """The reasons of a member are log odds that add up to the risk."""
+    """A member's reasons are log odds that add up to the risk."""
     new = Scene()
     new.add(scl.member, membership_status="ACTIVE", joined_at=ago(10))
     late = examples[1].profiles["9 overdue 45d, no play 60d, renewal #3"]

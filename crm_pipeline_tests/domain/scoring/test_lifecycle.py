@@ -1,4 +1,4 @@
-"""Changes of stage: told once, by the run that saw them. What a stage is, is tested in `test_lifecycle_stages`."""
+"""Changes of stage: reported once, by the run that saw them; the funnel."""
 
 import json
 
@@ -78,7 +78,7 @@ def test_every_change_stays_on_the_timeline() -> None:
     assert [event["occurred_at"] for event in changes(run)] == [ago(-1), ago(-2)]
 
 
-def test_changes_move_no_number() -> None:
+def test_changes_of_stage_change_no_number() -> None:
     scene = customer()
     scene.refresh()
     changed, settled = scene.refresh(ago(-1)), scene.refresh()

@@ -13,7 +13,7 @@ Story = Callable[[Scene, str], Any]
 
 
 def row(table: Table, **values: object) -> Story:
-    """One row about the profile."""
+    """Returns a story of one row about the profile."""
     return lambda scene, who: scene.add(table, who, **values)
 
 
@@ -38,9 +38,9 @@ def answered(kind: str, days: float) -> Story:
 
 
 def referred(days: float, transacted: float | None, of: str = "friend of {}", seconds: float = 0) -> Story:
-    """A referral, and when the friend played; `seconds` later."""
+    """Returns a story of a referral, and of the friend who played, `seconds` later."""
 
-    def tell(scene: Scene, who: str) -> None:
+    def add_rows(scene: Scene, who: str) -> None:
         friend = of.format(who)
         scene.add(crm.referral, who, referred_profile_id=friend, occurred_at=ago(days))
         scene.add(teetime.player, friend, id=f"{friend}, player")
@@ -48,7 +48,7 @@ def referred(days: float, transacted: float | None, of: str = "friend of {}", se
             at = ago(transacted, -seconds)
             scene.add(teetime.booking, friend, player_id=f"{friend}, player", status="PLAYED", tee_time_at=at)
 
-    return tell
+    return add_rows
 
 
 def referred_by_old_id(scene: Scene, who: str) -> None:
@@ -138,7 +138,7 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
 }
 
 
-CASES: Final = [(stage, story) for stage, told in STORIES.items() for story in told]
+CASES: Final = [(stage, story) for stage, stories in STORIES.items() for story in stories]
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,8 @@ def profiles() -> dict[str, Values]:
     scene = Scene()
     for stage, story in CASES:
         scene.add(messaging.contact, f"{stage}: {story}")
-        for tell in STORIES[stage][story]:
-            tell(scene, f"{stage}: {story}")
+        for add_rows in STORIES[stage][story]:
+            add_rows(scene, f"{stage}: {story}")
     return scene.refresh().profiles
 
 

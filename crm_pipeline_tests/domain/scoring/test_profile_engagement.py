@@ -1,4 +1,4 @@
-"""Engagement through SQL: what each event earns, how it fades, and what is no activity of the customer's at all."""
+"""Engagement through SQL: the points of each event, how they fade, and what is no activity of the customer."""
 
 import json
 from typing import Any, Final
@@ -66,7 +66,7 @@ def run() -> Refreshed:
 
 
 def points(profile: Values) -> dict[str, float]:
-    """Points earned, by habit."""
+    """Returns the points earned, by habit."""
     earned: dict[str, Any] = json.loads(profile["engagement_reasons"])
     return {habit: value for habit, value in earned.items() if value}
 

@@ -1,4 +1,4 @@
-"""What holds for every club: nothing is lost or counted twice, order says nothing, and scores stay in their range."""
+"""Properties of every club: nothing is lost or counted twice, order does not matter, and scores stay in their range."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, Scene, ago, thorough
 
 
 def money(scene: Scene) -> list[tuple[int, datetime]]:
-    """Cents of everything settled that somebody paid or got back, and when: scores.md read row by row."""
+    """Returns cents and time of every settled payment and refund, by scores.md read row by row."""
     settled = [row for row in scene.rows["scl_payment"] if row["status"] == "SETTLED"]
     by_ledger = {row["booking_id"] for row in settled if row["kind"] == "PAYMENT"}
     signs = {"PAYMENT": 1, "REFUND": -1}
@@ -26,7 +26,7 @@ def money(scene: Scene) -> list[tuple[int, datetime]]:
 
 
 def acts(scene: Scene) -> list[datetime]:
-    """When customers did something, each act once: scores.md read row by row."""
+    """Returns when customers did something, each act once, by scores.md read row by row."""
     bookings = [row for row in scene.rows["teetime_booking"] if row["status"] != "CANCELLED"]
     clicks = [row for row in scene.rows["messaging_message_event"] if row["kind"] == "CLICKED"]
     responses = [row for row in scene.rows["crm_campaign_interaction"] if row["kind"] == "RESPONDED"]
@@ -75,7 +75,7 @@ def test_two_profiles_made_one_have_the_money_and_the_events_of_both(drawn: tupl
 
 @thorough(8)
 @given(clubs, st.integers(0, 9))
-def test_the_order_of_rows_says_nothing(drawn: tuple[list[Row], str], order: int) -> None:
+def test_the_order_of_rows_does_not_matter(drawn: tuple[list[Row], str], order: int) -> None:
     assert club(drawn, order).refresh() == club(drawn).refresh()
 
 

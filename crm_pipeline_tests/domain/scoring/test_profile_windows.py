@@ -1,4 +1,4 @@
-"""Clocks and money: windows exact to the second, ages in the club's own days, and what adds to lifetime value."""
+"""Time and money: windows exact to the second, ages in the club's own days, and what adds to lifetime value."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -70,7 +70,7 @@ def test_ages_are_whole_days_of_the_club() -> None:
     assert ages == {who: age for who, (_, _, age) in AGES.items()}
 
 
-def test_an_hour_within_a_day_moves_no_score() -> None:
+def test_an_hour_within_a_day_changes_no_score() -> None:
     scene = Scene()
     scene.add(teetime.booking, status="PLAYED", tee_time_at=ago(40), price_cents=4_500, paid_at=ago(40))
     scene.add(messaging.message_event, kind="CLICKED", occurred_at=ago(35))
@@ -108,6 +108,6 @@ def test_only_settled_money_of_the_clubs_currency_counts() -> None:
     found = {who: (p["lifetime_value"], p["lifecycle_stage"]) for who, p in profiles.items()}
     assert found.pop("settled") == (100, "CUSTOMER")
     assert set(found.values()) == {(0, "LEAD")}
-    wrong = [("dollars", "currency:WRONG_CURRENCY"), ("no time", "paidAt:MISSING_VALUE")]
-    assert scene.set_aside(scl.payment) == wrong
+    problems = [("dollars", "currency:WRONG_CURRENCY"), ("no time", "paidAt:MISSING_VALUE")]
+    assert scene.find_quarantined(scl.payment) == problems
     assert {p["currency"] for p in profiles.values()} == {"EUR"}

@@ -1,4 +1,4 @@
-"""The timeline: every kind of event from its row, on whom it lands, when, and how it counts."""
+"""The timeline: every kind of event from its row, its profile, its time, and how it counts."""
 
 import json
 from decimal import Decimal
@@ -12,7 +12,7 @@ from crm_pipeline_tests.fixtures.worlds.scene import ANN, CURRENCY, Scene, Value
 
 
 def everything() -> Scene:
-    """One row of every kind, all about Ann; her club is in Berlin."""
+    """Returns a scene with one row of every kind, all about Ann; her club is in Berlin."""
     scene = Scene(timezone="Europe/Berlin")
     scene.events = stage_changed(ANN, ago(1))
     scene.add(scl.member, joined_at=ago(900), membership_tier="Full")
@@ -46,7 +46,7 @@ def everything() -> Scene:
     return scene
 
 
-TOLD: dict[str, tuple[float, str | None, int | None, str]] = {
+EXPECTED: dict[str, tuple[float, str | None, int | None, str]] = {
     "SCL:Member:1:MEMBER_CREATED": (900, None, None, "Joined as Full"),
     "SCL:TierChange:1:TIER_CHANGED": (60, None, None, "Moved from Junior to Full"),
     "SCL:Payment:fee:PAYMENT": (50, "PAYMENT", 120_050, "Paid EUR 1200.50: Annual fee"),
@@ -77,20 +77,20 @@ TOLD: dict[str, tuple[float, str | None, int | None, str]] = {
     "CRM:Referral:1:REFERRAL": (2.5, None, None, "Referred another customer"),
     "CRM:CustomerProfile:ann:STAGE_CHANGED:1774872000000000": (1, None, None, "Stage changed from LEAD to CUSTOMER"),
 }
-"""Of every event: how many days ago, what it counts as, its cents, its words."""
+"""For every event: how many days ago, what it counts as, its cents, its words."""
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Values]:
-    events = everything().timeline()
-    found = {event["event_id"]: event for event in events}
-    assert len(found) == len(events), "an event id is not unique"
-    return found
+def events() -> dict[str, Values]:
+    rows = everything().timeline()
+    by_id = {event["event_id"]: event for event in rows}
+    assert len(by_id) == len(rows), "an event id is not unique"
+    return by_id
 
 
-@pytest.mark.parametrize("event_id", TOLD)
-def test_an_event_is_told_from_its_row(told: dict[str, Values], event_id: str) -> None:
-    event, (days, counts_as, cents, summary) = told[event_id], TOLD[event_id]
+@pytest.mark.parametrize("event_id", EXPECTED)
+def test_an_event_is_built_from_its_row(events: dict[str, Values], event_id: str) -> None:
+    event, (days, counts_as, cents, summary) = events[event_id], EXPECTED[event_id]
     source, _, record_id, event_type, *_ = event_id.split(":")
     assert (event["source"], event["service_record_id"], event["event_type"]) == (source, record_id, event_type)
     assert (event["occurred_at"], event["counts_as"], event["summary"]) == (ago(days), counts_as, summary)
@@ -98,17 +98,17 @@ def test_an_event_is_told_from_its_row(told: dict[str, Values], event_id: str) -
     assert event["profile_id"] == ANN
 
 
-def test_nothing_else_is_told_and_no_kind_is_missing(told: dict[str, Values]) -> None:
-    assert told.keys() == TOLD.keys()
-    assert {event["event_type"] for event in told.values()} == set(EventType)
+def test_there_is_no_other_event_and_no_kind_is_missing(events: dict[str, Values]) -> None:
+    assert events.keys() == EXPECTED.keys()
+    assert {event["event_type"] for event in events.values()} == set(EventType)
 
 
-def test_every_event_says_the_rest_of_its_row_as_json(told: dict[str, Values]) -> None:
-    assert all(isinstance(json.loads(event["details"]), dict) for event in told.values())
-    assert json.loads(told["CRM:Referral:1:REFERRAL"]["details"]) == {"referred_profile_id": "ben"}
+def test_every_event_says_the_rest_of_its_row_as_json(events: dict[str, Values]) -> None:
+    assert all(isinstance(json.loads(event["details"]), dict) for event in events.values())
+    assert json.loads(events["CRM:Referral:1:REFERRAL"]["details"]) == {"referred_profile_id": "ben"}
 
 
-def test_a_stage_change_keeps_its_id_when_told_again() -> None:
+def test_a_stage_change_keeps_its_id_when_rebuilt() -> None:
     scene = everything()
     first = scene.refresh().timeline
     assert scene.refresh().timeline == first

@@ -1,4 +1,4 @@
-"""What counts once, what money a booking is, which clock is right, and whom a CRM row is about."""
+"""What counts once, what money a booking is, which clock is right, and whose profile a CRM row is about."""
 
 import json
 from datetime import timedelta
@@ -13,7 +13,7 @@ PAID: dict[str, Any] = {"price_cents": 4_500, "paid_at": ago(3)}
 
 
 def of_type(scene: Scene, *event_types: str) -> dict[str, Values]:
-    """Events of these types by the id of their record."""
+    """Returns the events of these types by the id of their record."""
     return {event["service_record_id"]: event for event in scene.timeline() if event["event_type"] in event_types}
 
 
@@ -32,8 +32,8 @@ def test_booking_money_counts_once_and_only_where_it_stayed() -> None:
     scene.add(scl.payment, id="C", status="FAILED", booking_id="ledger failed", **ledger)
     scene.add(scl.payment, id="D", status="SETTLED", kind="REFUND", booking_id="ledger refunds", **ledger)
     money = {id_: event["amount_cents"] for id_, event in of_type(scene, "PAYMENT", "REFUND").items()}
-    kept = dict.fromkeys(("own", "ledger pending", "ledger failed", "ledger refunds", "no-show"), 4_500)
-    assert money == kept | {"A": 4_000, "D": -4_000}
+    own = dict.fromkeys(("own", "ledger pending", "ledger failed", "ledger refunds", "no-show"), 4_500)
+    assert money == own | {"A": 4_000, "D": -4_000}
 
 
 def test_another_clubs_ledger_settles_nothing() -> None:
@@ -106,7 +106,7 @@ def test_clocks_a_little_fast_are_set_back_and_faster_ones_wait() -> None:
         scene.add(messaging.message_event, id=id_, kind="CLICKED", occurred_at=occurred_at)
     clicks = {id_: event["occurred_at"] for id_, event in of_type(scene, "MESSAGE_CLICKED").items()}
     assert clicks == {"now": AS_OF, "5 min": AS_OF}
-    assert scene.set_aside(messaging.message_event) == [("24 h 1 s", "occurredAt:FUTURE_TIME")]
+    assert scene.find_quarantined(messaging.message_event) == [("24 h 1 s", "occurredAt:FUTURE_TIME")]
 
 
 def test_what_is_planned_may_lie_ahead_and_is_no_event_yet() -> None:
@@ -135,8 +135,8 @@ def test_crm_rows_follow_redirects() -> None:
         ("STAGE_CHANGED", "old"): "ann",
     }
     assert json.loads(events["REFERRAL", "of her"]["details"]) == {"referred_profile_id": "ann"}
-    [kept] = scene.events.column("event_id").to_pylist()
-    assert events["STAGE_CHANGED", "old"]["event_id"] == kept
+    [event_id] = scene.events.column("event_id").to_pylist()
+    assert events["STAGE_CHANGED", "old"]["event_id"] == event_id
 
 
 @pytest.mark.parametrize("nobody", ["never was", "retired"])

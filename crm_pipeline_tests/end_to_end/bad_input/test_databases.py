@@ -77,8 +77,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_odd_values_of_a_database_are_kept_or_set_aside_for_their_reasons(url: str) -> None:
     con = a_connection()
-    delivery = Sources({Service.TEETIME: url}).snapshot(con, Service.TEETIME, only=teetime.player)
-    parse_rows(con, teetime.player, delivery.tables["Player"].rows, "read")
+    delivery = Sources({Service.TEETIME: url}).read_snapshot(con, Service.TEETIME, only_table=teetime.player)
+    parse_rows(con, teetime.player, delivery.tables["Player"].relation, "read")
     rows = con.sql("select * exclude (_problems, _record_key), _problems from read").fetchall()
     found = [(row[:-1], sorted(":".join(problem.split(":")[:2]) for problem in row[-1])) for row in rows]
     sound = {tuple(case.kept().values()) for case in PLAYERS if not case.faults}

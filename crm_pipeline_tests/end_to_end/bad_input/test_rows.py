@@ -116,7 +116,7 @@ def test_a_club_may_be_called_anything_a_partition_can(refreshed: Refreshed) -> 
 
 
 def test_clubs_that_cannot_be_served_are_named_with_what_is_wrong(refreshed: Refreshed) -> None:
-    [fault] = refreshed.outcome.faults
+    [fault] = refreshed.outcome.failures
     assert fault.startswith("published: not published, last published data kept: ")
     assert "\n" not in fault
     for club in REFUSED:

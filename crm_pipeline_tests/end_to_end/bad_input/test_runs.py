@@ -42,7 +42,7 @@ class Clubs:
         return crm_pipeline("run", "--sources", str(self.services), "--as-of", as_of, home=self.home)
 
     def refresh(self, hour: int) -> list[str]:
-        return refresh(self.home, self.services, as_of=f"2026-03-31T{hour}:00:00Z").faults
+        return refresh(self.home, self.services, as_of=f"2026-03-31T{hour}:00:00Z").failures
 
     def seen(self) -> dict[tuple[Any, ...], tuple[str, str]]:
         """The hours, first and last, at which the odd player and his round were seen."""
@@ -72,7 +72,7 @@ def test_a_club_that_cannot_be_served_is_named_where_it_is_the_only_one(own_home
     club = Case("lines", crm.tenant, {"id": "a\nb"}, faults=("id:INVALID_SETTING",))
     services = write(tmp_path / "services", {crm.tenant: [club.delivered()]})
     kept = "published: not published, last published data kept: "
-    assert refresh(own_home, services).faults == [rf"{kept}a\nb (its Tenant row is wrong: id:INVALID_SETTING)"]
+    assert refresh(own_home, services).failures == [rf"{kept}a\nb (its Tenant row is wrong: id:INVALID_SETTING)"]
     assert {tuple(row[:6]) for row in ask(own_home, QUARANTINED)} == club.quarantined()
 
 

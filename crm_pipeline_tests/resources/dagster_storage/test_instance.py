@@ -1,4 +1,4 @@
-"""The working folder: what many processes that begin at once find there."""
+"""Opening the instance: processes that start at once all find the pools."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

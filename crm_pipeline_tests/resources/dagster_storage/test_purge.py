@@ -1,4 +1,4 @@
-"""The purge, on Dagster's tables in PostgreSQL: old runs go, and what the UI shows of the present stays."""
+"""The purge, on Dagster's tables in PostgreSQL: old runs are deleted, and what the UI shows stays."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ CLUBS = ["downs", "heath", "links"]
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Publish as the real asset does where some fail, here those of tag `bad`; those `unmoved` go unjudged."""
+    """Publishes like the real asset: tenants of tag `bad` fail, those of tag `unmoved` are not checked."""
     bad, unmoved = (context.run.tags.get(tag, "").split() for tag in ("bad", "unmoved"))
     for tenant in context.partition_keys:
         if tenant in unmoved:
@@ -58,15 +58,15 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run(instance: dg.DagsterInstance, first: str, last: str, **judged: str) -> str:
-    """A run over these tenants; its id."""
+def run(instance: dg.DagsterInstance, first: str, last: str, **outcomes: str) -> str:
+    """Returns the id of a run over these tenants, with their outcomes by tag."""
     job = dg.Definitions([publish], jobs=[dg.define_asset_job("refresh")]).resolve_job_def("refresh")
-    tags = {**build_range_tags([first, last]), **judged}
+    tags = {**build_range_tags([first, last]), **outcomes}
     return job.execute_in_process(instance=instance, raise_on_error=False, tags=tags).run_id
 
 
 def shown(instance: dg.DagsterInstance) -> dict[str, object]:
-    """Per tenant the run it was last materialised in, whether its last attempt failed, and its last check."""
+    """Returns per tenant its last materialisation, its last attempt if that failed, and its last check result."""
     events = instance.event_log_storage
     failed = events.get_latest_asset_partition_materialization_attempts_without_materializations(KEY)
     materialised = events.get_latest_storage_id_by_partition(KEY, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -81,13 +81,13 @@ def shown(instance: dg.DagsterInstance) -> dict[str, object]:
 def asked(home: Path, sql: str) -> list[object]:
     engine = create_engine(EmbeddedPostgres(home).url("dagster"))
     with engine.connect() as connection:
-        found = list(connection.execute(text(sql)).scalars())
+        values = list(connection.execute(text(sql)).scalars())
     engine.dispose()
-    return found
+    return values
 
 
 def test_old_runs_go_and_what_is_shown_of_the_present_stays(home: Path, instance: dg.DagsterInstance) -> None:
-    """Heath has failed ever since the first run; nobody has looked at links since the second."""
+    """Heath has failed ever since the first run; no run covered links since the second."""
     first = run(instance, "downs", "links")
     second = run(instance, "downs", "links", bad="heath")
     third = run(instance, "downs", "heath", bad="heath")

@@ -1,4 +1,4 @@
-"""Upkeep changes what a lake costs, never what it says."""
+"""Compaction changes what a lake costs, never its rows."""
 
 import os
 import time
@@ -13,21 +13,21 @@ from crm_pipeline.resources.lake.compaction import Compaction, delete_abandoned_
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, maintain, past
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
-from crm_pipeline_tests.fixtures.servers.lake_rows import TABLE, Row, a_row, kept, put, versions
+from crm_pipeline_tests.fixtures.servers.lake_rows import TABLE, Row, a_row, put, read_present_rows, read_versions
 
 
 def test_many_small_files_become_one_and_a_base(tmp_path: Path) -> None:
     lake = a_lake(tmp_path)
     for rows in range(6):
         put(lake, [a_row("links", "A", rows), a_row("links", "B")])
-    before = versions(lake)
+    before = read_versions(lake)
     assert maintain(lake) == Compaction(files_before=6, files=1, is_folded=True)
-    assert (versions(lake), lake.base_version(TABLE)) == (before, 5)
+    assert (read_versions(lake), lake.base_version(TABLE)) == (before, 5)
     assert maintain(lake) == Compaction(files_before=1, files=1, is_folded=False)
-    assert kept(lake) == [a_row("links", "A", 5), a_row("links", "B")]
+    assert read_present_rows(lake) == [a_row("links", "A", 5), a_row("links", "B")]
 
 
-def test_a_table_without_a_log_needs_no_upkeep(tmp_path: Path) -> None:
+def test_a_table_without_a_log_needs_no_compaction(tmp_path: Path) -> None:
     assert maintain(a_lake(tmp_path)) is None
 
 
@@ -44,7 +44,7 @@ def test_whenever_it_happens_present_and_past_stay_the_same(steps: Sequence[str 
         lake = a_lake(Path(folder))
         states: list[dict[Row, int]] = []
         for states in live_through(lake, steps):
-            assert {row[:3]: row[4] for row in kept(lake)} == (states[-1] if states else {})
+            assert {row[:3]: row[4] for row in read_present_rows(lake)} == (states[-1] if states else {})
         for hours, state in enumerate(states):
             assert {row[:3]: row[3] for row in past(lake, hours)} == state
 
@@ -54,14 +54,14 @@ def test_compaction_and_an_append_at_the_same_time_lose_nothing(tmp_path: Path) 
     put(lake, [a_row("links", "A")])
 
     def append(number: int) -> ChangeCounts:
-        return put(lake, [a_row("mesa", str(number))], tenants=["mesa"], scope=f"table_name = '{number}'")
+        return put(lake, [a_row("mesa", str(number))], tenants=["mesa"], condition=f"table_name = '{number}'")
 
     with ThreadPoolExecutor(2) as threads:
         appending = threads.submit(lambda: [append(number) for number in range(12)])
         while not appending.done():
             maintain(lake)
         appending.result()
-    assert len(kept(lake)) == len(versions(lake)) == 13
+    assert len(read_present_rows(lake)) == len(read_versions(lake)) == 13
 
 
 def test_what_a_killed_process_spilled_is_deleted_a_day_later(tmp_path: Path) -> None:

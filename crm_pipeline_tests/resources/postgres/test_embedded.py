@@ -1,4 +1,4 @@
-"""The embedded server starts once, outlives whoever started it and loses nothing: real servers, processes, signals."""
+"""The embedded server starts once, outlives its starter and loses nothing: real servers, processes, signals."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ def test_data_survive_the_sudden_death_of_the_server(server: EmbeddedPostgres) -
     assert ask(server.url("crm"), "select answer from late") == 7
 
 
-def test_the_process_id_of_a_stranger_is_not_believed(server: EmbeddedPostgres) -> None:
+def test_the_process_id_of_another_process_is_not_trusted(server: EmbeddedPostgres) -> None:
     file = server.home / "postgres/data/postmaster.pid"
     content = file.read_text().replace(str(postmaster(server)), str(os.getpid()), 1)
     server.stop()

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs run as root and as anybody else, and what they say on failing is shown."""
+"""PostgreSQL's programs run as root and as any other user, and their errors are shown."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Rows that are erased leave the log with every version of theirs, and nothing of before comes back in their place."""
+"""Erased rows leave the log with every version, and no older version becomes current in their place."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ HOUR: Final = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
 def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> None:
-    """Keep which profile each of these players belongs to; who is not named is taken away."""
+    """Stores the profile of each of these players; players that are not named are removed."""
     rows = " union all ".join(
         f"""select 'links' as tenant_id, 'TEETIME' as service, '{record}' as service_record_id,
             '{profile}' as profile_id, true as is_primary, 'ANCHOR' as rule, 1.0 as confidence,
@@ -29,13 +29,13 @@ def link(con: DuckDBPyConnection, lake: Lake, hour: int, **profiles: str) -> Non
 
 
 def links(con: DuckDBPyConnection, lake: Lake) -> dict[str, str]:
-    view = lake.current(con, customer_identities)
+    view = lake.create_current_view(con, customer_identities)
     rows = con.sql(f"select service_record_id, profile_id from {view}").fetchall()
     assert len(rows) == len(dict(rows))
     return dict(rows)
 
 
-def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
+def test_a_row_that_once_was_of_the_forgotten_person_loses_only_that_version(
     con: DuckDBPyConnection, lake: Lake
 ) -> None:
     link(con, lake, 0, anne="a", bert="a", carl="c")
@@ -45,7 +45,7 @@ def test_a_row_of_somebody_else_that_was_theirs_once_loses_only_that_version(
     assert (links(con, lake), count_remaining_rows(con, lake, customer_identities)) == ({"bert": "b", "carl": "c"}, 0)
 
 
-def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_one(
+def test_a_row_removed_while_of_the_forgotten_person_does_not_come_back_in_an_older_version(
     con: DuckDBPyConnection, lake: Lake
 ) -> None:
     link(con, lake, 0, bert="b", carl="c")
@@ -58,9 +58,7 @@ def test_a_row_that_was_taken_away_while_theirs_does_not_come_back_as_an_older_o
     assert links(con, lake) == {"carl": "d"}
 
 
-def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
-    con: DuckDBPyConnection, lake: Lake
-) -> None:
+def test_the_version_after_a_deleted_one_replaces_the_version_before_it(con: DuckDBPyConnection, lake: Lake) -> None:
     for hour, profile in enumerate(("b", "a", "c")):
         link(con, lake, hour, bert=profile, carl="c")
     create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
@@ -68,7 +66,7 @@ def test_what_came_after_a_version_that_goes_takes_the_place_of_the_one_before(
     assert links(con, lake) == {"bert": "c", "carl": "c"}
 
 
-def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
+def test_of_a_table_with_no_other_rows_nothing_is_left(con: DuckDBPyConnection, lake: Lake) -> None:
     link(con, lake, 0, anne="a")
     create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])
     assert erase_rows(con, lake, customer_identities) == 1
@@ -77,7 +75,7 @@ def test_of_a_table_that_was_theirs_alone_nothing_is_left(con: DuckDBPyConnectio
     assert links(con, lake) == {"carl": "c"}
 
 
-def test_files_and_log_of_before_are_gone(con: DuckDBPyConnection, lake: Lake) -> None:
+def test_older_files_and_log_entries_are_deleted(con: DuckDBPyConnection, lake: Lake) -> None:
     link(con, lake, 0, anne="a", carl="c")
     link(con, lake, 1, anne="a", carl="d")
     create_forgotten_relation(con, [SubjectRecord("links", "CRM", "CustomerProfile", "a")])

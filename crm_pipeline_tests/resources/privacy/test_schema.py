@@ -1,4 +1,4 @@
-"""The audit: whoever acts adds a line, the pipeline can do nothing else with it, and people read it by name."""
+"""The privacy log: every action adds a line, the pipeline's role can only add, and people read it with own logins."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from crm_pipeline.resources.privacy import schema
+from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 REFUSED = (
@@ -30,10 +30,10 @@ REFUSED = (
 
 @pytest.fixture
 def audited(warehouse: Warehouse, administrator: Engine) -> Iterator[Warehouse]:
-    """A warehouse whose audit is there."""
+    """A warehouse with the privacy schema."""
     with administrator.begin() as connection:
-        schema.create_privacy_schema(connection, warehouse.url)
-        schema.create_privacy_schema(connection, warehouse.url)
+        privacy_schema.create_privacy_schema(connection, warehouse.url)
+        privacy_schema.create_privacy_schema(connection, warehouse.url)
     yield warehouse
     with administrator.begin() as connection:
         connection.execute(text("drop schema privacy cascade"))
@@ -47,18 +47,18 @@ def lines(engine: Engine) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("statement", REFUSED)
 def test_the_pipelines_role_can_only_add(audited: Warehouse, statement: str) -> None:
     with audited.engine().begin() as connection:
-        schema.write_log_entry(connection, "EXPLAIN", "links")
+        privacy_schema.write_log_entry(connection, "EXPLAIN", "links")
     with audited.engine().begin() as connection, pytest.raises(ProgrammingError, match=r"permission|must be owner"):
         connection.execute(text(statement))
 
 
-def test_a_line_says_which_login_acted(audited: Warehouse, administrator: Engine) -> None:
+def test_a_line_has_the_login_that_acted(audited: Warehouse, administrator: Engine) -> None:
     with audited.engine().begin() as connection:
-        schema.write_log_entry(connection, "EXPLAIN", "links", subject="hash")
+        privacy_schema.write_log_entry(connection, "EXPLAIN", "links", subject="hash")
     assert lines(administrator) == [("crm_pipeline", "EXPLAIN", "links")]
 
 
-def test_a_login_of_a_person_reads_the_warehouse_and_the_audit_and_changes_neither(
+def test_a_persons_login_reads_the_warehouse_and_the_log_and_changes_neither(
     audited: Warehouse, administrator: Engine
 ) -> None:
     with administrator.begin() as connection:
@@ -67,7 +67,7 @@ def test_a_login_of_a_person_reads_the_warehouse_and_the_audit_and_changes_neith
     person = create_engine(make_url(audited.url).set(username="thandi", password="thandi"), poolclass=NullPool)
     try:
         with person.begin() as connection:
-            schema.write_log_entry(connection, "EXPLAIN", "links")
+            privacy_schema.write_log_entry(connection, "EXPLAIN", "links")
             assert connection.execute(text("select count(*) from crm.customer_profiles")).scalar() == 0
         assert lines(person) == [("thandi", "EXPLAIN", "links")]
         for statement in ("delete from privacy.audit", "delete from crm.customer_profiles"):
@@ -79,6 +79,6 @@ def test_a_login_of_a_person_reads_the_warehouse_and_the_audit_and_changes_neith
             connection.execute(text("drop role thandi"))
 
 
-def test_who_has_no_right_is_refused_before_anything_is_read(prepared: Warehouse) -> None:
+def test_a_warehouse_without_the_privacy_schema_is_recognized(prepared: Warehouse) -> None:
     with prepared.engine().begin() as connection:
-        assert not schema.has_privacy_schema(connection)
+        assert not privacy_schema.has_privacy_schema(connection)

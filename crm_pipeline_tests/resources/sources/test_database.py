@@ -1,4 +1,4 @@
-"""A service's own PostgreSQL: read in one transaction, exactly, and never written."""
+"""A service's own PostgreSQL is read in one transaction, exactly, and never written."""
 
 import time
 from collections.abc import Iterator
@@ -65,13 +65,13 @@ def url_of(engine: Engine) -> str:
 
 
 def rows(url: str, table: Table) -> list[dict[str, Any]]:
-    """A table of a source, as the domain reads it."""
+    """Returns the parsed rows of a source table."""
     with closing(a_connection()) as con:
         raw = (
             Sources({find_table_service(table): url})
-            .snapshot(con, find_table_service(table), only=table)
+            .read_snapshot(con, find_table_service(table), only_table=table)
             .tables[table.name]
-            .rows
+            .relation
         )
         parse_rows(con, table, raw, "read")
         found = con.sql("select * from read order by _record_key")
@@ -122,13 +122,13 @@ def test_a_databases_own_types_come_exactly(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("never", ["infinity", "-infinity", "4000-01-01 BC", "294276-01-01", "0001-01-01"])
-def test_times_nobody_means_are_set_aside(engine: Engine, never: str) -> None:
+def test_times_nobody_means_are_quarantined(engine: Engine, never: str) -> None:
     run(engine, BOOKING, f"""update "Booking" set "teeTimeAt" = '{never}', "updatedAt" = '{never}'""")
     [row] = rows(url_of(engine), teetime.booking)
     assert "teeTimeAt:NOT_A_TIME" in row["_problems"]
 
 
-def test_a_date_nobody_means_is_set_aside(engine: Engine) -> None:
+def test_a_date_nobody_means_is_quarantined(engine: Engine) -> None:
     run(engine, BOOKING, """update "Booking" set "paidAt" = 'infinity'""")
     assert rows(url_of(engine), teetime.booking)[0]["_problems"] == ["paidAt:NOT_A_TIME"]
 
@@ -160,13 +160,13 @@ def test_all_tables_are_of_one_moment(engine: Engine) -> None:
     with closing(a_connection()) as con, ThreadPoolExecutor() as meanwhile:
         with engine.connect() as gate:
             gate.execute(text("select pg_advisory_lock(1)"))
-            reading = meanwhile.submit(Sources({service: url_of(engine)}).snapshot, con, service)
+            reading = meanwhile.submit(Sources({service: url_of(engine)}).read_snapshot, con, service)
             while not gate.scalar(text("select count(*) from pg_locks where locktype = 'advisory' and not granted")):
                 assert not reading.done()
                 time.sleep(0.01)
             run(engine, paid)
             gate.execute(text("select pg_advisory_unlock(1)"))
-        raw = reading.result().tables["Payment"].rows
+        raw = reading.result().tables["Payment"].relation
         assert con.sql(f"from {raw}").fetchall() == []
     assert len(rows(url_of(engine), scl.payment)) == 1
 

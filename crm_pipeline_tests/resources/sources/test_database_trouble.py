@@ -1,4 +1,4 @@
-"""Trouble with a service's database: what passes is tried again, what does not is said at once."""
+"""Errors of a service's database: those that may pass are tried again, others are reported at once."""
 
 import time
 from collections.abc import Iterator
@@ -35,10 +35,10 @@ def url_of(engine: Engine, password: str | None = None) -> str:
 
 
 def read(url: str) -> str:
-    """Read the clubs; return what was wrong, or nothing."""
+    """Returns the error of reading the tenants, empty without one."""
     try:
         with closing(a_connection()) as con:
-            Sources({Service.CRM: url}).snapshot(con, Service.CRM, only=crm.tenant)
+            Sources({Service.CRM: url}).read_snapshot(con, Service.CRM, only_table=crm.tenant)
     except SourceError as error:
         return str(error)
     return ""
@@ -80,10 +80,10 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password(
     url: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.1))
-    said = read(url)
-    assert said.startswith(f"CRM: {fault}")
-    assert "\n" not in said
-    assert "hunter2" not in said
+    message = read(url)
+    assert message.startswith(f"CRM: {fault}")
+    assert "\n" not in message
+    assert "hunter2" not in message
 
 
 def test_a_wrong_password_is_not_tried_again_nor_printed(engine: Engine) -> None:

@@ -87,10 +87,10 @@ def test_missing_tables_are_named(tmp_path: Path) -> None:
     sources = Sources({Service.MESSAGING: str(tmp_path)})
     with closing(a_connection()) as con:
         with pytest.raises(SourceError, match=r"MESSAGING: .* has no Contact, no MessageEvent \(\.csv, \.parquet"):
-            sources.snapshot(con, Service.MESSAGING)
+            sources.read_snapshot(con, Service.MESSAGING)
         as_csv(tmp_path, [ADA])
         with pytest.raises(SourceError, match=r"MESSAGING: .* has no MessageEvent \(\.csv"):
-            sources.snapshot(con, Service.MESSAGING)
+            sources.read_snapshot(con, Service.MESSAGING)
 
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     assert refused("postgres/dumps") == "MESSAGING: there is no folder postgres/dumps"
     assert refused("s3://bucket/x") == "MESSAGING: MESSAGING_SOURCE must be a folder or a postgresql:// URL"
     with closing(a_connection()) as con, pytest.raises(SourceError, match="SCL: SCL_SOURCE is not set"):
-        Sources({Service.MESSAGING: str(tmp_path)}).snapshot(con, Service.SCL)
+        Sources({Service.MESSAGING: str(tmp_path)}).read_snapshot(con, Service.SCL)
 
 
 def test_a_file_that_memory_is_too_little_for_is_not_called_damaged(tmp_path: Path) -> None:

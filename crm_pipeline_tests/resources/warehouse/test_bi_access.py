@@ -1,4 +1,4 @@
-"""What a club's login sees: its own rows, and no way to anything else."""
+"""The BI login of a club reads its own rows and nothing else."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def profile(tenant: str, number: int, **values: object) -> Row:
 
 @pytest.fixture(scope="module")
 def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLogin]]:
-    """Two clubs that were published, and a login of each."""
+    """Logins of two published clubs."""
     for number, (tenant, email) in enumerate({OURS: "1", THEIRS: "secret@example.com"}.items()):
         ids = [
             a_row(profile_ids, tenant_id=tenant, profile_id=f"0000000{n}-0000-0000-0000-000000000000") for n in (1, 2)
@@ -58,7 +58,7 @@ def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLo
 
 @contextmanager
 def logged_in(login: BiLogin, database: str = "crm") -> Iterator[Any]:
-    """As a BI tool connects, but determined to write."""
+    """A connection like that of a BI tool, but with writes switched on."""
     connection = connect(make_url(login.url).set(database=database).render_as_string(hide_password=False))
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -83,12 +83,12 @@ def test_a_login_sees_its_club_under_the_plain_names(clubs: dict[str, BiLogin], 
 
 
 def test_a_login_reads_what_every_column_means(clubs: dict[str, BiLogin]) -> None:
-    said = rows(
+    comments = rows(
         clubs[OURS],
         """select attname, col_description(attrelid, attnum) from pg_attribute
         where attrelid = 'customer_profiles'::regclass and attnum > 0""",
     )
-    assert dict(said) == {column.name: column.comment for column in customer_profiles.columns}
+    assert dict(comments) == {column.name: column.comment for column in customer_profiles.columns}
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
@@ -130,8 +130,8 @@ def test_owners_cannot_log_in_and_the_pipeline_cannot_make_roles(
     assert clubs
     powers = """select rolname, rolcanlogin, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles
         where rolname in (:owner, :club, 'crm_pipeline') order by 1"""
-    found = ask(prepared, powers, owner=BI_OWNER_ROLE, club=bi_schema_name(OURS))
-    assert found == [(bi_schema_name(OURS), False, False), (BI_OWNER_ROLE, False, False), ("crm_pipeline", True, False)]
+    roles = ask(prepared, powers, owner=BI_OWNER_ROLE, club=bi_schema_name(OURS))
+    assert roles == [(bi_schema_name(OURS), False, False), (BI_OWNER_ROLE, False, False), ("crm_pipeline", True, False)]
     with pytest.raises(DBAPIError, match="permission denied to create role"):
         ask(prepared, "create role spy")
 
@@ -146,13 +146,13 @@ def test_a_second_login_of_a_club_leaves_the_first_alone(
         assert rows(login, "select tenant_id from customer_profiles") == [(OURS,)]
 
 
-def test_the_pipeline_can_make_the_views_anew_and_logins_keep_their_sight(
+def test_the_pipeline_can_recreate_the_views_and_logins_still_read_them(
     clubs: dict[str, BiLogin], prepared: Warehouse
 ) -> None:
     with prepared.engine().begin() as connection:
-        found = drop_bi_views(connection)
-        assert found == {tenant: bi_schema_name(tenant) for tenant in (OURS, THEIRS)}
-        for tenant, schema in found.items():
+        schemas = drop_bi_views(connection)
+        assert schemas == {tenant: bi_schema_name(tenant) for tenant in (OURS, THEIRS)}
+        for tenant, schema in schemas.items():
             create_bi_views(connection, schema, tenant)
     assert rows(clubs[THEIRS], "select tenant_id from customer_profiles") == [(THEIRS,)]
 

@@ -1,4 +1,4 @@
-"""Warehouses of older releases: they become what a new one is, keep their rows, and their logins keep their sight."""
+"""Warehouses of older releases are upgraded to the schema of a new one; rows and BI logins stay."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def upgrade():
 
 @pytest.fixture
 def empty(prepared: Warehouse, administrator: Engine) -> Iterator[Warehouse]:
-    """A database of the test's own, with nothing in it."""
+    """An empty database of the test's own."""
     with administrator.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("create database scratch owner crm_pipeline"))
         yield Warehouse(make_url(prepared.url).set(database="scratch").render_as_string(hide_password=False))
@@ -61,46 +61,46 @@ def test_a_schema_made_by_all_revisions_is_the_one_made_directly(empty: Warehous
     migrated = shape(empty)
     assert len(migrated) > 100
     ask(empty, "drop schema crm cascade")
-    empty.prepare()
+    empty.migrate_schema()
     assert shape(empty) == migrated
 
 
-def test_preparing_leaves_the_newest_revision(empty: Warehouse) -> None:
+def test_migrating_leaves_the_newest_revision(empty: Warehouse) -> None:
     for _ in range(2):
-        empty.prepare()
+        empty.migrate_schema()
         assert ask(empty, "select version_num from crm.alembic_version") == [("0001",)]
 
 
-def test_a_schema_of_before_the_revisions_is_taken_for_the_first(empty: Warehouse) -> None:
-    empty.prepare()
-    whole = shape(empty)
+def test_a_schema_older_than_the_revisions_counts_as_the_first(empty: Warehouse) -> None:
+    empty.migrate_schema()
+    complete = shape(empty)
     ask(empty, "drop table crm.alembic_version")
     ask(empty, "drop table crm.publication_states")
-    empty.prepare()
-    assert shape(empty) == whole
+    empty.migrate_schema()
+    assert shape(empty) == complete
 
 
-def test_a_table_made_anew_counts_as_never_published(empty: Warehouse) -> None:
+def test_a_recreated_table_counts_as_never_published(empty: Warehouse) -> None:
     rows = {customer_profiles: [a_row(customer_profiles, tenant_id="t")]}
-    empty.prepare()
+    empty.migrate_schema()
     publish(empty, "t", rows, 1)
     ask(empty, "drop table crm.customer_profiles cascade")
-    empty.prepare()
+    empty.migrate_schema()
     publish(empty, "t", rows, 1)
     assert ask(empty, "select count(*) from crm.customer_profiles") == [(1,)]
 
 
 def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the package had one revision more."""
+    """Gives the package one more revision."""
     (folder / "0002_next.py").write_text(NEXT, encoding="utf-8")
     original = migrate.build_alembic_config
 
     def config(connection: Connection) -> Config:
-        made = original(connection)
-        own = Path(migrations.__file__).parent / "versions"
-        made.set_main_option("path_separator", "os")
-        made.set_main_option("version_locations", f"{own}:{folder}")
-        return made
+        configuration = original(connection)
+        versions = Path(migrations.__file__).parent / "versions"
+        configuration.set_main_option("path_separator", "os")
+        configuration.set_main_option("version_locations", f"{versions}:{folder}")
+        return configuration
 
     monkeypatch.setattr(migrate, "build_alembic_config", config)
 
@@ -108,12 +108,12 @@ def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_older_schema_is_upgraded_with_its_rows_and_its_clubs_views(
     empty: Warehouse, administrator: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty.prepare()
+    empty.migrate_schema()
     publish(empty, "t", {customer_profiles: [a_row(customer_profiles, tenant_id="t")]}, 1)
     with _engine_of(administrator).begin() as connection:
         login = grant_bi_access(connection, "t", empty.url)
     with_next_revision(tmp_path, monkeypatch)
-    empty.prepare()
+    empty.migrate_schema()
     assert ask(empty, "select status, shoe_size from crm.customer_profiles") == [("plain", None)]
     with connect(login.url) as reader, reader.cursor() as cursor:
         cursor.execute("select tenant_id, status from customer_profiles")
@@ -127,15 +127,15 @@ def _engine_of(administrator: Engine) -> Engine:
     return create_engine(administrator.url.set(database="scratch"), poolclass=NullPool)
 
 
-def test_an_upgrade_that_would_keep_readers_waiting_gives_up_and_changes_nothing(
+def test_an_upgrade_that_would_block_readers_gives_up_and_changes_nothing(
     empty: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty.prepare()
+    empty.migrate_schema()
     before = shape(empty)
     with_next_revision(tmp_path, monkeypatch)
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "200ms")
     with connected(empty, "REPEATABLE READ") as reader:
         reader.execute(text("select count(*) from crm.customer_profiles"))
         with pytest.raises(DBAPIError, match="lock timeout"):
-            empty.prepare()
+            empty.migrate_schema()
     assert shape(empty) == before

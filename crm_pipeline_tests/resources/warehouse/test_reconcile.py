@@ -1,4 +1,4 @@
-"""The proof that the warehouse equals the lake finds whatever does not, and the next publication mends it."""
+"""The comparison of warehouse and lake finds every difference, and the next publication repairs it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.reconcile import delete_publication_states, find_differences
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, publish_lake, store_hour
 from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 CLUBS = ["ash", "birch"]
@@ -17,29 +17,29 @@ PEOPLE = 10
 @pytest.fixture
 def lake(warehouse: Warehouse, tmp_path: Path) -> Lake:
     """A lake of several hours, published."""
-    made = a_lake(tmp_path)
+    lake = a_lake(tmp_path)
     for hour in range(4):
-        keep(made, CLUBS, hour, PEOPLE)
-        publish_lake(made, warehouse, CLUBS)
-    return made
+        store_hour(lake, CLUBS, hour, PEOPLE)
+        publish_lake(lake, warehouse, CLUBS)
+    return lake
 
 
-def said(lake: Lake, warehouse: Warehouse) -> list[str]:
+def list_differences(lake: Lake, warehouse: Warehouse) -> list[str]:
     return [str(difference) for difference in find_differences(lake, warehouse)]
 
 
 def test_what_was_published_does_not_differ(lake: Lake, warehouse: Warehouse) -> None:
-    assert said(lake, warehouse) == []
+    assert list_differences(lake, warehouse) == []
 
 
 def test_hours_that_still_wait_to_be_published_are_no_difference(lake: Lake, warehouse: Warehouse) -> None:
-    keep(lake, CLUBS, 4, PEOPLE)
+    store_hour(lake, CLUBS, 4, PEOPLE)
     publish_lake(lake, warehouse, ["ash"])
-    assert said(lake, warehouse) == []
+    assert list_differences(lake, warehouse) == []
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "complaint"),
+    ("statement", "difference"),
     [
         (
             "delete from crm.customer_profiles where tenant_id = 'ash' and status = 'once'",
@@ -55,28 +55,28 @@ def test_hours_that_still_wait_to_be_published_are_no_difference(lake: Lake, war
         ),
     ],
 )
-def test_a_difference_is_named_and_mended_by_the_next_publication(
-    lake: Lake, warehouse: Warehouse, spoilt: str, complaint: str
+def test_a_difference_is_reported_and_repaired_by_the_next_publication(
+    lake: Lake, warehouse: Warehouse, statement: str, difference: str
 ) -> None:
-    ask(warehouse, spoilt)
-    assert complaint in said(lake, warehouse)
+    ask(warehouse, statement)
+    assert difference in list_differences(lake, warehouse)
     delete_publication_states(warehouse, find_differences(lake, warehouse))
     publish_lake(lake, warehouse, CLUBS)
     ask(warehouse, "delete from crm.customer_profiles where tenant_id = 'gone'")
-    assert said(lake, warehouse) == []
+    assert list_differences(lake, warehouse) == []
     assert_equal(lake, warehouse)
 
 
-def test_rows_that_nobody_published_are_named(lake: Lake, warehouse: Warehouse) -> None:
+def test_rows_that_were_never_published_are_reported(lake: Lake, warehouse: Warehouse) -> None:
     ask(warehouse, "delete from crm.publications where tenant_id = 'ash' and table_name = 'customer_profiles'")
-    assert said(lake, warehouse) == ["customer_profiles of ash: 10 rows, the lake has 0"]
+    assert list_differences(lake, warehouse) == ["customer_profiles of ash: 10 rows, the lake has 0"]
 
 
-def test_a_tenant_still_to_be_published_from_a_lake_made_anew_is_no_difference(
+def test_a_tenant_still_to_be_published_from_a_rebuilt_lake_is_no_difference(
     lake: Lake, warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    anew = a_lake(tmp_path / "anew")
-    keep(anew, CLUBS, 5, PEOPLE)
-    publish_lake(anew, warehouse, ["ash"])
-    assert said(lake, warehouse) == []
-    assert said(anew, warehouse) == []
+    rebuilt = a_lake(tmp_path / "rebuilt")
+    store_hour(rebuilt, CLUBS, 5, PEOPLE)
+    publish_lake(rebuilt, warehouse, ["ash"])
+    assert list_differences(lake, warehouse) == []
+    assert list_differences(rebuilt, warehouse) == []

@@ -1,4 +1,4 @@
-"""Who may run beside whom: real sessions, real processes, and one that is killed."""
+"""Which runs may run in parallel: real sessions, real processes, and one that is killed."""
 
 import subprocess
 import sys
@@ -26,14 +26,14 @@ Tenants = Sequence[str] | None
 
 
 def silent(_: str) -> None:
-    """For runs that nobody listens to."""
+    """Discards a run's messages."""
 
 
 @contextmanager
 def holding(
     warehouse: Warehouse, tenants: Tenants, run_id: str = "holder00", log: Callable[[str], None] = silent
 ) -> Iterator[None]:
-    with hold_tenants(warehouse, run_id, tenants, log, patience=0):
+    with hold_tenants(warehouse, run_id, tenants, log, timeout_seconds=0):
         yield
 
 
@@ -69,17 +69,19 @@ def test_runs_exclude_each_other_exactly_where_they_share_a_tenant(
     assert is_free(prepared, wanted)
 
 
-def test_who_cannot_have_all_tenants_keeps_none_of_them(prepared: Warehouse) -> None:
+def test_a_run_that_cannot_get_all_tenants_holds_none_of_them(prepared: Warehouse) -> None:
     with holding(prepared, ["b"]):
         assert not is_free(prepared, ["a", "b"])
         assert is_free(prepared, ["a"])
 
 
-def test_whoever_waits_says_once_for_whom_and_goes_on_when_they_finish(prepared: Warehouse) -> None:
-    said: list[str] = []
+def test_a_waiting_run_reports_once_which_run_it_waits_for_and_then_goes_on(
+    prepared: Warehouse,
+) -> None:
+    messages: list[str] = []
 
     def wait() -> float:
-        with hold_tenants(prepared, "waiter00-id", ["a", "b"], said.append, patience=30):
+        with hold_tenants(prepared, "waiter00-id", ["a", "b"], messages.append, timeout_seconds=30):
             return time.monotonic()
 
     with ThreadPoolExecutor(1) as pool:
@@ -89,10 +91,10 @@ def test_whoever_waits_says_once_for_whom_and_goes_on_when_they_finish(prepared:
             assert not waiter.done()
             freed = time.monotonic()
         assert waiter.result(timeout=5) > freed
-    assert len(said) == 1
-    assert said[0].startswith("waiting: crm-pipeline run 12345678 (pid ")
-    assert said[0].endswith(") holds a, b or some of them")
-    assert "stranger" not in said[0]
+    assert len(messages) == 1
+    assert messages[0].startswith("waiting: crm-pipeline run 12345678 (pid ")
+    assert messages[0].endswith(") holds a, b or some of them")
+    assert "stranger" not in messages[0]
 
 
 def test_a_run_of_everything_names_every_run_in_its_way(prepared: Warehouse) -> None:
@@ -104,9 +106,9 @@ def test_a_run_of_everything_names_every_run_in_its_way(prepared: Warehouse) -> 
     assert str(refused.value).endswith("holds every tenant or some of them and did not finish within 0 s")
 
 
-def test_patience_ends(prepared: Warehouse) -> None:
+def test_waiting_ends_after_the_timeout(prepared: Warehouse) -> None:
     began = time.monotonic()
-    wanted = hold_tenants(prepared, "waiter00", ["a"], silent, patience=1)
+    wanted = hold_tenants(prepared, "waiter00", ["a"], silent, timeout_seconds=1)
     with holding(prepared, ["a"]), pytest.raises(TenantsBusyError, match="did not finish within 1 s"), wanted:
         pytest.fail("the tenant is held")
     assert 1 <= time.monotonic() - began < 4
@@ -127,18 +129,18 @@ def test_a_killed_run_frees_its_tenants(prepared: Warehouse) -> None:
     child.kill()
     child.wait()
     child.stdout.close()
-    with hold_tenants(prepared, "next0000", ["a", "b"], silent, patience=10):
+    with hold_tenants(prepared, "next0000", ["a", "b"], silent, timeout_seconds=10):
         assert not is_free(prepared, ["a"])
 
 
-def test_a_run_whose_connection_is_cut_goes_on_and_says_so(prepared: Warehouse) -> None:
-    said: list[str] = []
-    with holding(prepared, ["a"], "severed0", said.append):
+def test_a_run_whose_connection_is_cut_goes_on_and_reports_it(prepared: Warehouse) -> None:
+    messages: list[str] = []
+    with holding(prepared, ["a"], "severed0", messages.append):
         with connected(prepared) as administrator:
             cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like '%severed0'"
             administrator.execute(text(cut))
         assert is_free(prepared, ["a"])
-    assert said == [
+    assert messages == [
         "the connection that held the tenants was lost: another run may have worked on them at the same time"
     ]
 

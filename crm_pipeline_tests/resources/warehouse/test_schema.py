@@ -1,4 +1,4 @@
-"""The schema `crm`: what is declared is what PostgreSQL has, comments and all, and preparing it disturbs nobody."""
+"""Schema `crm` in PostgreSQL is as declared, comments included, and migrating it blocks no reader."""
 
 from sqlalchemy import text
 
@@ -10,7 +10,7 @@ from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected
 
 ROW_HASH = "Hash of the row, for comparing it with the lake."
 OUR_OWN = {"publication_states", "alembic_version"}
-"""Tables beside the published ones, of which nobody is promised anything."""
+"""Tables besides the published ones, which are internal."""
 COLUMNS = """
     select c.relname, a.attname, col_description(c.oid, a.attnum), upper(format_type(a.atttypid, a.atttypmod)),
         a.attnotnull
@@ -37,13 +37,13 @@ def test_every_column_has_the_declared_type_comment_and_nullability(warehouse: W
 
 
 def test_every_table_has_its_declared_comment_and_the_view_has_one(warehouse: Warehouse) -> None:
-    found = ask(
+    comments = ask(
         warehouse,
         """select relname, obj_description(oid) from pg_class
             where relnamespace = 'crm'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition""",
     )
     view = ("profile_redirects", "Former profile ids and the live profile each now means.")
-    assert {row for row in found if row[0] not in OUR_OWN} == {
+    assert {row for row in comments if row[0] not in OUR_OWN} == {
         (table.name, table.comment) for table in PUBLISHED_TABLES
     } | {view}
 
@@ -54,30 +54,30 @@ def test_the_timeline_is_partitioned_by_tenant_and_indexed_for_a_profiles_page(w
     assert indexed.endswith("(tenant_id, profile_id, occurred_at DESC)")
 
 
-def test_preparing_again_changes_nothing_and_keeps_the_rows(warehouse: Warehouse) -> None:
+def test_migrating_again_changes_nothing_and_preserves_the_rows(warehouse: Warehouse) -> None:
     publish(warehouse, "t", {customer_profiles: [a_row(customer_profiles, tenant_id="t")]}, 1)
     everything = "select oid, relname, xmin::text from pg_class where relnamespace = 'crm'::regnamespace order by 1"
     before = ask(warehouse, everything)
-    warehouse.prepare()
+    warehouse.migrate_schema()
     assert ask(warehouse, everything) == before
     assert len(rows_of(warehouse, customer_profiles, "t")) == 1
 
 
-def test_preparing_makes_what_was_lost(warehouse: Warehouse) -> None:
+def test_migrating_creates_what_is_missing(warehouse: Warehouse) -> None:
     ask(warehouse, "drop view crm.profile_redirects")
     ask(warehouse, "drop table crm.identity_reviews")
-    warehouse.prepare()
+    warehouse.migrate_schema()
     assert published_columns(warehouse) == declared_columns()
     assert ask(warehouse, "select * from crm.profile_redirects") == []
 
 
-def test_preparing_waits_for_no_reader(warehouse: Warehouse) -> None:
+def test_migrating_waits_for_no_reader(warehouse: Warehouse) -> None:
     with connected(warehouse, "REPEATABLE READ") as reader:
         for relation in (*(f"crm.{table.name}" for table in PUBLISHED_TABLES), "crm.profile_redirects"):
             reader.execute(text(f"select count(*) from {relation}"))
         with connected(warehouse) as owner:  # a limit on our own role turns a wait into an error
             owner.execute(text("alter role crm_pipeline set lock_timeout = '1s'"))
         try:
-            warehouse.prepare()
+            warehouse.migrate_schema()
         finally:
             ask(warehouse, "alter role crm_pipeline reset lock_timeout")

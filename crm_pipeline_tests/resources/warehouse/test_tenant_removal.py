@@ -1,4 +1,4 @@
-"""Dropping a club keeps no reader waiting, and can be taken up again after an interruption."""
+"""Dropping a club blocks no reader, and can be resumed after an interruption."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +22,7 @@ WAITS = """select count(*) from pg_stat_activity
     where query like '%detach partition%' and wait_event_type = 'Lock' and pid <> pg_backend_pid()"""
 
 
-def partition_is_there(warehouse: Warehouse) -> bool:
+def has_partition(warehouse: Warehouse) -> bool:
     return bool(
         ask(warehouse, f"select to_regclass('{tenant_table_name(customer_timeline, 'leaves')}') is not null")[0][0]
     )
@@ -42,12 +42,12 @@ def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(ware
         assert reader.execute(count).scalar() == 2
         reader.rollback()
         removal.result(timeout=20)
-    assert not partition_is_there(warehouse)
+    assert not has_partition(warehouse)
     assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
     drop_tenant_partitions(warehouse, "leaves")
 
 
-def test_a_removal_that_was_interrupted_is_taken_up_again(warehouse: Warehouse) -> None:
+def test_an_interrupted_removal_is_resumed(warehouse: Warehouse) -> None:
     publish(warehouse, "leaves", CLUB["leaves"], 1)
     with connected(warehouse, "REPEATABLE READ") as reader, ThreadPoolExecutor(1) as pool:
         reader.execute(text("select count(*) from crm.customer_timeline"))
@@ -61,9 +61,9 @@ def test_a_removal_that_was_interrupted_is_taken_up_again(warehouse: Warehouse) 
         )
         assert removal.exception(timeout=20)
         reader.rollback()
-    assert partition_is_there(warehouse)
+    assert has_partition(warehouse)
     drop_tenant_partitions(warehouse, "leaves")
-    assert not partition_is_there(warehouse)
+    assert not has_partition(warehouse)
 
 
 def test_a_dropped_club_can_be_published_again(warehouse: Warehouse) -> None:

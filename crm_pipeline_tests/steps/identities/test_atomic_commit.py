@@ -1,4 +1,4 @@
-"""Identities are kept whole or not at all: runs that end between two commits, killed or not, leave no trace."""
+"""Identities are stored completely or not at all: runs that end between two commits leave no trace."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from crm_pipeline.defs import resources
 from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
 from crm_pipeline.steps.identities.resolution import RESOLVED_RELATIONS
 from crm_pipeline.tables.outputs.identity import kept_identities, profile_ids
-from crm_pipeline_tests.fixtures.histories.hours import State, keep_hour, stored
+from crm_pipeline_tests.fixtures.histories.hours import State, store_hour, stored
 from crm_pipeline_tests.fixtures.homes.changed_identities import NOON, ONE, TWO, present, share_keys, untouched
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import ask, refresh
@@ -44,7 +44,7 @@ Hour = tuple[Mapping[str, World], int | None]
 
 
 class AbortError(Exception):
-    """What ends a run here."""
+    """Ends a run in these tests."""
 
 
 def _raise() -> None:
@@ -76,27 +76,27 @@ def lake_in(folder: Path) -> Lake:
 
 
 def after(folder: Path, hours: Sequence[Hour | None]) -> State:
-    """What is stored after these hours, each a run that may end after some commit; None where nothing ran."""
+    """Returns what is stored after these hours, each a run that may end after some commit; None: no run."""
     for hour, ran in enumerate(hours):
         if ran:
             some, last = ran
             lake = lake_in(folder)
             with suppress(AbortError):
-                keep_hour(EndingLake(lake.url, lake.spill, last) if last else lake, some, hour)
+                store_hour(EndingLake(lake.url, lake.spill, last) if last else lake, some, hour)
     return stored(lake_in(folder))
 
 
 def test_the_commits_of_an_hour(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
     watched = EndingLake(lake.url, lake.spill, 0)
-    keep_hour(watched, {T: BEFORE}, 0)
+    store_hour(watched, {T: BEFORE}, 0)
     assert tuple(watched.replaced) == COMMITS
     assert COMMITS[-2:] == ("profile_ids", "kept_identities"), "whoever has ids has the rest"
 
 
 @pytest.fixture(scope="module")
 def never(tmp_path_factory: pytest.TempPathFactory) -> State:
-    """What is stored where the second of three hours never was."""
+    """What is stored without the second of three hours."""
     return after(tmp_path_factory.mktemp("never"), [({T: BEFORE}, None), None, ({T: AFTER}, None)])
 
 
@@ -119,7 +119,7 @@ def test_so_might_a_clubs_very_first_run(tmp_path: Path, last: int, last_hour_al
     assert after(tmp_path, [({T: BEFORE}, last), ({T: AFTER}, None)]) == last_hour_alone
 
 
-def test_a_first_run_that_kept_everything_counts_though_nobody_noted_it(tmp_path: Path, never: State) -> None:
+def test_a_first_run_with_all_tables_stored_counts_without_committed_versions(tmp_path: Path, never: State) -> None:
     both = after(tmp_path / "both", [({T: BEFORE}, None), ({T: AFTER}, None)])
     assert after(tmp_path / "ended", [({T: BEFORE}, WHOLE - 1), ({T: AFTER}, None)]) == both
     twice = [({T: BEFORE}, WHOLE - 1), ({T: CRASHED}, WHOLE - 1), ({T: AFTER}, None)]
@@ -128,29 +128,29 @@ def test_a_first_run_that_kept_everything_counts_though_nobody_noted_it(tmp_path
 
 def test_a_process_killed_between_two_commits(tmp_path: Path, never: State) -> None:
     lake = lake_in(tmp_path)
-    keep_hour(lake, {T: BEFORE}, 0)
+    store_hour(lake, {T: BEFORE}, 0)
     command = [sys.executable, "-m", __name__, lake.url, str(lake.spill)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert stored(lake)["profile_events"] != never["profile_events"]
-    assert keep_hour(lake, {T: AFTER}, 2) == [T]
+    assert store_hour(lake, {T: AFTER}, 2) == [T]
     assert stored(lake) == never
 
 
 def test_only_the_clubs_of_the_run_that_ended_are_restored(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
-    keep_hour(lake, {"one": BEFORE, "two": BEFORE}, 0)
+    store_hour(lake, {"one": BEFORE, "two": BEFORE}, 0)
     with pytest.raises(AbortError):
-        keep_hour(EndingLake(lake.url, lake.spill, WHOLE - 1), {"one": CRASHED}, 1)
-    assert keep_hour(lake, {"two": AFTER}, 2) == []
-    assert keep_hour(lake, {"one": AFTER, "two": AFTER}, 3) == ["one"]
-    assert keep_hour(lake, {"one": AFTER, "two": AFTER}, 4) == []
+        store_hour(EndingLake(lake.url, lake.spill, WHOLE - 1), {"one": CRASHED}, 1)
+    assert store_hour(lake, {"two": AFTER}, 2) == []
+    assert store_hour(lake, {"one": AFTER, "two": AFTER}, 3) == ["one"]
+    assert store_hour(lake, {"one": AFTER, "two": AFTER}, 4) == []
 
 
 def test_a_second_run_commits_nothing(tmp_path: Path) -> None:
     lake = lake_in(tmp_path)
-    keep_hour(lake, {T: BEFORE}, 0)
+    store_hour(lake, {T: BEFORE}, 0)
     files = sorted((tmp_path / "lake").rglob("*"))
-    keep_hour(lake, {T: BEFORE}, 1)
+    store_hour(lake, {T: BEFORE}, 1)
     assert sorted((tmp_path / "lake").rglob("*")) == files
 
 
@@ -170,22 +170,22 @@ def test_a_whole_run_an_hour_after_one_that_failed(
     share_keys(services)
     with monkeypatch.context() as patched:
         patched.setattr(resources, "open_lake", lambda settings: FullLake(settings.lake_url, settings.home / "spill"))
-        assert "no space left on device" in refresh(refreshed, services, as_of=ONE).faults[0]
-    assert refresh(refreshed, as_of=TWO).faults == []
+        assert "no space left on device" in refresh(refreshed, services, as_of=ONE).failures[0]
+    assert refresh(refreshed, as_of=TWO).failures == []
     assert present(refreshed) == untouched(first_run, tmp_path, TWO)
     assert ask(refreshed, f"select count(*) from crm.profile_events where occurred_at > '{NOON}'") == [(0,)]
 
 
 ENDED = st.tuples(worlds(6).map(lambda some: {T: some}), st.integers(1, WHOLE + 4))
-SOUND = st.tuples(worlds(6).map(lambda some: {T: some}), st.none())
+COMPLETED = st.tuples(worlds(6).map(lambda some: {T: some}), st.none())
 
 
 @settings(max_examples=300 if SOAK else 3, deadline=None, database=None)
-@given(st.lists(st.one_of(SOUND, ENDED), max_size=2), ENDED, st.lists(ENDED, max_size=1), SOUND)
+@given(st.lists(st.one_of(COMPLETED, ENDED), max_size=2), ENDED, st.lists(ENDED, max_size=1), COMPLETED)
 def test_whatever_ended_when_the_next_whole_run_finds_some_history_of_whole_runs(
     before: list[Hour], ended: Hour, also: list[Hour], last: Hour
 ) -> None:
-    """Each run that ended early either left no trace, or had kept everything. Restoring can end half-way too."""
+    """Each run that ended early either left no trace or had stored everything. A rollback can end early too."""
     hours = [*before, ended, *also, last]
     with TemporaryDirectory() as folder:
         found = after(Path(folder) / "found", hours)
@@ -194,4 +194,4 @@ def test_whatever_ended_when_the_next_whole_run_finds_some_history_of_whole_runs
 
 
 if __name__ == "__main__":
-    keep_hour(EndingLake(sys.argv[1], Path(sys.argv[2]), WHOLE - 2, _kill), {T: CRASHED}, 1)
+    store_hour(EndingLake(sys.argv[1], Path(sys.argv[2]), WHOLE - 2, _kill), {T: CRASHED}, 1)

@@ -1,4 +1,4 @@
-"""Through whole runs: a club's minConfidence, a decision, a suppressed value are one run away, and as far back."""
+"""Whole runs: a changed minConfidence, decision or suppressed value takes effect in one run, and is undone in one."""
 
 import csv
 from pathlib import Path
@@ -94,12 +94,12 @@ def test_every_cause_is_one_run_away_and_fully_reversible(
 ) -> None:
     before = present(refreshed)
     change_everything(services)
-    assert refresh(refreshed, services, as_of=ONE).faults == []
+    assert refresh(refreshed, services, as_of=ONE).failures == []
     changed = present(refreshed)
     for cause, (pairs, were_one) in CAUSES.items():
         for one, other in pairs:
             assert (holder(before, one) == holder(before, other)) is were_one, cause
             assert (holder(changed, one) == holder(changed, other)) is not were_one, cause
     correct_keys(services)
-    assert refresh(refreshed, services, as_of=TWO).faults == []
+    assert refresh(refreshed, services, as_of=TWO).failures == []
     assert present(refreshed) == untouched(first_run, tmp_path, TWO)

@@ -1,6 +1,6 @@
-"""Through whole runs: a key that two people share appears and is corrected, and everything published is as before.
+"""Whole runs: a key that two people share appears and is corrected, and everything published is as before.
 
-Then the same hours again from the lake alone: a rebuild gives the same ids, events and redirects.
+The same hours replayed from the lake alone give the same ids, events and redirects.
 """
 
 import shutil
@@ -60,11 +60,11 @@ def three_hours(home: Path, services: Path, second: str, third: str) -> Hours:
     """From a refreshed home on: the keys are shared at the second hour, and corrected at the third."""
     tables, known = [present(home)], [ids(home)]
     share_keys(services)
-    assert refresh(home, services, as_of=second).faults == []
+    assert refresh(home, services, as_of=second).failures == []
     tables, known = [*tables, present(home)], [*known, ids(home)]
     notes = ask(home, f"select event_type from crm.customer_timeline where profile_id = '{id_of(ADRIAAN)}'")
     correct_keys(services)
-    assert refresh(home, services, as_of=third).faults == []
+    assert refresh(home, services, as_of=third).failures == []
     return Hours(home, (*tables, present(home)), (*known, ids(home)), notes)
 
 
@@ -112,10 +112,10 @@ def test_a_key_that_is_corrected_restores_everything_exactly(one_day: Hours, fir
     assert one_day.ids[2] == one_day.ids[0]
 
 
-def test_the_life_of_each_id_tells_the_three_hours(one_day: Hours) -> None:
+def test_the_events_of_each_id_are_those_of_the_three_hours(one_day: Hours) -> None:
     events = "select profile_id::text, event_type, other_profile_id::text from crm.profile_events"
-    told = ask(one_day.home, f"{events} where occurred_at > '{NOON}'")
-    assert set(told) == {
+    published = ask(one_day.home, f"{events} where occurred_at > '{NOON}'")
+    assert set(published) == {
         event
         for older, younger in MERGED
         for event in (
@@ -143,17 +143,17 @@ def replayed(original: Lake, folder: Path, hours: list[str]) -> State:
     for at in hours:
         with closing(lake.connect()) as con:
             for table in source_metadata.tables.values():
-                log = original.log(con, table, name="log")
+                log = original.create_log_view(con, table, name="log")
                 con.execute(f"""
                     create or replace temp table known as select * from {log} where _known_at <= '{at}'
                     qualify row_number() over (partition by tenant_id, _record_key order by _version desc) = 1""")
                 lake.replace(con, table, "(from known where not _deleted)", tenants=None, known_at=hour(at))
-            this = RunContext(con, lake, hour(at), "replay", None)
-            tenants = [tenant.tenant_id for tenant in this.load_all_rows()]
-            assert roll_back_partial_commits(this, tenants) == []
-            read_records(this)
-            resolve_tenants(this, tenants)
-            commit_identities(this, tenants)
+            run = RunContext(con, lake, hour(at), "replay", None)
+            tenants = [tenant.tenant_id for tenant in run.load_all_rows()]
+            assert roll_back_partial_commits(run, tenants) == []
+            read_records(run)
+            resolve_tenants(run, tenants)
+            commit_identities(run, tenants)
     return stored(lake)
 
 

@@ -1,4 +1,4 @@
-"""The hourly self-audit and the SQL check: which clubs are audited, and that a run tells of everything planted."""
+"""The hourly self-audit and the SQL audit: which clubs are audited, and that a run reports every planted error."""
 
 import shutil
 from collections.abc import Iterator
@@ -46,34 +46,34 @@ def step_of(lake: Lake) -> Iterator[RunContext]:
 
 
 def test_what_a_run_stored_is_what_each_club_alone_resolves_to(lake: Lake) -> None:
-    with step_of(lake) as this:
-        found = audit_identities(this, CLUBS)
-        assert audit_identities(this, []).tenants == []
+    with step_of(lake) as run:
+        found = audit_identities(run, CLUBS)
+        assert audit_identities(run, []).tenants == []
     assert sorted(found.tenants) == sorted(CLUBS)
     assert found.records > 500
-    assert found.differing == {}
+    assert found.differing_tables == {}
 
 
 @pytest.mark.parametrize("table", DAMAGE, ids=lambda table: table.name)
 def test_whatever_is_stored_otherwise_is_found_and_the_club_named(lake: Lake, table: Table) -> None:
-    with step_of(lake) as this:
-        present = lake.current(this.con, table, tenants=[HEATHER])
-        this.con.execute(f"create temp table damaged as select * replace ({DAMAGE[table]}) from {present}")
-        lake.replace(this.con, table, "damaged", tenants=[HEATHER], known_at=NOON)
-        assert list(audit_identities(this, CLUBS).differing) == [HEATHER]
-        assert audit_identities(this, [FYNBOS, SAGUARO]).differing == {}
+    with step_of(lake) as run:
+        present = lake.create_current_view(run.con, table, tenants=[HEATHER])
+        run.con.execute(f"create temp table damaged as select * replace ({DAMAGE[table]}) from {present}")
+        lake.replace(run.con, table, "damaged", tenants=[HEATHER], known_at=NOON)
+        assert list(audit_identities(run, CLUBS).differing_tables) == [HEATHER]
+        assert audit_identities(run, [FYNBOS, SAGUARO]).differing_tables == {}
 
 
 def test_a_row_that_was_lost_is_found(lake: Lake) -> None:
-    with step_of(lake) as this:
-        present = lake.current(this.con, customer_identities, tenants=[SAGUARO])
-        this.con.execute(f"create temp table fewer as from {present} where service_record_id <> '36'")
-        lake.replace(this.con, customer_identities, "fewer", tenants=[SAGUARO], known_at=NOON)
-        assert "customer_identities" in audit_identities(this, CLUBS).differing[SAGUARO]
+    with step_of(lake) as run:
+        present = lake.create_current_view(run.con, customer_identities, tenants=[SAGUARO])
+        run.con.execute(f"create temp table fewer as from {present} where service_record_id <> '36'")
+        lake.replace(run.con, customer_identities, "fewer", tenants=[SAGUARO], known_at=NOON)
+        assert "customer_identities" in audit_identities(run, CLUBS).differing_tables[SAGUARO]
 
 
 def a_lake_of(folder: Path, sizes: dict[str, int]) -> Lake:
-    """A lake in which the clubs have so many records."""
+    """Returns a lake in which the clubs have so many records."""
     lake = Lake(str(folder / "lake"), folder / "spill")
     with closing(lake.connect()) as con:
         con.register("sizes", pa.table({"tenant_id": list(sizes), "records": list(sizes.values())}))
@@ -92,8 +92,8 @@ def test_chance_draws_the_clubs_and_as_of_is_its_seed(tmp_path: Path) -> None:
 
     def drawn(hours: int) -> list[str]:
         with closing(lake.connect()) as con:
-            this = RunContext(con, lake, AS_OF + timedelta(hours=hours), "audit", None)
-            chosen = self_audit._draw_tenants(this, con, list(sizes))
+            run = RunContext(con, lake, AS_OF + timedelta(hours=hours), "audit", None)
+            chosen = self_audit._draw_tenants(run, con, list(sizes))
         assert chosen.items() <= sizes.items()
         assert 0.8 * self_audit.MAX_AUDITED_RECORDS < sum(chosen.values()) <= self_audit.MAX_AUDITED_RECORDS
         assert len(chosen) <= self_audit.MAX_AUDITED_TENANTS
@@ -106,7 +106,7 @@ def test_chance_draws_the_clubs_and_as_of_is_its_seed(tmp_path: Path) -> None:
 
 
 class ForgetfulLake(Lake):
-    """A lake that loses what is kept of one club's identities."""
+    """A lake that loses some stored identities of one club."""
 
     def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> ChangeCounts:  # noqa: ANN401  Lake's own
         if table is customer_identities:
@@ -115,7 +115,7 @@ class ForgetfulLake(Lake):
 
 
 def checked(home: Path) -> dict[str, tuple[bool, Any]]:
-    """The checks of the last run on customer identities: whether they passed, and what they found."""
+    """Returns the identity checks of the last run: whether each passed, and what it found."""
     with dagster_of(home) as instance:
         logs = instance.all_logs(runs(home)[-1].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
@@ -123,7 +123,7 @@ def checked(home: Path) -> dict[str, tuple[bool, Any]]:
     return {e.check_name: (e.passed, e.metadata[said[e.check_name]].value) for e in found if e.check_name in said}
 
 
-def test_a_run_tells_which_club_is_not_stored_as_it_was_resolved(
+def test_a_run_reports_the_club_that_is_not_stored_as_resolved(
     refreshed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert checked(refreshed) == {"links_hold": (True, []), "self_audit": (True, {})}
@@ -133,7 +133,7 @@ def test_a_run_tells_which_club_is_not_stored_as_it_was_resolved(
         return ForgetfulLake(lake.url, lake.spill)
 
     monkeypatch.setattr(resources, "open_lake", forgetful)
-    # On another day, when everybody is resolved anew.
+    # On another day, when all tenants get a full refresh.
     refresh(refreshed, as_of="2026-04-01T13:00:00Z")
     results = checked(refreshed)
     assert results["self_audit"][0] is False

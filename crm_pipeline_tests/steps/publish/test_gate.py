@@ -1,4 +1,4 @@
-"""The gate: whom a broken expectation stops, who is looked at again, and what people are shown of it."""
+"""The gate: which tenants a failure stops, which are evaluated again, and what Dagster and Data Docs show."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -47,25 +47,25 @@ FAILED = """
     where not success order by 1"""
 
 
-def verdict(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> ExpectationResult:
+def result_of(tenant: str, *, success: bool = False, is_critical: bool = True, name: str = "x") -> ExpectationResult:
     return ExpectationResult(tenant, "suite", name, success, is_critical, int(not success), 10)
 
 
 def test_who_breaks_a_critical_expectation_is_stopped_and_a_warning_stops_nobody() -> None:
-    verdicts = [verdict("bad"), verdict("odd", is_critical=False), verdict("good", success=True)]
-    assert find_failed_tenants(verdicts, ["bad", "odd", "good"]) == {"bad": "suite: x"}
+    results = [result_of("bad"), result_of("odd", is_critical=False), result_of("good", success=True)]
+    assert find_failed_tenants(results, ["bad", "odd", "good"]) == {"bad": "suite: x"}
 
 
 def test_the_reason_names_the_first_three_and_what_was_found() -> None:
-    verdicts = [verdict("bad", name=name)._replace(observed=f"{name} of 9") for name in "12345"]
-    said_of = find_failed_tenants(verdicts, ["bad", "good"])["bad"]
-    assert said_of == "suite: 1, 1 of 9; suite: 2, 2 of 9; suite: 3, 3 of 9 and 2 more"
+    results = [result_of("bad", name=name)._replace(observed=f"{name} of 9") for name in "12345"]
+    reason = find_failed_tenants(results, ["bad", "good"])["bad"]
+    assert reason == "suite: 1, 1 of 9; suite: 2, 2 of 9; suite: 3, 3 of 9 and 2 more"
 
 
 @pytest.mark.parametrize(("failing", "stopped"), [(0, 0), (1, 1), (2, 2), (3, 4), (4, 4)])
 def test_where_more_than_half_fail_all_are_stopped(failing: int, stopped: int) -> None:
     tenants = ["a", "b", "c", "d"]
-    failed = find_failed_tenants([verdict(tenant) for tenant in tenants[:failing]], tenants)
+    failed = find_failed_tenants([result_of(tenant) for tenant in tenants[:failing]], tenants)
     assert len(failed) == stopped
     assert all(failed[tenant] == "suite: x" for tenant in tenants[:failing])
     assert {failed[tenant] for tenant in tenants[failing:] if tenant in failed} <= {"most tenants failed their checks"}
@@ -73,65 +73,71 @@ def test_where_more_than_half_fail_all_are_stopped(failing: int, stopped: int) -
 
 @pytest.fixture
 def at_noon(tmp_path: Path) -> Iterator[RunContext]:
-    """A run's step on an empty lake."""
+    """A run context on an empty lake."""
     lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
     with closing(lake.connect()) as con:
         yield RunContext(con, lake, NOON, "run", None)
 
 
 def measured(run: RunContext, value: float, *tenants: str) -> None:
-    """The gate has measured these tenants in this run."""
+    """Stores a measure of these tenants as of this run."""
     query = "select unnest($tenants) as tenant_id, 'profiles' as measure, $value::double as value"
     run.con.execute(f"create or replace temp table measured as {query}", {"tenants": list(tenants), "value": value})
     store_measures(run, tenants)
 
 
-def verdicts_of(tenant: str, *, failing: str = "") -> list[ExpectationResult]:
-    """What a whole judgement finds."""
+def results_of(tenant: str, *, failing: str = "") -> list[ExpectationResult]:
+    """Returns the results of a full evaluation."""
     return [
         ExpectationResult(tenant, suite, name, name != failing, suite != "as_usual", int(name == failing), 10)
         for suite, name in MEANINGS
     ]
 
 
-def looked_at(run: RunContext, tenants: list[str], **due: list[PendingRows]) -> list[str]:
+def to_evaluate(run: RunContext, tenants: list[str], **pending: list[PendingRows]) -> list[str]:
     run.define_as_of()
-    return gate._select_tenants_to_evaluate(run, due, tenants, find_evaluated_today(run, tenants))
+    return gate._select_tenants_to_evaluate(run, pending, tenants, find_evaluated_today(run, tenants))
 
 
 ALL_OF_IT = PendingRows(customer_profiles, "", ContentFingerprint(10, 0), 1, "a lake")
 
 
-def test_tables_are_judged_whole_where_much_moved_or_failed_and_once_a_day_everywhere(at_noon: RunContext) -> None:
+def test_tenants_that_failed_or_changed_much_are_evaluated_and_all_once_a_day(at_noon: RunContext) -> None:
     clubs = ["failing", "moved", "new", "quiet"]
     measured(at_noon, 10, "failing", "moved", "quiet")
-    gate._store_results(at_noon, [*verdicts_of("failing", failing="profiles"), *verdicts_of("moved")])
-    gate._store_results(at_noon, verdicts_of("quiet"))
-    assert looked_at(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
-    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
-    assert looked_at(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
+    gate._store_results(at_noon, [*results_of("failing", failing="profiles"), *results_of("moved")])
+    gate._store_results(at_noon, results_of("quiet"))
+    assert to_evaluate(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
+    assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
+    assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
 
 
-@pytest.mark.parametrize(("moved", "is_little"), [(0, True), (10, True), (11, False)])
-def test_more_than_a_tenth_is_no_little(moved: int, is_little: bool) -> None:
+@pytest.mark.parametrize(("changed_rows", "is_barely_changed"), [(0, True), (10, True), (11, False)])
+def test_more_than_a_tenth_is_not_barely_changed(changed_rows: int, is_barely_changed: bool) -> None:
     rows = PendingRows(
-        customer_profiles, "", ContentFingerprint(100, 0), 1, "a lake", "changed_customer_profiles", moved
+        customer_profiles,
+        "",
+        ContentFingerprint(100, 0),
+        1,
+        "a lake",
+        "pending_changes_customer_profiles",
+        changed_rows,
     )
-    assert find_barely_changed({"club": [rows]}, ["club"]) == (["club"] if is_little else [])
+    assert find_barely_changed({"club": [rows]}, ["club"]) == (["club"] if is_barely_changed else [])
 
 
-def test_expectations_that_are_new_or_gone_have_everybody_judged_whole(at_noon: RunContext) -> None:
+def test_new_or_removed_expectations_are_a_full_evaluation(at_noon: RunContext) -> None:
     measured(at_noon, 10, "before", "now", "later")
-    before, *others = verdicts_of("before")
+    before, *others = results_of("before")
     gate._store_results(at_noon, [before._replace(expectation="renamed since"), *others])
-    gate._store_results(at_noon, verdicts_of("now"))
-    gate._store_results(at_noon, verdicts_of("later")[:-1])
-    assert looked_at(at_noon, ["before", "now", "later"]) == ["before", "later"]
+    gate._store_results(at_noon, results_of("now"))
+    gate._store_results(at_noon, results_of("later")[:-1])
+    assert to_evaluate(at_noon, ["before", "now", "later"]) == ["before", "later"]
 
 
 def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: RunContext) -> None:
     def kept() -> list[tuple[Any, ...]]:
-        view = at_noon.lake.current(at_noon.con, quality_measures)
+        view = at_noon.lake.create_current_view(at_noon.con, quality_measures)
         return at_noon.con.sql(f"select measured_on, tenant_id, value from {view} order by all").fetchall()
 
     measured(at_noon, 10, "a", "b")
@@ -148,22 +154,22 @@ def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: RunC
     ]
 
 
-def told(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
-    """What Dagster was told of each tenant in a run."""
+def tenant_evaluations(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
+    """Returns the evaluations per table and tenant that a run reported to Dagster."""
     return {(name, tenant): e for (name, tenant), e in evaluations(home, run_id).items() if tenant}
 
 
 @contextmanager
 def usually(home: Path, tenant: str, profiles: int) -> Iterator[None]:
-    """The lake remembers ten days on which the club had so many profiles, and forgets them again."""
+    """Stores ten days on which the club had so many profiles, and deletes them afterwards."""
     days = [NOON.date() - timedelta(days=n) for n in range(1, 11)]
 
     def remember(query: str, known_at: datetime) -> None:
         with clean_environment(), closing(open_lake(override_environment(home)).connect()) as con:
             con.execute(f"create temp table past as {query}")
-            scope = f"measured_on < date '{NOON:%Y-%m-%d}'"
+            condition = f"measured_on < date '{NOON:%Y-%m-%d}'"
             open_lake(override_environment(home)).replace(
-                con, quality_measures, "past", tenants=[tenant], known_at=known_at, scope=scope
+                con, quality_measures, "past", tenants=[tenant], known_at=known_at, condition=condition
             )
 
     rows = ", ".join(f"('{tenant}', date '{day}', 'profiles', {profiles}.0)" for day in days)
@@ -177,7 +183,7 @@ def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mende
     disagree = "tables_agree: lifetime_value_adds_up"
     with usually(refreshed, HEATHER, 10 * profiles):
         keep_in_lake(refreshed, {FYNBOS: f"{GREETED}, lifetime_value + 1 as lifetime_value", HEATHER: GREETED})
-        for _ in range(2):  # the second time nothing has moved at Heather Moor
+        for _ in range(2):  # the second time nothing has changed at Heather Moor
             result = publish_alone(refreshed)
             assert said(result) == f"not published, last published data kept: {FYNBOS} ({disagree})"
             assert {tenant for tenant, *_ in ask(refreshed, RENAMED)} == {HEATHER}
@@ -186,13 +192,15 @@ def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mende
                 (FYNBOS, "tables_agree", "lifetime_value_adds_up", True, None),
                 (HEATHER, "as_usual", "profiles", False, observed),
             ]
-            _assert_dagster_was_told(told(refreshed, result.run_id), refreshed, observed)
-        alone = told(refreshed, publish_alone(refreshed, only=HEATHER).run_id)["customer_profiles", HEATHER]
+            _assert_evaluations(tenant_evaluations(refreshed, result.run_id), refreshed, observed)
+        alone = tenant_evaluations(refreshed, publish_alone(refreshed, only=HEATHER).run_id)[
+            "customer_profiles", HEATHER
+        ]
         assert (alone.passed, alone.severity) == (False, dg.AssetCheckSeverity.WARN)
     keep_in_lake(refreshed, {FYNBOS: "lifetime_value - 1 as lifetime_value"})
     result = publish_alone(refreshed)
     assert result.success
-    assert [e.passed for e in told(refreshed, result.run_id).values()] == [True, True]
+    assert [e.passed for e in tenant_evaluations(refreshed, result.run_id).values()] == [True, True]
     assert ask(refreshed, FAILED) == []
 
 
@@ -200,7 +208,7 @@ def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned
     (profiles,) = ask(refreshed, f"select count(*) from crm.customer_profiles where tenant_id = '{HEATHER}'")[0]
     with usually(refreshed, HEATHER, 10 * profiles):
         keep_in_lake(refreshed, {HEATHER: GREETED})
-        for _ in range(2):  # the second time nothing has moved
+        for _ in range(2):  # the second time nothing has changed
             result = publish_alone(refreshed)
             assert result.success
             found = evaluations(refreshed, result.run_id)
@@ -216,8 +224,8 @@ def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned
 RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"
 
 
-def _assert_dagster_was_told(evaluations: Mapping[tuple[str, str | None], Any], home: Path, observed: str) -> None:
-    """Of the two clubs alone, in words, with how grave it is and where the pages are."""
+def _assert_evaluations(evaluations: Mapping[tuple[str, str | None], Any], home: Path, observed: str) -> None:
+    """Asserts evaluations of the two clubs alone, with description, severity and the link to Data Docs."""
     assert set(evaluations) == {("customer_profiles", FYNBOS), ("customer_profiles", HEATHER)}
     stopped, warned = (evaluations["customer_profiles", club] for club in (FYNBOS, HEATHER))
     assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)

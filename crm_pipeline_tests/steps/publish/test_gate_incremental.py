@@ -1,4 +1,4 @@
-"""Hours in which little moved: what changed is judged, what it breaks is counted among all, the rest is spared."""
+"""Hours with few changes: changed rows are evaluated, failures are counted among all rows, the rest is skipped."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ LATER_THAT_DAY, THE_NEXT_DAY = "2026-03-31T23:00:00Z", "2026-04-01T00:00:00Z"
 FAILED = """
     select suite, expectation, unexpected_count, rows from crm.data_quality_results
     where not success and tenant_id = 'heather-moor' order by all"""
-JUDGED_BY = "select distinct run_id from crm.data_quality_results"
+EVALUATED_BY = "select distinct run_id from crm.data_quality_results"
 
 
 def change_one(home: Path, value: str, column: str, table: Table = customer_profiles, key: str = "id") -> None:
-    """One row of Heather Moor's is another in the lake."""
+    """Changes one row of Heather Moor in the lake."""
     values = f"if({ONE.format(key=key)}, {value}, {column}) as {column}"
     keep_in_lake(home, {HEATHER: values}, table)
 
@@ -31,8 +31,8 @@ def number(home: Path, table: str) -> int:
     return int(rows)
 
 
-def told(home: Path, run_id: str) -> set[tuple[str, str | None]]:
-    """Of which table and tenant Dagster was told in a run."""
+def reported(home: Path, run_id: str) -> set[tuple[str, str | None]]:
+    """Returns the tables and tenants whose evaluations a run reported to Dagster."""
     return {where for where in evaluated(home, run_id) if where[1]}
 
 
@@ -46,16 +46,16 @@ def test_a_change_that_breaks_nothing_is_published_and_no_result_is_another(refr
     assert result.success
     found = ask(refreshed, "select tenant_id from crm.customer_profiles where display_name = 'renamed'")
     assert found == [(HEATHER,)]
-    assert told(refreshed, result.run_id) == set()
-    assert ask(refreshed, JUDGED_BY) == [(runs(refreshed)[0].run_id,)]
+    assert reported(refreshed, result.run_id) == set()
+    assert ask(refreshed, EVALUATED_BY) == [(runs(refreshed)[0].run_id,)]
 
 
-def test_a_whole_judgement_comes_once_a_day(refreshed: Path) -> None:
+def test_a_full_evaluation_comes_once_a_day(refreshed: Path) -> None:
     change_one(refreshed, "'renamed'", "display_name")
     result = publish_alone(refreshed, as_of=THE_NEXT_DAY)
     assert result.success
     both = ("customer_profiles", "customer_timeline")
-    assert told(refreshed, result.run_id) == {(table, club) for table in both for club in CLUBS}
+    assert reported(refreshed, result.run_id) == {(table, club) for table in both for club in CLUBS}
 
 
 def test_a_changed_row_that_breaks_an_expectation_is_found_and_counted_among_all(refreshed: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_changed_row_that_breaks_an_expectation_is_found_and_counted_among_all
     assert said(result) == f"not published, last published data kept: {HEATHER} (customer_profiles: scores_in_range)"
     rows = number(refreshed, "customer_profiles")
     assert failed(refreshed) == [("customer_profiles", "scores_in_range", 1, rows)]
-    assert told(refreshed, result.run_id) == {("customer_profiles", HEATHER)}
+    assert reported(refreshed, result.run_id) == {("customer_profiles", HEATHER)}
 
 
 PROFILES, TIMELINE = "customer_profiles", "customer_timeline"
@@ -76,14 +76,14 @@ DISAGREEMENTS = {
 
 
 @pytest.mark.parametrize("expectation", DISAGREEMENTS)
-def test_a_disagreement_is_found_in_a_profile_that_moved_or_should_have(refreshed: Path, expectation: str) -> None:
-    table, key, value, column, broken, looked_at = DISAGREEMENTS[expectation]
+def test_a_disagreement_is_found_in_a_profile_that_changed_or_should_have(refreshed: Path, expectation: str) -> None:
+    table, key, value, column, broken, table_with_rows = DISAGREEMENTS[expectation]
     change_one(refreshed, value, column, table, key)
     if table is contact:  # in an hour in which something else is published of the club
         change_one(refreshed, "'renamed'", "display_name")
     assert f"tables_agree: {expectation}" in said(publish_alone(refreshed))
     found = {name: (count, rows) for suite, name, count, rows in failed(refreshed) if suite == "tables_agree"}
-    assert found[expectation] == (broken, number(refreshed, looked_at))
+    assert found[expectation] == (broken, number(refreshed, table_with_rows))
 
 
 def test_an_event_that_passes_to_another_profile_is_missed_where_it_was(refreshed: Path) -> None:

@@ -1,7 +1,6 @@
-"""How rows travel from DuckDB into a PostgreSQL table: as Arrow batches of exactly the table's types, through COPY.
+"""COPY of DuckDB rows into PostgreSQL tables, as Arrow batches.
 
-Which rows, and into which table, is decided elsewhere. ADBC writes garbage where an Arrow type is not the column's, so
-every column is cast to its declared type on the way.
+ADBC writes garbage where an Arrow type is not the column's, so every column is cast to its declared type first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,66 +13,69 @@ from sqlalchemy import Table
 from crm_pipeline.tables.projections import to_copy_arrow_type, to_duckdb_type
 
 ARROW_BATCH_ROWS = 4096
-"""The server writes what it has while the next rows are made: in one batch a million take a third longer."""
+"""The server writes one batch while the next is made; a million rows in a single batch take a third longer."""
 EXTRA_ROW_COLUMNS = {"row_hash": ("_row_hash", "BIGINT", pa.int64())}
-EXTRA_CHANGE_COLUMNS = EXTRA_ROW_COLUMNS | {"is_gone": ("_is_removed", "BOOLEAN", pa.bool_())}
-"""Columns beside the declared ones: where they come from in DuckDB, their type there and in Arrow."""
+EXTRA_CHANGE_COLUMNS = EXTRA_ROW_COLUMNS | {"is_removed": ("_is_removed", "BOOLEAN", pa.bool_())}
+"""Columns besides the declared ones: per PostgreSQL name the DuckDB column, its type there and its Arrow type."""
 
 
-def copy_rows(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str, *, into: str) -> int:
-    """COPY the rows of query `source` into the table called `into` in the table's schema; return how many."""
+def copy_rows(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str, *, target: str) -> int:
+    """Returns how many rows of query `source` were copied into `target`, a name within the table's schema."""
     reader = _build_arrow_reader(con, table, source, EXTRA_ROW_COLUMNS)
-    return int(cursor.adbc_ingest(into, reader, mode="append", db_schema_name=table.schema))
+    return int(cursor.adbc_ingest(target, reader, mode="append", db_schema_name=table.schema))
 
 
 def copy_changes(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str) -> str:
-    """COPY the changes of query `source` into a temporary table with no rows but these; return its name.
+    """Returns the name of a PostgreSQL temp table that holds the changes of query `source` and no other rows.
 
-    It lasts as long as the session and is emptied by every commit: making one for each publication would bloat
-    PostgreSQL's catalogs.
+    It lasts as long as the session and every commit empties it, since one per publication would bloat the catalogs.
+
+    Creates: `tenant_changes_<table>` in PostgreSQL: the table's columns, `row_hash` and `is_removed`.
     """
-    staged = f"staged_{table.name}"
-    _create_changes_table(cursor, table, staged, "on commit delete rows")
-    cursor.execute(f"delete from {staged}")
-    cursor.adbc_ingest(
-        staged, _build_arrow_reader(con, table, source, EXTRA_CHANGE_COLUMNS), mode="append", temporary=True
-    )
-    return staged
+    changes_table = f"tenant_changes_{table.name}"
+    _create_changes_table(cursor, table, changes_table, "on commit delete rows")
+    cursor.execute(f"delete from {changes_table}")
+    reader = _build_arrow_reader(con, table, source, EXTRA_CHANGE_COLUMNS)
+    cursor.adbc_ingest(changes_table, reader, mode="append", temporary=True)
+    return changes_table
 
 
 def load_pending_rows(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str) -> None:
-    """COPY the changes of query `source`, many tenants', to where `sent_ahead` says, in the place of any before."""
-    ahead = pending_table_name(table)
-    _create_changes_table(cursor, table, ahead, "on commit preserve rows")
-    cursor.execute(f"create index if not exists {ahead}_tenant on {ahead} (tenant_id)")
-    cursor.execute(f"truncate {ahead}")
-    cursor.adbc_ingest(
-        ahead, _build_arrow_reader(con, table, source, EXTRA_CHANGE_COLUMNS), mode="append", temporary=True
-    )
-    cursor.execute(f"analyze {ahead}")
+    """Copies the changes of query `source`, of many tenants, into `pending_table_name`, replacing its rows.
+
+    Creates: `pending_<table>` in PostgreSQL: the table's columns, `row_hash` and `is_removed`.
+    """
+    pending_table = pending_table_name(table)
+    _create_changes_table(cursor, table, pending_table, "on commit preserve rows")
+    cursor.execute(f"create index if not exists {pending_table}_tenant on {pending_table} (tenant_id)")
+    cursor.execute(f"truncate {pending_table}")
+    reader = _build_arrow_reader(con, table, source, EXTRA_CHANGE_COLUMNS)
+    cursor.adbc_ingest(pending_table, reader, mode="append", temporary=True)
+    cursor.execute(f"analyze {pending_table}")
 
 
 def pending_table_name(table: Table) -> str:
-    """Name of the temporary table that lasts from one transaction of a session to the next."""
-    return f"ahead_{table.name}"
+    """Returns the name of the PostgreSQL temp table whose rows last for the whole session."""
+    return f"pending_{table.name}"
 
 
 def _create_changes_table(cursor: adbc.Cursor, table: Table, name: str, on_commit: str) -> None:
     cursor.execute(
         f"""create temp table if not exists {name} {on_commit} as
-        select *, false as is_gone from {table.schema}.{table.name} with no data"""
+        select *, false as is_removed from {table.schema}.{table.name} with no data"""
     )
 
 
 def _build_arrow_reader(
-    con: duckdb.DuckDBPyConnection, table: Table, source: str, more: Mapping[str, tuple[str, str, pa.DataType]]
+    con: duckdb.DuckDBPyConnection, table: Table, source: str, extra_columns: Mapping[str, tuple[str, str, pa.DataType]]
 ) -> pa.RecordBatchReader:
+    """Returns the rows of query `source` in the table's types; UUIDs leave DuckDB as blobs of 16 bytes."""
     schema = pa.schema(
         [(column.name, to_copy_arrow_type(column)) for column in table.columns]
-        + [(name, kind) for name, (_, _, kind) in more.items()]
+        + [(name, kind) for name, (_, _, kind) in extra_columns.items()]
     )
     cast = {c.name: f"cast({c.name} as {to_duckdb_type(c)})" for c in table.columns}
-    cast |= {name: f"cast({where} as {kind})" for name, (where, kind, _) in more.items()}
+    cast |= {name: f"cast({source_column} as {kind})" for name, (source_column, kind, _) in extra_columns.items()}
     uuids = {field.name for field in schema if field.type == pa.uuid()}
     selected = ", ".join(
         f"{f'cast({value} as uuid)::blob' if name in uuids else value} as {name}" for name, value in cast.items()

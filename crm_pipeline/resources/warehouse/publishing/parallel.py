@@ -1,7 +1,6 @@
-"""Many tenants published at a time, over several connections: changed rows lie anywhere, and each waits for a disk.
+"""Parallel publication of many tenants over several connections, because changed rows wait for the disk.
 
-Only what was sent ahead is, since all else is read from the lake meanwhile, over the one connection there is to it.
-Publishing a tenant belongs to `publisher`.
+Tenants whose rows must all be read from the lake stay on one connection: there is only one connection to the lake.
 """
 
 from collections.abc import Generator, Sequence
@@ -16,34 +15,41 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import Pendin
 PublishOutcome = dict[str, ChangeCounts] | PublishError
 MAX_CONNECTIONS: Final = 8
 MIN_ROWS_PER_CONNECTION: Final = 1_000
-"""Changed rows; a connection and its temporary tables cost as much as publishing fewer."""
+"""Minimum of changed rows per connection: opening one and its temp tables costs as much as publishing fewer."""
 
 
-def publish_parallel(publisher: Publisher, due: PendingByTenant) -> Generator[tuple[str, PublishOutcome]]:
-    """Publish these tenants; gives of each what changed per table, or why it could not be published."""
-    *others, own = _balance_tenants(due)
+def publish_parallel(publisher: Publisher, pending: PendingByTenant) -> Generator[tuple[str, PublishOutcome]]:
+    """Yields each tenant with its change counts per table, or with the error that kept it from being published."""
+    *batches, own_batch = _balance_tenants(pending)
     with ExitStack() as stack:
         waiting: list[tuple[str, Future[PublishOutcome]]] = []
-        for share in others:
-            other, pool = stack.enter_context(closing(publisher.beside())), ThreadPoolExecutor(1)
+        for batch in batches:
+            clone, pool = stack.enter_context(closing(publisher.clone())), ThreadPoolExecutor(1)
             stack.callback(pool.shutdown, cancel_futures=True)
-            other.send_ahead(share)
-            waiting += [(tenant, pool.submit(_publish_tenant, other, tenant, rows)) for tenant, rows in share.items()]
-        publisher.send_ahead(own)
-        yield from ((tenant, _publish_tenant(publisher, tenant, rows)) for tenant, rows in own.items())
+            clone.load_pending_rows(batch)
+            waiting += [(tenant, pool.submit(_publish_tenant, clone, tenant, rows)) for tenant, rows in batch.items()]
+        publisher.load_pending_rows(own_batch)
+        yield from ((tenant, _publish_tenant(publisher, tenant, rows)) for tenant, rows in own_batch.items())
         yield from ((tenant, future.result()) for tenant, future in waiting)
 
 
-def _balance_tenants(due: PendingByTenant) -> Sequence[PendingByTenant]:
-    """The tenants dealt out, those with the most changed rows first; the last share has whoever is read whole too."""
-    moved = {t: sum(part.moved for part in rows) for t, rows in due.items() if all(part.changes for part in rows)}
-    loads = [0] * min(MAX_CONNECTIONS, 1 + sum(moved.values()) // MIN_ROWS_PER_CONNECTION)
-    shares: list[dict[str, Sequence[PendingRows]]] = [{} for _ in loads]
-    for tenant in sorted(due, key=lambda tenant: (-moved.get(tenant, 0), tenant)):
-        at = loads.index(min(loads)) if tenant in moved else -1
-        shares[at][tenant] = due[tenant]
-        loads[at] += moved.get(tenant, 0)
-    return shares
+def _balance_tenants(pending: PendingByTenant) -> Sequence[PendingByTenant]:
+    """Returns a batch per connection with about equally many changed rows.
+
+    The last batch also has the tenants with a table that is read in full.
+    """
+    changed_rows = {
+        tenant: sum(table_rows.changed_rows for table_rows in rows)
+        for tenant, rows in pending.items()
+        if all(table_rows.changes_relation for table_rows in rows)
+    }
+    loads = [0] * min(MAX_CONNECTIONS, 1 + sum(changed_rows.values()) // MIN_ROWS_PER_CONNECTION)
+    batches: list[dict[str, Sequence[PendingRows]]] = [{} for _ in loads]
+    for tenant in sorted(pending, key=lambda tenant: (-changed_rows.get(tenant, 0), tenant)):
+        position = loads.index(min(loads)) if tenant in changed_rows else -1
+        batches[position][tenant] = pending[tenant]
+        loads[position] += changed_rows.get(tenant, 0)
+    return batches
 
 
 def _publish_tenant(publisher: Publisher, tenant: str, rows: Sequence[PendingRows]) -> PublishOutcome:

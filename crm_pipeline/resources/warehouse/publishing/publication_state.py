@@ -1,7 +1,4 @@
-"""What the warehouse keeps of every publication: of which version of which lake it was made, and what there is of it.
-
-Publishing itself is `publication`'s and `publisher`'s business.
-"""
+"""The state the warehouse stores of every publication: lake, version, row count and checksum."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,18 +15,18 @@ from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.tables import REPORT_TABLES
 
 UPSERT_PUBLICATIONS_SQL = """
-    with given as (
-        select * from json_to_recordset($1::json) as given (
+    with incoming as (
+        select * from json_to_recordset($1::json) as incoming (
             table_name text, tenant_id text, as_of timestamptz, rows bigint, version bigint, lake_id text,
             checksum numeric)),
-    noted as (
+    upserted as (
         insert into crm.publications (table_name, tenant_id, run_id, as_of, rows, version, published_at)
-        select table_name, tenant_id, $2, as_of, rows, version, $3 from given
+        select table_name, tenant_id, $2, as_of, rows, version, $3 from incoming
         on conflict (table_name, tenant_id) do update
         set run_id = excluded.run_id, as_of = excluded.as_of, rows = excluded.rows, version = excluded.version,
             published_at = excluded.published_at)
     insert into crm.publication_states (table_name, tenant_id, lake_id, checksum)
-    select table_name, tenant_id, lake_id, checksum from given where lake_id is not null
+    select table_name, tenant_id, lake_id, checksum from incoming where lake_id is not null
     on conflict (table_name, tenant_id) do update set lake_id = excluded.lake_id, checksum = excluded.checksum"""
 PUBLICATION_STATES_QUERY = """
     select tenant_id, table_name, version, lake_id, rows, coalesce(checksum, 0)::text, as_of
@@ -37,27 +34,27 @@ PUBLICATION_STATES_QUERY = """
 UPDATE_REFRESH_TIME_SQL = """
     update crm.publications set as_of = $1, run_id = $2
     where tenant_id = any($3) and table_name not like '%.snapshot' or table_name = any($4)"""
-"""The reports speak of the run's hour for whomever it looked at, published or not."""
+"""Report tables get the run's hour for every tenant of the run, published or not."""
 
 
 class ContentFingerprint(NamedTuple):
-    """What tells two sets of rows apart: their number, and the sum of their hashes."""
+    """The number of rows and the sum of their hashes; equal fingerprints mean equal rows."""
 
     rows: int
     checksum: int
 
 
 class PublicationState(NamedTuple):
-    """What a tenant's table was last published from."""
+    """The lake version a tenant's table was last published from, and its fingerprint."""
 
     version: int
     lake_id: str | None
-    content: ContentFingerprint
+    fingerprint: ContentFingerprint
     as_of: datetime
 
 
 class SnapshotAge(NamedTuple):
-    """The hour a service's last believed snapshot of a tenant is of, and its rows."""
+    """The hour of a service's last accepted snapshot of a tenant, and its row count."""
 
     service: str
     tenant_id: str
@@ -68,7 +65,7 @@ class SnapshotAge(NamedTuple):
 def read_publication_states(
     cursor: adbc.Cursor, tenant_id: str | None = None
 ) -> dict[tuple[str, str], PublicationState]:
-    """What every tenant's tables, or one tenant's, were last published from, by table name and tenant."""
+    """Returns the published states of every tenant's tables, or of one tenant's, by table name and tenant."""
     if tenant_id is None:
         cursor.execute(PUBLICATION_STATES_QUERY)
     else:
@@ -82,24 +79,24 @@ def read_publication_states(
 def store_publication_states(
     cursor: adbc.Cursor, run_id: str, states: Mapping[tuple[str, str], PublicationState]
 ) -> None:
-    """Keep what these tables of these tenants, by table name and tenant, are published from now."""
-    given = [
+    """Stores the new published states, given by table name and tenant."""
+    rows = [
         {
             "table_name": name,
             "tenant_id": tenant_id,
             "as_of": state.as_of.isoformat(),
-            "rows": state.content.rows,
+            "rows": state.fingerprint.rows,
             "version": state.version,
             "lake_id": state.lake_id,
-            "checksum": state.content.checksum,
+            "checksum": state.fingerprint.checksum,
         }
         for (name, tenant_id), state in states.items()
     ]
-    cursor.execute(UPSERT_PUBLICATIONS_SQL, (json.dumps(given), run_id, datetime.now(UTC)))
+    cursor.execute(UPSERT_PUBLICATIONS_SQL, (json.dumps(rows), run_id, datetime.now(UTC)))
 
 
 def store_snapshot_ages(cursor: adbc.Cursor, run_id: str, ages: Sequence[SnapshotAge]) -> None:
-    """Keep how old the snapshots are that tenants' tables were made of."""
+    """Stores the hour and the row count of the snapshots that tenants' tables were made from."""
     snapshots = {
         (f"{age.service}.snapshot", age.tenant_id): PublicationState(
             0, None, ContentFingerprint(age.rows, 0), age.as_of
@@ -110,29 +107,33 @@ def store_snapshot_ages(cursor: adbc.Cursor, run_id: str, ages: Sequence[Snapsho
 
 
 def store_refresh_time(
-    cursor: adbc.Cursor, run_id: str, as_of: datetime, tenants: Sequence[str], looked_at: Sequence[str] | None
+    cursor: adbc.Cursor, run_id: str, as_of: datetime, tenants: Sequence[str], run_tenants: Sequence[str] | None
 ) -> None:
-    """Let the tenants' tables speak of this hour, and what was set aside of whom the run looked at, all for None."""
+    """Stores this hour as that of the tenants' tables, and of the reports and quarantined rows of `run_tenants`.
+
+    None for `run_tenants` means every tenant.
+    """
     reports = [table.name for table in REPORT_TABLES]
     cursor.execute(
-        f"{UPDATE_REFRESH_TIME_SQL} and {build_tenant_condition(looked_at)}", (as_of, run_id, list(tenants), reports)
+        f"{UPDATE_REFRESH_TIME_SQL} and {build_tenant_condition(run_tenants)}", (as_of, run_id, list(tenants), reports)
     )
-    seen = f"update crm.quarantined_records set last_seen_at = $1 where {build_tenant_condition(looked_at)}"
-    cursor.execute(seen, (as_of,))
+    cursor.execute(
+        f"update crm.quarantined_records set last_seen_at = $1 where {build_tenant_condition(run_tenants)}", (as_of,)
+    )
 
 
 def read_lake_id(lake: Lake, table: Table) -> str:
-    """What tells this lake's table from that of any other lake, one made anew in its place too."""
+    """Returns the Delta id of the lake's table, unique even for a rebuilt lake; "none" where there is no table."""
     path = lake.path(table)
     return str(DeltaTable(path).metadata().id) if DeltaTable.is_deltatable(path) else "none"
 
 
 def tenant_id_sql(table: Table) -> str:
-    """SQL of the tenant a row belongs to; an empty one where it belongs to none."""
+    """Returns the SQL expression of a row's tenant id, which is empty where the row has no tenant."""
     return "coalesce(tenant_id, '')" if table.c.tenant_id.nullable else "tenant_id"
 
 
 def find_fingerprints(con: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dict[str, ContentFingerprint]:
-    """What each tenant has in the relation."""
-    found = con.sql(f"select {tenant_id_sql(table)}, count(*), sum(_row_hash) from {relation} group by 1").fetchall()
-    return {tenant: ContentFingerprint(rows, int(checksum)) for tenant, rows, checksum in found}
+    """Returns the fingerprint of each tenant's rows in the relation, which has `_row_hash`."""
+    totals = con.sql(f"select {tenant_id_sql(table)}, count(*), sum(_row_hash) from {relation} group by 1").fetchall()
+    return {tenant: ContentFingerprint(rows, int(checksum)) for tenant, rows, checksum in totals}

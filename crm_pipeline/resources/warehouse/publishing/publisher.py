@@ -1,8 +1,4 @@
-"""Publishing: one tenant's tables made equal to the lake, in one transaction, tried again where that can help.
-
-How the rows of one table get there is `publication`'s business; whom to publish, and whether the rows are fit to be,
-is decided elsewhere.
-"""
+"""The publisher: makes one tenant's tables equal to the lake in one transaction, and retries transient errors."""
 
 import logging
 import re
@@ -40,90 +36,93 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import (
 )
 from crm_pipeline.resources.warehouse.schema import attach_partition
 
-__all__ = ["PublishCost", "PublishError", "Publisher", "PendingRows", "SnapshotAge"]
+__all__ = ["PendingRows", "PublishCost", "PublishError", "Publisher", "SnapshotAge"]
 
 LOGGER = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
 RETRY_PAUSE_SECONDS = 0.2
+_TRANSIENT_SQLSTATES: Final = ("40001", "40P01", "08", "57P")
+"""SQLSTATEs of serialisation failures, deadlocks, lost connections and a restart."""
 
 
 class PublishCost(NamedTuple):
-    """What publishing a tenant took: from its lock to its commit, and the WAL that the whole server wrote meanwhile.
-
-    Of several tenants at a time each has that of all.
-    """
+    """The cost of publishing a tenant, from its lock to its commit."""
 
     seconds: float
     wal_bytes: int
+    """Write-ahead log of the whole server in that time, that of parallel publications included."""
 
 
 @dataclass
 class Publisher:
-    """Publishes tenants, each in a transaction of its own, over one connection that is made anew when it is lost."""
+    """Publisher of tenants, each in its own transaction, over one connection that is replaced when it is lost."""
 
     con: duckdb.DuckDBPyConnection
     connect: Callable[[], adbc.Connection]
     as_of: datetime
     run_id: str
-    turn: RLock = field(default_factory=RLock, repr=False)
-    """Held by whoever uses `con`, which publishers beside this one have too."""
+    con_lock: RLock = field(default_factory=RLock, repr=False)
+    """Held while `con` is used, because parallel publishers share it."""
     connection: adbc.Connection = field(init=False)
     costs: dict[str, PublishCost] = field(default_factory=dict, init=False)
-    """By tenant, all its publications together; none where nothing changed."""
-    ahead: set[tuple[str, str]] = field(default_factory=set, init=False)
-    """Tables and tenants whose changes wait in the session."""
+    """Per tenant the cost of all its publications; absent where nothing changed."""
+    loaded_tables: set[tuple[str, str]] = field(default_factory=set, init=False)
+    """Table names and tenants whose changes are loaded into this session."""
 
     def __post_init__(self) -> None:
         self.connection = self.connect()
 
-    def beside(self) -> "Publisher":
-        """Another one over a connection of its own, which adds to the same costs."""
-        other = Publisher(self.con, self.connect, self.as_of, self.run_id, self.turn)
-        other.costs = self.costs
-        return other
+    def clone(self) -> "Publisher":
+        """Returns a publisher with its own connection that adds to the same costs."""
+        clone = Publisher(self.con, self.connect, self.as_of, self.run_id, self.con_lock)
+        clone.costs = self.costs
+        return clone
 
     def close(self) -> None:
-        """End the session."""
+        """Ends the session."""
         self.connection.close()
 
     @cached_property
-    def published(self) -> Mapping[tuple[str, str], PublicationState]:
-        """By table name and tenant, as of when it was first asked for; read again before each publication."""
+    def publication_states(self) -> Mapping[tuple[str, str], PublicationState]:
+        """Returns the published states per table name and tenant, read once; `publish` reads a tenant's again."""
         with closing(self.connection.cursor()) as cursor:
-            published = read_publication_states(cursor)
+            states = read_publication_states(cursor)
         self.connection.commit()
-        return published
+        return states
 
     def publish(self, tenant_id: str, rows: Sequence[PendingRows]) -> dict[str, ChangeCounts]:
-        """Make the tenant's tables equal to `rows`, all of them or none; return what changed per table.
+        """Returns the change counts per table after making the tenant's tables equal to `rows`, all or none.
 
-        A table already published at its version is left alone. Raises PublishError for a version older than the
-        published one, for rows that do not match, and for whatever PostgreSQL refuses; other tenants can follow.
+        A table already published at its version is skipped. Other tenants can be published after an error.
+
+        Raises:
+            PublishError: the version is older than the published one, rows do not match, or PostgreSQL refused them.
         """
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._publish_tables(tenant_id, rows)
             except adbc.Error as error:
-                if attempt == MAX_ATTEMPTS or not self._may_pass(error):
+                if attempt == MAX_ATTEMPTS or not self._prepare_retry(error):
                     raise PublishError(f"{tenant_id}: {format_postgres_error(error)}") from None
                 LOGGER.warning("%s: trying again after %s", tenant_id, format_postgres_error(error))
                 time.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError
 
-    def send_ahead(self, due: PendingByTenant) -> None:
-        """Let what changed of these tenants wait in the session for being published, in the place of any before.
+    def load_pending_rows(self, pending: PendingByTenant) -> None:
+        """Loads the changed rows of these tenants into temp tables of the session, replacing those loaded before.
 
-        One COPY for all of them costs as much as one for each. Where PostgreSQL refuses a row, each sends its own.
+        One COPY for all tenants costs as much as one for a single tenant. If PostgreSQL refuses a row, nothing is
+        loaded and `publish` copies each tenant's rows itself.
         """
-        changes: dict[tuple[Table, str], list[str]] = defaultdict(list)
-        for tenant_id, rows in due.items():
-            for part in rows:
-                if part.changes:
-                    changes[part.table, part.changes].append(tenant_id)
-        self.ahead.clear()
+        tenants_by_relation: dict[tuple[Table, str], list[str]] = defaultdict(list)
+        for tenant_id, rows in pending.items():
+            for table_rows in rows:
+                if table_rows.changes_relation:
+                    tenants_by_relation[table_rows.table, table_rows.changes_relation].append(tenant_id)
+        self.loaded_tables.clear()
         try:
-            with self.turn, closing(self.connection.cursor()) as cursor:
-                for (table, relation), tenants in changes.items():
+            with self.con_lock, closing(self.connection.cursor()) as cursor:
+                for (table, relation), tenants in tenants_by_relation.items():
                     load_pending_rows(
                         cursor, self.con, table, f"from {relation} where {build_tenant_condition(tenants)}"
                     )
@@ -132,61 +131,73 @@ class Publisher:
             self._roll_back()
             LOGGER.warning("nothing is sent ahead: %s", format_postgres_error(error))
             return
-        self.ahead = {(table.name, tenant) for (table, _), tenants in changes.items() for tenant in tenants}
+        self.loaded_tables = {
+            (table.name, tenant) for (table, _), tenants in tenants_by_relation.items() for tenant in tenants
+        }
 
-    def finish(self, tenants: Sequence[str], looked_at: Sequence[str] | None, ages: Sequence[SnapshotAge]) -> None:
-        """Say that the tenants' tables speak of this run's hour, and how old each service's snapshot is.
+    def store_refresh_time(
+        self, tenants: Sequence[str], run_tenants: Sequence[str] | None, ages: Sequence[SnapshotAge]
+    ) -> None:
+        """Stores this run's hour as that of the tenants' tables, and the age of each service's snapshot.
 
-        `looked_at` are all tenants of the run, None for every one: what is quarantined of them was seen again.
+        `run_tenants` are all tenants of the run, None for every tenant: their quarantined rows count as seen again.
         """
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
-            store_refresh_time(cursor, self.run_id, self.as_of, tenants, looked_at)
+            store_refresh_time(cursor, self.run_id, self.as_of, tenants, run_tenants)
             store_snapshot_ages(cursor, self.run_id, ages)
         self.connection.commit()
 
     def _publish_tables(self, tenant_id: str, rows: Sequence[PendingRows]) -> dict[str, ChangeCounts]:
         with closing(self.connection.cursor()) as cursor:
             try:
-                self._lock(cursor, tenant_id)
+                self._acquire_lock(cursor, tenant_id)
                 began, wal_bytes = time.monotonic(), _read_wal_bytes(cursor)
-                known = read_publication_states(cursor, tenant_id)
-                changes, states = {}, {}
-                for part in rows:
-                    where = part.table.name, tenant_id
-                    if _is_pending(tenant_id, part, known.get(where)):
-                        publication = TablePublication(
-                            self.con, self.turn, cursor, tenant_id, part, known.get(where), where in self.ahead
-                        )
-                        changes[part.table.name], content = publication.carry_out()
-                        states[where] = PublicationState(part.version, part.lake_id, content, self.as_of)
-                if states:
-                    store_publication_states(cursor, self.run_id, states)
+                changes = self._publish_pending_tables(cursor, tenant_id, rows)
                 # Last, because other publishers of new tenants wait from here to the commit.
-                for part in rows:
-                    attach_partition(cursor, part.table, tenant_id)
+                for pending in rows:
+                    attach_partition(cursor, pending.table, tenant_id)
                 wal_bytes = _read_wal_bytes(cursor) - wal_bytes
                 self.connection.commit()
                 if changes:
-                    so_far = self.costs.get(tenant_id, PublishCost(0, 0))
-                    seconds = round(so_far.seconds + time.monotonic() - began, 3)
-                    self.costs[tenant_id] = PublishCost(seconds, so_far.wal_bytes + wal_bytes)
+                    self._add_cost(tenant_id, time.monotonic() - began, wal_bytes)
             except BaseException:
                 self._roll_back()
                 raise
         return changes
 
-    def _lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
+    def _publish_pending_tables(
+        self, cursor: adbc.Cursor, tenant_id: str, rows: Sequence[PendingRows]
+    ) -> dict[str, ChangeCounts]:
+        states = read_publication_states(cursor, tenant_id)
+        changes, new_states = {}, {}
+        for pending in rows:
+            table_key = pending.table.name, tenant_id
+            state = states.get(table_key)
+            if _is_pending(tenant_id, pending, state):
+                is_loaded = table_key in self.loaded_tables
+                publication = TablePublication(self.con, self.con_lock, cursor, tenant_id, pending, state, is_loaded)
+                changes[pending.table.name], fingerprint = publication.publish()
+                new_states[table_key] = PublicationState(pending.version, pending.lake_id, fingerprint, self.as_of)
+        if new_states:
+            store_publication_states(cursor, self.run_id, new_states)
+        return changes
+
+    def _add_cost(self, tenant_id: str, seconds: float, wal_bytes: int) -> None:
+        previous = self.costs.get(tenant_id, PublishCost(0, 0))
+        self.costs[tenant_id] = PublishCost(round(previous.seconds + seconds, 3), previous.wal_bytes + wal_bytes)
+
+    def _acquire_lock(self, cursor: adbc.Cursor, tenant_id: str) -> None:
         cursor.execute(PUBLISH_LOCK_SQL.format("$1"), (tenant_id,))
         cursor.fetchall()
 
     def _roll_back(self) -> None:
-        # Where the connection is gone, its transaction is too.
+        # A lost connection has lost its transaction as well.
         with suppress(adbc.Error):
             self.connection.rollback()
 
-    def _may_pass(self, error: adbc.Error) -> bool:
-        """Whether another attempt may go better; it then has a connection that works."""
+    def _prepare_retry(self, error: adbc.Error) -> bool:
+        """Whether another attempt may succeed; reconnects first where the connection is lost."""
         if not is_transient_error(error):
             return False
         try:
@@ -202,40 +213,41 @@ class Publisher:
         try:
             connection = self.connect()
         except adbc.Error:
-            return True  # a server that restarts refuses for a moment
+            return True  # a restarting server refuses connections for a moment
         self.connection.close()
         self.connection = connection
-        self.ahead.clear()
+        self.loaded_tables.clear()
         return True
 
 
 def _read_wal_bytes(cursor: adbc.Cursor) -> int:
-    """How much WAL the server has ever written."""
+    """Returns the bytes of WAL the server has written since it was created."""
     cursor.execute("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
     return int(cursor.fetchall()[0][0])
 
 
-def _is_pending(tenant_id: str, part: PendingRows, published: PublicationState | None) -> bool:
-    if published is None or published.lake_id != part.lake_id:
+def _is_pending(tenant_id: str, pending: PendingRows, published: PublicationState | None) -> bool:
+    """Whether the table has to be published.
+
+    Raises:
+        PublishError: the lake's version is older than the published one.
+    """
+    if published is None or published.lake_id != pending.lake_id:
         return True
-    if published.version > part.version:
+    if published.version > pending.version:
         raise PublishError(
-            f"{tenant_id}: {part.table.name} was published at version {published.version}, this lake has"
-            f" {part.version}; it is an older copy of the lake the warehouse was published from"
+            f"{tenant_id}: {pending.table.name} was published at version {published.version}, this lake has"
+            f" {pending.version}; it is an older copy of the lake the warehouse was published from"
         )
-    return published.version != part.version
-
-
-_TRANSIENT_SQLSTATES: Final = ("40001", "40P01", "08", "57P")
-"""SQLSTATEs of serialisation failures, deadlocks, lost connections and a restart."""
+    return published.version != pending.version
 
 
 def format_postgres_error(error: adbc.Error) -> str:
-    """PostgreSQL's own sentence, without the statement before it and the details after it, which quote rows."""
-    said = re.findall(r"(?:ERROR|FATAL):  (.+)", str(error))
-    return said[-1] if said else str(error).splitlines()[0]
+    """Returns PostgreSQL's own sentence, without the statement before it and the details after it, which quote rows."""
+    messages = re.findall(r"(?:ERROR|FATAL):  (.+)", str(error))
+    return messages[-1] if messages else str(error).splitlines()[0]
 
 
 def is_transient_error(error: adbc.Error) -> bool:
-    """Whether it is of a kind that passes; one without a state is of the connection."""
+    """Whether a retry may succeed; an error without a SQLSTATE comes from the connection."""
     return (error.sqlstate or "08").strip("\0").startswith(_TRANSIENT_SQLSTATES)

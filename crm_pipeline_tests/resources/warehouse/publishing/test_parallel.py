@@ -1,4 +1,4 @@
-"""Many tenants at a time: the same as one after the other, and no tenant's trouble is another's."""
+"""Parallel publication equals publication one by one, and a tenant's error affects no other tenant."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,15 @@ from crm_pipeline.resources.warehouse.publishing.parallel import publish_paralle
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.fixtures.servers.lakes import Staged, a_lake, assert_equal, at, keep, publish_lake, stage_from
+from crm_pipeline_tests.fixtures.servers.lakes import (
+    PendingPublication,
+    a_lake,
+    assert_equal,
+    at,
+    find_pending,
+    publish_lake,
+    store_hour,
+)
 from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 CLUBS: Final = [f"club {number}" for number in range(7)]
@@ -30,23 +38,25 @@ def few_rows_are_worth_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lake(warehouse: Warehouse, tmp_path: Path) -> Lake:
-    """One with the second hour of clubs whose first is published, and of another that is new."""
+    """A lake with the second hour of clubs whose first hour is published, and the first hour of a new club."""
     lake = a_lake(tmp_path)
-    keep(lake, CLUBS, 0, PEOPLE)
+    store_hour(lake, CLUBS, 0, PEOPLE)
     publish_lake(lake, warehouse, CLUBS)
-    keep(lake, [*CLUBS, NEW], 1, PEOPLE)
+    store_hour(lake, [*CLUBS, NEW], 1, PEOPLE)
     return lake
 
 
 @pytest.fixture
-def staged(lake: Lake, warehouse: Warehouse) -> Iterator[Staged]:
-    publisher, due = stage_from(lake, warehouse, [*CLUBS, NEW])
+def publication(lake: Lake, warehouse: Warehouse) -> Iterator[PendingPublication]:
+    publisher, due = find_pending(lake, warehouse, [*CLUBS, NEW])
     with closing(publisher.con), closing(publisher):
         yield publisher, due
 
 
-def test_all_at_once_is_what_one_after_the_other_is(lake: Lake, warehouse: Warehouse, staged: Staged) -> None:
-    publisher, due = staged
+def test_parallel_publication_equals_publication_one_by_one(
+    lake: Lake, warehouse: Warehouse, publication: PendingPublication
+) -> None:
+    publisher, due = publication
     published = publish_parallel(publisher, due)
     tenant, changes = next(published)
     sessions = len(ask(warehouse, SESSIONS))
@@ -55,26 +65,26 @@ def test_all_at_once_is_what_one_after_the_other_is(lake: Lake, warehouse: Wareh
     assert_equal(lake, warehouse)
     assert outcomes.pop(NEW) == {"customer_profiles": (PEOPLE, 0, 0), "customer_timeline": (3 * PEOPLE, 0, 0)}
     # One came and one went; of the other 59, 20 have neither hour's mark.
-    moved = {"customer_profiles": (1, 39, 1), "customer_timeline": (3, 117, 3)}
-    assert outcomes == dict.fromkeys(CLUBS, moved)
+    expected = {"customer_profiles": (1, 39, 1), "customer_timeline": (3, 117, 3)}
+    assert outcomes == dict.fromkeys(CLUBS, expected)
     assert set(publisher.costs) == {*CLUBS, NEW}
 
 
-def test_a_club_that_is_not_as_it_was_published_is_compared_while_others_go_on(
-    lake: Lake, warehouse: Warehouse, staged: Staged
+def test_a_club_that_differs_from_its_published_state_is_compared_while_others_go_on(
+    lake: Lake, warehouse: Warehouse, publication: PendingPublication
 ) -> None:
-    publisher, due = staged
+    publisher, due = publication
     ask(warehouse, "delete from crm.customer_timeline where tenant_id in ('club 1', 'club 3', 'club 5')")
     assert [outcome for _, outcome in publish_parallel(publisher, due) if isinstance(outcome, PublishError)] == []
     assert_equal(lake, warehouse)
 
 
-def test_a_club_that_is_refused_keeps_no_other_from_being_published(lake: Lake, warehouse: Warehouse) -> None:
+def test_a_refused_club_does_not_stop_the_others(lake: Lake, warehouse: Warehouse) -> None:
     with closing(lake.connect()) as con:
-        present = lake.current(con, customer_profiles, tenants=["club 2"])
+        present = lake.create_current_view(con, customer_profiles, tenants=["club 2"])
         con.execute(f"create temp table spoilt as select * replace ('x' || chr(0) as status) from {present}")
         lake.replace(con, customer_profiles, "spoilt", tenants=["club 2"], known_at=at(2))
-    publisher, due = stage_from(lake, warehouse, [*CLUBS, NEW])
+    publisher, due = find_pending(lake, warehouse, [*CLUBS, NEW])
     with closing(publisher.con), closing(publisher):
         outcomes = dict(publish_parallel(publisher, due))
     refused = {tenant: str(outcome) for tenant, outcome in outcomes.items() if isinstance(outcome, PublishError)}
@@ -84,14 +94,14 @@ def test_a_club_that_is_refused_keeps_no_other_from_being_published(lake: Lake, 
     assert {tenant for (tenant,) in published} == {*CLUBS, NEW} - {"club 2"}
 
 
-def test_who_stops_leaves_no_session_and_no_half_published_club(
-    lake: Lake, warehouse: Warehouse, staged: Staged
+def test_stopping_early_leaves_no_session_and_no_half_published_club(
+    lake: Lake, warehouse: Warehouse, publication: PendingPublication
 ) -> None:
-    publisher, due = staged
+    publisher, due = publication
     published = publish_parallel(publisher, due)
     next(published)
     published.close()
-    # The server takes a moment to notice who has gone.
+    # The server takes a moment to notice closed connections.
     end = time.monotonic() + 10
     while (left := len(ask(warehouse, SESSIONS))) > 1 and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Publishing a tenant: its tables become equal to the lake's rows, by as few changes as that takes, or not at all."""
+"""Publishing a tenant makes its tables equal to the lake's rows with as few changes as possible, or not at all."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,10 +19,10 @@ from crm_pipeline_tests.fixtures.servers.warehouses import (
     a_row,
     ask,
     connected,
+    create_pending_rows,
     publish,
     rows_of,
     rows_seen,
-    stage,
 )
 
 IDS = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(4)]
@@ -44,7 +44,7 @@ def test_a_first_load_adds_every_row(warehouse: Warehouse) -> None:
     assert [row["id"] for row in rows_of(warehouse, customer_profiles, "t")] == IDS[:2]
 
 
-def test_only_rows_that_differ_are_touched(warehouse: Warehouse) -> None:
+def test_only_rows_that_differ_are_written(warehouse: Warehouse) -> None:
     publish(warehouse, "t", {customer_profiles: [profile(id_) for id_ in IDS[:3]]}, 1)
     written = "select id::text, xmin::text from crm.customer_profiles where id = any(cast(:ids as uuid[]))"
     before = ask(warehouse, written, ids=IDS[:1])
@@ -55,7 +55,7 @@ def test_only_rows_that_differ_are_touched(warehouse: Warehouse) -> None:
     assert found == {IDS[0]: "plain", IDS[1]: "changed", IDS[3]: "plain"}
 
 
-def test_a_time_about_our_own_run_is_no_change(warehouse: Warehouse) -> None:
+def test_a_time_of_our_own_run_is_no_change(warehouse: Warehouse) -> None:
     publish(warehouse, "t", {customer_profiles: [profile(IDS[0])]}, 1)
     assert publish(warehouse, "t", {customer_profiles: [profile(IDS[0], updated_at=LATER)]}, 2) == {
         "customer_profiles": (0, 0, 0)
@@ -107,12 +107,12 @@ def test_a_version_already_published_is_skipped(warehouse: Warehouse) -> None:
     publish(warehouse, "t", {customer_profiles: [profile(IDS[0])]}, 7)
     tables = {customer_profiles: [profile(IDS[1])], customer_timeline: [event("e")]}
     con = a_connection()
-    staged = [
-        stage(con, customer_profiles, tables[customer_profiles], 7),
-        stage(con, customer_timeline, [event("e")], 3),
+    pending = [
+        create_pending_rows(con, customer_profiles, tables[customer_profiles], 7),
+        create_pending_rows(con, customer_timeline, [event("e")], 3),
     ]
     with warehouse.publisher(con, as_of=AS_OF, run_id="r") as publisher:
-        assert publisher.publish("t", staged) == {"customer_timeline": (1, 0, 0)}
+        assert publisher.publish("t", pending) == {"customer_timeline": (1, 0, 0)}
     assert [row["id"] for row in rows_of(warehouse, customer_profiles, "t")] == IDS[:1]
 
 
@@ -142,17 +142,17 @@ def test_a_count_that_does_not_match_rolls_back_every_table(warehouse: Warehouse
         ({"email": "secret@example.com", "first_seen_at": None}, 'null value in column "first_seen_at" of relation'),
     ],
 )
-def test_what_postgresql_refuses_is_told_without_the_row_and_the_next_tenant_follows(
+def test_what_postgresql_refuses_is_reported_without_the_row_and_the_next_tenant_follows(
     warehouse: Warehouse, fault: Row, message: str
 ) -> None:
     con = a_connection()
     with warehouse.publisher(con, as_of=AS_OF, run_id="r") as publisher:
         with pytest.raises(PublishError, match=f"^bad: {message}") as refused:
-            publisher.publish("bad", [stage(con, customer_profiles, [profile(IDS[0], "bad") | fault], 1)])
+            publisher.publish("bad", [create_pending_rows(con, customer_profiles, [profile(IDS[0], "bad") | fault], 1)])
         assert "secret" not in str(refused.value)
         assert refused.value.__suppress_context__
-        publisher.publish("good", [stage(con, customer_profiles, [profile(IDS[0], "good")], 1)])
-        publisher.finish(["good"], None, [])
+        publisher.publish("good", [create_pending_rows(con, customer_profiles, [profile(IDS[0], "good")], 1)])
+        publisher.store_refresh_time(["good"], None, [])
     assert [len(rows_of(warehouse, customer_profiles, tenant)) for tenant in ("bad", "good")] == [0, 1]
 
 
@@ -175,7 +175,7 @@ ROWS = st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(0, 2), st.
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.lists(ROWS, min_size=1, max_size=5))
-def test_after_any_publications_the_table_is_what_the_last_one_said(
+def test_after_any_publications_the_table_equals_the_last_one(
     warehouse: Warehouse, publications: list[dict[str, tuple[int, str | None]]]
 ) -> None:
     tenant, con = f"tenant {next(TENANTS)}", a_connection()
@@ -183,7 +183,9 @@ def test_after_any_publications_the_table_is_what_the_last_one_said(
     with warehouse.publisher(con, as_of=AS_OF, run_id="r") as publisher, connected(warehouse) as reader:
         for version, wanted in enumerate(publications):
             rows = [event(id_, tenant, amount_cents=n, currency=text) for id_, (n, text) in sorted(wanted.items())]
-            changes = publisher.publish(tenant, [stage(con, customer_timeline, rows, version)])["customer_timeline"]
+            changes = publisher.publish(tenant, [create_pending_rows(con, customer_timeline, rows, version)])[
+                "customer_timeline"
+            ]
             assert rows_seen(reader, customer_timeline, tenant) == [row | {"details": {}} for row in rows]
             both = before.keys() & wanted.keys()
             changed = sum(before[id_] != wanted[id_] for id_ in both)

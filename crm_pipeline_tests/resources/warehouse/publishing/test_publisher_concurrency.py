@@ -1,4 +1,4 @@
-"""Publishing beside others: readers see one hour or the next, and of two publishers none undoes the other's work."""
+"""Concurrent publishing: readers see one hour or the next, and no publisher undoes another's work."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -18,10 +18,10 @@ from crm_pipeline_tests.fixtures.servers.warehouses import (
     a_row,
     ask,
     connected,
+    create_pending_rows,
     publish,
     rows_of,
     rows_seen,
-    stage,
 )
 
 IDS = [f"00000000-0000-0000-0000-{n:012}" for n in range(40)]
@@ -35,7 +35,7 @@ def events(tenant: str, summary: str) -> list[Row]:
     return [a_row(customer_timeline, tenant_id=tenant, event_id=id_, summary=summary) for id_ in IDS]
 
 
-def test_a_reader_keeps_the_hour_it_began_with(warehouse: Warehouse) -> None:
+def test_a_reader_sees_the_hour_it_began_with(warehouse: Warehouse) -> None:
     publish(warehouse, "t", {customer_profiles: profiles("t", "old")}, 1)
     with connected(warehouse, "REPEATABLE READ") as reader:
         before = rows_seen(reader, customer_profiles, "t")
@@ -45,7 +45,7 @@ def test_a_reader_keeps_the_hour_it_began_with(warehouse: Warehouse) -> None:
         assert {row["status"] for row in rows_seen(reader, customer_profiles, "t")} == {"new"}
 
 
-def test_a_reader_of_the_timeline_does_not_keep_a_new_tenant_out(warehouse: Warehouse) -> None:
+def test_a_reader_of_the_timeline_does_not_block_a_new_tenant(warehouse: Warehouse) -> None:
     with connected(warehouse, "REPEATABLE READ") as reader:
         reader.execute(text("select count(*) from crm.customer_timeline"))
         hurried = Warehouse(warehouse.url, lock_timeout="1s")
@@ -57,7 +57,7 @@ def test_tables_of_one_publication_become_visible_together(warehouse: Warehouse)
         select (select min(status) || max(status) from crm.customer_profiles where tenant_id = 't'),
             (select min(summary) || max(summary) from crm.customer_timeline where tenant_id = 't')""")
     seen = set()
-    # A new club's partition is none for a statement planned just before: see docs/warehouse.md.
+    # A statement planned just before misses a new club's partition: see docs/warehouse.md.
     _publish_hours(warehouse, range(1, 2))
     with ThreadPoolExecutor(1) as pool, connected(warehouse) as reader:
         work = pool.submit(_publish_hours, warehouse, range(2, 6))
@@ -100,10 +100,10 @@ def test_of_publishers_at_once_the_newest_version_wins_and_no_row_is_lost(wareho
 
 def test_a_publisher_that_started_before_another_finished_builds_on_its_rows(warehouse: Warehouse) -> None:
     con = a_connection()
-    staged = stage(con, customer_profiles, profiles("t", "second", IDS[:2]), 2)
+    pending = create_pending_rows(con, customer_profiles, profiles("t", "second", IDS[:2]), 2)
     with warehouse.publisher(con, as_of=AS_OF, run_id="second") as publisher:
         publish(warehouse, "t", {customer_profiles: profiles("t", "first", IDS[1:3])}, 1)
-        assert publisher.publish("t", [staged]) == {"customer_profiles": (1, 1, 1)}
+        assert publisher.publish("t", [pending]) == {"customer_profiles": (1, 1, 1)}
     assert {(row["id"], row["status"]) for row in rows_of(warehouse, customer_profiles, "t")} == {
         (id_, "second") for id_ in IDS[:2]
     }
@@ -121,10 +121,10 @@ def test_new_tenants_of_several_publishers_get_their_partitions_at_once(warehous
         assert list(pool.map(go, tenants)) == [{"customer_timeline": (len(IDS), 0, 0)}] * len(tenants)
 
 
-def test_a_long_load_of_a_new_tenant_keeps_no_other_new_tenant_waiting(warehouse: Warehouse) -> None:
+def test_a_long_load_of_a_new_tenant_blocks_no_other_new_tenant(warehouse: Warehouse) -> None:
     hurried = Warehouse(warehouse.url, lock_timeout="1s")
     with connected(warehouse, "REPEATABLE READ") as blocker:
-        # stands for a slow load: the publisher has its partition and now waits at its publication's row
+        # Simulates a slow load: the publisher has its partition and waits for its row in crm.publications.
         publish(warehouse, "slow", {customer_profiles: []}, 1)
         blocker.execute(text("select from crm.publications where tenant_id = 'slow' for update"))
         rows = {customer_timeline: events("slow", "s"), customer_profiles: profiles("slow", "s")}
@@ -143,14 +143,16 @@ def _wait_for_a_waiting_publisher(warehouse: Warehouse) -> None:
         pass
 
 
-def test_a_tenant_somebody_holds_is_given_up_in_time_and_the_next_one_follows(warehouse: Warehouse) -> None:
+def test_a_locked_tenant_is_given_up_in_time_and_the_next_one_follows(warehouse: Warehouse) -> None:
     con = a_connection()
     rows = [*profiles("held", "s"), *profiles("free", "s")]
     with connected(warehouse, "REPEATABLE READ") as holder:
         holder.execute(text("select pg_advisory_xact_lock(hashtextextended('publish held', 0))"))
         hurried = Warehouse(warehouse.url, lock_timeout="200ms")
         with hurried.publisher(con, as_of=AS_OF, run_id="r") as publisher:
-            staged = {tenant: stage(con, customer_profiles, rows, 1, tenant) for tenant in ("held", "free")}
+            pending = {
+                tenant: create_pending_rows(con, customer_profiles, rows, 1, tenant) for tenant in ("held", "free")
+            }
             with pytest.raises(PublishError, match="held: canceling statement due to lock timeout"):
-                publisher.publish("held", [staged["held"]])
-            assert publisher.publish("free", [staged["free"]])["customer_profiles"].added == len(IDS)
+                publisher.publish("held", [pending["held"]])
+            assert publisher.publish("free", [pending["free"]])["customer_profiles"].added == len(IDS)

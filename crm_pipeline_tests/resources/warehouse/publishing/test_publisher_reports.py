@@ -1,4 +1,4 @@
-"""What the warehouse says about the pipeline itself: rows set aside, check results, and what hour the tables are of."""
+"""What the warehouse has about the pipeline itself: quarantined rows, check results, and the hour of the tables."""
 
 from datetime import UTC, datetime
 
@@ -37,7 +37,7 @@ def test_a_quarantined_row_whose_tenant_becomes_known_moves(warehouse: Warehouse
     assert rows_of(warehouse, quarantined_records, None) == []
 
 
-def test_finishing_says_what_hour_the_tables_speak_of_and_how_old_the_snapshots_are(warehouse: Warehouse) -> None:
+def test_finishing_stores_the_hour_of_the_tables_and_the_age_of_the_snapshots(warehouse: Warehouse) -> None:
     quarantined = [a_row(quarantined_records, quarantine_id=t, tenant_id=t) for t in ("kept", "t")]
     for tenant in ("kept", "t"):
         publish(
@@ -47,8 +47,10 @@ def test_finishing_says_what_hour_the_tables_speak_of_and_how_old_the_snapshots_
             1,
         )
     with warehouse.publisher(a_connection(), as_of=LATER, run_id="later") as publisher:
-        publisher.finish(["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 12), SnapshotAge("SCL", "kept", AS_OF, 3)])
-        publisher.finish(["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 13)])
+        publisher.store_refresh_time(
+            ["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 12), SnapshotAge("SCL", "kept", AS_OF, 3)]
+        )
+        publisher.store_refresh_time(["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 13)])
     found = ask(warehouse, "select table_name, tenant_id, as_of, run_id, rows from crm.publications order by 1, 2")
     assert found == [
         ("SCL.snapshot", "kept", AS_OF, "later", 3),
@@ -67,7 +69,7 @@ def test_finishing_says_what_hour_the_tables_speak_of_and_how_old_the_snapshots_
 def test_finishing_a_run_of_everything_covers_the_rows_of_no_tenant(warehouse: Warehouse) -> None:
     publish(warehouse, "", {quarantined_records: [a_row(quarantined_records, quarantine_id="q")]}, 1)
     with warehouse.publisher(a_connection(), as_of=LATER, run_id="later") as publisher:
-        publisher.finish([], None, [])
+        publisher.store_refresh_time([], None, [])
     assert ask(warehouse, "select last_seen_at from crm.quarantined_records") == [(LATER,)]
 
 

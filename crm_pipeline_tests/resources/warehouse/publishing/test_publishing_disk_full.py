@@ -1,4 +1,4 @@
-"""A full disk fails the club it met, which keeps what it had; when there is room again, one run makes up for it."""
+"""A full disk fails the club being published, whose rows stay as they were; with free space one run catches up."""
 
 import resource
 from collections.abc import Iterator
@@ -13,7 +13,14 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import Publis
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF as HOUR
-from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_connection, a_row, publish, rows_of, stage
+from crm_pipeline_tests.fixtures.servers.warehouses import (
+    Row,
+    a_connection,
+    a_row,
+    create_pending_rows,
+    publish,
+    rows_of,
+)
 
 MEGABYTE: Final = 1024 * 1024
 ROOM: Final = 20 * MEGABYTE
@@ -22,7 +29,7 @@ ROOM: Final = 20 * MEGABYTE
 
 @contextmanager
 def files_end_at(server: EmbeddedPostgres, size: int) -> Iterator[None]:
-    """No file can grow further in a session that begins now: PostgreSQL meets what a full disk is."""
+    """Limits file sizes for sessions that begin now, which is for PostgreSQL like a full disk."""
     pid = int((server.home / "postgres" / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
@@ -45,13 +52,13 @@ def test_a_full_disk(tmp_path: Path, had: int) -> None:
     server.start()
     try:
         warehouse, con = Warehouse(server.url("crm")), a_connection()
-        warehouse.prepare()
+        warehouse.migrate_schema()
         if had:
             publish(warehouse, "large", {customer_timeline: events("large", had)}, 1)
         with files_end_at(server, ROOM), warehouse.publisher(con, as_of=HOUR, run_id="r") as publisher:
             with pytest.raises(PublishError, match=r"^large: could not extend file .*(File too large|No space left)"):
-                publisher.publish("large", [stage(con, customer_timeline, events("large", 30_000), 2)])
-            publisher.publish("small", [stage(con, customer_timeline, events("small", 10), 2)])
+                publisher.publish("large", [create_pending_rows(con, customer_timeline, events("large", 30_000), 2)])
+            publisher.publish("small", [create_pending_rows(con, customer_timeline, events("small", 10), 2)])
         assert [len(rows_of(warehouse, customer_timeline, tenant)) for tenant in ("large", "small")] == [had, 10]
         publish(warehouse, "large", {customer_timeline: events("large", 30_000)}, 2)
         assert len(rows_of(warehouse, customer_timeline, "large")) == 30_000

@@ -1,4 +1,4 @@
-"""kill -9 at any moment, of the publisher or of the server: after a restart and one run the tables equal the lake."""
+"""After a kill -9 of publisher or server at any moment, a restart and one run make the tables equal the lake."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from typing import Final
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
-from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, keep, publish_lake
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, publish_lake, store_hour
 
 KILLS: Final = 30 if SOAK else 2
 PEOPLE: Final = 300
@@ -33,31 +33,29 @@ def postmaster(server: EmbeddedPostgres) -> int:
     return int((server.home / "postgres" / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
-def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], seconds: float, *, whom: str) -> bool:
-    """Whether the publisher was through before it, or its server, was killed."""
+def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], seconds: float, *, target: str) -> bool:
+    """Whether the publisher had finished before it, or its server, was killed."""
     command = [sys.executable, "-c", PUBLISH, str(lake), server.url("crm"), *tenants]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as publisher:
         assert publisher.stdout is not None
         assert publisher.stdout.readline() == "begins\n"
         time.sleep(seconds)
-        was_through = publisher.poll() is not None
-        if whom == "server":
+        has_finished = publisher.poll() is not None
+        if target == "server":
             os.kill(postmaster(server), signal.SIGKILL)
         publisher.send_signal(signal.SIGKILL)
-    return was_through
+    return has_finished
 
 
-def test_whenever_anybody_is_killed_one_more_run_makes_the_tables_equal_the_lake(
-    server: EmbeddedPostgres, tmp_path: Path
-) -> None:
+def test_after_any_kill_one_more_run_makes_the_tables_equal_the_lake(server: EmbeddedPostgres, tmp_path: Path) -> None:
     lake = a_lake(tmp_path)
-    through = 0
+    finished = 0
     for kill in range(KILLS):
         tenants = ["ash", "birch", *(f"new {n}" for n in range(kill // 2, kill + 1))]
-        keep(lake, tenants, kill, PEOPLE)
-        whom = ("publisher", "server")[kill % 2]
-        through += publish_and_kill(tmp_path, server, tenants, RANDOM.uniform(0.1, 1.0), whom=whom)
+        store_hour(lake, tenants, kill, PEOPLE)
+        target = ("publisher", "server")[kill % 2]
+        finished += publish_and_kill(tmp_path, server, tenants, RANDOM.uniform(0.1, 1.0), target=target)
         server.start()
         publish_lake(lake, Warehouse(server.url("crm")), sorted({*tenants, *(f"new {n}" for n in range(kill))}))
         assert_equal(lake, Warehouse(server.url("crm")))
-    assert through < KILLS / 2 or not SOAK
+    assert finished < KILLS / 2 or not SOAK

@@ -1,4 +1,4 @@
-"""Readers during publications: never kept waiting, never shown an empty or a half-published tenant."""
+"""Readers during publications never wait and never see an empty or half-published tenant."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
-from crm_pipeline_tests.fixtures.servers.lakes import TABLES, a_lake, assert_equal, club_at, keep, publish_lake
+from crm_pipeline_tests.fixtures.servers.lakes import TABLES, a_lake, assert_equal, club_at, publish_lake, store_hour
 from crm_pipeline_tests.fixtures.servers.warehouses import connected
 
 PUBLICATIONS: Final = 50 if SOAK else 4
@@ -27,14 +27,14 @@ SEEN = text("""
             on (p.tenant_id, p.id) = (e.tenant_id, e.profile_id)
             where e.tenant_id = t.tenant_id and p.status is distinct from e.summary)
     from (values (cast(:tenant as text))) t (tenant_id)""")
-"""In one statement: the version, rows of both tables, what the profiles say, and events that say another hour."""
+"""In one statement: the version, row counts of both tables, the profiles' hour marks, and events of another hour."""
 Sight = tuple[int, int, int, str | None, int]
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 ISOLATIONS: Final[tuple[Isolation, ...]] = get_args(Isolation)
 
 
 def hour_of(tenant: str, hour: int) -> Sight:
-    """What there is to be seen of an hour."""
+    """Returns what a reader sees of an hour."""
     profiles, events = (club_at(tenant, hour, PEOPLE)[table] for table in TABLES)
     return hour, len(profiles), len(events), " ".join(row["status"] for row in profiles), 0
 
@@ -42,7 +42,7 @@ def hour_of(tenant: str, hour: int) -> Sight:
 def watch(
     warehouse: Warehouse, isolation: Isolation, tenant: str, pause: float, end: Event
 ) -> tuple[set[Sight], float]:
-    """Look at a tenant in a loop of transactions of two looks each; what was seen, and the longest look."""
+    """Returns what a reader saw of the tenant in a loop of transactions of two looks each, and the longest look."""
     seen, longest = set(), 0.0
     with warehouse.engine().execution_options(isolation_level=isolation).connect() as reader:
         reader.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
@@ -66,11 +66,11 @@ def look(reader: Connection, tenant: str) -> Sight:
     return version, profiles, events, statuses, others
 
 
-def whole(tenant: str, isolation: Isolation) -> set[Sight]:
-    """All that may be seen of a tenant that is published from hour 1 on, the old one from hour 0.
+def allowed_sights(tenant: str, isolation: Isolation) -> set[Sight]:
+    """Returns all that may be seen of a tenant published from hour 1 on; the old tenant also had hour 0.
 
-    A statement that is planned before a partition is attached, and looks at the rows after, sees all else of the first
-    publication: PostgreSQL plans with the partitions there are, and READ COMMITTED looks at the rows anew.
+    A statement planned before a partition is attached and executed afterwards sees all of the first publication but
+    that partition: PostgreSQL plans with the present partitions, and READ COMMITTED takes a new snapshot of the rows.
     """
     hours = {hour_of(tenant, hour) for hour in range(1, PUBLICATIONS + 1)}
     if tenant == "old":
@@ -88,21 +88,21 @@ def readers(
             yield tenant, isolation, pool.submit(watch, warehouse, isolation, tenant, pause, end)
 
 
-def test_every_reader_sees_whole_publications_and_waits_for_none(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_every_reader_sees_complete_publications_and_waits_for_none(warehouse: Warehouse, tmp_path: Path) -> None:
     lake, end = a_lake(tmp_path), Event()
-    keep(lake, ["old"], 0, PEOPLE)
+    store_hour(lake, ["old"], 0, PEOPLE)
     publish_lake(lake, warehouse, ["old"])
     with ThreadPoolExecutor(6) as pool:
         watching = list(readers(pool, warehouse, end))
         try:
             for hour in range(1, PUBLICATIONS + 1):
-                keep(lake, ["old", "new"], hour, PEOPLE)
+                store_hour(lake, ["old", "new"], hour, PEOPLE)
                 publish_lake(lake, warehouse, ["old", "new"])
         finally:
             end.set()
-        found = [(tenant, isolation, *reader.result()) for tenant, isolation, reader in watching]
-    for tenant, isolation, seen, longest in found:
-        assert seen <= whole(tenant, isolation)
+        results = [(tenant, isolation, *reader.result()) for tenant, isolation, reader in watching]
+    for tenant, isolation, seen, longest in results:
+        assert seen <= allowed_sights(tenant, isolation)
         assert len(seen) > 1
         assert longest < LOCK_TIMEOUT_SECONDS
     assert_equal(lake, warehouse)
