@@ -45,55 +45,67 @@ def _split_words(text: str) -> tuple[str, ...]:
 
 
 _ENGLISH_NAMES: Final = NameLists(
-    _split_words("""Alan Alice Andrew Anna Barbara Ben Brian Carol Charles Claire Daniel David Diane Edward Emma Fiona Frank
+    _split_words("""
+    Alan Alice Andrew Anna Barbara Ben Brian Carol Charles Claire Daniel David Diane Edward Emma Fiona Frank
     George Grace Hannah Harry Helen Ian Isla Jack James Jane Jean Joan Keith Kate Laura Lewis Mary Mark Nigel Nora
     Oliver Olive Paul Paula Rachel Robert Ruth Samuel Sarah Stephen Thomas Tessa Victor Walter Wendy"""),
-    _split_words("""Abbotsley Ashdown Barrowby Bexfield Birkwood Brackley Bramhall Carrow Cheswick Coldbeck Dunmere Eastgate
+    _split_words("""
+    Abbotsley Ashdown Barrowby Bexfield Birkwood Brackley Bramhall Carrow Cheswick Coldbeck Dunmere Eastgate
     Elmhurst Fairbrook Farrow Fenwright Garside Greyling Halloway Hartwell Hazelby Holbrook Inglewood Kestrel Kirkby
     Langmere Larkfield Marlowe Merrow Netherby Oakeshott Ormsley Penrow Pickwell Quarrington Ravensby Redfern Rookwood
     Sedgeley Selwood Stanmoor Tarrant Thornbury Underhill Wainfield Westbrook Whitlock Wickstead Winterby Yarrow"""),
 )
 _SOUTH_AFRICAN_NAMES: Final = NameLists(
-    _split_words("""Adriaan Aisha Andile Anele Anton Bongani Busisiwe Bianca Charl Chantal Deon Dineo Elize Ernst Farouk
+    _split_words("""
+    Adriaan Aisha Andile Anele Anton Bongani Busisiwe Bianca Charl Chantal Deon Dineo Elize Ernst Farouk
     Francois Gerrit Gugu Hendrik Hlengiwe Ilse Imran Jaco Johan Karin Katlego Lerato Lwazi Mandla Marike Naledi Nomsa
     Oupa Olwethu Pieter Priya Riaan Refilwe Sipho Sizwe Thabo Themba Thandi Unathi Vusi Willem Xolani Yusuf Zanele
     Zola"""),
-    _split_words("""Adonis Bezuidveld Botharivier Buthelani Coetsvlei Daviduna De_Rooyberg Dlamani Du_Preyvlei Ebrahimsa
+    _split_words("""
+    Adonis Bezuidveld Botharivier Buthelani Coetsvlei Daviduna De_Rooyberg Dlamani Du_Preyvlei Ebrahimsa
     Engelbrand Fouriekop Gcabeza Govendran Hlongwani Isakari Jacobsrus Jalisa Khumalise Kruisveld Lategaan Lebonya
     Mabasela Maharini Makhathuse Marais-Kloof Mokoeni Molefane Mthembani Naidooran Ndlovana Nkosani Oosthuisen Pillaran
     Pretoriusvlei Radebeni Roosvelt Sibandani Sitholwe Snymanskop Swartberg Tshabane Van_der_Vlei Van_Rensburgh
     Venterkop Viljoenrus Vilakasi Wessano Xabanisa Zondani"""),
 )
 _IRISH_NAMES: Final = NameLists(
-    _split_words("""Aidan Aisling Aoife Brendan Bríd Caoimhe Cathal Ciara Conor Declan Deirdre Dermot Eileen Eoin Fergal Fionn
+    _split_words("""
+    Aidan Aisling Aoife Brendan Bríd Caoimhe Cathal Ciara Conor Declan Deirdre Dermot Eileen Eoin Fergal Fionn
     Gráinne Gerry Imelda Ita Kieran Kevin Liam Lorcan Maeve Michael Muireann Niall Niamh Nuala Oisín Orla Pádraig
     Patrick Róisín Rory Seán Sinéad Siobhán Tadhg Tara Una"""),
-    _split_words("""Ballagh Bradigan Brannelly Carrowen Cassely Clannon Corriden Culhaney Dalvin Devanagh Donnavan Duffrey
+    _split_words("""
+    Ballagh Bradigan Brannelly Carrowen Cassely Clannon Corriden Culhaney Dalvin Devanagh Donnavan Duffrey
     Fallonby Finnerley Gallivan Garrihy Hanlevy Kerrane Kilbride Lanigrew MacArdagh McGlinn Mulvany Nevinagh O'Brannan
     O'Ciardha O'Dowlan O'Farragh O'Hanrue O'Mallin Quillinan Rathlin Scanley Sheerane Tierlan Tullymore Whelagan"""),
 )
 _GERMAN_NAMES: Final = NameLists(
-    _split_words("""Anja Andreas Anneliese Bernd Birgit Björn Christa Christoph Dieter Dörte Eberhard Elke Franz Friederike
+    _split_words("""
+    Anja Andreas Anneliese Bernd Birgit Björn Christa Christoph Dieter Dörte Eberhard Elke Franz Friederike
     Gerd Gisela Günter Hannelore Heiko Ingrid Ilse Jörg Jürgen Jutta Karl Katrin Lars Lieselotte Manfred Monika Norbert
     Nadine Otto Petra Rainer Renate Stefan Sabine Thorsten Tanja Uwe Ursula Volker Wolfgang Wiebke"""),
-    _split_words("""Achterfeld Ahrental Bachhuber Birkenau Brunnhof Buchwalder Dornbach Ebersholt Eichgruber Falkner Feldmoser
+    _split_words("""
+    Achterfeld Ahrental Bachhuber Birkenau Brunnhof Buchwalder Dornbach Ebersholt Eichgruber Falkner Feldmoser
     Grünberg Haselhoff Heidkamp Hohlbein Immenhof Jägerfeld Kastenbauer Kieferling Kirchgaß Lindenthal Löwenhardt
     Mühlbrand Nordkamp Oberwald Pfahler Quellmann Rosenhag Röttgers Sandkuhl Schäferling Steinacker Tannhof Ulmenried
     Vogelsberg Wiesengrund Zieglau"""),
 )
 _SPANISH_NAMES: Final = NameLists(
-    _split_words("""Adela Agustín Alba Álvaro Beatriz Blas Carmen César Dolores Diego Elena Esteban Fermín Fátima Gloria
+    _split_words("""
+    Adela Agustín Alba Álvaro Beatriz Blas Carmen César Dolores Diego Elena Esteban Fermín Fátima Gloria
     Gonzalo Hugo Inés Isabel Iván Jaime Julia Laura Lorenzo Marta Miguel Nieves Nicolás Óscar Olga Pablo Pilar Ramón
     Rocío Sara Simón Teresa Tomás Vera Víctor"""),
-    _split_words("""Alcornosa Arroyal Bancales Barrancal Cañaveta Carrascol Cerezano Colmenarejo Dehesal Encinar Espinarda
+    _split_words("""
+    Alcornosa Arroyal Bancales Barrancal Cañaveta Carrascol Cerezano Colmenarejo Dehesal Encinar Espinarda
     Fuentejo Granadal Hontanar Jarales Labrador Lomacorta Manzanedo Molinera Naranjuelo Olivarde Peñalosa Pinareda
     Quintavilla Robledano Salcedillo Solanar Tejadal Torrenueva Umbriales Valdoseda Vegalarga Zarzales"""),
 )
 _SWEDISH_NAMES: Final = NameLists(
-    _split_words("""Agneta Anders Annika Arvid Berit Bo Cecilia Claes Dag Doris Elsa Erik Folke Freja Göran Greta Håkan Hanna
+    _split_words("""
+    Agneta Anders Annika Arvid Berit Bo Cecilia Claes Dag Doris Elsa Erik Folke Freja Göran Greta Håkan Hanna
     Inger Ivar Jan Johanna Karin Kjell Lena Linus Maja Mats Nils Nora Oskar Ove Pernilla Per Ragnar Rut Sigrid Sven Tove
     Torsten Ulla Ulf Viggo Vera Åke Åsa Örjan"""),
-    _split_words("""Almgård Askelund Backfors Berglind Björkstad Dalvik Ekenäs Fagerdal Forsmark Granholt Gullstrand Hagelby
+    _split_words("""
+    Almgård Askelund Backfors Berglind Björkstad Dalvik Ekenäs Fagerdal Forsmark Granholt Gullstrand Hagelby
     Hallonstedt Havsvik Hedlinge Högdal Klintmark Kvarnby Lindmora Ljungdal Mossvik Norrhäll Näslinge Rosenmark Rönnåsen
     Sandhed Skogsby Solvik Stenfors Sundhage Tallberga Vallmo Vinterås Åkerdal Ängsvik Öståsen"""),
 )

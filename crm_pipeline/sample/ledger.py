@@ -22,7 +22,7 @@ _MIN_REFUND_DELAY, _MAX_REFUND_DELAY = DAY, 20 * DAY
 
 @dataclass(frozen=True, slots=True)
 class _LedgerEntries:
-    """Lines of the ledger. `refund_of` is the position of the line refunded, `booking_number` a booking; NULL for none."""
+    """Lines of the ledger. `refund_of` is the position of the refunded line; it and `booking_number` may be NULL."""
 
     person: Ints
     amount_cents: Ints

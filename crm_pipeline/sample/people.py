@@ -91,7 +91,7 @@ def draw_people(block: PeopleBlock) -> People:
 
 
 def _draw_value_owners(rng: Rng, house: Ints, head: Ints, share: float) -> Ints:
-    """Returns the owner of the value each person uses: the head of the household in `share` of those of two and more."""
+    """Returns the owner of the value each person uses: the head, in `share` of the households of two and more."""
     positions = np.arange(len(house))
     houses, sizes = np.unique(house, return_counts=True)
     several = houses[sizes > 1]

@@ -42,7 +42,7 @@ _NULL_TEXT: Final = pa.scalar(None, pa.string())
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecords:
-    """A service's records of the people of a block. `first_number` is the number of each person's first record, or NULL."""
+    """A service's records of a block's people. `first_number` is the number of each person's first record, or NULL."""
 
     service: Service
     person: Ints

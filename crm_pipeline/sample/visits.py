@@ -30,7 +30,7 @@ class Visits(NamedTuple):
 
 
 class _VisitPatterns(NamedTuple):
-    """Per golfer: the period of their visits, the rate, and the most visits after the first."""
+    """Per golfer: the period of their visits, the rate, and the most visits, including the first."""
 
     person: Ints
     first_visit_at: Ints
