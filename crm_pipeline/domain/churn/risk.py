@@ -76,7 +76,7 @@ class ChurnRisk(NamedTuple):
 
 
 def select_churn_risk(inputs: ChurnRiskInputs, transactional: npt.ArrayLike, member: npt.ArrayLike) -> ChurnRisk:
-    """Returns each profile's risk by the model that applies: scores.md, "Churn risk".
+    """Returns each profile's risk by the model that applies: docs/numbers.md, "Churn risk".
 
     `transactional` (n,) comes from `predict_horizon_churn` and `member` (n,) from `predict_member_churn`; where a model
     does not apply, its number is ignored. Notice given is certain. So is a contract that ended without any transaction:

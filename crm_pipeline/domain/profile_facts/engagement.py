@@ -91,7 +91,7 @@ def compute_engagement_points(
     membership_factor: npt.ArrayLike,
     any_consent: npt.ArrayLike,
 ) -> EngagementPoints:
-    """Returns the points by scores.md, "Engagement".
+    """Returns the points by docs/numbers.md, "Engagement".
 
     Args:
         play: sum (n,) of the group's decayed weights, 0 or more.
