@@ -87,8 +87,8 @@ def predict_horizon_churn(
 ) -> Floats:
     """Returns the probability (n,) of no visit within `horizon` from now.
 
-    The formula is 1 - P(alive) * (1 - ((alpha+T) / (alpha+T+H))^(r+x)) of docs/numbers.md. It is summed from the two ways
-    to have no visit, dropped out or alive and quiet, so that no difference of nearly equal numbers is taken.
+    The formula is 1 - P(alive) * (1 - ((alpha+T) / (alpha+T+H))^(r+x)) of docs/numbers.md. It is summed from the two
+    ways to have no visit, dropped out or alive and quiet, so that no difference of nearly equal numbers is taken.
     """
     x, recency, age = clip_visits(frequency, recency, age)
     log_odds = compute_dropout_log_odds(params, x, recency, age)
