@@ -14,7 +14,6 @@ from crm_pipeline.cli.database import database_commands
 from crm_pipeline.cli.explain import explain_command, what_if_command
 from crm_pipeline.cli.options import HOME_OPTION, SOURCES_OPTION, build_settings, create_console, parse_time_option
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
-from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
     settings = build_settings(home, sources)
     _require_sources(settings)
+    from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
+
     open_instance(settings).dispose()
     # The warning recommends `dg dev`, which is installed with the development tools only.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")

@@ -44,6 +44,7 @@ def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noq
 
 @dg.multi_asset(
     name="churn",
+    description="Fits every club's churn model and backtests it.",
     specs=[
         _build_spec(
             "churn_model", "Churn parameters per club, pooled over all clubs; every version stays.", churn.churn_models

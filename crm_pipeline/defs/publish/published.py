@@ -51,6 +51,7 @@ def _build_spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec
 
 @dg.multi_asset(
     name="published",
+    description="Checks the run's tenants and publishes those that pass, each in one transaction.",
     specs=[
         _build_spec(PROFILES, ["profile_scores"], "One row per person and club. crm.customer_profiles in PostgreSQL."),
         _build_spec(
