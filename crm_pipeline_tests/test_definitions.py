@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -194,4 +195,9 @@ def _clone(folder: Path) -> Path:
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     # A wide terminal, so that no name is cut, and an empty home, where dg has no configuration.
     variables = environment(COLUMNS="300", HOME=str(folder.parent), VIRTUAL_ENV=str(folder / ".venv"))
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_wheel_has_the_projects_own_settings_for_dagster() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]
+    assert tomllib.loads((PROJECT / "crm_pipeline" / "dg.toml").read_text(encoding="utf-8")) == project

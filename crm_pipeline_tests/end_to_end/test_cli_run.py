@@ -73,7 +73,7 @@ def test_ctrl_c_ends_a_run_and_leaves_nothing_half_published(words: str, shared_
     with running(shared_home, log) as process:
         after(log, words)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=15) == 1
+        assert process.wait(timeout=60) == 1
     assert "Aborted!" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert ask(shared_home, "select count(*) from crm.customer_profiles") == [(0,)]
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_another(shared_home: Path, tmp_path: P
         with running(shared_home, log) as process:
             after(log, "waiting: crm-pipeline run of a colleague")
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=15) == 1
+            assert process.wait(timeout=60) == 1
     assert "Traceback" not in log.read_text()
 
 

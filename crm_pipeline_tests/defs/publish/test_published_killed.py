@@ -42,7 +42,7 @@ def killed_once_published(home: Path, tenant: str) -> str:
     command = [PROGRAM, "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while ask(home, PUBLISHED_PROFILES) != [(tenant,)]:
                 assert process.poll() is None
                 assert time.monotonic() < deadline

@@ -41,7 +41,7 @@ def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(ware
         assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
         assert reader.execute(count).scalar() == 2
         reader.rollback()
-        removal.result(timeout=20)
+        removal.result(timeout=120)
     assert not has_partition(warehouse)
     assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
     drop_tenant_partitions(warehouse, "leaves")
@@ -59,7 +59,7 @@ def test_an_interrupted_removal_is_resumed(warehouse: Warehouse) -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity where query like '%detach partition%'"
             " and pid <> pg_backend_pid()",
         )
-        assert removal.exception(timeout=20)
+        assert removal.exception(timeout=120)
         reader.rollback()
     assert has_partition(warehouse)
     drop_tenant_partitions(warehouse, "leaves")

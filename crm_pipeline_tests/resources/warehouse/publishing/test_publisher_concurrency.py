@@ -134,7 +134,7 @@ def test_a_long_load_of_a_new_tenant_blocks_no_other_new_tenant(warehouse: Wareh
             assert publish(hurried, "quick", {customer_timeline: events("quick", "s")}, 1)
             assert not slow.done()
             blocker.rollback()
-            slow.result(timeout=20)
+            slow.result(timeout=120)
 
 
 def _wait_for_a_waiting_publisher(warehouse: Warehouse) -> None:
