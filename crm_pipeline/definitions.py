@@ -1,5 +1,6 @@
 """All definitions that Dagster loads: those under `defs`, with their resources, executor and logger."""
 
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -12,13 +13,19 @@ from crm_pipeline.settings import Settings
 def build_defs(settings: Settings) -> dg.Definitions:
     """Returns the definitions for these settings."""
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=Path(__file__)),
+        _load_folder(),
         dg.Definitions(
             resources=build_resources(settings),
             executor=dg.in_process_executor,
             loggers={"console": progress_logger},
         ),
     )
+
+
+@cache
+def _load_folder() -> dg.Definitions:
+    """Returns what `defs` declares, which depends on no setting; a command-line run builds definitions twice."""
+    return dg.load_from_defs_folder(path_within_project=Path(__file__))
 
 
 defs = build_defs(Settings.from_environment())
