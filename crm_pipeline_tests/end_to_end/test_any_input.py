@@ -87,8 +87,8 @@ PLACEHOLDERS: Final = {
 def test_every_row_is_valid_or_quarantined_and_consent_is_what_contacts_say(tmp_path: Path, seed: int) -> None:
     chance = Random(seed)
     hours = Hours(tmp_path, delivered(tmp_path / "services", tenants=2, people=60, events=400, until=UNTIL))
-    for table, rows in hours.services.tables.items():
-        for _ in range(8 if table != "Tenant" else 0):
+    for name, rows in hours.services.tables.items():
+        for _ in range(8 if name != "Tenant" else 0):
             row = chance.choice(rows) if rows else {}
             if columns := [column for column in row if column != "tenantId"]:
                 row[chance.choice(columns)] = chance.choice(TEXTS)
@@ -116,7 +116,7 @@ def test_every_row_is_valid_or_quarantined_and_consent_is_what_contacts_say(tmp_
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_placeholder_merges_nobody(tmp_path: Path, seed: int) -> None:
     """People are the same with placeholders as with nothing in their place."""
-    found = []
+    found: list[list[tuple[str, ...]]] = []
     for words in (PLACEHOLDERS, dict.fromkeys(PLACEHOLDERS, ("",))):
         folder = tmp_path / str(len(found))
         hours = Hours(folder, delivered(folder / "services", tenants=2, people=60, events=100, until=UNTIL))
