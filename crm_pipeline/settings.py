@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from crm_pipeline.vocabulary import Service
 
 DEFAULT_MEMORY = "1GB"
-FORBIDDEN_PATH_CHARACTERS = frozenset("[]%=")
-"""Characters that a list of lake files cannot hold."""
+FORBIDDEN_PATH_PATTERN = re.compile(r"[\[\]*?%=^|\\\x00-\x1f\x7f]")
+"""Characters that DuckDB takes for a pattern or Delta Lake for another path: the lake would be elsewhere."""
 MIN_ERASURE_KEY_LENGTH = 32
 ENVIRONMENT_VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
@@ -62,10 +63,9 @@ class Settings:
             SettingError: a value cannot be used.
         """
         home = Path(os.environ.get("CRM_PIPELINE_HOME") or "data/local").absolute()
-        lake_url = os.environ.get("LAKE_URL") or str(home / "lake")
+        lake_url = str(parse_folder("LAKE_URL", os.environ.get("LAKE_URL") or str(home / "lake")).absolute())
         for name, path in (("CRM_PIPELINE_HOME", str(home)), ("LAKE_URL", lake_url)):
-            if unusable := FORBIDDEN_PATH_CHARACTERS & set(path):
-                raise SettingError(f"{name}: {path} contains {' '.join(sorted(unusable))}, which no file list can hold")
+            _validate_lake_path(name, path)
         pinned = os.environ.get("CRM_PIPELINE_AS_OF")
         notify = os.environ.get("CRM_PIPELINE_NOTIFY") or None
         if notify and not all(notify.partition(":")):
@@ -92,6 +92,34 @@ def build_source_variable_name(service: Service) -> str:
 def build_source_pool_name(service: Service) -> str:
     """Returns the name of the Dagster pool that limits how many runs read a service at once."""
     return f"{service.lower()}_source"
+
+
+def parse_folder(name: str, value: str) -> Path:
+    """Returns the folder that a path or a file:// URL names, every character of a path as it is.
+
+    Raises:
+        SettingError: the value of setting `name` is another kind of URL, or one that names no local file.
+    """
+    scheme, is_url, rest = value.partition("://")
+    if not is_url or not re.fullmatch("[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return Path(value)
+    host, _, path = rest.partition("/")
+    if scheme.lower() != "file":
+        raise SettingError(f"{name} must be a folder" + (" or a postgresql:// URL" if name.endswith("_SOURCE") else ""))
+    if host.lower() not in ("", "localhost") or re.search("[?#]", path):
+        raise SettingError(f"{name} must be file:/// and a path, with %3F for a question mark and %23 for a hash")
+    return Path(os.fsdecode(b"/" + unquote_to_bytes(path)))
+
+
+def format_path(path: Path | str) -> str:
+    """Returns a path as a message shows it, in one line: what cannot be printed is escaped."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
+
+
+def _validate_lake_path(name: str, path: str) -> None:
+    if unusable := sorted(set(FORBIDDEN_PATH_PATTERN.findall(path))):
+        shown = " ".join(map(format_path, unusable))
+        raise SettingError(f"{name}: {format_path(path)} contains {shown}, which no file list can hold")
 
 
 def _validate_erasure_key(value: str | None) -> str | None:

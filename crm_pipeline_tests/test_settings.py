@@ -9,12 +9,30 @@ from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 
 @pytest.mark.parametrize("name", ["CRM_PIPELINE_HOME", "LAKE_URL"])
-@pytest.mark.parametrize("sign", list("[]%="))
+@pytest.mark.parametrize("sign", list("[]%=*?\\^|\n\t\x1b\x7f"))
 def test_folders_no_list_of_files_can_hold_are_refused(tmp_path: Path, name: str, sign: str) -> None:
     with (
         clean_environment(**{name: str(tmp_path / f"a{sign}b")}),
-        pytest.raises(SettingError, match=f"{name}: .* contains"),
+        pytest.raises(SettingError, match=f"{name}: .* contains") as error,
     ):
+        Settings.from_environment()
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("folder", ["{a,b}", "it's", "~club", "a b", "Übersee", "a+b&c#d"])
+def test_a_home_may_have_any_other_name(tmp_path: Path, folder: str) -> None:
+    with clean_environment(CRM_PIPELINE_HOME=str(tmp_path / folder)):
+        assert Settings.from_environment().lake_url == str(tmp_path / folder / "lake")
+
+
+def test_a_lake_is_a_folder_wherever_it_is_named_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("lake", f"file://{tmp_path}/la%6Be", "./lake"):
+        with clean_environment(LAKE_URL=name):
+            assert Path(Settings.from_environment().lake_url) == tmp_path / "lake"
+    with clean_environment(LAKE_URL="~/lake"):
+        assert Settings.from_environment().lake_url == str(tmp_path / "~" / "lake")  # no shell, no home of anybody
+    with clean_environment(LAKE_URL="s3://bucket/lake"), pytest.raises(SettingError, match="LAKE_URL must be a folder"):
         Settings.from_environment()
 
 

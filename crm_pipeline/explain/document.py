@@ -6,7 +6,6 @@ Keys are the column names of the tables and do not change; `words` next to a fac
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from crm_pipeline.explain import score_reasons, stage_reasons
 from crm_pipeline.explain.formatting import Row, TenantClock
@@ -29,7 +28,7 @@ SHARED_VALUE_COLUMNS: Final = {"EMAIL": ("email", "email_is_shared"), "PHONE": (
 
 def build_profile_document(published: PublishedTenant, people: PersonRecords, profile_id: str) -> Row:
     """Returns the whole document of one live profile."""
-    clock = TenantClock(published.as_of, ZoneInfo(people.tenant.timezone))
+    clock = TenantClock(published.as_of, people.tenant.timezone)
     (profile,) = published.profiles([profile_id])
     links = index_links_by_record(published.links_of_profile(profile_id))
     own = ComparedProfile(profile_id, links, people.comparison_rows(links))

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache, lru_cache
 from math import floor
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+
+import duckdb
 
 Row = dict[str, Any]
 
@@ -14,16 +16,34 @@ class TenantClock(NamedTuple):
     """The time the data are valid for, and the tenant's time zone."""
 
     as_of: datetime
-    zone: ZoneInfo
+    timezone: str
 
     def days_since(self, time: datetime) -> int:
         """Returns the whole calendar days since a time, in the tenant's time zone."""
-        return (self.as_of.astimezone(self.zone).date() - time.astimezone(self.zone).date()).days
+        return (_to_local_time(self.as_of, self.timezone).date() - _to_local_time(time, self.timezone).date()).days
 
     def format_day(self, time: datetime | date) -> str:
         """Returns the day in the tenant's time zone, such as `21 Mar 2026`."""
-        local = time.astimezone(self.zone) if isinstance(time, datetime) else time
+        local = _to_local_time(time, self.timezone) if isinstance(time, datetime) else time
         return f"{local.day} {local:%b %Y}"
+
+    def format_time(self, time: datetime) -> str:
+        """Returns the day and time in the tenant's time zone, such as `21 Mar 2026 09:30`."""
+        return f"{self.format_day(time)} {_to_local_time(time, self.timezone):%H:%M}"
+
+
+@lru_cache(maxsize=4096)
+def _to_local_time(time: datetime, timezone: str) -> datetime:
+    """Returns the time without an offset, by DuckDB's rules: it wrote the hours in the events' texts."""
+    con = _connect_calendar().cursor()
+    [(local,)] = con.execute("select timezone($1, $2::timestamptz)", [timezone, time]).fetchall()
+    converted: datetime = local
+    return converted
+
+
+@cache
+def _connect_calendar() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def to_json_value(value: object) -> Any:  # noqa: ANN401  JSON is anything

@@ -2,7 +2,6 @@
 
 from typing import Literal, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from crm_pipeline.domain.contact_keys.email_and_name import normalise_email
 from crm_pipeline.domain.contact_keys.phone import normalise_phone
@@ -90,7 +89,7 @@ def _find_by_profile_id(question: ProfileLookup, published: PublishedTenant, peo
 
 
 def _describe_retirement(published: PublishedTenant, people: PersonRecords, profile_id: str) -> str:
-    clock = TenantClock(published.as_of, ZoneInfo(people.tenant.timezone))
+    clock = TenantClock(published.as_of, people.tenant.timezone)
     events = published.profile_id_events([profile_id])
     retirements = [event for event in events if event["event_type"] == ProfileEventType.RETIRED]
     if not retirements:

@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import combinations
 from textwrap import wrap
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.text import Text
@@ -46,7 +45,7 @@ FIELD_LABELS: Final = {
 
 def print_answer(console: Console, answer: Row) -> None:
     """Prints the whole page of one profile, or a list to choose from if several match."""
-    page = _Page(console, TenantClock(datetime.fromisoformat(answer["as_of"]), ZoneInfo(answer["club"]["timezone"])))
+    page = _Page(console, TenantClock(datetime.fromisoformat(answer["as_of"]), answer["club"]["timezone"]))
     people = answer["people"]
     if len(people) == 1:
         page.print_person(answer, people[0])
@@ -154,8 +153,7 @@ class _Page:
         self.console.print(Text(words), style=style, soft_wrap=True)
 
     def format_time(self, stored: str) -> str:
-        local = datetime.fromisoformat(stored).astimezone(self.clock.zone)
-        return f"{self.clock.format_day(local)} {local:%H:%M}"
+        return self.clock.format_time(datetime.fromisoformat(stored))
 
 
 def format_display_name(person: Row) -> str:

@@ -62,16 +62,18 @@ class Extraction(NamedTuple):
         read_summary: what was read, in words.
         changes: per table the changes appended to the lake.
         undeclared_columns: per table the delivered columns that no declaration has.
+        ignored_rows: per table the number of rows ignored because they have no value.
         excluded_rows: the number of rows excluded because they are about forgotten people.
     """
 
     read_summary: str
     changes: dict[str, ChangeCounts]
     undeclared_columns: dict[str, list[str]]
+    ignored_rows: dict[str, int]
     excluded_rows: int = 0
 
 
-EMPTY_EXTRACTION = Extraction("nothing", {}, {})
+EMPTY_EXTRACTION = Extraction("nothing", {}, {}, {})
 
 
 def extract_service(run: RunContext, sources: Sources, service: Service) -> Extraction:
@@ -102,7 +104,8 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
     undeclared = {
         name: list(rows.undeclared_columns) for name, rows in delivery.tables.items() if rows.undeclared_columns
     }
-    return Extraction(_format_read_summary(delivery), changes, undeclared, excluded_rows)
+    ignored_rows = {name: rows.ignored_rows for name, rows in delivery.tables.items() if rows.ignored_rows}
+    return Extraction(_format_read_summary(delivery), changes, undeclared, ignored_rows, excluded_rows)
 
 
 def find_extraction_state(run: RunContext, service: Service) -> ExtractionState | None:

@@ -65,6 +65,7 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
                     "read": extraction.read_summary,
                     "kept_out": extraction.excluded_rows,
                     "undeclared_columns": dg.MetadataValue.json(extraction.undeclared_columns),
+                    "ignored_rows": dg.MetadataValue.json(extraction.ignored_rows),
                     "quarantined": dg.MetadataValue.json(run.count_quarantined(key)),
                 },
                 check_results=[

@@ -1,9 +1,12 @@
 """Asset `tenants`: the clubs of a run, and those quarantined because their own row is invalid."""
 
+from importlib.metadata import version
+
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
 from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata
+from crm_pipeline.domain.ingest.time_zones import find_zone_differences
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.validate import quarantine_tenants
@@ -34,10 +37,18 @@ def tenants(
         if not usable and not faulty:
             raise dg.Failure("no tenant is known: the CRM's Tenant table has not been read yet", allow_retries=False)
         quarantine_tenants(run, faulty)
+        differences = find_zone_differences(run.con, [tenant.timezone for tenant in usable], run.as_of)
+        for zone, first, last in differences:
+            context.log.warning(
+                "the rules of time zone %s are others in DuckDB than in tzdata %s between %s and %s;"
+                " days and hours are DuckDB's, so an update of it may be due",
+                *(zone, version("tzdata"), f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"),
+            )
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(usable),
                 "tenants": dg.MetadataValue.json([tenant.tenant_id for tenant in usable]),
                 "set_aside": dg.MetadataValue.json(faulty),
+                "time_zones_that_differ": dg.MetadataValue.json([each.timezone for each in differences]),
             }
         )

@@ -5,24 +5,30 @@ that snapshot could not see was written by a transaction at or above its horizon
 differing clocks and rows with a stale updatedAt are all found, on a replica as on a primary.
 """
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import adbc_driver_postgresql.dbapi as postgres
 import duckdb
+import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 from sqlalchemy import Column, Table, make_url
 from sqlalchemy.exc import ArgumentError
 
+from crm_pipeline.resources.sources.database_errors import (
+    TransientSourceError,
+    build_connection_error,
+    build_reading_error,
+)
 from crm_pipeline.resources.sources.delivery import (
     DeliveredTable,
     Delivery,
     ExtractionRequest,
     Horizon,
     SourceError,
+    delete_empty_rows,
     find_undeclared_columns,
 )
 from crm_pipeline.settings import build_source_variable_name
@@ -31,15 +37,22 @@ from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
 
 CONNECTION_PARAMETERS = {"connect_timeout": "30", "application_name": "crm-pipeline"}
+CLIENT_ENCODING = {"client_encoding": "utf8"}
+"""Without it text comes in the encoding of the database."""
 TIMEOUTS = {"statement_timeout": "10min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "10min"}
+READING_SETTINGS = {
+    "row_security": "off",
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+"""Settings of a role or database that would change what is read. Without row_security, PostgreSQL refuses a table whose
+policies hide rows from the role, instead of leaving them out."""
 RETRY_DELAYS = (1.0, 5.0)
 """Seconds before the second and the third attempt."""
-TRANSIENT_ERROR_PATTERN = re.compile(
-    r"refused|timeout expired|timed out|starting up|shutting down|in recovery|too many (clients|connections)"
-    r"|reset by peer|terminat|closed the connection|could not (translate|receive|send)"
-    r"|lock timeout|conflict with recovery"
-)
-"""Errors that may pass; a wrong password, a missing table or a slow query will not."""
 TRANSACTION_ID_COUNT = 2**32
 """Values of the 32-bit ids that rows carry; they wrap around."""
 HORIZON_QUERY = """
@@ -48,7 +61,8 @@ HORIZON_QUERY = """
             || (select oid from pg_database where datname = current_database()),
         txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())"""
 COLUMNS_QUERY = """
-    select a.attname, t.typname, c.relkind::text,
+    select a.attname, t.typname, c.relkind::text, has_column_privilege(c.oid, a.attnum, 'select'),
+        row_security_active(c.oid), has_column_privilege(c.oid, (-2)::int2, 'select') is true,
         exists (select from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indpred is null
             and i.indnkeyatts = 1 and i.indkey[0] = a.attnum)
     from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid
@@ -58,10 +72,13 @@ RELATION_KINDS_WITH_XMIN = ("r", "p")
 
 
 class _DeliveredColumn(NamedTuple):
-    """A column in the database: its type, the kind of its relation (relkind), and whether it is a unique key."""
+    """A column in the database, with what is known of its relation: its kind (relkind), and what the role may read."""
 
     type_name: str
     relation_kind: str
+    is_readable: bool
+    is_row_secured: bool
+    is_xmin_readable: bool
     is_unique: bool
 
 
@@ -78,10 +95,8 @@ def read_database(
     for delay in RETRY_DELAYS:
         try:
             return _read_tables(con, service, url, tables, request)
-        except SourceError as error:
-            if not TRANSIENT_ERROR_PATTERN.search(str(error)):
-                raise
-        time.sleep(delay)
+        except TransientSourceError:
+            time.sleep(delay)
     return _read_tables(con, service, url, tables, request)
 
 
@@ -91,21 +106,21 @@ def _read_tables(
     with closing(_open_connection(service, url)) as connection, closing(connection.cursor()) as cursor:
         try:
             cursor.execute("set transaction isolation level repeatable read, read only")
-            for name, value in TIMEOUTS.items():
+            for name, value in (TIMEOUTS | READING_SETTINGS).items():
                 cursor.execute(f"set local {name} = '{value}'")
             horizon, request = _read_horizon(cursor, request)
-            return Delivery({t.name: _read_table(con, cursor, service, t, request) for t in tables}, horizon)
-        except (AdbcError, duckdb.Error) as error:  # duckdb.Error if the server fails in the middle of a table
-            raise SourceError(f"{service}: the database cannot be read: {_format_server_error(error)}") from None
+        except AdbcError as error:
+            raise build_reading_error(service, None, error) from None
+        return Delivery({table.name: _read_table(con, cursor, service, table, request) for table in tables}, horizon)
 
 
 def _open_connection(service: Service, url: str) -> postgres.Connection:
     try:
         parsed = make_url(url)
-        dsn = parsed.set(drivername="postgresql", query={**CONNECTION_PARAMETERS, **parsed.query})
-        return postgres.connect(dsn.render_as_string(hide_password=False))
+        query = {**CONNECTION_PARAMETERS, **parsed.query, **CLIENT_ENCODING}
+        return postgres.connect(parsed.set(drivername="postgresql", query=query).render_as_string(hide_password=False))
     except AdbcError as error:
-        raise SourceError(f"{service}: the database does not answer: {_format_server_error(error)}") from None
+        raise build_connection_error(service, parsed.host, error) from None
     except (ArgumentError, ValueError):  # their text quotes the URL with its password
         raise SourceError(f"{service}: {build_source_variable_name(service)} is no database URL") from None
 
@@ -124,11 +139,46 @@ def _read_horizon(cursor: postgres.Cursor, request: ExtractionRequest) -> tuple[
 def _read_table(
     con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, service: Service, table: Table, request: ExtractionRequest
 ) -> DeliveredTable:
-    cursor.execute(COLUMNS_QUERY, (f'"{table.name}"',))
-    delivered = {name: _DeliveredColumn(*rest) for name, *rest in cursor.fetchall()}
+    try:
+        cursor.execute(COLUMNS_QUERY, (f'"{table.name}"',))
+        delivered = {name: _DeliveredColumn(*rest) for name, *rest in cursor.fetchall()}
+        undeclared = _validate_columns(service, table, delivered)
+        read = _load_rows(con, cursor, table, delivered, request)
+    except (AdbcError, duckdb.Error) as error:
+        raise build_reading_error(service, table.name, error) from None
+    return read._replace(undeclared_columns=undeclared, ignored_rows=delete_empty_rows(con, read.relation))
+
+
+def _validate_columns(service: Service, table: Table, delivered: dict[str, _DeliveredColumn]) -> tuple[str, ...]:
+    """Returns the undeclared columns.
+
+    Raises:
+        SourceError: the table or a column is missing, or the role may not read it, or not all of its rows.
+    """
     if not delivered:
         raise SourceError(f'{service}: the database has no table "{table.name}"')
-    undeclared = find_undeclared_columns(service, table, f'table "{table.name}"', list(delivered))
+    place = f'table "{table.name}"'
+    undeclared = find_undeclared_columns(service, table, place, list(delivered))
+    unreadable = [column.name for column in table.columns if not delivered[column.name].is_readable]
+    if len(unreadable) == len(table.columns):
+        raise SourceError(f"{service}: {place} cannot be read: grant the role SELECT on it")
+    if unreadable:
+        raise SourceError(f"{service}: {place} cannot be read: grant the role SELECT on column {', '.join(unreadable)}")
+    if any(column.is_row_secured for column in delivered.values()):
+        raise SourceError(
+            f"{service}: {place} cannot be read: row-level security would hide rows of it;"
+            " grant the role BYPASSRLS, or read as the owner"
+        )
+    return undeclared
+
+
+def _load_rows(
+    con: duckdb.DuckDBPyConnection,
+    cursor: postgres.Cursor,
+    table: Table,
+    delivered: dict[str, _DeliveredColumn],
+    request: ExtractionRequest,
+) -> DeliveredTable:
     columns = ", ".join(f'"{column.name}"{_build_cast_sql(column)} as "{column.name}"' for column in table.columns)
     relation, key_relation = f"raw_{table.name}", None
     tenant_condition = _build_tenant_condition(table, request.tenants)
@@ -139,13 +189,30 @@ def _read_table(
         key_relation = f"keys_{table.name}"
         key = f'"id"{_build_cast_sql(_find_key_column(table))}'
         _load_relation(con, cursor, key_relation, f'select {key} as "id" from "{table.name}" where {tenant_condition}')
-    return DeliveredTable(relation, changed_condition is None, key_relation, undeclared)
+    return DeliveredTable(relation, changed_condition is None, key_relation)
 
 
 def _load_relation(con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, relation: str, query: str) -> None:
     cursor.execute(query)
-    batches = cursor.fetch_record_batch()  # noqa: F841  DuckDB finds it by name
-    con.execute(f"create or replace temp table {relation} as select * from batches")
+    # What `fetch_record_batch` returns raises errors without their SQLSTATE.
+    reader, failures = cursor._results.reader, list[AdbcError]()  # noqa: SLF001
+    batches = _iterate_batches(reader, failures)
+    stream = pa.RecordBatchReader.from_batches(reader.schema, batches)  # noqa: F841  DuckDB finds it by name
+    try:
+        con.execute(f"create or replace temp table {relation} as select * from stream")
+    except duckdb.Error:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def _iterate_batches(reader: pa.RecordBatchReader, failures: list[AdbcError]) -> Iterator[pa.RecordBatch]:
+    """Yields the reader's batches and keeps its error, of which DuckDB passes on the message alone."""
+    try:
+        yield from reader
+    except AdbcError as error:
+        failures.append(error)
+        raise
 
 
 def _build_tenant_condition(table: Table, tenants: Sequence[str] | None) -> str:
@@ -162,7 +229,7 @@ def _build_changed_rows_condition(
     key = _find_key_column(table)
     key_column = delivered[key.name]
     has_odd_keys = to_duckdb_type(key) == "BIGINT" and key_column.type_name not in ("int2", "int4", "int8")
-    has_xmin = key_column.relation_kind in RELATION_KINDS_WITH_XMIN
+    has_xmin = key_column.relation_kind in RELATION_KINDS_WITH_XMIN and key_column.is_xmin_readable
     # Tenants are few, and other rows depend on their time zone and currency.
     if request.since is None or table is crm.tenant or not has_xmin or has_odd_keys:
         return None
@@ -186,8 +253,3 @@ def _find_key_column(table: Table) -> Column[Any]:
 def _build_cast_sql(column: Column[Any]) -> str:
     """Returns a cast to text for enums, uuids and decimals, which loses nothing; empty for times and whole numbers."""
     return "" if to_duckdb_type(column) in ("BIGINT", "BOOLEAN", "TIMESTAMPTZ", "DATE") else "::text"
-
-
-def _format_server_error(error: Exception) -> str:
-    """Returns the first line of an error, without the prefixes of driver and server."""
-    return re.split(r"\[libpq\][^:]*: |ERROR: +", str(error).strip().splitlines()[0])[-1]

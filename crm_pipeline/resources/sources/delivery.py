@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.vocabulary import Service
+
+WHITE_SPACE = "".join(map(chr, (*range(9, 14), 32, 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239, 8287, 12288)))
+"""The characters with Unicode's property White_Space."""
 
 
 class SourceError(Exception):
@@ -42,12 +46,14 @@ class DeliveredTable(NamedTuple):
         is_full: whether the relation has every row, or only those that may have changed.
         key_relation: a relation of every existing `id`, if the table is not full and keys were requested.
         undeclared_columns: columns the service has that `crm_pipeline/tables` does not declare.
+        ignored_rows: the number of rows left out because no declared column of them has a value.
     """
 
     relation: str
     is_full: bool = True
     key_relation: str | None = None
     undeclared_columns: tuple[str, ...] = ()
+    ignored_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,3 +74,23 @@ def find_undeclared_columns(service: Service, table: Table, place: str, delivere
     if missing := [name for name in declared if name not in delivered]:
         raise SourceError(f"{service}: {place} has no column {', '.join(missing)}")
     return tuple(name for name in delivered if name not in declared)
+
+
+def delete_empty_rows(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """Deletes the rows of `relation` that are null, empty or white space throughout; returns how many there were.
+
+    Spreadsheets export them below the last row. They say nothing, so nobody has to be told of each.
+    """
+    columns = con.execute(f"describe {relation}").fetchall()
+    conditions = [
+        _build_blank_condition(name) if kind == "VARCHAR" else f'"{name}" is null' for name, kind, *_ in columns
+    ]
+    [(count,)] = con.execute(f"delete from {relation} where {' and '.join(conditions)}").fetchall()
+    return int(count)
+
+
+def _build_blank_condition(column: str) -> str:
+    # Comparing the first letter costs next to nothing; trimming every value would cost more than reading the file.
+    return (
+        f"""("{column}" is null or ("{column}" < '!' or "{column}" > '~') and trim("{column}", '{WHITE_SPACE}') = '')"""
+    )

@@ -7,8 +7,6 @@ unreadable file is a contract error and stops the service.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import duckdb
 from sqlalchemy import Table
@@ -16,7 +14,7 @@ from sqlalchemy import Table
 from crm_pipeline.resources.sources.database import read_database
 from crm_pipeline.resources.sources.delivery import Delivery, ExtractionRequest, SourceError
 from crm_pipeline.resources.sources.files import read_folder
-from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.settings import SettingError, build_source_variable_name, parse_folder
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
 
@@ -51,9 +49,8 @@ class Sources:
         tables = (only_table,) if only_table is not None else list_source_tables(service)
         if DATABASE_URL_PATTERN.match(url):
             return read_database(con, service, url, tables, request)
-        if "://" in url and not url.startswith("file://"):
-            raise SourceError(
-                f"{service}: {build_source_variable_name(service)} must be a folder or a postgresql:// URL"
-            )
-        folder = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
+        try:
+            folder = parse_folder(build_source_variable_name(service), url)
+        except SettingError as error:
+            raise SourceError(f"{service}: {error}") from None
         return read_folder(con, service, folder, tables)

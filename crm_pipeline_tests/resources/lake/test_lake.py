@@ -95,7 +95,7 @@ def test_ids_stay_the_text_they_are(lake: Lake, text: str) -> None:
     assert read_present_rows(lake, [text]) == [a_row(text, text)]
 
 
-@pytest.mark.parametrize("folder", ["with spaces", "Übersee, Fünen", "it's", "a+b&c#d", "日本", "a*b?c{d}"])
+@pytest.mark.parametrize("folder", ["with spaces", "Übersee, Fünen", "it's", "a+b&c#d", "日本", "~c{d}"])
 def test_any_folder_will_do(tmp_path: Path, folder: str) -> None:
     lake = Lake(str(tmp_path / folder / "lake"), tmp_path / folder / "spill")
     for rows in (1, 2):

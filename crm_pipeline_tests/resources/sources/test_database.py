@@ -180,8 +180,7 @@ def test_nothing_is_ever_written_to_a_source(engine: Engine) -> None:
         f"create function written() returns text language plpgsql as $$ {body} $$",
         f'create view "Booking" as select {columns}',
     )
-    fault = "cannot execute INSERT in a read-only transaction"
-    assert refused(url_of(engine)) == f"TEETIME: the database cannot be read: {fault}"
+    assert refused(url_of(engine)) == 'TEETIME: table "Booking" cannot be read: a function that it calls writes'
     with engine.connect() as connection:
         assert connection.exec_driver_sql("select count(*) from written").scalar() == 0
 
@@ -189,16 +188,11 @@ def test_nothing_is_ever_written_to_a_source(engine: Engine) -> None:
 def test_a_server_that_fails_halfway_stops_the_service_with_one_line(engine: Engine) -> None:
     columns = ", ".join(f'(1 / (200000 - i))::text as "{column.name}"' for column in teetime.booking.columns)
     run(engine, f'create view "Booking" as select {columns} from generate_series(1, 300000) as i')
-    assert refused(url_of(engine)) == "TEETIME: the database cannot be read: division by zero"
+    said = 'TEETIME: table "Booking" cannot be read: PostgreSQL reports SQLSTATE 22012'
+    assert refused(url_of(engine)) == said
 
 
-def test_a_right_to_read_is_all_it_takes_and_its_lack_is_named(engine: Engine, server: EmbeddedPostgres) -> None:
-    reader = f"reader_{next(_numbers)}"
-    administration = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
-    run(administration, f"create role {reader} login password 'hunter2'")
-    administration.dispose()
-    run(engine, BOOKING)
-    url = engine.url.set(username=reader, password="hunter2").render_as_string(hide_password=False)
-    assert refused(url) == "TEETIME: the database cannot be read: permission denied for table Booking"
-    run(engine, f'grant select on "Booking" to {reader}')
-    assert len(rows(url, teetime.booking)) == 1
+def test_a_servers_own_words_are_not_passed_on(engine: Engine) -> None:
+    columns = ", ".join(f"(i || 'secret')::int::text as \"{column.name}\"" for column in teetime.booking.columns)
+    run(engine, f'create view "Booking" as select {columns} from generate_series(1, 2) as i')
+    assert refused(url_of(engine)) == 'TEETIME: table "Booking" cannot be read: PostgreSQL reports SQLSTATE 22P02'

@@ -61,17 +61,33 @@ def test_a_server_that_stays_away_is_named_after_three_attempts(
     engine.dispose()
     server.stop()
     before = time.monotonic()
-    assert read(url_of(engine)).startswith("CRM: the database does not answer: connection to server")
+    assert read(url_of(engine)) == "CRM: the database on 127.0.0.1 does not answer: the connection is refused"
     assert time.monotonic() - before > 0.4
 
 
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("postgresql://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
-        ("postgres://ada:hunter2@127.0.0.1:1/x", "the database does not answer: connection to server at"),
-        ("postgresql+psycopg2://ada:hunter2@no-host.invalid/x", "the database does not answer: could not translate"),
-        ("postgresql://ada:hunter2@127.0.0.1/x?nonsense=1", "the database does not answer: invalid URI query"),
+        (
+            "postgresql://ada:hunter2@127.0.0.1:1/x",
+            "the database on 127.0.0.1 does not answer: the connection is refused",
+        ),
+        (
+            "postgres://ada:hunter2@127.0.0.1:1/x",
+            "the database on 127.0.0.1 does not answer: the connection is refused",
+        ),
+        (
+            "postgresql+psycopg2://ada:hunter2@no-host.invalid/x",
+            "the database on no-host.invalid does not answer: the host is not known",
+        ),
+        (
+            "postgresql://ada:or@hunter2@no-host.invalid/x",
+            "the database on no-host.invalid does not answer: the host is not known",
+        ),
+        (
+            "postgresql://ada:hunter2@127.0.0.1/x?nonsense=1",
+            "the database on 127.0.0.1 does not answer: the URL is not valid",
+        ),
         ("postgresql://ada:hunter2@127.0.0.1:port/x", "CRM_SOURCE is no database URL"),
         ("postgresql://ada:hunter2@[::1/x", "CRM_SOURCE is no database URL"),
     ],
@@ -81,17 +97,13 @@ def test_a_server_that_cannot_be_reached_is_named_without_its_password(
 ) -> None:
     monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.1))
     message = read(url)
-    assert message.startswith(f"CRM: {fault}")
-    assert "\n" not in message
-    assert "hunter2" not in message
+    assert message == f"CRM: {fault}"
 
 
 def test_a_wrong_password_is_not_tried_again_nor_printed(engine: Engine) -> None:
     before = time.monotonic()
     fault = read(url_of(engine, password="open-sesame"))
-    assert fault.startswith("CRM: the database does not answer: ")
-    assert "password authentication failed" in fault
-    assert "open-sesame" not in fault
+    assert fault == "CRM: the database on 127.0.0.1 does not answer: the role or its password is wrong"
     assert time.monotonic() - before < 5
 
 
@@ -102,7 +114,7 @@ def test_a_query_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: py
         connection.exec_driver_sql('drop table "Tenant"')
         connection.exec_driver_sql(f'create view "Tenant" as select {columns} from pg_sleep(30)')
     before = time.monotonic()
-    assert read(url_of(engine)) == "CRM: the database cannot be read: canceling statement due to statement timeout"
+    assert read(url_of(engine)) == 'CRM: table "Tenant" cannot be read: the query took too long, or was cancelled'
     assert time.monotonic() - before < 5
 
 
@@ -113,5 +125,5 @@ def test_a_table_that_is_being_altered_is_waited_for_and_then_named(
     monkeypatch.setattr(database, "RETRY_DELAYS", (0.1, 0.1))
     with engine.connect() as connection, connection.execution_options(isolation_level="READ COMMITTED").begin():
         connection.exec_driver_sql('lock table "Tenant" in access exclusive mode')
-        assert read(url_of(engine)) == "CRM: the database cannot be read: canceling statement due to lock timeout"
+        assert read(url_of(engine)) == 'CRM: table "Tenant" cannot be read: it is locked'
     assert read(url_of(engine)) == ""

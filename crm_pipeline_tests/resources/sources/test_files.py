@@ -20,6 +20,7 @@ from crm_pipeline_tests.fixtures.input.contact_files import (
     as_parquet,
     contacts,
     csv_of,
+    refused,
     snapshot,
 )
 
@@ -41,13 +42,72 @@ def test_a_table_may_be_empty(tmp_path: Path, write: Write) -> None:
     assert contacts(tmp_path) == []
 
 
-@pytest.mark.parametrize("folder", ["with spaces", "Übersee", "it's", "[a]", "a%20b", "tenantId=x", "a*b?"])
+@pytest.mark.parametrize("folder", ["with spaces", "Übersee", "it's", 'q"q', "a%20b", "tenantId=x", "#1", "new\nline"])
 @pytest.mark.parametrize("write", [as_csv, as_jsonl, as_parquet])
 def test_any_folder_will_do_as_a_path_or_a_file_url(tmp_path: Path, folder: str, write: Write) -> None:
     (tmp_path / folder).mkdir()
     write(tmp_path / folder, [ADA])
     assert contacts(tmp_path / folder) == contacts((tmp_path / folder).as_uri())
     assert [row[:2] for row in contacts(tmp_path / folder)] == [("7", "links")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "neighbour"),
+    [
+        ("Export [1]", "Export 1"),
+        ("[!1]", "2"),
+        ("a*b", "axb"),
+        ("**", "any"),
+        ("a?b", "axb"),
+        ("{a,b}", "a"),
+        ("back\\slash", "backslash"),
+        ("\\[1\\]", "1"),
+        ("a\\*b", "a*b"),
+        ("100%25", "100%"),
+        ("a\nb", "ab"),
+    ],
+)
+@pytest.mark.parametrize("write", [as_csv, as_jsonl, as_parquet])
+def test_a_folder_whose_name_is_a_pattern_is_itself_and_no_neighbour(
+    tmp_path: Path, folder: str, neighbour: str, write: Write
+) -> None:
+    (tmp_path / neighbour).mkdir()
+    write(tmp_path / neighbour, [BOB])
+    shown = folder.replace("\n", "\\n")
+    assert refused(tmp_path / folder) == f"MESSAGING: there is no folder {tmp_path / shown}"
+    (tmp_path / folder).mkdir()
+    write(tmp_path / folder, [ADA])
+    for url in (tmp_path / folder, (tmp_path / folder).as_uri()):
+        assert [row[0] for row in contacts(url)] == ["7"]
+    assert [row[0] for row in contacts(tmp_path / neighbour)] == [BOB["id"]]
+
+
+@pytest.mark.parametrize("folder", ["~", "~root", "-x", "file:", "s3:x", "$HOME"])
+def test_a_folder_beside_is_named_as_it_is(tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / folder).mkdir()
+    as_csv(tmp_path / folder, [ADA])
+    monkeypatch.chdir(tmp_path)
+    assert [row[0] for row in contacts(folder)] == ["7"]
+
+
+@pytest.mark.parametrize("write", [as_csv, as_jsonl, as_parquet])
+def test_a_file_may_be_a_link(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "[new]").mkdir()
+    (tmp_path / "now").mkdir()
+    write(tmp_path / "[new]", [ADA])
+    [file] = (tmp_path / "[new]").iterdir()
+    (tmp_path / "now" / file.name).symlink_to(f"../[new]/{file.name}")
+    assert [row[0] for row in contacts(tmp_path / "now")] == ["7"]
+
+
+@pytest.mark.parametrize("end", ["{path}?x", "{path}#x"])
+def test_a_file_url_that_names_more_than_a_file_is_refused(tmp_path: Path, end: str) -> None:
+    """A parser of URLs would cut it off and read a neighbour."""
+    as_csv(tmp_path, [ADA])
+    said = "MESSAGING: MESSAGING_SOURCE must be file:/// and a path, with %3F for a question mark and %23 for a hash"
+    assert refused(end.format(path=tmp_path.as_uri())) == said
+    assert refused(f"file://host{tmp_path}") == said
+    assert contacts(f"file://localhost{tmp_path}") == contacts(f"FILE://{tmp_path}") == contacts(tmp_path)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
