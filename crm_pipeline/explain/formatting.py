@@ -1,7 +1,7 @@
 """Conversions of values to JSON and to text: times, days, money, counts, and parts that add up to their total."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from math import floor
 from typing import Any, NamedTuple
@@ -19,6 +19,10 @@ class TenantClock(NamedTuple):
     def days_since(self, time: datetime) -> int:
         """Returns the whole calendar days since a time, in the tenant's time zone."""
         return (self.as_of.astimezone(self.zone).date() - time.astimezone(self.zone).date()).days
+
+    def start_of_day(self) -> datetime:
+        """Returns when the tenant's day began."""
+        return datetime.combine(self.as_of.astimezone(self.zone).date(), time(), self.zone)
 
     def format_day(self, time: datetime | date) -> str:
         """Returns the day in the tenant's time zone, such as `21 Mar 2026`."""

@@ -1,7 +1,8 @@
 """Constructors for declaring tables, one per kind of column.
 
 A column's name, type, comment, allowed values and validation are declared once, in SQLAlchemy's `Column` and its
-`info`: allowed, references, minimum, recorded (no future time), hashed (false: a change of it is no change of the row).
+`info`: allowed, references, minimum, recorded (no future time), open_ended (a far time is none), hashed (false: a
+change of it is no change of the row).
 """
 
 import re
@@ -89,9 +90,9 @@ def recorded_at(name: str, comment: str, *, nullable: bool = False) -> Column[An
     return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"recorded": True})
 
 
-def planned_at(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """Creates a column for a time that may lie in the future."""
-    return Column(name, UTC_TIME, nullable=nullable, comment=comment)
+def planned_at(name: str, comment: str, *, nullable: bool = False, open_ended: bool = False) -> Column[Any]:
+    """Creates a column for a time that may lie in the future; `open_ended` where one from 2200 on is none."""
+    return Column(name, UTC_TIME, nullable=nullable, comment=comment, info={"open_ended": open_ended})
 
 
 def planned_on(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:

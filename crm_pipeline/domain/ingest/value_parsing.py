@@ -19,6 +19,8 @@ PLAUSIBLE_YEARS = (1900, 2200)
 MAX_RECORDED_YEAR = 9999
 """The last year of a recorded time. Until its end a time is compared with the hour; after it, it is no time."""
 REPLACEMENT_CODE_POINT = 0xFFFD
+NO_END = "'infinity'::timestamptz"
+"""How an open end is written until the row is stored, where it is none: a time, so that it is no fault."""
 
 
 class ValidationRule(NamedTuple):
@@ -43,9 +45,12 @@ def build_value_sql(column: Column[Any], raw_type: str) -> str:
         # The owner of the record is reported in places that cannot hold a NUL.
         is_identifier = column.primary_key or column.key == "tenant_id"
         return f"replace({text}, chr(0), chr({REPLACEMENT_CODE_POINT}))" if is_identifier else text
-    if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
-        return f'"{column.key}$raw"'
-    return _build_parse_sql(text, kind)
+    is_typed = raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind))
+    value = f'"{column.key}$raw"' if is_typed else _build_parse_sql(text, kind)
+    if column.info.get("open_ended"):
+        local_time = f"timezone(coalesce(_tenant_timezone, 'UTC'), {value})"
+        return f"case when {local_time} >= '{PLAUSIBLE_YEARS[1]}-01-01' then {NO_END} else {value} end"
+    return value
 
 
 def _build_parse_sql(text: str, kind: str) -> str:
@@ -79,7 +84,20 @@ def _build_decimal_pattern(decimal: str) -> str:
 def _build_time_sql(text: str) -> str:
     return f"""case when regexp_full_match({text}, '{TIME_PATTERN}') then try_cast({text} as timestamptz)
         when regexp_full_match({text}, '{DAY_PATTERN}')
-        then timezone(coalesce(_tenant_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
+        then {_build_midnight_sql(f"try_cast({text} as timestamp)")} end"""
+
+
+def _build_midnight_sql(midnight: str) -> str:
+    """Returns SQL for the instant of a local midnight: the first of two, or the first later one where there is none.
+
+    DuckDB takes the second of two; the first has the offset of the day before.
+    """
+    zone = "coalesce(_tenant_timezone, 'UTC')"
+    latest = f"timezone({zone}, {midnight})"
+    day_before = f"({latest} - to_hours(24))"
+    offset_before = f"(timezone({zone}, {day_before}) - timezone('UTC', {day_before}))"
+    first = f"timezone('UTC', {midnight} - {offset_before})"
+    return f"case when timezone({zone}, {first}) = {midnight} then least({first}, {latest}) else {latest} end"
 
 
 def list_value_rules(column: Column[Any]) -> list[ValidationRule]:
@@ -94,7 +112,10 @@ def list_value_rules(column: Column[Any]) -> list[ValidationRule]:
     elif is_time_column(column):
         rules += [
             ValidationRule(
-                column.name, Reason.NOT_A_TIME, f"{text} is not null and ({build_plausible_time_sql(column)}) is null"
+                column.name,
+                Reason.NOT_A_TIME,
+                f"{text} is not null and ({build_plausible_time_sql(column)}) is null"
+                + (f" and {value} is distinct from {NO_END}" if column.info.get("open_ended") else ""),
             )
         ]
     else:

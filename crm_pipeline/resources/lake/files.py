@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 BASE_VERSION_PROPERTY: Final = "crm_pipeline.through"
@@ -45,6 +46,10 @@ class LakeFiles(tuple[LakeFile, ...]):
         """Returns the files that may have rows of `version` or an earlier one."""
         return LakeFiles(file for file in self if file.oldest <= version)
 
+    def list_columns(self) -> frozenset[str]:
+        """Returns the columns any of the files has; columns are only ever added, so the newest has them all."""
+        return _read_columns(max(self, key=lambda file: file.newest).path) if self else frozenset()
+
 
 class _Commit(NamedTuple):
     """The newest commit of a table; inode and time tell apart two tables that lay at one path one after the other."""
@@ -74,6 +79,11 @@ def _find_newest_commit(path: str) -> _Commit | None:
         return None
     status = (log / name).stat()
     return _Commit(path, name, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _read_columns(path: str) -> frozenset[str]:
+    return frozenset(pq.read_schema(path).names)
 
 
 @lru_cache(maxsize=256)

@@ -108,8 +108,12 @@ def build_changed_rows_query(table: Table, incoming: str, *, has_removed: bool) 
 
 
 def build_scan_query(files: LakeFiles, columns: dict[str, str]) -> str:
-    """Returns a query of these columns of the files; without files a query of no rows."""
+    """Returns a query of these columns of the files; without files a query of no rows.
+
+    A column that no file has yet, because it was declared after they were written, is null.
+    """
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    paths = _format_literals(file.path for file in files)
-    return f"select {', '.join(columns)} from read_parquet([{paths}], union_by_name = true)"
+    paths, stored_columns = _format_literals(file.path for file in files), files.list_columns()
+    selected = (name if name in stored_columns else f"null::{kind} as {name}" for name, kind in columns.items())
+    return f"select {', '.join(selected)} from read_parquet([{paths}], union_by_name = true)"
