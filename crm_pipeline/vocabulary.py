@@ -139,6 +139,21 @@ class CountsAs(StrEnum):
     OPEN = "OPEN"
 
 
+class VisitKind(StrEnum):
+    """What an event says of visits, where its type does not say it.
+
+    Of a booking as it stands: not marked yet, and then paid by whomever or not, or cancelled. Of a payment: it is for
+    a booking of the customer's own, it is a fee, or it was made on a visit.
+    """
+
+    BOOKED = "BOOKED"
+    BOOKED_PAID = "BOOKED_PAID"
+    CANCELLED = "CANCELLED"
+    BOOKING_PAYMENT = "BOOKING_PAYMENT"
+    FEE = "FEE"
+    VISIT = "VISIT"
+
+
 class QuarantineReason(StrEnum):
     """Why a record, or one value of it, was quarantined."""
 

@@ -50,7 +50,7 @@ def build_profile_document(published: PublishedTenant, people: PersonRecords, pr
         "reviews": [review | {"words": describe_review(review)} for review in reviews],
         "decisions": decisions,
         "id_history": _build_id_history(published, profile_id, clock),
-        "numbers": _build_numbers(published, profile, events, clock, service_rows),
+        "numbers": _build_numbers(published, people, profile, events, clock, service_rows),
         "timeline": events,
     }
 
@@ -126,14 +126,20 @@ def _build_id_history(published: PublishedTenant, profile_id: str, clock: Tenant
 
 def _build_numbers(
     published: PublishedTenant,
+    people: PersonRecords,
     profile: Row,
     events: Sequence[Row],
     clock: TenantClock,
     service_rows: Mapping[RecordKey, Row],
 ) -> Row:
     member = service_rows.get(RecordKey(Service.SCL, str(profile["scl_member_id"])))
+    if member:
+        ended_at = member["ended_at"] or people.first_ended_at(member["id"]) or member["updated_at"]
+        member = member | {"contract_ended_at": ended_at}
     referrals = [event for event in events if event["event_type"] == EventType.REFERRAL]
-    referred = published.last_transactions([event["details"]["referred_profile_id"] for event in referrals])
+    referred = published.last_transactions(
+        [event["details"]["referred_profile_id"] for event in referrals], clock.start_of_day()
+    )
     risk = score_reasons.explain_churn(profile)
     return {
         "engagement": score_reasons.explain_engagement(profile, events, clock),

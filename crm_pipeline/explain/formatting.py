@@ -1,7 +1,7 @@
 """Conversions of values to JSON and to text: times, days, money, counts, and parts that add up to their total."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache, lru_cache
 from math import floor
@@ -21,6 +21,10 @@ class TenantClock(NamedTuple):
     def days_since(self, time: datetime) -> int:
         """Returns the whole calendar days since a time, in the tenant's time zone."""
         return (_to_local_time(self.as_of, self.timezone).date() - _to_local_time(time, self.timezone).date()).days
+
+    def start_of_day(self) -> datetime:
+        """Returns when the tenant's day began."""
+        return datetime.combine(self.as_of.astimezone(self.zone).date(), time(), self.zone)
 
     def format_day(self, time: datetime | date) -> str:
         """Returns the day in the tenant's time zone, such as `21 Mar 2026`."""

@@ -50,16 +50,16 @@ COUNT_LABELS: Final = {
 STAGE_DESCRIPTIONS: Final = {
     LifecycleStage.ADVOCATE: "a member or customer who brought somebody, within two years, who then paid or played",
     LifecycleStage.MEMBER: "a running membership",
-    LifecycleStage.CHURNED: "no payment or round for over 365 days, or a membership that ended over 30 days ago"
-    " and none since",
-    LifecycleStage.CUSTOMER: "has paid or played, or a membership ended within 30 days",
+    LifecycleStage.CHURNED: "no visit planned, and no payment or round for over 365 days, or a membership that"
+    " ended over 30 days ago and none but fees since",
+    LifecycleStage.CUSTOMER: "has paid or played, has a paid visit planned, or a membership ended within 30 days",
     LifecycleStage.PROSPECT: "clicked or answered a campaign within 180 days",
     LifecycleStage.LEAD: "showed interest, but has not paid or played",
     LifecycleStage.SUBSCRIBER: "none of the other stages",
 }
 CHURN_BASIS_DESCRIPTIONS: Final = {
     ChurnBasis.MEMBER: "the risk that the membership is not renewed within the next 12 months",
-    ChurnBasis.TRANSACTIONAL: "the risk of no further visit or payment within the next 12 months",
+    ChurnBasis.TRANSACTIONAL: "the risk of no further visit within the next 12 months",
     ChurnBasis.NO_SIGNAL: "neither a membership nor a visit to judge by",
 }
 STATUS_LABELS: Final = {

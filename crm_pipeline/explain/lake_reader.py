@@ -12,14 +12,18 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.ingest.tenant_validation import DEFAULT_MIN_CONFIDENCE
+<<<<<<< HEAD
 from crm_pipeline.domain.ingest.value_parsing import read_value
+=======
+from crm_pipeline.domain.profile_facts.facts import ENDED_CONTRACTS_FILE, create_temp_table
+>>>>>>> w-scores
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.projections import to_lake_name
-from crm_pipeline.tables.sources import crm
+from crm_pipeline.tables.sources import crm, scl
 from crm_pipeline.vocabulary import Service
 
 TENANT_SQL = """
@@ -67,7 +71,7 @@ class PersonRecords:
         """Returns the tenant's person records as of the published time.
 
         Reads: the lake's Tenant, IdentityOverride and person tables.
-        Creates: `tenants`, `known_tenants`, `people` and the views of the loaded source tables.
+        Creates: `tenants`, `known_tenants`, `people`, `ended_contracts` and the views of the loaded source tables.
         """
         run = RunContext(con, lake, as_of, "explain", [tenant_id])
         lake.create_current_view(con, crm.tenant, name="present_tenants")
@@ -75,6 +79,8 @@ class PersonRecords:
         con.execute("create or replace temp view known_tenants as select tenant_id from present_tenants")
         run.load_rows([*PERSON_TABLES.values(), crm.identity_override])
         run.define_as_of()
+        lake.create_log_view(con, scl.member)
+        create_temp_table(con, ENDED_CONTRACTS_FILE)
         normalise_people(con)
         settings = con.sql("select name, country_code, timezone, min_confidence from tenants").fetchall()
         return cls(
@@ -110,6 +116,12 @@ class PersonRecords:
             )
             rows_by_record |= {RecordKey(service.value, str(row["id"])): row for row in rows}
         return rows_by_record
+
+    def first_ended_at(self, member_id: int) -> datetime | None:
+        """Returns when a contract that ended at no known time was first seen ended; None of any other."""
+        query = "select first_ended_at from ended_contracts where scl_member_id = $member_id"
+        rows = self.con.sql(query, params={"member_id": member_id}).fetchall()
+        return rows[0][0] if rows else None
 
     def records_sharing_values(self, records: Collection[RecordKey]) -> list[Row]:
         """Returns kind, value, service and record_id of every record with a value of these, themselves included."""

@@ -115,12 +115,18 @@ def explain_predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | Non
     """Returns the value predicted for the next 12 months, and what it is calculated from."""
     cents, currency = profile["predicted_value_12m"], profile["currency"]
     if cents is None:
-        missing = "the yearly fee is not known" if risk["basis"] == ChurnBasis.MEMBER else "nothing to judge by"
-        return {"cents": None, "words": f"not known: {missing}"}
+        missing = {
+            ChurnBasis.MEMBER: "the yearly fee is not known",
+            ChurnBasis.TRANSACTIONAL: "there was no visit yet",
+            ChurnBasis.NO_SIGNAL: "nothing to judge by",
+        }
+        return {"cents": None, "words": f"not known: {missing[risk['basis']]}"}
     if risk["basis"] == ChurnBasis.MEMBER and yearly_fee_cents is not None:
         stays = 1.0 - risk["unrounded"] / 100.0
         fee = format_money(yearly_fee_cents, currency)
         made_of = f"the yearly fee of {fee} times the chance of {stays:.2%} that it is renewed"
+    elif risk["basis"] == ChurnBasis.MEMBER:
+        made_of = "the membership ended, and there was no visit"
     else:
         made_of = "the visits expected within a year, times what such a visit usually brings"
     return {"cents": cents, "words": f"{format_money(cents, currency)}: {made_of}"}

@@ -9,9 +9,8 @@ from typing import Final
 
 from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
 from crm_pipeline.explain.labels import STAGE_DESCRIPTIONS, STATUS_LABELS
-from crm_pipeline.vocabulary import CountsAs, CustomerStatus, EventType, LifecycleStage, MembershipStatus
+from crm_pipeline.vocabulary import CountsAs, CustomerStatus, EventType, LifecycleStage, MembershipStatus, VisitKind
 
-TRANSACTIONS: Final = {CountsAs.PAYMENT, CountsAs.ROUND_PLAYED}
 CAMPAIGN_RESPONSES: Final = {CountsAs.CLICK, CountsAs.CAMPAIGN_RESPONSE}
 INTEREST_LABELS: Final = {
     EventType.LEAD_CREATED: "became a lead",
@@ -31,7 +30,7 @@ def explain_stage(
         profile: the published row.
         events: the profile's timeline, oldest first.
         clock: the published time and the tenant's time zone.
-        member: the profile's SCL record as SCL has it.
+        member: the profile's SCL record as SCL has it, and contract_ended_at.
         referred: when each profile it referred last paid or played.
     """
     stage = LifecycleStage(profile["lifecycle_stage"])
@@ -40,10 +39,12 @@ def explain_stage(
         LifecycleStage.MEMBER: lambda: _describe_membership(clock, profile, member),
         LifecycleStage.CHURNED: lambda: _describe_lapse(events, clock, member),
         LifecycleStage.CUSTOMER: lambda: (
-            _describe_transactions(events, clock) or _describe_membership_end(clock, member)
+            _describe_transactions(events, clock)
+            or _describe_paid_plan(events, clock)
+            or _describe_membership_end(clock, member)
         ),
         LifecycleStage.PROSPECT: lambda: _describe_responses(events, clock),
-        LifecycleStage.LEAD: lambda: _describe_interest(profile, events, clock),
+        LifecycleStage.LEAD: lambda: _describe_interest(profile, events, clock, member),
         LifecycleStage.SUBSCRIBER: lambda: (
             "no membership, payment, round, answer or other sign of interest that counts"
         ),
@@ -89,27 +90,43 @@ def _describe_membership(clock: TenantClock, profile: Row, member: Row | None) -
 
 
 def _describe_lapse(events: Sequence[Row], clock: TenantClock, member: Row | None) -> str:
-    last = _find_last_time(events, TRANSACTIONS)
+    last = max(_list_transaction_times(events, clock), default=None)
     if last and clock.days_since(last) > CHURNED_AFTER_DAYS:
         return f"the last payment or round was on {clock.format_day(last)}, {clock.days_since(last)} days ago"
-    return f"{_describe_membership_end(clock, member)}, and there was no payment or round since"
+    return f"{_describe_membership_end(clock, member)}, and there was no payment but fees and no round since"
 
 
 def _describe_membership_end(clock: TenantClock, member: Row | None) -> str:
     if not member:
         return "a membership ended"
-    ended = member["ended_at"] or member["updated_at"]
+    ended = member["contract_ended_at"]
     return f"the membership ended on {clock.format_day(ended)}, {format_count(clock.days_since(ended), 'day')} ago"
 
 
 def _describe_transactions(events: Sequence[Row], clock: TenantClock) -> str | None:
-    last = _find_last_time(events, TRANSACTIONS)
-    number = sum(event["counts_as"] in TRANSACTIONS for event in events)
-    return (
-        f"{format_count(number, 'payment or round', 'payments and rounds')}, the last on {clock.format_day(last)}"
-        if last
-        else None
-    )
+    times = _list_transaction_times(events, clock)
+    words = format_count(len(times), "payment or round", "payments and rounds")
+    return f"{words}, the last on {clock.format_day(max(times))}" if times else None
+
+
+def _describe_paid_plan(events: Sequence[Row], clock: TenantClock) -> str | None:
+    days = [
+        event["visit_at"] for event in events if _is_paid_booking(event) and clock.days_since(event["visit_at"]) <= 0
+    ]
+    return f"a tee time on {clock.format_day(min(days))} is paid" if days else None
+
+
+def _list_transaction_times(events: Sequence[Row], clock: TenantClock) -> list[datetime]:
+    """Returns when the customer paid or played; a paid booking that nobody marked was played once its day is over."""
+    visits = [
+        event["visit_at"] for event in events if _is_paid_booking(event) and clock.days_since(event["visit_at"]) > 0
+    ]
+    kinds = {CountsAs.PAYMENT, CountsAs.ROUND_PLAYED}
+    return [*(event["occurred_at"] for event in events if event["counts_as"] in kinds), *visits]
+
+
+def _is_paid_booking(event: Row) -> bool:
+    return bool(event["visit_kind"] == VisitKind.BOOKED_PAID)
 
 
 def _describe_responses(events: Sequence[Row], clock: TenantClock) -> str:
@@ -121,7 +138,7 @@ def _describe_responses(events: Sequence[Row], clock: TenantClock) -> str:
     )
 
 
-def _describe_interest(profile: Row, events: Sequence[Row], clock: TenantClock) -> str:
+def _describe_interest(profile: Row, events: Sequence[Row], clock: TenantClock, member: Row | None) -> str:
     signs = {
         f"{INTEREST_LABELS[event['event_type']]} on {clock.format_day(event['occurred_at'])}": None
         for event in events
@@ -130,6 +147,8 @@ def _describe_interest(profile: Row, events: Sequence[Row], clock: TenantClock) 
     reasons = list(signs)
     if profile["membership_status"] == MembershipStatus.PENDING:
         reasons.append("the membership is pending")
+    elif member and member["joined_at"] > clock.as_of:
+        reasons.append(f"the membership begins on {clock.format_day(member['joined_at'])}")
     if booked := sum(event["counts_as"] == CountsAs.BOOKED for event in events):
         reasons.append(f"made {format_count(booked, 'booking')} not yet played or paid")
     event_types = {event["event_type"] for event in events}

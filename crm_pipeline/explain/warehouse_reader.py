@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, inspect, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, inspect, or_, select, tuple_
 
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.explain.formatting import Row
@@ -18,7 +18,7 @@ from crm_pipeline.tables.outputs.identity import customer_identities, identity_r
 from crm_pipeline.tables.outputs.operations import publications, quarantined_records
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
-from crm_pipeline.vocabulary import ReviewKind
+from crm_pipeline.vocabulary import ReviewKind, VisitKind
 
 
 class NothingPublishedError(Exception):
@@ -94,11 +94,17 @@ class PublishedTenant:
         c = customer_timeline.c
         return self.rows(customer_timeline, c.profile_id == profile_id, order=[c.occurred_at, c.event_id])
 
-    def last_transactions(self, ids: Collection[str]) -> dict[str, datetime]:
-        """Returns when each of these profiles last paid or played; profiles that never did are missing."""
+    def last_transactions(self, ids: Collection[str], today: datetime) -> dict[str, datetime]:
+        """Returns when each of these profiles last paid or played; profiles that never did are missing.
+
+        A paid booking that nobody marked was played if its tee time lies before `today`, when the tenant's day began.
+        """
         c = customer_timeline.c
-        query = select(c.profile_id, func.max(c.occurred_at)).where(
-            c.tenant_id == self.tenant_id, c.profile_id.in_(ids), c.counts_as.in_(("PAYMENT", "ROUND_PLAYED"))
+        is_visit = and_(c.visit_kind == VisitKind.BOOKED_PAID, c.visit_at < today)
+        query = select(c.profile_id, func.max(case((is_visit, c.visit_at), else_=c.occurred_at))).where(
+            c.tenant_id == self.tenant_id,
+            c.profile_id.in_(ids),
+            or_(c.counts_as.in_(("PAYMENT", "ROUND_PLAYED")), is_visit),
         )
         return {row[0]: row[1] for row in self.connection.execute(query.group_by(c.profile_id))}
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE
+from crm_pipeline.domain.profile_facts.facts import create_golden_record
 from crm_pipeline.domain.timeline import events as timelines
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
@@ -24,7 +24,7 @@ from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
 from crm_pipeline.tables.outputs import operations, timeline
-from crm_pipeline.tables.sources import teetime
+from crm_pipeline.tables.sources import scl, teetime
 
 COMPARISON_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 TOTALS_SQL: Final = """
@@ -132,7 +132,8 @@ def _load_tenant_rows(run: RunContext, tenant_id: str) -> float:
         raise TenantUnavailableError(_describe_unavailable(run.con, tenant_id, faulty))
     run.load_all_rows()
     read_records(run)
-    run.lake.create_log_view(run.con, teetime.booking)
+    for table in (scl.member, teetime.booking):
+        run.lake.create_log_view(run.con, table)
     run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=[tenant_id])
     run.con.execute(timelines.CREATE_PAST_STAGE_CHANGES_VIEW)
     return usable[0].min_confidence
@@ -158,9 +159,7 @@ def _resolve_identities(run: RunContext, tenant_id: str, prefix: str) -> None:
     run.con.execute("create or replace temp view profile_ids as from found_ids")
     run.con.execute(timelines.CREATE_PROFILE_TARGETS)
     run.con.execute(f"create or replace temp table {prefix}_identities as from found_identities")
-    run.con.execute(
-        f"create or replace temp table {prefix}_profiles as {GOLDEN_RECORD_FILE.read_text(encoding='utf-8')}"
-    )
+    create_golden_record(run.con, f"{prefix}_profiles")
     run.con.execute(f"""
         create or replace temp table {prefix}_money as
         select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")

@@ -1,7 +1,8 @@
 """The profiles, timeline events and quarantined rows that an hour's dirty rows affect.
 
 A profile is affected by its dirty rows, by changes of its identity, and by profiles it is scored on. All its events are
-rebuilt, and so are events linked to a dirty row: settled bookings, first openings of a message, referrals.
+rebuilt, and so are events linked to a dirty row: settled bookings, payments that are fees or not, first openings of a
+message, referrals.
 Too many affected profiles cost time; a missing one is an error. A new local day is a full refresh, see `watermarks.py`.
 """
 
@@ -45,7 +46,10 @@ EVENT_AFFECTED_PROFILES_SQL: Final = """
     union
     select t.tenant_id, profile_id from customer_timeline t join watermarks using (tenant_id)
     where counts_as is not null
-        and occurred_at > worked_at - recent_window() and occurred_at <= as_of() - recent_window()"""
+        and occurred_at > worked_at - recent_window() and occurred_at <= as_of() - recent_window()
+    union
+    select t.tenant_id, profile_id from customer_timeline t join watermarks using (tenant_id)
+    where visit_kind = 'CANCELLED' and visit_at > worked_at and visit_at <= as_of() + clock_tolerance()"""
 
 REFERRALS_SQL: Final = """
     create or replace temp table referrals as
@@ -88,10 +92,17 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
         (tenant_id, cast(member_id as varchar)) in (
             select (tenant_id, record_id) from dirty_records where service = 'SCL')
         or (tenant_id, id) in (select (tenant_id, record_id) from dirty_rows where table_name = 'Payment'))""",
+    # Whether a payment is its booking's depends on who the payer is, and on who the player is.
+    """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null
+        and (tenant_id, cast(member_id as varchar)) in (
+            select (tenant_id, record_id) from required_records where service = 'SCL')""",
     """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
         select (tenant_id, record_id) from dirty_rows where table_name = 'Booking'
         union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
             select (tenant_id, record_id) from required_records where service = 'TEETIME'))""",
+    """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, member_id) in (
+        select (tenant_id, id) from changed_scl_member
+        group by tenant_id, id having count(distinct coalesce(cast(yearly_fee_cents as varchar), '')) > 1)""",
     """select tenant_id, 'MessageEvent', id from present_messaging_message_event
     semi join dirty_messages using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
     """select r.tenant_id, 'Referral', id from present_crm_referral r
@@ -99,12 +110,20 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
 )
 
 # A temp table, so that DuckDB knows how few rows it has. Dirty events without a change are those whose time has come.
+# Of a profile's contacts only the first to open a message counts.
 _DIRTY_MESSAGES_SQL: Final = """
     create or replace temp table dirty_messages as
     select tenant_id, contact_id, message_id from changed_messaging_message_event
     union select tenant_id, contact_id, message_id from present_messaging_message_event semi join (
         select tenant_id, record_id as id from dirty_rows where table_name = 'MessageEvent'
-        except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id)"""
+        except select tenant_id, id from changed_messaging_message_event) using (tenant_id, id);
+    insert into dirty_messages
+    select distinct d.tenant_id, other.service_record_id, message_id
+    from dirty_messages d
+    join customer_identities own on own.tenant_id = d.tenant_id and own.service = 'MESSAGING'
+        and own.service_record_id = d.contact_id
+    join customer_identities other on other.tenant_id = d.tenant_id and other.service = 'MESSAGING'
+        and other.profile_id = own.profile_id"""
 
 
 def find_affected_profiles(con: DuckDBPyConnection) -> None:
@@ -118,7 +137,8 @@ def find_affected_profiles(con: DuckDBPyConnection) -> None:
 def add_event_affected_profiles(con: DuckDBPyConnection) -> None:
     """Adds to `affected_profiles` the profiles whose scores can change because of timeline events.
 
-    These have changed events, have events that left the recent window, or referred an affected profile.
+    These have changed events, have events that left the recent window, had cancelled a tee time that has come, or
+    referred an affected profile.
 
     Reads: `affected_profiles`, `watermarks`, customer_timeline and its changed rows.
     Creates: temp tables `referrals` (the REFERRAL events, with referred_profile_id) and `required_profiles` (tenant_id,

@@ -21,17 +21,27 @@ TimeTriggers = Mapping[Column[Any], str]
 """Columns of planned times, each with the condition under which a row becomes dirty when that time comes."""
 
 TIMELINE_TIME_TRIGGERS: Final[TimeTriggers] = MappingProxyType(
-    {teetime.booking.c.tee_time_at: "status in ('PLAYED', 'NO_SHOW')", teetime.competition_entry.c.played_at: "true"}
+    {
+        scl.member.c.joined_at: "true",
+        teetime.booking.c.tee_time_at: "status in ('PLAYED', 'NO_SHOW')",
+        teetime.competition_entry.c.played_at: "true",
+    }
+)
+
+IDENTITY_TIME_TRIGGERS: Final[TimeTriggers] = MappingProxyType(
+    {scl.member.c.joined_at: "true", scl.member.c.ended_at: "true"}
 )
 
 SCORE_TIME_TRIGGERS: Final[TimeTriggers] = MappingProxyType(
-    {scl.member.c.ended_at: "true", scl.payment.c.due_at: "status <> 'SETTLED'"}
+    {**IDENTITY_TIME_TRIGGERS, scl.payment.c.due_at: "status <> 'SETTLED'"}
 )
 
-IDENTITY_TIME_TRIGGERS: Final[TimeTriggers] = MappingProxyType({scl.member.c.ended_at: "true"})
-
 _EXTRA_TRACKED_COLUMNS: Final = MappingProxyType(
-    {scl.payment: ("booking_id",), messaging.message_event: ("message_id",)}
+    {
+        scl.member: ("yearly_fee_cents",),
+        scl.payment: ("booking_id",),
+        messaging.message_event: ("message_id",),
+    }
 )
 
 

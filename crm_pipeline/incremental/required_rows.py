@@ -172,7 +172,11 @@ def _find_identity_changes(batch: RunContext) -> None:
 
 
 def _select_single_rows(con: DuckDBPyConnection, table: Table) -> None:
-    """Creates temp table `required_<lake name>`: owned rows and dirty rows. Old rows are read only where required."""
+    """Creates temp table `required_<lake name>`: owned rows and dirty rows. Old rows are read only where required.
+
+    Of an id that was delivered twice the row that counts can be an old one. Only an id whose row was inserted since has
+    no old rows.
+    """
     name, owner = to_lake_name(table), find_owner_column(table).key
     [(oldest_version,)] = con.sql(f"select min({name}) from watermarks").fetchall()
     is_new = f"_version > {oldest_version}"
@@ -185,7 +189,9 @@ def _select_single_rows(con: DuckDBPyConnection, table: Table) -> None:
             and ({is_owned} or (tenant_id, id) in (select (tenant_id, id) from ({_build_dirty_ids_query(table)})))""")
     con.execute(f"""
         create or replace temp table older_dirty_rows as
-        {_build_dirty_ids_query(table)} except select tenant_id, id from required_{name}""")
+        {_build_dirty_ids_query(table)} except (
+            select tenant_id, id from required_{name} where _record_key = cast(id as varchar)
+            except select tenant_id, id from changed_{name} where _is_update)""")
     if has_rows(con, "older_dirty_rows", f"({_build_owners_query(table)})"):
         con.execute(f"""
             insert into required_{name} from present_{name} where not {is_new} and id is not null

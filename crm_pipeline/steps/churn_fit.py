@@ -20,6 +20,7 @@ def fit_models(run: RunContext) -> TrainingResult:
         run.lake.create_current_view(run.con, table, tenants=tenants)
     run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=tenants, name="current_timeline")
     run.con.execute(f"create or replace temp table current_payments as from {to_lake_name(scl.payment)}")
+    run.lake.create_log_view(run.con, scl.member)
     run.con.execute(CREATE_PROFILE_TARGETS)
     normalise_people(run.con)
     result = train_churn_models(run.con, tenants, run.as_of)

@@ -18,6 +18,7 @@ from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, SCORE_
 from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
+from crm_pipeline.tables.sources import scl
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 AFFECTED_IDENTITIES_QUERY = """
@@ -25,7 +26,8 @@ AFFECTED_IDENTITIES_QUERY = """
 # Details are nearly all of a timeline's bytes. Scores read them of referrals alone, which are loaded in `referrals`.
 # Profile ids are unique across tenants.
 REQUIRED_EVENTS_QUERY = " union all ".join(
-    f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, {details} as details
+    f"""select tenant_id, profile_id, occurred_at, event_type, counts_as, amount_cents, visit_kind, visit_at,
+        {details} as details
     from {events} semi join required_profiles using (profile_id)"""
     for events, details in (
         ("(from all_customer_timeline where event_type <> 'REFERRAL')", "cast(null as varchar)"),
@@ -71,6 +73,7 @@ def _score_and_store(
 ) -> BatchResult[Counter[StageTransition]]:
     """Scores and stores all profiles of the tenants, or those whose ids are in relation `profiles`."""
     normalise_people(batch.con)
+    batch.lake.create_log_view(batch.con, scl.member)
     batch.lake.create_current_view(batch.con, churn.churn_models)
     build_profiles(batch.con, load_models(batch.con))
     id_condition = f"in (select profile_id from {profiles})" if profiles else "is not null"

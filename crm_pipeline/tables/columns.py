@@ -144,7 +144,7 @@ def recorded_at(name: str, comment: str, *, nullable: bool = False) -> Column[An
 
 
 def planned_at(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """Creates a column for a time that may lie in the future."""
+    """Creates a column for a time that may lie in the future; where it is nullable, one from 2200 on is none."""
     return Column(name, UTC_TIME, nullable=nullable, comment=comment)
 
 

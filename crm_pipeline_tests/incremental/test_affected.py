@@ -10,6 +10,8 @@ from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL, ad
 READ = {
     "present_scl_payment": "tenant_id, id, member_id, booking_id",
     "changed_scl_payment": "tenant_id, id, member_id, booking_id",
+    "changed_scl_member": "tenant_id, id, yearly_fee_cents",
+    "customer_identities": "tenant_id, service, service_record_id, profile_id",
     "present_teetime_booking": "tenant_id, id, player_id",
     "present_messaging_message_event": "tenant_id, id, contact_id, message_id, kind",
     "changed_messaging_message_event": "tenant_id, id, contact_id, message_id",
@@ -39,6 +41,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
                 row = f"('{club}', '{event}', '{contact}', 'news', '{'CLICKED' if event == 'click' else 'OPENED'}')"
                 con.execute(f"insert into present_messaging_message_event values {row}")
             con.execute(f"insert into present_crm_referral values ('{club}', 'ref', 'p1', 'p2')")
+            for contact, profile in (("ann", "p1"), ("ann at work", "p1"), ("bob", "p2")):
+                con.execute(f"insert into customer_identities values ('{club}', 'MESSAGING', '{contact}', '{profile}')")
         yield con
 
 
@@ -71,6 +75,22 @@ REBUILT = {
     "all openings by the contact of a message of which one's time has come": (
         "dirty_rows values ('oak', 'MessageEvent', 'open 1')",
         {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "openings by another contact of the same profile": (
+        "changed_messaging_message_event values ('oak', 'new', 'ann at work', 'news')",
+        {("oak", "MessageEvent", "open 1"), ("oak", "MessageEvent", "open 2")},
+    ),
+    "the booking that a payer of another identity pays for, and its payments": (
+        "required_records values ('oak', 'SCL', '7')",
+        {("oak", "Booking", "tee"), ("oak", "Payment", "pay")},
+    ),
+    "the payments of a member whose fee changed": (
+        "changed_scl_member values ('oak', '8', '100'), ('oak', '8', null), ('elm', '7', '5'), ('elm', '7', '6')",
+        {("oak", "Payment", "due"), ("elm", "Payment", "pay")},
+    ),
+    "no payment of a member who changed otherwise": (
+        "changed_scl_member values ('oak', '8', '100'), ('oak', '8', '100'), ('elm', '7', null)",
+        set(),
     ),
     "the referral of whoever has another id": (
         "changed_profile_ids values ('oak', 'p2', 'p9')",

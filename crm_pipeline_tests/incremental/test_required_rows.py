@@ -13,7 +13,8 @@ SEEN, NEW = 7, 8
 RELATIONS = {
     "watermarks": "tenant_id varchar, teetime_booking bigint",
     "present_teetime_player": "tenant_id varchar, id varchar",
-    "present_teetime_booking": "tenant_id varchar, id varchar, player_id varchar, _version bigint",
+    "present_teetime_booking": "tenant_id varchar, id varchar, player_id varchar, _record_key varchar, _version bigint",
+    "changed_teetime_booking": "tenant_id varchar, id varchar, _is_update boolean",
     "dirty_rows": "tenant_id varchar, table_name varchar, record_id varchar",
     "required_records": "tenant_id varchar, service varchar, record_id varchar",
 }
@@ -34,7 +35,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
                 ("other", "bob", SEEN),
                 ("next", "bob", NEW),
             ):
-                row = f"('{club}', '{booking}', '{player}', {version})"
+                row = f"('{club}', '{booking}', '{player}', '{booking}', {version})"
                 con.execute(f"insert into present_teetime_booking values {row}")
         yield con
 
@@ -56,11 +57,30 @@ REQUIRED = {
     ),
     "somebody's own row": ("dirty_rows values ('oak', 'Player', 'bob')", set(), {("oak", "bob")}),
     "a row without an id": (
-        f"present_teetime_booking values ('oak', null, 'bob', {SEEN}), ('elm', null, 'bob', {NEW})",
+        f"present_teetime_booking values ('oak', null, 'bob', 'none 1', {SEEN}), ('elm', null, 'bob', 'none 2', {NEW})",
         {("oak", None), ("elm", None)},
         {("oak", "bob"), ("elm", "bob")},
     ),
 }
+
+
+SENT_TWICE = f"present_teetime_booking values ('oak', 'old', 'ann', 'old duplicate 2', {NEW})"
+
+
+@pytest.mark.parametrize("counts_anew", [False, True])
+def test_of_a_row_delivered_twice_both_are_read(con: duckdb.DuckDBPyConnection, counts_anew: bool) -> None:
+    """Whichever of the two is new, since the other one may be the one that counts."""
+    con.execute(f"insert into {SENT_TWICE}")
+    if counts_anew:
+        con.execute(
+            "update present_teetime_booking set _version = 15 - _version where id = 'old' and tenant_id = 'oak'"
+        )
+        con.execute("insert into changed_teetime_booking values ('oak', 'old', true)")
+    con.execute("insert into changed_teetime_booking values ('oak', 'old', false)")
+    con.execute("insert into dirty_rows values ('oak', 'Booking', 'old')")
+    select_owned_and_dirty_rows(con, [teetime.player, teetime.booking])
+    read = con.sql("select tenant_id, _record_key from required_teetime_booking order by all").fetchall()
+    assert read == [("oak", "old"), ("oak", "old duplicate 2")]
 
 
 @pytest.mark.parametrize(("given", "bookings", "players"), REQUIRED.values(), ids=REQUIRED)

@@ -45,7 +45,10 @@ def _pool_visitors(visitors: Sequence[VisitorArrays]) -> tuple[Floats, ...]:
 
 def forecast_churn(visitors: Mapping[str, VisitorArrays], fits: Mapping[str, MbgNbd]) -> dict[str, Floats]:
     """Returns the churn that every club's fit forecasts for its visitors, each within its horizon."""
-    return {name: predict_horizon_churn(fits[name], *each[:3], each.horizon) for name, each in visitors.items()}
+    return {
+        name: np.minimum(predict_horizon_churn(fits[name], *each[:3], each.horizon), each.no_show)
+        for name, each in visitors.items()
+    }
 
 
 def fit_spend(visitors: Mapping[str, VisitorArrays]) -> dict[str, SpendFit]:
@@ -63,7 +66,7 @@ def fit_spend(visitors: Mapping[str, VisitorArrays]) -> dict[str, SpendFit]:
 
 
 def _compute_mean_spend(visitors: VisitorArrays) -> float:
-    """Returns the cents per day with a transaction, of visitors who paid."""
+    """Returns the cents per visit day, of visitors who paid."""
     paid = visitors.mean_value > 0
     days = visitors.frequency[paid] + 1.0
     return float(visitors.mean_value[paid] @ days / days.sum()) if days.size else 0.0

@@ -21,9 +21,11 @@ Indices = npt.NDArray[np.intp]
 
 POOLED_TENANT_ID: Final = ""
 """Stands for all clubs together in place of a tenant's id; a club without a model of its own uses this one."""
-LATEST_MODELS_SQL: Final = """
+RULES_VERSION: Final = 2
+"""Which rules of visits and signs parameters are fitted by; those of other rules are of other numbers, and not used."""
+LATEST_MODELS_SQL: Final = f"""
     select tenant_id, r, alpha, a, b, log_likelihood, spend, season, members, tiers from churn_models
-    where fitted_at <= as_of()
+    where fitted_at <= as_of() and rules_version = {RULES_VERSION}
     qualify row_number() over (partition by tenant_id order by fitted_at desc) = 1"""
 
 
@@ -70,7 +72,7 @@ class BroadcastParameters(NamedTuple):
 
 
 def load_models(con: DuckDBPyConnection) -> ChurnModels:
-    """Returns the latest fit of every club up to as_of().
+    """Returns the latest fit of every club up to as_of() by today's rules.
 
     Reads: churn_models, as_of().
     """

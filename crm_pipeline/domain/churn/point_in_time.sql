@@ -10,7 +10,7 @@ with unpaid as (
 
 ended as (
     select *, case when membership_status in ('LAPSED', 'RESIGNED')
-        then coalesce(ended_at, member_updated_at) end as membership_ended_at
+        then coalesce(ended_at, first_ended_at) end as membership_ended_at
     from current_golden_record
 )
 

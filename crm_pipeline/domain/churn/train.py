@@ -11,7 +11,8 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.churn.backtest import BACKTEST_HORIZONS, BacktestResult, evaluate_forecast
 from crm_pipeline.domain.churn.fit import SpendFit, fit_members, fit_spend, fit_visits, forecast_churn
-from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID, TenantModel
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR
+from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID, RULES_VERSION, TenantModel
 from crm_pipeline.domain.churn.point_in_time import find_current_facts, find_past_facts
 from crm_pipeline.domain.churn.renewal_fit import MemberArrays
 from crm_pipeline.domain.churn.training_data import SeasonFit, VisitorArrays, read_members, read_seasons, read_visitors
@@ -23,7 +24,10 @@ SCORED_HORIZON: Final = 365
 
 
 class TrainedModel(NamedTuple):
-    """A club's model, whether its visits are the pool's, and what it was fitted to."""
+    """A club's model, whether its own visits are set aside, and what it was fitted to.
+
+    Set aside are those of a fit that did not beat the base rate: a club then has the pool's, and the pool the prior.
+    """
 
     model: TenantModel
     is_fallback: bool
@@ -44,7 +48,7 @@ class TrainingResult(NamedTuple):
 def train_churn_models(con: DuckDBPyConnection, tenants: Sequence[str], as_of: datetime) -> TrainingResult:
     """Returns the models of every tenant fitted to what was known at `as_of`, and their backtests.
 
-    A tenant whose backtest is no better than the base rate has the pool's visits.
+    Fits are set aside as `TrainedModel` says.
     Reads: what `find_current_facts` reads.
     """
     find_current_facts(con, as_of)
@@ -52,15 +56,20 @@ def train_churn_models(con: DuckDBPyConnection, tenants: Sequence[str], as_of: d
     visitors = read_visitors(con, "facts_0", seasons, SCORED_HORIZON)
     backtests = dict(item for days in BACKTEST_HORIZONS for item in _backtest_horizon(con, as_of, days))
     fits, spend = fit_visits(visitors), fit_spend(visitors)
-    members, tiers = read_members(con)
+    members, tiers = read_members(con, seasons)
     renewals = fit_members(members, tiers)
     sizes = _count_training_rows(visitors, spend, seasons, members)
+    set_aside = {
+        tenant
+        for (tenant, days), backtest in backtests.items()
+        if days == SCORED_HORIZON and not backtest.is_better_than_base_rate
+    }
+    pool = PRIOR if POOLED_TENANT_ID in set_aside else fits[POOLED_TENANT_ID]
     models = {}
     for tenant in (POOLED_TENANT_ID, *tenants):
-        backtest = backtests.get((tenant, SCORED_HORIZON))
-        is_fallback = bool(tenant != POOLED_TENANT_ID and backtest and not backtest.is_better_than_base_rate)
+        is_fallback = tenant in set_aside
         model = TenantModel(
-            fits[POOLED_TENANT_ID] if is_fallback else fits.get(tenant, fits[POOLED_TENANT_ID]),
+            pool if is_fallback else fits.get(tenant, pool),
             spend[tenant].params if tenant in spend else None,
             seasons[tenant].month_factors if tenant in seasons else None,
             *renewals.get(tenant, renewals[POOLED_TENANT_ID]),
@@ -111,7 +120,13 @@ def _backtest_horizon(
 def build_model_rows(result: TrainingResult, as_of: datetime) -> pa.Table:
     """Returns the rows of churn_models."""
     rows = [
-        {"tenant_id": tenant, "fitted_at": as_of, **trained.model.to_columns(), **trained._asdict()}
+        {
+            "tenant_id": tenant,
+            "fitted_at": as_of,
+            "rules_version": RULES_VERSION,
+            **trained.model.to_columns(),
+            **trained._asdict(),
+        }
         for tenant, trained in result.models.items()
     ]
     return pa.Table.from_pylist(rows, schema=to_arrow_schema(churn_models))

@@ -1,6 +1,6 @@
 """The training data of the churn fit, as arrays per club: visitors, members of a year ago, and the months' rounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.churn.play_terms import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
 from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES, MemberArrays
 from crm_pipeline.domain.churn.seasonality import UNIFORM_MONTH_FACTORS, fit_seasonal_clock, to_clock_days
 
@@ -17,19 +18,22 @@ TierNames = npt.NDArray[np.object_]
 
 # The order by hash has nothing to do with who somebody is, so that the first rows are a fair sample.
 VISITORS_SQL: Final = """
-    select tenant_id, transaction_days - 1 as repeats, paid_value / transaction_days as mean_value, has_left, today,
-        today - cast(first_transaction_age as integer) as first_on,
-        today - cast(last_transaction_age as integer) as last_on
-    from {facts} where has_transacted and has_contract is not true and had_contract is not true
+    select tenant_id, visit_days - 1 as repeats, visit_value / visit_days as mean_value, has_left, today,
+        today - cast(first_visit_age as integer) as first_on, today - cast(last_visit_age as integer) as last_on,
+        if(coalesce(-next_visit_age <= {horizon_days}, false), no_show_risk, 1.0) as no_show
+    from {facts} where has_visited and has_contract is not true and had_contract is not true
     order by tenant_id, md5(id)"""
+FLAG_TERMS: Final = tuple(code for code in MEMBER_TERM_CODES if code not in PLAY_TERMS)
 MEMBERS_SQL: Final = f"""
-    select tenant_id, membership_tier, renewal_number, has_lapsed, {", ".join(MEMBER_TERM_CODES)}
+    select tenant_id, membership_tier, renewal_number, has_lapsed, today, {", ".join((*PLAY_COLUMNS, *FLAG_TERMS))}
     from facts_365 where has_contract and gave_notice is not true order by tenant_id, md5(id)"""
 MONTHLY_ROUNDS_SQL: Final = """
     with played as (
-        select tenant_id, cast(date_trunc('month', timezone(timezone, occurred_at)) as date) as month,
-            count(*) as rounds
-        from customer_timeline join tenants using (tenant_id) where counts_as = 'ROUND_PLAYED' group by all),
+        select tenant_id, cast(date_trunc('month', timezone(timezone, played_at)) as date) as month, count(*) as rounds
+        from (
+            select tenant_id, if(counts_as = 'ROUND_PLAYED', occurred_at, visit_at) as played_at from customer_timeline
+            where counts_as = 'ROUND_PLAYED' or (visit_kind in ('BOOKED', 'BOOKED_PAID') and visit_at <= as_of()))
+        join tenants using (tenant_id) group by all),
     months as (
         select tenant_id, unnest(generate_series(first + interval 1 month,
             date_trunc('month', timezone(timezone, as_of())) - interval 1 month, interval 1 month)) as month
@@ -39,7 +43,10 @@ MONTHLY_ROUNDS_SQL: Final = """
 
 
 class VisitorArrays(NamedTuple):
-    """One club's visitors without a membership, in an order without bias; times in days of the club's clock."""
+    """One club's visitors without a membership, in an order without bias; times in days of the club's clock.
+
+    `no_show` is the chance that a visit planned within the horizon comes to nothing, 1 where none is planned.
+    """
 
     frequency: Floats
     recency: Floats
@@ -47,6 +54,7 @@ class VisitorArrays(NamedTuple):
     horizon: Floats
     quiet_days: Floats
     mean_value: Floats
+    no_show: Floats
     has_left: npt.NDArray[np.bool_]
 
     def select_first(self, max_rows: int) -> "VisitorArrays":
@@ -83,13 +91,12 @@ def read_visitors(
 
     Reads: relation `facts`.
     """
-    rows = con.sql(VISITORS_SQL.format(facts=facts)).to_arrow_table()
+    rows = con.sql(VISITORS_SQL.format(facts=facts, horizon_days=horizon_days)).to_arrow_table()
     tenants, tenant_index = _encode_names(rows["tenant_id"])
-    factors = [_select_month_factors(seasons, tenant) for tenant in tenants]
     today, first, last = (rows[name].to_numpy().astype("M8[D]") for name in ("today", "first_on", "last_on"))
     in_horizon = today + np.timedelta64(horizon_days, "D")
     now, first_visit, last_visit, horizon_end = to_clock_days(
-        np.array(factors).reshape(-1, len(UNIFORM_MONTH_FACTORS)), tenant_index, today, first, last, in_horizon
+        _stack_month_factors(seasons, tenants), tenant_index, today, first, last, in_horizon
     )
     visitors = VisitorArrays(
         frequency=rows["repeats"].to_numpy().astype(np.float64),
@@ -98,28 +105,32 @@ def read_visitors(
         horizon=horizon_end - now,
         quiet_days=(today - last).astype(np.float64),
         mean_value=rows["mean_value"].to_numpy().astype(np.float64),
+        no_show=rows["no_show"].to_numpy().astype(np.float64),
         has_left=np.asarray(rows["has_left"].to_numpy(), dtype=np.bool_),
     )
     return {tenant: visitors.select_rows(tenant_index == index) for index, tenant in enumerate(tenants)}
 
 
-def _select_month_factors(seasons: Mapping[str, SeasonFit], tenant: str) -> MonthFactors:
-    season = seasons.get(tenant)
-    return (season and season.month_factors) or UNIFORM_MONTH_FACTORS
+def _stack_month_factors(seasons: Mapping[str, SeasonFit], tenants: Sequence[str]) -> Floats:
+    """Returns the month factors (k, 12) of the tenants, 1 for plain days."""
+    factors = [(tenant in seasons and seasons[tenant].month_factors) or UNIFORM_MONTH_FACTORS for tenant in tenants]
+    return np.array(factors, dtype=np.float64).reshape(-1, len(UNIFORM_MONTH_FACTORS))
 
 
-def read_members(con: DuckDBPyConnection) -> tuple[dict[str, MemberArrays], dict[str, TierNames]]:
+def read_members(
+    con: DuckDBPyConnection, seasons: Mapping[str, SeasonFit]
+) -> tuple[dict[str, MemberArrays], dict[str, TierNames]]:
     """Returns every club's members of a year ago, and the tier of each, None where there is none.
 
     Reads: facts_365.
     """
     rows = con.sql(MEMBERS_SQL).to_arrow_table()
     tenants, tenant_index = _encode_names(rows["tenant_id"])
+    flags = {code: rows[code].fill_null(False).to_numpy() for code in FLAG_TERMS}
+    flags |= find_play_terms(PlayDates.from_rows(rows), _stack_month_factors(seasons, tenants), tenant_index)
     members = MemberArrays(
         renewal_number=rows["renewal_number"].fill_null(1).to_numpy().astype(np.float64),
-        term_flags=np.column_stack(
-            [rows[code].fill_null(False).to_numpy().astype(np.float64) for code in MEMBER_TERM_CODES]
-        ),
+        term_flags=np.column_stack([flags[code].astype(np.float64) for code in MEMBER_TERM_CODES]),
         has_lapsed=rows["has_lapsed"].to_numpy().astype(np.float64),
     )
     tiers = np.array(rows["membership_tier"].to_pylist(), dtype=np.object_)

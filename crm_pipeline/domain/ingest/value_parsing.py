@@ -206,7 +206,20 @@ def _build_decimal_pattern(decimal: str) -> str:
 def _build_time_sql(text: str) -> str:
     return f"""case when regexp_full_match({text}, '{TIME_PATTERN}') then try_cast({text} as timestamptz)
         when regexp_full_match({text}, '{DAY_PATTERN}')
-        then timezone(coalesce(_tenant_timezone, 'UTC'), try_cast({text} as timestamp)) end"""
+        then {_build_midnight_sql(f"try_cast({text} as timestamp)")} end"""
+
+
+def _build_midnight_sql(midnight: str) -> str:
+    """Returns SQL for the instant of a local midnight: the first of two, or the first later one where there is none.
+
+    DuckDB takes the second of two; the first has the offset of the day before.
+    """
+    zone = "coalesce(_tenant_timezone, 'UTC')"
+    latest = f"timezone({zone}, {midnight})"
+    day_before = f"({latest} - to_hours(24))"
+    offset_before = f"(timezone({zone}, {day_before}) - timezone('UTC', {day_before}))"
+    first = f"timezone('UTC', {midnight} - {offset_before})"
+    return f"case when timezone({zone}, {first}) = {midnight} then least({first}, {latest}) else {latest} end"
 
 
 def list_value_rules(column: Column[Any]) -> list[ValidationRule]:

@@ -2,7 +2,7 @@
 -- Reads: golden_record, activity, scl_payment, customer_timeline, tenants, as_of(), clock_tolerance().
 -- A notice recorded up to 5 minutes after as_of() comes from a fast clock and counts, as on the timeline.
 -- Ages are whole tenant-local calendar days; a flag named like a term of crm_pipeline.domain.churn.renewal
--- is that term.
+-- is that term. The terms of play are found from last_play_on and idle_since, by the club's clock.
 
 with dues as (
     select tenant_id, member_id, min(due_at) as earliest_due_at
@@ -23,41 +23,57 @@ rewarded as (
 dated as (
     select g.*, a.* exclude (tenant_id, profile_id), currency,
         cast(timezone(timezone, as_of()) as date) as today, cast(timezone(timezone, joined_at) as date) as joined_on,
-        membership_status is not null and membership_status not in ('PENDING', 'LAPSED')
-            and (membership_status <> 'RESIGNED' or coalesce(ended_at > as_of(), false)) as has_contract,
-        membership_status in ('LAPSED', 'RESIGNED') and not has_contract as had_contract,
-        today - cast(timezone(timezone, coalesce(ended_at, member_updated_at)) as date) as ended_age,
+        cast(timezone(timezone, player_since) as date) as player_since_on,
+        -- Who joins later is not yet a member.
+        case when joined_at > as_of() then 'PENDING' else membership_status end as contract_status,
+        contract_status is not null and contract_status not in ('PENDING', 'LAPSED')
+            and (contract_status <> 'RESIGNED' or coalesce(ended_at > as_of(), false)) as has_contract,
+        contract_status in ('LAPSED', 'RESIGNED') and not has_contract as had_contract,
+        contract_status is distinct from 'SUSPENDED' as may_play,
+        today - cast(timezone(timezone, coalesce(ended_at, first_ended_at)) as date) as ended_age,
         today - coalesce(cast(timezone(timezone, earliest_due_at) as date), renews_on, today) as overdue_days,
-        coalesce(transaction_days, 0) > 0 as has_transacted, rewarded.profile_id is not null as has_referred
+        last_transaction_at is not null as has_transacted, coalesce(visit_days, 0) > 0 as has_visited,
+        next_visit_age is not null as has_plan, rewarded.profile_id is not null as has_referred
     from golden_record g
     join tenants using (tenant_id)
     left join activity a on a.tenant_id = g.tenant_id and a.profile_id = g.id
     left join dues on dues.tenant_id = g.tenant_id and dues.member_id = g.scl_member_id
     left join rewarded on rewarded.tenant_id = g.tenant_id and rewarded.profile_id = g.id
+),
+
+staged as (
+    select *,
+        case
+            when has_contract then 'MEMBER'
+            when not has_plan and last_transaction_age > 365 then 'CHURNED'
+            when not has_plan and had_contract and ended_age > 30
+                and coalesce(last_non_fee_age > ended_age, true) then 'CHURNED'
+            when has_transacted or coalesce(has_paid_plan, false) or (had_contract and ended_age <= 30) then 'CUSTOMER'
+            when is_engaged then 'PROSPECT'
+            when is_interested or contract_status = 'PENDING' then 'LEAD'
+            else 'SUBSCRIBER'
+        end as own_stage
+    from dated
 )
 
 select * replace (
         coalesce(activity_count_30d, 0) as activity_count_30d, coalesce(booking_count_30d, 0) as booking_count_30d,
         coalesce(net_value, 0) as net_value),
-    has_contract and notice_given_at <= as_of() + clock_tolerance() as gave_notice,
+    has_contract and (contract_status = 'RESIGNED' or notice_given_at <= as_of() + clock_tolerance()) as gave_notice,
+    has_plan and not has_contract and not has_visited and (has_transacted or had_contract) as is_expected,
+    1 - (coalesce(visited_bookings, 0) + 9.0) / (coalesce(visited_bookings, 0) + coalesce(missed_bookings, 0) + 10.0)
+        as no_show_risk,
     greatest(1, case when renews_on is null then date_sub('year', joined_on, today) + 1
         else cast(round((renews_on - joined_on) / 365.25) as bigint) end) as renewal_number,
-    membership_status = 'OVERDUE' and overdue_days <= 30 as overdue_1_30,
-    membership_status = 'OVERDUE' and overdue_days between 31 and 60 as overdue_31_60,
-    membership_status = 'OVERDUE' and overdue_days > 60 as overdue_over_60,
-    last_round_age >= 60 as no_play_60,
-    rounds_90d_last_year >= 4 and rounds_90d < rounds_90d_last_year / 2 as play_rate_dropped,
-    entries_before > 0 and last_entry_age > 180 as no_competition_180,
+    contract_status = 'OVERDUE' and overdue_days <= 30 as overdue_1_30,
+    contract_status = 'OVERDUE' and overdue_days between 31 and 60 as overdue_31_60,
+    contract_status = 'OVERDUE' and overdue_days > 60 as overdue_over_60,
+    case when may_play then today - cast(last_play_age as integer) end as last_play_on,
+    case when may_play and last_play_age is null and player_since_on is not null
+        then greatest(joined_on, player_since_on) end as idle_since,
+    may_play and rounds_90d_last_year >= 4 and rounds_90d < rounds_90d_last_year / 2 as play_rate_dropped,
+    may_play and entries_before > 0 and last_entry_age > 180 as no_competition_180,
     clicks_before > 0 and last_click_age >= 90 as no_click_90,
-    membership_status = 'SUSPENDED' as suspended,
-    case
-        when (has_contract or has_transacted or (had_contract and ended_age <= 30)) and has_referred then 'ADVOCATE'
-        when has_contract then 'MEMBER'
-        when last_transaction_age > 365 then 'CHURNED'
-        when had_contract and ended_age > 30 and coalesce(last_transaction_age > ended_age, true) then 'CHURNED'
-        when has_transacted or had_contract then 'CUSTOMER'
-        when is_engaged then 'PROSPECT'
-        when is_interested or membership_status = 'PENDING' then 'LEAD'
-        else 'SUBSCRIBER'
-    end as lifecycle_stage
-from dated
+    contract_status = 'SUSPENDED' as suspended,
+    case when own_stage in ('MEMBER', 'CUSTOMER') and has_referred then 'ADVOCATE' else own_stage end as lifecycle_stage
+from staged

@@ -1,6 +1,6 @@
 -- One row per profile: for each field the best record's value, and which record that was.
--- Reads: people, customer_identities, scl_member, teetime_player, messaging_contact, crm_profile_tag, profile_targets,
---        as_of(), clock_tolerance().
+-- Reads: people, customer_identities, scl_member, ended_contracts, teetime_player, messaging_contact, crm_profile_tag,
+--        profile_targets, as_of(), clock_tolerance().
 -- Best: not null, then not shared, then service order, then latest update, then lowest record id.
 
 with members as (
@@ -24,10 +24,18 @@ persons as (
         split_part(arg_min(phone_number, (phone_is_shared, place)) filter (phone_number is not null), ';', 1)
             as phone_number,
         arg_min(record, (phone_is_shared, place)) filter (phone_number is not null) as phone_number_source,
+<<<<<<< HEAD
         arg_min(first_name, place) filter (first_name is not null) as first_name,
         arg_min(record, place) filter (first_name is not null) as first_name_source,
         arg_min(last_name, place) filter (last_name is not null) as last_name,
         arg_min(record, place) filter (last_name is not null) as last_name_source,
+=======
+        arg_min(trim(first_name), place) filter (trim(first_name) <> '') as first_name,
+        arg_min(record, place) filter (trim(first_name) <> '') as first_name_source,
+        arg_min(trim(last_name), place) filter (trim(last_name) <> '') as last_name,
+        arg_min(record, place) filter (trim(last_name) <> '') as last_name_source,
+        min(created_at) filter (service = 'TEETIME') as player_since,
+>>>>>>> w-scores
         max(record_id) filter (service = 'SCL' and is_primary) as scl_record,
         max(record_id) filter (service = 'TEETIME' and is_primary) as teetime_player_id,
         max(record_id) filter (service = 'MESSAGING' and is_primary) as messaging_contact_id
@@ -54,9 +62,10 @@ consents as (
 ),
 
 memberships as (
-    select tenant_id, cast(id as varchar) as scl_record, id as scl_member_id, membership_tier, membership_status,
-        joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, updated_at as member_updated_at
-    from scl_member
+    select tenant_id, cast(m.id as varchar) as scl_record, scl_member_id, membership_tier, membership_status,
+        joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents,
+        coalesce(first_ended_at, updated_at) as first_ended_at
+    from (select *, id as scl_member_id from scl_member) m left join ended_contracts using (tenant_id, scl_member_id)
 ),
 
 -- The current tags; as on the timeline, up to 5 minutes ahead counts as now.
@@ -79,7 +88,7 @@ select tenant_id, profile_id as id, auth_user_id, email, phone_number, scl_membe
         home_club_id: home_club_id_source,
         membership_tier: case when membership_tier is not null then 'SCL:' || scl_record end,
         membership_status: 'SCL:' || scl_record}) as varchar) as field_sources,
-    joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, member_updated_at
+    joined_at, renews_on, ended_at, notice_given_at, yearly_fee_cents, first_ended_at, player_since
 from persons
 left join players using (tenant_id, profile_id)
 left join consents using (tenant_id, profile_id)

@@ -6,7 +6,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.churn.parameters import ChurnModels
-from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE, create_temp_table, find_facts
+from crm_pipeline.domain.profile_facts.facts import create_golden_record, create_temp_table, find_facts
 from crm_pipeline.domain.scoring.scores import score_facts
 from crm_pipeline.vocabulary import QuarantineReason
 
@@ -21,10 +21,10 @@ NEGATIVE_TOTALS_SQL = f"""
 def build_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
     """Creates temp table `profiles`: the customer_profiles rows of the tenants in relation `tenants`.
 
-    Reads: what `golden_record.sql`, `activity.sql` and `facts.sql` read.
-    Creates: profiles, golden_record, activity, facts.
+    Reads: what `create_golden_record`, `activity.sql` and `facts.sql` read.
+    Creates: profiles, golden_record, ended_contracts, activity, facts.
     """
-    create_temp_table(con, GOLDEN_RECORD_FILE)
+    create_golden_record(con)
     score_profiles(con, models)
 
 

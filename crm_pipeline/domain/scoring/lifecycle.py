@@ -25,7 +25,8 @@ CREATE_STAGE_CHANGES = """
         p.id as profile_id, as_of() as occurred_at, 'CRM' as source, 'STAGE_CHANGED' as event_type,
         p.id as service_record_id, null as counts_as, null as amount_cents, null as currency,
         'Stage changed from ' || before.lifecycle_stage || ' to ' || p.lifecycle_stage as summary,
-        cast(to_json({from_stage: before.lifecycle_stage, to_stage: p.lifecycle_stage}) as varchar) as details
+        cast(to_json({from_stage: before.lifecycle_stage, to_stage: p.lifecycle_stage}) as varchar) as details,
+        null as visit_kind, null as visit_at
     from profiles p
     join customer_profiles before on before.tenant_id = p.tenant_id and before.id = p.id
     where before.lifecycle_stage <> p.lifecycle_stage"""

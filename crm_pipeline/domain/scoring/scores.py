@@ -11,6 +11,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.churn.parameters import BroadcastParameters, ChurnModels, broadcast_parameters
+from crm_pipeline.domain.churn.play_terms import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
 from crm_pipeline.domain.churn.risk import (
     HORIZON_DAYS,
     MEMBER_TERMS,
@@ -33,19 +34,19 @@ Floats = npt.NDArray[np.float64]
 Columns = dict[str, pa.ChunkedArray]
 
 ROWS_PER_READ: Final = 200_000
-NO_PLAY_CLOCK_DAYS: Final = 60.0
 _MEMBERSHIP_FACTOR_CASES: Final = " ".join(
     f"when '{status}' then {factor}" for status, factor in MEMBERSHIP_FACTORS.items()
 )
+FLAG_TERMS: Final = tuple(term.code for term in MEMBER_TERMS if term.code not in PLAY_TERMS)
 FACTS_SQL: Final = f"""
-    select tenant_id, id, membership_tier, renewal_number, {", ".join(term.code for term in MEMBER_TERMS)},
-        has_contract, gave_notice, had_contract, has_transacted, yearly_fee_cents, paid_value, today,
-        play, spend, message, case membership_status {_MEMBERSHIP_FACTOR_CASES} else 0.0 end as membership_factor,
+    select tenant_id, id, membership_tier, renewal_number, {", ".join(FLAG_TERMS)}, {", ".join(PLAY_COLUMNS)},
+        has_contract, gave_notice, had_contract, has_visited, is_expected, yearly_fee_cents, visit_value, today,
+        if(has_plan, no_show_risk, 1.0) as no_show,
+        play, spend, message, case contract_status {_MEMBERSHIP_FACTOR_CASES} else 0.0 end as membership_factor,
         email_opt_in or sms_opt_in or push_opt_in or whatsapp_opt_in as any_consent,
-        coalesce(transaction_days, 1) - 1 as repeats, transaction_days,
-        today - cast(coalesce(first_transaction_age, 0) as integer) as first_on,
-        today - cast(coalesce(last_transaction_age, 0) as integer) as last_on,
-        today - cast(coalesce(last_round_age, 0) as integer) as last_round_on
+        greatest(coalesce(visit_days, 0), 1) - 1 as repeats, visit_days,
+        today - cast(coalesce(first_visit_age, 0) as integer) as first_on,
+        today - cast(coalesce(last_visit_age, 0) as integer) as last_on
     from facts"""
 
 
@@ -69,11 +70,19 @@ def _score_rows(facts: pa.Table, models: ChurnModels) -> pa.Table:
     clock = dict(zip(days, to_clock_days(parameters.seasons, parameters.tenant_index, *days.values()), strict=True))
     visits = (_to_floats(column["repeats"]), clock["last_on"] - clock["first_on"], clock["today"] - clock["first_on"])
     year = clock["in_a_year"] - clock["today"]
-    member = _score_member_churn(column, parameters, clock["today"] - clock["last_round_on"])
+    member = _score_member_churn(column, parameters, PlayDates.from_rows(facts))
     inputs = ChurnRiskInputs(
-        *(_to_booleans(column[name]) for name in ("has_contract", "gave_notice", "had_contract", "has_transacted"))
+        *(
+            _to_booleans(column[name])
+            for name in ("has_contract", "gave_notice", "had_contract", "has_visited", "is_expected")
+        )
     )
-    risk = select_churn_risk(inputs, predict_horizon_churn(parameters.visits, *visits, year), member.probability)
+    risk = select_churn_risk(
+        inputs,
+        predict_horizon_churn(parameters.visits, *visits, year),
+        member.probability,
+        _to_floats(column["no_show"]),
+    )
     visit_forecast = predict_transactions(parameters.visits, *visits, year)
     return pa.table(
         {
@@ -84,7 +93,7 @@ def _score_rows(facts: pa.Table, models: ChurnModels) -> pa.Table:
             "churn_basis": pa.array(risk.basis),
             "churn_risk_score": _to_integers(to_churn_score(risk.probability)),
             "predicted_value_12m": _to_integers(
-                np.floor(0.5 + _predict_value(column, parameters, visit_forecast, risk))
+                np.floor(0.5 + _predict_value(column, parameters, visit_forecast, inputs, risk))
             ),
             "member_terms": _build_member_terms(member, np.asarray(inputs.is_member)),
         }
@@ -105,27 +114,28 @@ def _broadcast_models(column: Columns, models: ChurnModels) -> BroadcastParamete
 
 
 def _read_dates(column: Columns) -> dict[str, npt.NDArray[np.datetime64]]:
-    names = ("today", "first_on", "last_on", "last_round_on")
-    days = {name: column[name].to_numpy().astype("M8[D]") for name in names}
+    days = {name: column[name].to_numpy().astype("M8[D]") for name in ("today", "first_on", "last_on")}
     return days | {"in_a_year": days["today"] + np.timedelta64(int(HORIZON_DAYS), "D")}
 
 
-def _score_member_churn(column: Columns, parameters: BroadcastParameters, days_without_round: Floats) -> MemberChurn:
-    flags = {term.code: _to_booleans(column[term.code]) for term in MEMBER_TERMS}
-    # Sixty days both on the calendar and on the club's clock: neither winter nor a short summer break is a sign.
-    flags["no_play_60"] &= days_without_round >= NO_PLAY_CLOCK_DAYS
+def _score_member_churn(column: Columns, parameters: BroadcastParameters, dates: PlayDates) -> MemberChurn:
+    flags = {code: _to_booleans(column[code]) for code in FLAG_TERMS}
+    flags |= find_play_terms(dates, parameters.seasons, parameters.tenant_index)
     number = _to_floats(column["renewal_number"], missing=1.0)
     return predict_member_churn(number, flags, parameters.gamma, parameters.delta, parameters.log_odds)
 
 
-def _predict_value(column: Columns, parameters: BroadcastParameters, visit_forecast: Floats, risk: ChurnRisk) -> Floats:
-    """Returns the cents (n,) expected within a year; NaN without a signal or, for a member, without a known fee."""
-    days = _to_floats(column["transaction_days"])
-    mean = predict_mean_value(parameters.spend, days, _to_floats(column["paid_value"]) / np.maximum(days, 1))
+def _predict_value(
+    column: Columns, parameters: BroadcastParameters, visit_forecast: Floats, inputs: ChurnRiskInputs, risk: ChurnRisk
+) -> Floats:
+    """Returns the cents (n,) expected within a year; NaN without a visit day or, for a member, without a known fee."""
+    days = _to_floats(column["visit_days"])
+    mean = predict_mean_value(parameters.spend, days, _to_floats(column["visit_value"]) / np.maximum(days, 1))
     from_fee = _to_floats(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
+    is_member = np.asarray(inputs.is_member)
     return np.select(
-        [risk.basis == ChurnBasis.TRANSACTIONAL, risk.basis == ChurnBasis.MEMBER],
-        [visit_forecast * mean, from_fee],
+        [is_member, np.asarray(inputs.has_visited), risk.basis == ChurnBasis.MEMBER],
+        [from_fee, visit_forecast * mean, 0.0],
         np.nan,
     )
 

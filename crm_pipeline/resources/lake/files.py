@@ -34,11 +34,6 @@ class LakeFiles(tuple[LakeFile, ...]):
         return min((file.oldest for file in self), default=-1)
 
     @property
-    def oldest_file(self) -> LakeFile:
-        """Returns the file with the oldest rows."""
-        return min(self, key=lambda file: file.newest)
-
-    @property
     def newest(self) -> int:
         """Returns the newest version of any row; -1 without files."""
         return max((file.newest for file in self), default=-1)
@@ -50,6 +45,10 @@ class LakeFiles(tuple[LakeFile, ...]):
     def until(self, version: int) -> "LakeFiles":
         """Returns the files that may have rows of `version` or an earlier one."""
         return LakeFiles(file for file in self if file.oldest <= version)
+
+    def list_columns(self) -> frozenset[str]:
+        """Returns the columns any of the files has; columns are only ever added, so the newest has them all."""
+        return _read_columns(max(self, key=lambda file: file.newest).path) if self else frozenset()
 
 
 class _Commit(NamedTuple):
@@ -67,12 +66,6 @@ def list_lake_files(path: str) -> LakeFiles:
     return LakeFiles() if newest is None else _read_commit_files(newest)
 
 
-@lru_cache(maxsize=1024)
-def read_column_names(file: str) -> frozenset[str]:
-    """Returns the names of the columns of a Parquet file, which never changes."""
-    return frozenset(pq.read_schema(file).names)
-
-
 def read_base_version(path: str) -> int | None:
     """Returns the version of the log whose state the base at `path` is; None without a base."""
     newest = _find_newest_commit(path)
@@ -86,6 +79,11 @@ def _find_newest_commit(path: str) -> _Commit | None:
         return None
     status = (log / name).stat()
     return _Commit(path, name, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _read_columns(path: str) -> frozenset[str]:
+    return frozenset(pq.read_schema(path).names)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.files import LakeFiles, read_column_names
+from crm_pipeline.resources.lake.files import LakeFiles
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import list_hashed_columns, list_key_columns, to_duckdb_type
 
@@ -116,13 +116,12 @@ def build_changed_rows_query(table: Table, incoming: str, *, has_removed: bool) 
 
 
 def build_scan_query(files: LakeFiles, columns: dict[str, str]) -> str:
-    """Returns a query of these columns of the files; without files a query of no rows."""
+    """Returns a query of these columns of the files; without files a query of no rows.
+
+    A column that no file has yet, because it was declared after they were written, is null.
+    """
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
-    paths = _format_literals(file.path for file in files)
-    rows = f"read_parquet([{paths}], union_by_name = true)"
-    # Columns are only ever added, so whatever the oldest file has, all have.
-    if not columns.keys() <= read_column_names(files.oldest_file.path):
-        no_rows = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-        rows = f"(select {no_rows} where false union all by name from {rows})"
-    return f"select {', '.join(columns)} from {rows}"
+    paths, stored_columns = _format_literals(file.path for file in files), files.list_columns()
+    selected = (name if name in stored_columns else f"null::{kind} as {name}" for name, kind in columns.items())
+    return f"select {', '.join(selected)} from read_parquet([{paths}], union_by_name = true)"

@@ -34,6 +34,7 @@ churn_models = Table(
     integer("rounds", "Rounds in the club's full months, which the clock needs 200 of.", minimum=0),
     integer("members_a_year_ago", "Members whose year since then is known.", minimum=0),
     integer("lapses", "Those of them who have lapsed; the signs need 50.", minimum=0),
+    integer("rules_version", "Which rules of visits and signs it was fitted by; null for the first.", nullable=True),
     comment="Parameters of every fit of the churn model, per club and for all clubs pooled.",
     info={"is_input": True},
 )

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import integer, json, output_metadata, primary, recorded_at, text, uuid
-from crm_pipeline.vocabulary import CountsAs, EventType, Service
+from crm_pipeline.tables.columns import integer, json, output_metadata, planned_at, primary, recorded_at, text, uuid
+from crm_pipeline.vocabulary import CountsAs, EventType, Service, VisitKind
 
 customer_timeline = Table(
     "customer_timeline",
@@ -20,6 +20,12 @@ customer_timeline = Table(
     text("currency", "ISO 4217 code of the amount.", nullable=True),
     text("summary", "The event in one readable line.", max_length=1_000),
     json("details", "What else the record says."),
+    text("visit_kind", "What it says of visits; null where its type says all.", nullable=True, allowed=VisitKind),
+    planned_at(
+        "visit_at",
+        "Tee time of a booking not marked yet or cancelled; of a payment for a booking, the tee time if visited.",
+        nullable=True,
+    ),
     comment="Everything a customer did or was sent, from all services, in one stream.",
     info={
         "partitioned_by": "tenant_id",

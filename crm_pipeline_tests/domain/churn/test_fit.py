@@ -21,7 +21,8 @@ def visitors(count: int, mean_wait: float = 30.0, cents: float = 5_000.0, seed: 
     frequency = np.where(rng.random(count) < 0.7, rng.poisson(age / mean_wait), 0).astype(np.float64)
     recency = np.where(frequency > 0, age * frequency / (frequency + 1), 0.0)
     spent = rng.gamma(8.0, cents / 8.0, count)
-    return VisitorArrays(frequency, recency, age, np.full(count, 365.0), age - recency, spent, rng.random(count) < 0.5)
+    horizon, no_show, has_left = np.full(count, 365.0), np.ones(count), rng.random(count) < 0.5
+    return VisitorArrays(frequency, recency, age, horizon, age - recency, spent, no_show, has_left)
 
 
 def test_a_club_is_shrunk_to_the_pool_and_the_pool_to_the_prior() -> None:
@@ -56,6 +57,15 @@ def test_a_forecast_is_each_clubs_own_for_its_own_horizon() -> None:
     fits = fit_visits(clubs)
     expected = predict_horizon_churn(fits["one"], *clubs["one"][:3], 90.0)
     np.testing.assert_array_equal(forecast_churn(clubs, fits)["one"], expected)
+
+
+def test_who_has_planned_a_visit_is_forecast_no_more_than_the_chance_that_it_comes_to_nothing() -> None:
+    clubs = {"one": visitors(50)._replace(no_show=np.where(np.arange(50) % 2, 0.1, 1.0))}
+    fits = fit_visits(clubs)
+    found, model = forecast_churn(clubs, fits)["one"], predict_horizon_churn(fits["one"], *clubs["one"][:3], 365.0)
+    np.testing.assert_array_equal(found[::2], model[::2])
+    np.testing.assert_array_equal(found[1::2], np.minimum(model[1::2], 0.1))
+    assert (found[1::2] < model[1::2]).any()
 
 
 def test_below_a_hundred_repeaters_spend_is_the_pools_in_the_clubs_own_money() -> None:

@@ -27,8 +27,22 @@ def played(*days: float) -> Story:
     return add_rows
 
 
-def entered(*days: float) -> Story:
-    return lambda scene, who: [scene.add(teetime.competition_entry, who, entered_at=ago(day)) for day in days]
+def booked(*days: float, **values: object) -> Story:
+    """Adds bookings that nobody marked, with a tee time that many days ago."""
+    return lambda scene, who: [
+        scene.add(teetime.booking, who, tee_time_at=ago(day), booked_at=ago(max(day, 0)), **values) for day in days
+    ]
+
+
+def registered(days: float) -> Story:
+    """Adds a player who did nothing yet."""
+    return lambda scene, who: scene.add(teetime.player, who, created_at=ago(days))
+
+
+def entered(*days: float, played_at: datetime | None = None) -> Story:
+    return lambda scene, who: [
+        scene.add(teetime.competition_entry, who, entered_at=ago(day), played_at=played_at) for day in days
+    ]
 
 
 def clicked(*days: float) -> Story:
@@ -63,8 +77,16 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
         "plays half as much": [member(), played(1, 2, *(365 + day for day in (0, 30, 60, 89)))],
         "three rounds are too few": [member(), played(*(365 + day for day in WEEKS[:3]), 1)],
         "364 and 455 days are not last year's": [member(), played(364, 455, 366, 367, 368, 1)],
-        "entered 180 days ago": [member(), entered(180, 181)],
-        "entered long before only": [member(), entered(546)],
+        "entered 180 days ago": [member(), played(1), entered(180, 181)],
+        "entered long before only": [member(), played(1), entered(546)],
+        "booked 59 days ago, and nobody marked it": [member(), played(70), booked(59)],
+        "entered 59 days ago": [member(), played(70), entered(59)],
+        "entered long ago, played 59 days ago": [member(), played(70), entered(100, played_at=ago(59))],
+        "entered two days ago only": [member(), registered(400), entered(2)],
+        "registered 180 days ago": [member(), registered(180)],
+        "joined 180 days ago": [member(joined_at=ago(180)), registered(400)],
+        "no TeeTime record": [member(joined_at=ago(3000))],
+        "booked once, and nobody marked it": [member(), registered(400), booked(2)],
         "clicked 89 days ago": [member(), clicked(89, 100)],
         "clicked long before only": [member(), clicked(455)],
     },
@@ -87,16 +109,51 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
         "a failed attempt is unpaid": [LATE, owes(45, status="FAILED")],
     },
     "overdue_over_60": {"61 days": [overdue(61)], "a fee of 61 days": [LATE, owes(61)]},
-    "no_play_60": {"60 days": [member(), played(60)], "the last round counts": [member(), played(200, 61)]},
+    "no_play_60": {
+        "60 days": [member(), played(60)],
+        "the last round counts": [member(), played(200, 61)],
+        "179 days": [member(), played(179)],
+        "booked 60 days ago, and nobody marked it": [member(), booked(60)],
+        "a tee time ahead is no round": [member(), played(60), booked(-1)],
+        "a tee time of today is no round yet": [member(), played(60), booked(0.1)],
+        "cancelled and missed are no rounds": [member(), played(60), booked(9, status="CANCELLED")],
+        "a no-show is no round": [member(), played(60), booked(9, status="NO_SHOW")],
+        "a competition 60 days ago": [member(), entered(60)],
+        "a competition entered yesterday is not played yet": [member(), played(60), entered(1)],
+    },
+    "no_play_180": {"180 days": [member(), played(180)], "364 days": [member(), played(364)]},
+    "no_play_365": {"365 days": [member(), played(365)], "for years": [member(), played(900)]},
+    "never_played": {
+        "181 days": [member(joined_at=ago(181)), registered(181)],
+        "for years": [member(), registered(800)],
+        "only cancelled, missed and planned": [
+            *(member(), registered(800), booked(9, status="CANCELLED")),
+            *(booked(9, status="NO_SHOW"), booked(-9)),
+        ],
+        "a competition entered yesterday is not played yet": [member(), registered(400), entered(1)],
+    },
     "play_rate_dropped": {
         "under half": [member(), played(1, *(365 + day for day in (0, 30, 60, 89)))],
         "90 days are over": [member(), played(1, 90, *(365 + day for day in WEEKS))],
         "two of five": [member(), played(1, 2, *(365 + day for day in (*WEEKS, 30)))],
     },
-    "no_competition_180": {"181 days": [member(), entered(181)], "545 days": [member(), entered(545)]},
+    "no_competition_180": {
+        "181 days": [member(), played(1), entered(181)],
+        "545 days": [member(), played(1), entered(545)],
+    },
     "no_click_90": {"90 days": [member(), clicked(90)], "454 days": [member(), clicked(454)]},
-    "suspended": {"suspended": [member("SUSPENDED")]},
-    "no_play_60 play_rate_dropped": {"stopped playing": [member(), played(*(365 + day for day in WEEKS))]},
+    "suspended": {
+        "suspended": [member("SUSPENDED")],
+        "frozen is not idle": [
+            *(member("SUSPENDED"), entered(300)),
+            played(1, *(365 + day for day in (*WEEKS, 30))),
+        ],
+        "frozen, and never played": [member("SUSPENDED"), registered(800)],
+        "frozen for years": [member("SUSPENDED"), played(900)],
+    },
+    "no_click_90 suspended": {"frozen, and no longer clicks": [member("SUSPENDED"), clicked(100)]},
+    "no_play_180 no_competition_180": {"entered long ago, and no more": [member(), entered(200)]},
+    "no_play_365 play_rate_dropped": {"stopped playing": [member(), played(*(365 + day for day in WEEKS))]},
 }
 CASES: Final = [(terms, story) for terms, stories in STORIES.items() for story in stories]
 

@@ -1,16 +1,16 @@
 """Point-in-time facts: those of an earlier day are what a run of that day found, with what became of them since."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID, TenantModel
 from crm_pipeline.domain.churn.point_in_time import find_current_facts, find_past_facts
 from crm_pipeline.domain.churn.train import train_churn_models
+from crm_pipeline.domain.churn.training_data import read_visitors
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
 from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
@@ -36,24 +36,47 @@ def past(scene: Scene, days: int, *columns: str) -> dict[str, tuple[Any, ...]]:
     return {who: tuple(values) for who, *values in rows}
 
 
+def club_in_order(drawn: tuple[list[Row], str]) -> Scene:
+    """Returns a club in which nothing is played, paid or changed before it was booked, and all is paid when booked."""
+    scene = club(drawn)
+    for booking in scene.rows["teetime_booking"]:
+        booked = booking["booked_at"] = min(booking["booked_at"], booking["tee_time_at"])
+        booking |= {"paid_at": booking["paid_at"] and booked, "updated_at": max(booked, booking["updated_at"])}
+    for entry in scene.rows["teetime_competition_entry"]:
+        entry["entered_at"] = min(entry["entered_at"], entry["played_at"])
+    for payment in scene.rows["scl_payment"]:
+        payment["booking_id"] = None
+    return scene
+
+
+def put_back(scene: Scene, then: datetime) -> None:
+    """Takes away what was not there yet; a booking was not marked before its tee time."""
+    for name, when in {"teetime_booking": "booked_at", "teetime_competition_entry": "entered_at"}.items():
+        scene.rows[name] = [row for row in scene.rows[name] if row[when] <= then]
+    scene.rows["scl_payment"] = [row for row in scene.rows["scl_payment"] if row["paid_at"] <= then]
+    for booking in scene.rows["teetime_booking"]:
+        is_cancelled = booking["status"] == "CANCELLED"
+        if booking["updated_at"] > then if is_cancelled else booking["tee_time_at"] > then:
+            booking["status"] = "BOOKED"
+    for row in (*scene.rows["teetime_booking"], *scene.rows["scl_member"]):
+        row["updated_at"] = min(row["updated_at"], then)
+
+
 @thorough(6)
 @given(clubs)
-def test_visits_were_what_a_run_of_that_day_found(drawn: tuple[list[Row], str]) -> None:
+def test_visits_and_plans_were_what_a_run_of_that_day_found(drawn: tuple[list[Row], str]) -> None:
     then = AS_OF - timedelta(days=90)
-    scene, of_that_day = club(drawn), club(drawn)
-    of_that_day.refresh()
+    scene, of_that_day = club_in_order(drawn), club_in_order(drawn)
     look_back(scene, 90)
-    # The day's own run, on the events that had happened by then.
-    con = of_that_day.con
-    define_as_of(con, then)
-    con.execute("create temp table known as select * from customer_timeline where occurred_at <= as_of()")
-    expected = con.sql("""
-        select tenant_id, profile_id, count(distinct cast(timezone(timezone, occurred_at) as date)),
-            max(occurred_at) from known join tenants using (tenant_id)
-        where counts_as in ('PAYMENT', 'ROUND_PLAYED') group by all order by all""").fetchall()
-    found = scene.con.sql("""
-        select tenant_id, id, transaction_days, last_transaction_at from facts_90
-        where has_transacted order by all""").fetchall()
+    put_back(of_that_day, then)
+    of_that_day.refresh(then)
+    columns = (
+        "id, visit_days, last_visit_at, visit_value, next_visit_age, visited_bookings, missed_bookings, last_play_age"
+    )
+    found, expected = (
+        each.con.sql(f"select {columns} from {facts} order by all").fetchall()
+        for each, facts in ((scene, "facts_90"), (of_that_day, "facts"))
+    )
     assert found == expected
 
 
@@ -63,12 +86,48 @@ def test_who_left_and_who_came_again() -> None:
         for age in days if isinstance(days, tuple) else (days,):
             scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(age))
     look_back(scene, 90)
-    assert past(scene, 90, "transaction_days", "last_transaction_age", "has_left") == {
+    assert past(scene, 90, "visit_days", "last_visit_age", "has_left") == {
         "left": (2, 1, True),
         "stayed": (1, 110, False),
         "on the day": (2, 0, True),
         "new": (0, None, False),
     }
+
+
+def test_who_paid_a_fee_has_left_and_who_became_a_member_has_not() -> None:
+    scene = Scene()
+    for who in ("fee", "joined", "joined and left", "pending", "joins later"):
+        scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(200))
+    for who, status, joined in (
+        *(("joined", "ACTIVE", 50), ("joined and left", "LAPSED", 50)),
+        *(("pending", "PENDING", 50), ("joins later", "ACTIVE", -1), ("fee", "PENDING", 300)),
+    ):
+        scene.add(scl.member, who, membership_status=status, joined_at=ago(joined))
+    scene.add(scl.payment, "fee", status="SETTLED", amount_cents=100, due_at=ago(9), paid_at=ago(9))
+    look_back(scene, 90)
+    left = {who: has_left for who, (has_left,) in past(scene, 90, "has_left").items()}
+    assert left == {"fee": True, "joined": False, "joined and left": False, "pending": True, "joins later": True}
+
+
+def test_a_visit_was_planned_whatever_became_of_it_unless_it_was_seen_cancelled() -> None:
+    scene = Scene()
+    for who, values in {
+        "came": {"status": "PLAYED"},
+        "did not show up": {"status": "NO_SHOW"},
+        "called off since": {"status": "CANCELLED", "updated_at": ago(89)},
+        "called off before": {"status": "CANCELLED", "updated_at": ago(91)},
+        "nobody marked it": {"status": "BOOKED"},
+        "booked since": {"status": "PLAYED", "booked_at": ago(89)},
+        "still to come": {"status": "BOOKED", "tee_time_at": ago(-9)},
+    }.items():
+        scene.add(teetime.booking, who, **({"booked_at": ago(100), "tee_time_at": ago(80)} | values))
+        scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(200), booked_at=ago(200))
+    look_back(scene, 90)
+    planned = {who: age for who, (age,) in past(scene, 90, "next_visit_age").items()}
+    ahead = dict.fromkeys(("came", "did not show up", "called off since", "nobody marked it"), -10)
+    assert planned == ahead | {"called off before": None, "booked since": None, "still to come": -99}
+    no_show = dict(zip(planned, read_visitors(scene.con, "facts_90", {}, 90)[CLUB].no_show, strict=False))
+    assert sorted(no_show.values()) == [pytest.approx(1 / 11)] * 4 + [1.0] * 3
 
 
 @pytest.mark.parametrize(
@@ -115,6 +174,22 @@ def test_a_club_without_any_past_has_the_prior_and_no_backtest() -> None:
         assert model.visits[:4] == pytest.approx(PRIOR[:4])
         assert model[1:3] == TenantModel()[1:3]
         assert not result.models[tenant].is_fallback
+
+
+def test_a_pool_that_does_not_beat_the_base_rate_falls_back_to_the_prior() -> None:
+    """The silent came back, and the regular stayed away."""
+    scene = Scene()
+    for number in range(12):
+        for who, ages in ((f"regular {number}", range(366, 700, 12)), (f"silent {number}", (900, 100))):
+            for age in ages:
+                scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(age))
+    scene.refresh()
+    ready(scene)
+    result = train_churn_models(scene.con, [CLUB], AS_OF)
+    assert {tenant: (each.is_fallback, each.model.visits) for tenant, each in result.models.items()} == {
+        POOLED_TENANT_ID: (True, PRIOR),
+        CLUB: (True, PRIOR),
+    }
 
 
 def test_a_fit_that_does_not_beat_the_base_rate_falls_back_to_the_pool() -> None:

@@ -25,27 +25,34 @@ def inputs_of(*holds: str) -> ChurnRiskInputs:
     [
         ((), ChurnBasis.NO_SIGNAL, np.nan),
         (("gave_notice",), ChurnBasis.NO_SIGNAL, np.nan),
-        (("has_transacted",), ChurnBasis.TRANSACTIONAL, 0.4),
+        (("has_visited",), ChurnBasis.TRANSACTIONAL, 0.4),
         (("is_member",), ChurnBasis.MEMBER, 0.1),
-        (("is_member", "has_transacted", "had_contract"), ChurnBasis.MEMBER, 0.1),
-        (("is_member", "has_transacted", "gave_notice"), ChurnBasis.MEMBER, 1.0),
-        (("had_contract", "has_transacted"), ChurnBasis.TRANSACTIONAL, 0.4),
+        (("is_member", "has_visited", "had_contract"), ChurnBasis.MEMBER, 0.1),
+        (("is_member", "has_visited", "gave_notice"), ChurnBasis.MEMBER, 1.0),
+        (("had_contract", "has_visited"), ChurnBasis.TRANSACTIONAL, 0.4),
         (("had_contract", "gave_notice"), ChurnBasis.MEMBER, 1.0),
+        (("is_expected",), ChurnBasis.TRANSACTIONAL, 0.7),
+        (("is_expected", "had_contract"), ChurnBasis.TRANSACTIONAL, 0.7),
     ],
 )
 def test_contract_and_visits_decide_the_model(holds: tuple[str, ...], basis: ChurnBasis, probability: float) -> None:
-    risk = select_churn_risk(inputs_of(*holds), [0.4], [0.1])
+    risk = select_churn_risk(inputs_of(*holds), [0.4], [0.1], [0.7])
     assert risk.basis.tolist() == [basis]
     np.testing.assert_array_equal(risk.probability, [probability])
 
 
 def test_a_model_that_does_not_apply_may_have_no_number() -> None:
-    assert select_churn_risk(inputs_of("has_transacted"), [0.4], [np.nan]).probability == [0.4]
+    assert select_churn_risk(inputs_of("has_visited"), [0.4], [np.nan]).probability == [0.4]
     assert select_churn_risk(inputs_of("is_member"), [np.nan], [0.1]).probability == [0.1]
 
 
+def test_a_planned_visit_caps_the_risk_of_a_visitor_alone() -> None:
+    for holds, capped in (("has_visited", 0.1), ("is_member", 0.3), ("had_contract", 1.0)):
+        assert select_churn_risk(inputs_of(holds), [0.9], [0.3], [0.1]).probability == [capped]
+
+
 def test_nobody_at_all_is_no_error() -> None:
-    assert select_churn_risk(ChurnRiskInputs([], [], [], []), [], []).probability.shape == (0,)
+    assert select_churn_risk(ChurnRiskInputs([], [], [], [], []), [], [], []).probability.shape == (0,)
 
 
 @pytest.mark.parametrize(

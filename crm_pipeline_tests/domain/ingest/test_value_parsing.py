@@ -114,17 +114,35 @@ TIMES = {
     "2200-01-01T00:00:00Z": None,  # an open end
     "9999-12-31T23:59:59Z": None,
     "": None,
-    "1899-12-31T23:59:59Z": "endedAt:NOT_A_TIME",
-    "0000-01-01T00:00:00Z": "endedAt:NOT_A_TIME",
-    "2026-02-30T12:00:00Z": "endedAt:NOT_A_TIME",
-    "2026-07-01T25:00:00Z": "endedAt:NOT_A_TIME",
-    "2026-07-01T12:00:00+25:00": "endedAt:NOT_A_TIME",
-    "2026-07-01T12:00:00 Europe/London": "endedAt:NOT_A_TIME",
-    "01/07/2026": "endedAt:NOT_A_TIME",
-    "1751371200": "endedAt:NOT_A_TIME",
-    "infinity": "endedAt:NOT_A_TIME",
-    "2026-07": "endedAt:NOT_A_TIME",
+    "1899-12-31T23:59:59Z": "dueAt:NOT_A_TIME",
+    "0000-01-01T00:00:00Z": "dueAt:NOT_A_TIME",
+    "2026-02-30T12:00:00Z": "dueAt:NOT_A_TIME",
+    "2026-07-01T25:00:00Z": "dueAt:NOT_A_TIME",
+    "2026-07-01T12:00:00+25:00": "dueAt:NOT_A_TIME",
+    "2026-07-01T12:00:00 Europe/London": "dueAt:NOT_A_TIME",
+    "01/07/2026": "dueAt:NOT_A_TIME",
+    "1751371200": "dueAt:NOT_A_TIME",
+    "infinity": "dueAt:NOT_A_TIME",
+    "2026-07": "dueAt:NOT_A_TIME",
 }
+OPEN_ENDS = {
+    "2026-07-01T12:00:00Z": NOON,
+    "2199-12-31T23:59:59Z": datetime(2199, 12, 31, 23, 59, 59, tzinfo=UTC),
+    "2199-12-31": datetime(2199, 12, 31, tzinfo=UTC),
+    "2200-01-01T00:00:00Z": None,
+    "2200-01-01": None,
+    "2299-12-31": None,
+    "9999-12-31": None,
+    "9999-12-31T23:59:59Z": None,
+    "9999-12-31 23:59:59.999999+14": None,
+    "": None,
+    "1899-12-31T23:59:59Z": "endedAt:NOT_A_TIME",
+    "9999-02-30": "endedAt:NOT_A_TIME",
+    "99999-12-31": "endedAt:NOT_A_TIME",
+    "infinity": "endedAt:NOT_A_TIME",
+    "never": "endedAt:NOT_A_TIME",
+}
+"""Ends of contracts; from 2200 on there is none."""
 DAYS = {
     "2026-07-01": date(2026, 7, 1),
     "2024-02-29": date(2024, 2, 29),
@@ -145,7 +163,8 @@ KINDS: list[tuple[Table, str, dict[str, Any]]] = [
     (crm.tenant, "minConfidence", FRACTIONS),
     (messaging.contact, "emailOptIn", BOOLEANS),
     (scl.member, "membershipStatus", STATUSES),
-    (scl.member, "endedAt", TIMES),
+    (scl.payment, "dueAt", TIMES),
+    (scl.member, "endedAt", OPEN_ENDS),
     (scl.member, "renewsOn", DAYS),
 ]
 CASES = [(table, column, text, means) for table, column, texts in KINDS for text, means in texts.items()]
@@ -156,6 +175,15 @@ MIDNIGHTS = [
     ("Europe/London", "2026-03-30", "2026-03-29T23:00:00Z"),
     ("Pacific/Auckland", "2026-01-15", "2026-01-14T11:00:00Z"),
     ("Asia/Kolkata", "2026-01-15", "2026-01-14T18:30:00Z"),
+    ("Atlantic/Azores", "2025-10-26", "2025-10-26T00:00:00Z"),  # midnight comes twice, an hour apart
+    ("Atlantic/Azores", "2025-10-25", "2025-10-25T00:00:00Z"),
+    ("Atlantic/Azores", "2025-10-27", "2025-10-27T01:00:00Z"),
+    ("America/Havana", "2025-11-02", "2025-11-02T04:00:00Z"),  # twice
+    ("America/St_Johns", "2010-11-07", "2010-11-07T02:30:00Z"),  # twice: at 00:01 the clocks went back to 23:01
+    ("Asia/Amman", "2021-10-29", "2021-10-28T21:00:00Z"),  # twice, the day after the night of the change
+    ("Asia/Beirut", "2026-03-29", "2026-03-28T22:00:00Z"),  # never: the first later instant is one o'clock
+    ("America/Santiago", "2025-09-07", "2025-09-07T04:00:00Z"),  # never
+    ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"),  # a whole day that never was
 ]
 ENTRY = {
     "id": "cup",
@@ -192,6 +220,14 @@ def test_a_date_alone_is_midnight_in_the_clubs_time_zone(zone: str, day: str, be
     [row] = read(scl.member, a_row(scl.member, endedAt=day, renewsOn=day), con=con)
     assert row["ended_at"] == datetime.fromisoformat(begins)
     assert row["renews_on"] == date.fromisoformat(day)
+
+
+def test_an_open_end_begins_with_the_clubs_own_year_2200() -> None:
+    con = a_connection(LINKS._replace(timezone="Pacific/Auckland"))
+    times = ("2199-12-31T10:59:59Z", "2199-12-31T11:00:00Z", "2200-01-01")
+    rows = read(scl.member, *(a_row(scl.member, id=str(n), endedAt=at) for n, at in enumerate(times)), con=con)
+    assert [row["ended_at"] for row in rows] == [datetime.fromisoformat(times[0]), None, None]
+    assert [row["_problems"] for row in rows] == [[]] * 3
 
 
 def test_a_date_alone_of_no_known_club_is_midnight_in_utc() -> None:

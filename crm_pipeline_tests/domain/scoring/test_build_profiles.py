@@ -31,7 +31,7 @@ COLUMNS: Final = {
     "bookingCount30d": "booking_count_30d",
     "lifecycleStage": "lifecycle_stage",
 }
-VISITS: Final = ("transaction_days - 1", "first_transaction_age - last_transaction_age", "first_transaction_age")
+VISITS: Final = ("visit_days - 1", "first_visit_age - last_visit_age", "first_visit_age")
 
 
 def add_example(scene: Scene, who: str, given: Values) -> None:
@@ -149,7 +149,7 @@ def test_churn_reasons_in_words_for_each_basis() -> None:
     scene.add(teetime.player, "nobody")
     profiles = scene.refresh().profiles
     reasons = {name: json.loads(p["churn_reasons"] or "null") for name, p in profiles.items()}
-    regular = "Last visit 30 days ago, usually comes every 20 days"
+    regular = "Last visit 30 days ago, usually comes about every 3 weeks"
     assert reasons["regular"] == {"last_visit_days": 30, "usual_gap_days": 20.0, "words": regular}
     assert reasons["once"]["words"] == "Last visit 30 days ago, the only one so far"
     assert reasons["yesterday"]["words"] == "Last visit yesterday, the only one so far"

@@ -21,8 +21,29 @@ def played(days: float) -> Story:
     return row(teetime.booking, status="PLAYED", tee_time_at=ago(days))
 
 
-def paid(days: float) -> Story:
-    return row(scl.payment, status="SETTLED", amount_cents=100, paid_at=ago(days))
+def planned(days: float, **values: object) -> Story:
+    return row(teetime.booking, **({"status": "BOOKED", "tee_time_at": ago(days), "booked_at": ago(500)} | values))
+
+
+def paid(days: float, **values: object) -> Story:
+    return row(scl.payment, **({"status": "SETTLED", "amount_cents": 100, "paid_at": ago(days)} | values))
+
+
+def paid_by_a_friend(booking: str) -> Story:
+    """Returns a story of a payment by another member for the profile's booking."""
+    settled = {"status": "SETTLED", "amount_cents": 4_000, "paid_at": ago(1), "booking_id": booking}
+    return lambda scene, who: scene.add(scl.payment, f"friend of {who}", **settled)
+
+
+def ended_and_edited_since(days: float) -> Story:
+    """Returns a story of a contract that was first seen ended that many days ago, and whose row was changed today."""
+
+    def add_rows(scene: Scene, who: str) -> None:
+        for status, updated in (("LAPSED", 300), ("ACTIVE", 200), ("LAPSED", days), ("LAPSED", 3)):
+            scene.member_was(who, membership_status=status, updated_at=ago(updated))
+        scene.add(scl.member, who, membership_status="LAPSED", updated_at=ago(0))
+
+    return add_rows
 
 
 def member(status: str, **values: object) -> Story:
@@ -51,6 +72,11 @@ def referred(days: float, transacted: float | None, of: str = "friend of {}", se
     return add_rows
 
 
+def referred_one_who_is_taken_as_visited(scene: Scene, who: str) -> None:
+    scene.add(crm.referral, who, referred_profile_id=f"friend of {who}", occurred_at=ago(20))
+    planned(19, price_cents=100, paid_at=ago(25))(scene, f"friend of {who}")
+
+
 def referred_by_old_id(scene: Scene, who: str) -> None:
     scene.redirect(f"{who}, once", f"friend of {who}")
     referred(9, 9)(scene, who)
@@ -66,8 +92,9 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
     "ADVOCATE": {
         "a member whose friend came": [member("ACTIVE"), referred(100, 50)],
         "a customer whose friend came": [played(10), referred(100, 50)],
-        "long quiet, but has transacted": [played(900), referred(100, 50)],
         "just ended": [member("LAPSED", ended_at=ago(30)), referred(100, 50)],
+        "friend came, and nobody marked it": [member("ACTIVE"), referred_one_who_is_taken_as_visited],
+        "long quiet, but comes again": [played(900), planned(-9), referred(100, 50)],
         "730 days ago": [member("ACTIVE"), referred(730, 1)],
         "friend came that very moment": [member("ACTIVE"), referred(100, 100)],
         "friend is known by another id now": [member("ACTIVE"), referred_by_old_id],
@@ -93,6 +120,17 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
         "resigned 31 days ago": [member("RESIGNED", ended_at=ago(31), updated_at=ago(1))],
         "none since it ended": [member("LAPSED", ended_at=ago(40)), played(41)],
         "its friend came, too late": [member("LAPSED", ended_at=ago(31)), referred(100, 50)],
+        "long quiet, though a friend came": [played(900), referred(100, 50)],
+        "only fees since it ended": [member("LAPSED", ended_at=ago(40)), paid(10, due_at=ago(20))],
+        "only a rest of the fee since it ended": [
+            member("LAPSED", ended_at=ago(40), yearly_fee_cents=1200),
+            paid(10, amount_cents=101),
+        ],
+        "called off": [played(366), planned(-9, status="CANCELLED")],
+        "no-show of tomorrow": [played(366), planned(-1, status="NO_SHOW")],
+        "planned for too late": [played(366), planned(-366)],
+        "not paid, and nobody marked it": [played(366), planned(9)],
+        "ended when first seen so": [ended_and_edited_since(31)],
     },
     "CUSTOMER": {
         "365 days": [played(365)],
@@ -102,6 +140,15 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
         "resigned now": [member("RESIGNED", ended_at=AS_OF)],
         "back since it ended": [member("LAPSED", ended_at=ago(200)), played(199)],
         "pending, but played": [member("PENDING"), played(10)],
+        "366 days, but comes again": [played(366), planned(-1)],
+        "366 days, but comes today": [played(366), planned(0.1)],
+        "366 days, but comes in a year": [played(366), planned(-365)],
+        "comes again, paid by a friend": [planned(-1, id="theirs"), paid_by_a_friend("theirs")],
+        "paid, and nobody marked it": [planned(9, price_cents=100, paid_at=ago(20))],
+        "paid by a friend, and nobody marked it": [planned(9, id="ours"), paid_by_a_friend("ours")],
+        "more than fees since it ended": [member("LAPSED", ended_at=ago(40)), paid(10)],
+        "joins tomorrow, and played": [member("ACTIVE", joined_at=ago(-1)), played(9)],
+        "ended 30 days ago when first seen so": [ended_and_edited_since(30)],
     },
     "PROSPECT": {
         "clicked 180 days ago": [clicked(180)],
@@ -120,6 +167,10 @@ STORIES: Final[dict[str, dict[str, list[Story]]]] = {
         "competition": [row(teetime.competition_entry)],
         "competition played": [row(teetime.competition_entry, played_at=ago(9))],
         "clicked 181 days ago, and asked": [clicked(181), answered("ENQUIRED", 181)],
+        "joins tomorrow": [member("ACTIVE", joined_at=ago(-1))],
+        "joins in a second": [member("OVERDUE", joined_at=ago(0, -1))],
+        "ended, but comes again": [member("LAPSED", ended_at=ago(40)), planned(-9)],
+        "not paid, and nobody marked it": [planned(9)],
     },
     "SUBSCRIBER": {
         "a contact": [row(messaging.contact, email_opt_in=True)],

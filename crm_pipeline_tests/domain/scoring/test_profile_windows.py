@@ -91,7 +91,7 @@ def test_refunds_remove_money_but_never_the_visit(refunded: list[int], value: in
         scene.add(scl.payment, kind="REFUND", refund_of_id="fee", amount_cents=cents, **settled)
     profile = scene.profile()
     assert (profile["lifetime_value"], profile["lifecycle_stage"]) == (value, "CUSTOMER")
-    assert scene.fact("transaction_days", "net_value") == (1, 4_500 - sum(refunded))
+    assert scene.fact("visit_days", "net_value") == (1, 4_500 - sum(refunded))
     assert scene.negative_totals() == ([ANN] if reported else [])
 
 

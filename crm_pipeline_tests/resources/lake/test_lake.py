@@ -8,8 +8,11 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import MetaData
 
+from crm_pipeline.resources.lake.compaction import compact_table
 from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
+from crm_pipeline.tables.columns import text
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.sources import crm, teetime
 from crm_pipeline_tests.fixtures.servers.lake_rows import HOUR, TABLE, Row, a_row, put, read_present_rows, read_versions
@@ -154,3 +157,26 @@ def test_whatever_was_put_before_the_present_is_what_was_put_last(states: list[d
             assert {key[:3]: key[4] for key in read_present_rows(lake)} == state
             assert (changes.added, changes.removed) == (len(state.keys() - before), len(before.keys() - state))
             before = state
+
+
+def test_a_column_declared_later_is_null_in_older_rows(lake: Lake) -> None:
+    """Of files written before, of files written after, and of both together, log and base."""
+    wider = TABLE.to_metadata(MetaData(schema="crm"))
+    wider.append_column(text("why", ""))
+
+    def read_reasons() -> list[tuple[str, str | None]]:
+        with closing(lake.connect()) as con:
+            view = lake.create_current_view(con, wider)
+            return con.sql(f"select table_name, why from {view} order by all").fetchall()
+
+    put(lake, [a_row("links", "A"), a_row("links", "B")])
+    assert read_reasons() == [("A", None), ("B", None)]
+    with closing(lake.connect()) as con:
+        con.execute("create table incoming as select *, 'known' as why from (" + lake.build_versions_query(TABLE) + ")")
+        con.execute("delete from incoming where table_name = 'A'")
+        changes = lake.replace(con, wider, "incoming", tenants=None, known_at=LATER, condition="table_name = 'B'")
+    assert changes == ChangeCounts(added=0, changed=1, removed=0)
+    assert read_reasons() == [("A", None), ("B", "known")]
+    with closing(lake.connect()) as con:
+        compact_table(con, lake, wider)
+    assert read_reasons() == [("A", None), ("B", "known")]
