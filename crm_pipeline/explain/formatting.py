@@ -1,7 +1,7 @@
 """Conversions of values to JSON and to text: times, days, money, counts, and parts that add up to their total."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from math import floor
@@ -24,7 +24,7 @@ class TenantClock(NamedTuple):
 
     def start_of_day(self) -> datetime:
         """Returns when the tenant's day began."""
-        return datetime.combine(self.as_of.astimezone(self.zone).date(), time(), self.zone)
+        return _find_start_of_day(self.as_of, self.timezone)
 
     def format_day(self, time: datetime | date) -> str:
         """Returns the day in the tenant's time zone, such as `21 Mar 2026`."""
@@ -43,6 +43,14 @@ def _to_local_time(time: datetime, timezone: str) -> datetime:
     [(local,)] = con.execute("select timezone($1, $2::timestamptz)", [timezone, time]).fetchall()
     converted: datetime = local
     return converted
+
+
+def _find_start_of_day(time: datetime, timezone: str) -> datetime:
+    con = _connect_calendar().cursor()
+    query = "select timezone($1, date_trunc('day', timezone($1, $2::timestamptz)))"
+    [(start,)] = con.execute(query, [timezone, time]).fetchall()
+    instant: datetime = start
+    return instant
 
 
 @cache

@@ -12,11 +12,8 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.ingest.tenant_validation import DEFAULT_MIN_CONFIDENCE
-<<<<<<< HEAD
 from crm_pipeline.domain.ingest.value_parsing import read_value
-=======
 from crm_pipeline.domain.profile_facts.facts import ENDED_CONTRACTS_FILE, create_temp_table
->>>>>>> w-scores
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.resources.lake.lake import Lake

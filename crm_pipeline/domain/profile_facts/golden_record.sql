@@ -24,18 +24,11 @@ persons as (
         split_part(arg_min(phone_number, (phone_is_shared, place)) filter (phone_number is not null), ';', 1)
             as phone_number,
         arg_min(record, (phone_is_shared, place)) filter (phone_number is not null) as phone_number_source,
-<<<<<<< HEAD
         arg_min(first_name, place) filter (first_name is not null) as first_name,
         arg_min(record, place) filter (first_name is not null) as first_name_source,
         arg_min(last_name, place) filter (last_name is not null) as last_name,
         arg_min(record, place) filter (last_name is not null) as last_name_source,
-=======
-        arg_min(trim(first_name), place) filter (trim(first_name) <> '') as first_name,
-        arg_min(record, place) filter (trim(first_name) <> '') as first_name_source,
-        arg_min(trim(last_name), place) filter (trim(last_name) <> '') as last_name,
-        arg_min(record, place) filter (trim(last_name) <> '') as last_name_source,
         min(created_at) filter (service = 'TEETIME') as player_since,
->>>>>>> w-scores
         max(record_id) filter (service = 'SCL' and is_primary) as scl_record,
         max(record_id) filter (service = 'TEETIME' and is_primary) as teetime_player_id,
         max(record_id) filter (service = 'MESSAGING' and is_primary) as messaging_contact_id
