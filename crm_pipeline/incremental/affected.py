@@ -109,6 +109,20 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
     semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
 )
 
+_BOOKING_NUMBERS_SQL: Final = """
+    create or replace temp table booking_numbers as
+    select distinct tenant_id, ltrim(record_id, '0') as number
+    from dirty_rows where table_name = 'Booking' and regexp_full_match(record_id, '[0-9]+')"""
+_SAME_NUMBER_QUERIES: Final = tuple(
+    f"""select tenant_id, '{table}', id from {rows} where regexp_full_match({booking_id}, '[0-9]+')
+        and (tenant_id, ltrim({booking_id}, '0')) in (select (tenant_id, number) from booking_numbers)"""
+    for table, rows, booking_id in (
+        ("Booking", "present_teetime_booking", "id"),
+        ("Payment", "present_scl_payment", "booking_id"),
+    )
+)
+"""Selects bookings that are the same number as a dirty one, and the payments that name any of them."""
+
 # A temp table, so that DuckDB knows how few rows it has. Dirty events without a change are those whose time has come.
 # Of a profile's contacts only the first to open a message counts.
 _DIRTY_MESSAGES_SQL: Final = """
@@ -159,6 +173,10 @@ def add_linked_dirty_rows(con: DuckDBPyConnection) -> None:
     con.execute(_DIRTY_MESSAGES_SQL)
     for query in _LINKED_DIRTY_ROWS_QUERIES:
         con.execute(f"insert into dirty_rows {query}")
+    con.execute(_BOOKING_NUMBERS_SQL)
+    if con.execute("from booking_numbers limit 1").fetchall():
+        for query in _SAME_NUMBER_QUERIES:
+            con.execute(f"insert into dirty_rows {query}")
 
 
 def build_revalidated_condition(tables: Sequence[Table]) -> str:

@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crm_pipeline.domain.timeline.events import ORPHANED_ROWS_SQL, PROFILE_REFERENCE_TABLES, build_timeline
-from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL
+from crm_pipeline.domain.timeline.events import (
+    ORPHANED_PAYMENTS_SQL,
+    ORPHANED_ROWS_SQL,
+    PROFILE_REFERENCE_TABLES,
+    build_timeline,
+)
+from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL, build_revalidated_condition
 from crm_pipeline.incremental.model import BatchResult
 from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, TIMELINE_INPUTS, find_timeline_batch
 from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import identity, timeline
 from crm_pipeline.tables.ownership import PERSONAL_TABLES
-from crm_pipeline.tables.sources import teetime
+from crm_pipeline.tables.sources import scl, teetime
 
 TIMELINE = timeline.customer_timeline
 BOOKING_LOG_STATEMENTS = (
@@ -42,7 +47,7 @@ def _materialize_all_events(batch: RunContext) -> BatchResult[int]:
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.lake.create_log_view(batch.con, teetime.booking)
     future_events = build_timeline(batch.con)
-    batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants)
+    batch.quarantine(f"{ORPHANED_ROWS_SQL} union all {ORPHANED_PAYMENTS_SQL}", "timeline_events", tenants)
     return BatchResult({TIMELINE.name: batch.replace(TIMELINE, "events", tenants)}, future_events)
 
 
@@ -61,7 +66,10 @@ def _materialize_affected_events(run: RunContext, tenants: list[str]) -> BatchRe
     batch.con.execute(f"delete from events where not {IS_REBUILT}")
     batch.con.execute(REBUILT_EVENTS_SQL)
     changes = batch.replace(TIMELINE, "events", tenants, present_rows="rebuilt_events")
+    is_payment = f"table_name = '{scl.payment.name}'"
+    is_checked = build_revalidated_condition([scl.payment])
+    batch.quarantine(ORPHANED_PAYMENTS_SQL, "timeline_events", tenants, f"{is_payment} and ({is_checked})")
     # A row becomes orphaned by its own change or its profile's. These tables are small, so all rows are checked.
     replace(batch, only_required=False).load_rows(PROFILE_REFERENCE_TABLES)
-    batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants)
+    batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants, f"not {is_payment}")
     return BatchResult({TIMELINE.name: changes}, future_events)

@@ -45,14 +45,45 @@ ORPHANED_ROWS_SQL = " union all ".join(
 """Selects the CRM rows whose profile is neither live nor redirected."""
 
 
+_IS_NUMBER = "regexp_full_match({}, '[0-9]+')"
+CREATE_PAYMENT_BOOKINGS = f"""
+    create or replace temp table payment_bookings as
+    with naming as (select tenant_id, id, booking_id from scl_payment where booking_id is not null),
+    same_texts as (
+        select n.* from naming n join teetime_booking b on b.tenant_id = n.tenant_id and b.id = n.booking_id),
+    other_numbers as (
+        select tenant_id, id, ltrim(booking_id, '0') as number
+        from naming anti join same_texts using (tenant_id, id) where {_IS_NUMBER.format("booking_id")}),
+    same_numbers as (
+        select tenant_id, ltrim(id, '0') as number, min(id) as booking_id
+        from teetime_booking where {_IS_NUMBER.format("id")}
+            and (tenant_id, ltrim(id, '0')) in (select (tenant_id, number) from other_numbers)
+        group by all having count(*) = 1)
+    from same_texts
+    union all
+    select tenant_id, id, booking_id from other_numbers join same_numbers using (tenant_id, number)"""
+"""Creates temp table `payment_bookings` (tenant_id, id, booking_id): the booking that a payment names.
+
+That is the booking of that text, else the only one that is the same number: `70001` for `070001`.
+"""
+
+ORPHANED_PAYMENTS_SQL = f"""
+    select tenant_id, 'SCL' as service, 'Payment' as table_name, id as service_record_id, id as _subject,
+        'bookingId' as column_name, '{QuarantineReason.ORPHAN}' as reason, 'timeline_events' as found_by
+    from scl_payment anti join payment_bookings using (tenant_id, id) where booking_id is not null"""
+"""Selects the payments whose booking does not exist, or no more; the payments count."""
+
+
 def build_timeline(con: DuckDBPyConnection) -> int:
     """Returns the number of events left out because they lie in the future, as those of a fast clock do.
 
     Reads: what `events.sql` reads, profile_ids, and customer_timeline as stored so far.
-    Creates: events, the customer_timeline rows of the tenants in `tenants`; profile_targets; past_stage_changes.
+    Creates: events, the customer_timeline rows of the tenants in `tenants`; profile_targets; past_stage_changes;
+        payment_bookings.
     """
     con.execute(CREATE_PROFILE_TARGETS)
     con.execute(CREATE_PAST_STAGE_CHANGES_VIEW)
+    con.execute(CREATE_PAYMENT_BOOKINGS)
     con.execute(f"create or replace temp table events as {TIMELINE_SQL}")
     future_events: int = con.sql("select count(*) from events where is_future").fetchall()[0][0]
     con.execute("delete from events where is_future")

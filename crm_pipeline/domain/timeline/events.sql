@@ -1,6 +1,6 @@
 -- The canonical stream of events, one row per thing that happened, from the valid rows of every service.
--- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, customer_identities, profile_targets, tenants,
---        past_stage_changes (the STAGE_CHANGED events so far), as_of(), clock_tolerance().
+-- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, payment_bookings (the booking that a payment
+--        names), customer_identities, profile_targets, tenants, past_stage_changes (the STAGE_CHANGED events so far), as_of(), clock_tolerance().
 -- A recorded time up to 5 minutes after as_of() comes from a fast clock and becomes as_of(); a later one `is_future`.
 -- counts_as says how an event enters counts and scores (crm_pipeline.vocabulary.CountsAs); null: it does not.
 -- visit_kind and visit_at say what else is needed to count visits (crm_pipeline.vocabulary.VisitKind). A booking still
@@ -20,11 +20,12 @@ with bookings as not materialized (
 -- Settled payments for a booking there is. The money is the payer's; for a payer who is not the player it is no
 -- booking's payment.
 booking_payments as (
-    select p.tenant_id, p.id, p.booking_id, p.amount_cents > 0 and p.paid_at <= as_of() + clock_tolerance() as is_paid,
+    select p.tenant_id, p.id, b.id as booking_id, p.amount_cents > 0 and p.paid_at <= as_of() + clock_tolerance() as is_paid,
         case when payer.profile_id = player.profile_id then 'BOOKING_PAYMENT' else 'VISIT' end as visit_kind,
         case when payer.profile_id = player.profile_id then b.visited_at end as visit_at
     from scl_payment p
-    join bookings b on b.tenant_id = p.tenant_id and b.id = p.booking_id
+    join payment_bookings n on n.tenant_id = p.tenant_id and n.id = p.id
+    join bookings b on b.tenant_id = n.tenant_id and b.id = n.booking_id
     join customer_identities player on player.tenant_id = b.tenant_id and player.service = 'TEETIME'
         and player.service_record_id = b.player_id
     join customer_identities payer on payer.tenant_id = p.tenant_id and payer.service = 'SCL'
@@ -38,7 +39,7 @@ settled_bookings as (
 
 -- A fee rises from year to year, and is paid in parts.
 payments as (
-    select p.*, coalesce(b.visit_kind, case
+    select p.* replace (n.booking_id as booking_id), coalesce(b.visit_kind, case
             when due_at is not null or yearly_fee_cents > 0 and (
                 least(abs(amount_cents - yearly_fee_cents), abs(amount_cents - yearly_fee_cents / 2.0),
                     abs(amount_cents - yearly_fee_cents / 4.0), abs(amount_cents - yearly_fee_cents / 12.0)) <= 1
@@ -47,6 +48,7 @@ payments as (
         b.visit_at
     from scl_payment p
     join scl_member m on m.tenant_id = p.tenant_id and m.id = p.member_id
+    left join payment_bookings n on n.tenant_id = p.tenant_id and n.id = p.id
     left join booking_payments b on b.tenant_id = p.tenant_id and b.id = p.id
     where status = 'SETTLED'
 ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.domain.timeline.events import ORPHANED_PAYMENTS_SQL
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, Scene, Values, ago, stage_changed
 
@@ -34,6 +35,31 @@ def test_booking_money_counts_once_and_only_where_it_stayed() -> None:
     money = {id_: event["amount_cents"] for id_, event in of_type(scene, "PAYMENT", "REFUND").items()}
     own = dict.fromkeys(("own", "ledger pending", "ledger failed", "ledger refunds", "no-show"), 4_500)
     assert money == own | {"A": 4_000, "D": -4_000}
+
+
+@pytest.mark.parametrize(
+    ("bookings", "named", "settled"),
+    [
+        (("70001",), "70001", "70001"),
+        (("70001",), "070001", "70001"),
+        (("0070001",), "70001", "0070001"),
+        (("70001", "070001"), "070001", "070001"),  # the text comes first
+        (("70001", "0070001"), "070001", None),  # two have the number
+        (("70001",), "70002", None),
+        (("b-7",), "b-07", None),
+    ],
+)
+def test_a_payment_names_a_booking_by_its_text_or_else_by_its_number(
+    bookings: tuple[str, ...], named: str, settled: str | None
+) -> None:
+    scene = Scene()
+    for id_ in bookings:
+        scene.add(teetime.booking, id=id_, **PAID)
+    scene.add(scl.payment, id="A", status="SETTLED", booking_id=named, amount_cents=4_000, paid_at=ago(2))
+    paid = of_type(scene, "PAYMENT")
+    assert paid.keys() == {"A", *bookings} - {settled}
+    orphans = scene.con.sql(f"select service_record_id, column_name from ({ORPHANED_PAYMENTS_SQL})").fetchall()
+    assert orphans == ([] if settled else [("A", "bookingId")])
 
 
 def test_another_clubs_ledger_settles_nothing() -> None:
