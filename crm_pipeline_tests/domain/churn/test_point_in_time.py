@@ -14,7 +14,7 @@ from crm_pipeline.domain.churn.training_data import read_visitors
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
 from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
-from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, ago, thorough
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, Values, ago, thorough
 
 
 def look_back(scene: Scene, days: int) -> None:
@@ -111,7 +111,7 @@ def test_who_paid_a_fee_has_left_and_who_became_a_member_has_not() -> None:
 
 def test_a_visit_was_planned_whatever_became_of_it_unless_it_was_seen_cancelled() -> None:
     scene = Scene()
-    for who, values in {
+    bookings: dict[str, Values] = {
         "came": {"status": "PLAYED"},
         "did not show up": {"status": "NO_SHOW"},
         "called off since": {"status": "CANCELLED", "updated_at": ago(89)},
@@ -119,7 +119,8 @@ def test_a_visit_was_planned_whatever_became_of_it_unless_it_was_seen_cancelled(
         "nobody marked it": {"status": "BOOKED"},
         "booked since": {"status": "PLAYED", "booked_at": ago(89)},
         "still to come": {"status": "BOOKED", "tee_time_at": ago(-9)},
-    }.items():
+    }
+    for who, values in bookings.items():
         scene.add(teetime.booking, who, **({"booked_at": ago(100), "tee_time_at": ago(80)} | values))
         scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(200), booked_at=ago(200))
     look_back(scene, 90)
