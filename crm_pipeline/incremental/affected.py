@@ -85,24 +85,23 @@ REBUILT_EVENTS_SQL: Final = f"""
     ) where {_IS_OF_DIRTY_ROW}"""
 """Creates temp table `rebuilt_events` (tenant_id, event_id, _row_hash): the stored events that are rebuilt."""
 
+# In this order: payments whose member's fee changed, the bookings of all dirty payments, the payments of all bookings.
 _LINKED_DIRTY_ROWS_QUERIES: Final = (
-    """select tenant_id, 'Booking', booking_id from changed_scl_payment where booking_id is not null""",
-    # The validity of a payment depends on its member and on the hour.
-    """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null and (
-        (tenant_id, cast(member_id as varchar)) in (
-            select (tenant_id, record_id) from dirty_records where service = 'SCL')
-        or (tenant_id, id) in (select (tenant_id, record_id) from dirty_rows where table_name = 'Payment'))""",
-    # Whether a payment is its booking's depends on who the payer is, and on who the player is.
-    """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null
-        and (tenant_id, cast(member_id as varchar)) in (
-            select (tenant_id, record_id) from required_records where service = 'SCL')""",
-    """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
-        select (tenant_id, record_id) from dirty_rows where table_name = 'Booking'
-        union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
-            select (tenant_id, record_id) from required_records where service = 'TEETIME'))""",
     """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, member_id) in (
         select (tenant_id, id) from changed_scl_member
         group by tenant_id, id having count(distinct coalesce(cast(yearly_fee_cents as varchar), '')) > 1)""",
+    """select tenant_id, 'Booking', booking_id from changed_scl_payment where booking_id is not null""",
+    # The validity of a payment depends on its member and on the hour; whether it is its booking's, on who the payer is.
+    """select tenant_id, 'Booking', booking_id from present_scl_payment p where booking_id is not null and (
+        (tenant_id, cast(member_id as varchar)) in (
+            select (tenant_id, record_id) from dirty_records where service = 'SCL'
+            union select (tenant_id, record_id) from required_records where service = 'SCL')
+        or (tenant_id, id) in (select (tenant_id, record_id) from dirty_rows where table_name = 'Payment'))""",
+    """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
+        select (tenant_id, record_id) from dirty_rows where table_name = 'Booking'
+        union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
+            select (tenant_id, record_id) from required_records where service = 'TEETIME'
+            union select (tenant_id, record_id) from dirty_records where service = 'TEETIME'))""",
     """select tenant_id, 'MessageEvent', id from present_messaging_message_event
     semi join dirty_messages using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
     """select r.tenant_id, 'Referral', id from present_crm_referral r

@@ -1,5 +1,6 @@
 """The fitted model applied: versions, clubs without one, several clubs in one batch, and a winter that is no churn."""
 
+import json
 from datetime import timedelta
 
 import duckdb
@@ -58,6 +59,18 @@ def test_the_latest_version_known_at_the_hour_applies() -> None:
     newer, older = (FITTED._replace(visits=VISITS._replace(r=r)) for r in (2.0, 1.0))
     con = store_models(("club", older, 14), ("club", newer, 7), ("club", FITTED, -0.001))
     assert load_models(con).select_model("club") == newer
+
+
+@pytest.mark.parametrize("version", ["null::bigint", "1", "3"])
+def test_a_version_fitted_by_other_rules_is_not_applied(version: str) -> None:
+    con = store_models(("club", FITTED, 7), (POOLED_TENANT_ID, FITTED, 7))
+    con.execute(f"""
+        create table stored as select * replace (if(tenant_id = 'club', {version}, rules_version) as rules_version)
+        from churn_models""")
+    con.unregister("churn_models")
+    con.execute("alter table stored rename to churn_models")
+    con.execute("update churn_models set r = 9 where tenant_id = 'club'")
+    assert load_models(con).select_model("club") == FITTED
 
 
 def test_a_club_without_a_model_has_the_pools_and_without_any_fit_the_prior() -> None:
@@ -134,6 +147,43 @@ def test_sixty_days_without_a_round_are_a_sign_in_season_only(season: tuple[floa
     made.add(scl.member, membership_status="ACTIVE", joined_at=ago(10))
     made.add(teetime.booking, status="PLAYED", tee_time_at=ago(60))
     assert ("no_play_60" in made.profile()["churn_reasons"]) == is_sign
+
+
+YEAR_OFF = (0.0,) * 12
+
+
+@pytest.mark.parametrize(
+    ("season", "played", "term"),
+    [
+        (None, 180, "no_play_180"),
+        (WINTER, 180, "no_play_60"),
+        (WINTER, 330, "no_play_180"),
+        (None, 365, "no_play_365"),
+        ((2.0,) * 12, 364, "no_play_180"),
+        (YEAR_OFF, 400, None),
+    ],
+)
+def test_a_gap_in_play_reaches_its_bound_on_the_calendar_and_on_the_clock(
+    season: tuple[float, ...] | None, played: float, term: str | None
+) -> None:
+    made = Scene(models=ChurnModels({CLUB: TenantModel(season=season)}))
+    made.add(scl.member, membership_status="ACTIVE", joined_at=ago(10))
+    made.add(teetime.booking, status="PLAYED", tee_time_at=ago(played))
+    terms = [reason["term"] for reason in json.loads(made.profile()["churn_reasons"])]
+    assert [each for each in terms if "play" in each] == ([term] if term else [])
+
+
+@pytest.mark.parametrize(
+    ("season", "days", "is_sign"),
+    [(None, 181, True), (WINTER, 181, False), (WINTER, 270, True), ((2.0,) * 12, 180, False)],
+)
+def test_who_never_played_had_180_days_of_the_season_to_do_so(
+    season: tuple[float, ...] | None, days: float, is_sign: bool
+) -> None:
+    made = Scene(models=ChurnModels({CLUB: TenantModel(season=season)}))
+    made.add(scl.member, membership_status="ACTIVE", joined_at=ago(days))
+    made.add(teetime.player, created_at=ago(900))
+    assert ("never_played" in made.profile()["churn_reasons"]) == is_sign
 
 
 def test_a_busy_month_does_not_make_sixty_days_shorter() -> None:

@@ -9,12 +9,13 @@ from hypothesis import given
 from crm_pipeline.domain.churn.mbg_nbd import PRIOR
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID, TenantModel
 from crm_pipeline.domain.churn.point_in_time import find_current_facts, find_past_facts
+from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES
 from crm_pipeline.domain.churn.train import train_churn_models
-from crm_pipeline.domain.churn.training_data import read_visitors
+from crm_pipeline.domain.churn.training_data import SeasonFit, read_members, read_visitors
 from crm_pipeline.tables.sources import scl, teetime
 from crm_pipeline.vocabulary import MembershipStatus
 from crm_pipeline_tests.fixtures.worlds.random_profiles import Row, club, clubs
-from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, ago, thorough
+from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, CLUB, Scene, Values, ago, thorough
 
 
 def look_back(scene: Scene, days: int) -> None:
@@ -111,7 +112,7 @@ def test_who_paid_a_fee_has_left_and_who_became_a_member_has_not() -> None:
 
 def test_a_visit_was_planned_whatever_became_of_it_unless_it_was_seen_cancelled() -> None:
     scene = Scene()
-    bookings: dict[str, dict[str, Any]] = {
+    bookings: dict[str, Values] = {
         "came": {"status": "PLAYED"},
         "did not show up": {"status": "NO_SHOW"},
         "called off since": {"status": "CANCELLED", "updated_at": ago(89)},
@@ -161,6 +162,37 @@ def test_a_fee_paid_late_was_overdue_and_notice_was_given_when_it_was() -> None:
     look_back(scene, 365)
     found = past(scene, 365, "membership_status", "overdue_31_60", "coalesce(gave_notice, false)")
     assert found == {"late": (MembershipStatus.OVERDUE, True, False), "in time": (MembershipStatus.ACTIVE, False, True)}
+
+
+WINTER = (0.1, 0.1, 0.1, *[1.45] * 9)
+
+
+@pytest.mark.parametrize(
+    ("season", "terms"),
+    [
+        (None, {"60": "no_play_60", "200": "no_play_180", "400": "no_play_365", "never": "never_played"}),
+        (WINTER, {"60": "", "200": "no_play_60", "400": "no_play_365", "never": ""}),
+    ],
+)
+def test_the_terms_of_play_are_learned_from_what_they_were_a_year_ago(
+    season: tuple[float, ...] | None, terms: dict[str, str]
+) -> None:
+    """By the club's clock, as they are applied; what was played since then says nothing."""
+    scene = Scene()
+    for who in (*terms, "plays"):
+        scene.add(scl.member, who, membership_status="ACTIVE", joined_at=ago(365 + (190 if who == "never" else 900)))
+        scene.add(teetime.player, who, created_at=ago(3_000))
+        for days in (365 + (int(who) if who.isdigit() else 5), 300):
+            if who != "never" or days < 365:
+                scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(days), booked_at=ago(days))
+    look_back(scene, 365)
+    members, _ = read_members(scene.con, {CLUB: SeasonFit(season, 1_000)})
+    order = [who for (who,) in scene.con.sql("select id from facts_365 order by md5(id)").fetchall()]
+    found = {
+        who: " ".join(code for code, holds in zip(MEMBER_TERM_CODES, flags, strict=True) if holds)
+        for who, flags in zip(order, members[CLUB].term_flags, strict=True)
+    }
+    assert found == terms | {"plays": ""}
 
 
 def test_a_club_without_any_past_has_the_prior_and_no_backtest() -> None:

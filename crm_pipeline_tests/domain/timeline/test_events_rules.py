@@ -124,6 +124,85 @@ def test_only_a_persons_first_open_of_a_message_counts() -> None:
     assert opened["scanner"]["summary"] == "Opened an email (by a machine)"
 
 
+def test_a_message_is_opened_once_by_a_person_whichever_contact_opened_it() -> None:
+    scene = Scene()
+    for contact, profile in (("at home", "ann"), ("at work", "ann"), ("ben", "ben")):
+        scene.add(messaging.contact, profile, id=contact)
+    for id_, contact, message, days in (
+        ("later", "at home", "A", 7),
+        ("first", "at work", "A", 8),
+        ("of somebody else", "ben", "A", 9),
+        ("tie 2", "at work", "B", 4),
+        ("tie 1", "at home", "B", 4),
+        ("alone", "at work", "C", 3),
+    ):
+        how: Values = {"contact_id": contact, "message_id": message, "occurred_at": ago(days)}
+        scene.add(messaging.message_event, "ben" if contact == "ben" else "ann", id=id_, kind="OPENED", **how)
+    opened = of_type(scene, "MESSAGE_OPENED")
+    counted = {id_ for id_, event in opened.items() if event["counts_as"] == "OPEN"}
+    assert (len(opened), counted) == (6, {"first", "of somebody else", "tie 1", "alone"})
+
+
+def test_a_member_who_joins_later_is_created_then() -> None:
+    scene = Scene()
+    for who, joined in (("now", AS_OF), ("in a second", ago(0, -1)), ("next month", ago(-30))):
+        scene.add(scl.member, who, joined_at=joined)
+    assert [event["profile_id"] for event in scene.timeline()] == ["now"]
+    scene.as_of = ago(0, -1)
+    assert [event["profile_id"] for event in scene.timeline()] == ["now", "in a second"]
+    assert scene.find_quarantined(scl.member) == []
+
+
+def test_what_an_event_says_of_visits() -> None:
+    scene = Scene()
+    for id_, values in VISIT_BOOKINGS.items():
+        scene.add(teetime.booking, id=id_, **({"booked_at": ago(20), "tee_time_at": ago(10)} | values))
+    ledger: Values = {"amount_cents": 4_000, "paid_at": ago(2), "status": "SETTLED"}
+    for id_ in ("played", "not marked", "to come", "missed", "cancelled"):
+        scene.add(scl.payment, id=f"for {id_}", booking_id=id_, **ledger)
+    scene.add(scl.payment, "ben", id="for another's", booking_id="paid by ben", **ledger)
+    scene.add(scl.payment, id="fee", due_at=ago(9), **ledger)
+    scene.add(scl.payment, id="else", **ledger)
+    scene.add(scl.payment, id="nothing", **(ledger | {"amount_cents": 0}))
+    scene.add(scl.payment, id="back", kind="REFUND", **ledger)
+    events = [e for e in scene.timeline() if e["event_type"] in ("BOOKING_MADE", "PAYMENT", "REFUND", "ROUND_PLAYED")]
+    said = {(e["event_type"], e["service_record_id"]): (e["visit_kind"], e["visit_at"]) for e in events}
+    assert said == {
+        ("BOOKING_MADE", "played"): (None, None),
+        ("ROUND_PLAYED", "played"): (None, None),
+        ("BOOKING_MADE", "not marked"): ("BOOKED_PAID", ago(10)),
+        ("BOOKING_MADE", "to come"): ("BOOKED_PAID", ago(-10)),
+        ("BOOKING_MADE", "paid by ben"): ("BOOKED_PAID", ago(10)),
+        ("BOOKING_MADE", "not paid"): ("BOOKED", ago(10)),
+        ("BOOKING_MADE", "missed"): (None, None),
+        ("BOOKING_MADE", "cancelled"): ("CANCELLED", ago(10)),
+        ("BOOKING_MADE", "paid itself"): ("BOOKED_PAID", ago(10)),
+        ("PAYMENT", "paid itself"): ("BOOKING_PAYMENT", ago(10)),
+        ("PAYMENT", "for played"): ("BOOKING_PAYMENT", ago(10)),
+        ("PAYMENT", "for not marked"): ("BOOKING_PAYMENT", ago(10)),
+        ("PAYMENT", "for to come"): ("BOOKING_PAYMENT", None),
+        ("PAYMENT", "for missed"): ("BOOKING_PAYMENT", None),
+        ("PAYMENT", "for cancelled"): ("BOOKING_PAYMENT", None),
+        ("PAYMENT", "for another's"): ("VISIT", None),
+        ("PAYMENT", "fee"): ("FEE", None),
+        ("PAYMENT", "else"): ("VISIT", None),
+        ("PAYMENT", "nothing"): (None, None),
+        ("REFUND", "back"): (None, None),
+    }
+
+
+VISIT_BOOKINGS: dict[str, Values] = {
+    "played": {"status": "PLAYED"},
+    "not marked": {},
+    "to come": {"tee_time_at": ago(-10)},
+    "paid by ben": {},
+    "not paid": {},
+    "missed": {"status": "NO_SHOW"},
+    "cancelled": {"status": "CANCELLED", **PAID},
+    "paid itself": PAID,
+}
+
+
 def test_clocks_a_little_fast_are_set_back_and_faster_ones_wait() -> None:
     scene = Scene()
     ahead = {"now": 0, "5 min": 300, "5 min 1 s": 301, "24 h": 86_400, "24 h 1 s": 86_401}
