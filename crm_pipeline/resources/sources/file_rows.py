@@ -58,7 +58,7 @@ def estimate_row_count(file: Path) -> int:
         while size := opened.readinto(memoryview(chunk)[1:]):
             content = np.frombuffer(chunk, np.uint8, size + 1)
             ends = np.flatnonzero(content[1:] == row_end) + 1
-            if is_csv:
+            if is_csv and (quotes % 2 or _QUOTE in chunk):
                 # Where the number of quotes before it is odd, a line end is inside a value.
                 places = np.flatnonzero(content[1:] == _QUOTE) + 1
                 ends = ends[(np.searchsorted(places, ends) + quotes) % 2 == 0]
