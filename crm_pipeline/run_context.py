@@ -130,8 +130,10 @@ class RunContext:
             create or replace temp table incoming_quarantined as
             select md5(concat_ws('|', tenant_id, service, table_name, _subject, column_name, reason)) as quarantine_id,
                 case when tenant_id in (from known_tenants) then tenant_id end as tenant_id, service, table_name,
-                service_record_id, column_name, reason, found_by, {seen} as first_seen_at, {seen} as last_seen_at
-            from ({faults}) as faults where {build_tenant_condition(tenants)}""")
+                service_record_id, column_name, reason, value, found_by, {seen} as first_seen_at,
+                {seen} as last_seen_at
+            from (select null::varchar as value where false union all by name ({faults})) as faults
+            where {build_tenant_condition(tenants)}""")
         self.replace(
             operations.quarantined_records,
             "incoming_quarantined",

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from sqlalchemy import text
 
-from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 STATUS_QUERY = text("""
@@ -45,5 +45,5 @@ def print_status(console: Console, warehouse: Warehouse) -> None:
     for heading in HEADINGS:
         status_table.add_column(heading)
     for tenant_id, *values in rows:
-        status_table.add_row(escape_control_characters(tenant_id), *map(str, values))
+        status_table.add_row(escape_invisible_characters(tenant_id), *map(str, values))
     console.print(status_table)

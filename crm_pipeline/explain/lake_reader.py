@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.ingest.tenant_validation import DEFAULT_MIN_CONFIDENCE
+from crm_pipeline.domain.ingest.value_parsing import read_value
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.resources.lake.lake import Lake
@@ -82,6 +83,10 @@ class PersonRecords:
             if settings
             else TenantSettings(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE),
         )
+
+    def read_value(self, column: str, text: str, service: Service = Service.SCL) -> str | None:
+        """Returns what a person typed for a column of the service's people, as an extraction reads it."""
+        return read_value(self.con, PERSON_TABLES[service].c[column], text)
 
     def records_with_value(self, column: str, value: str) -> list[RecordKey]:
         """Returns the records that have this normalised value."""

@@ -43,16 +43,15 @@ def find_profiles(question: ProfileLookup, published: PublishedTenant, people: P
     """
     match question.by:
         case "email":
-            return _find_by_contact(
-                "email", "email address", normalise_email(question.value), question, published, people
-            )
+            value = normalise_email(people.read_value("email", question.value) or "")
+            return _find_by_contact("email", "email address", value, question, published, people)
         case "phone":
-            value = normalise_phone(question.value, people.tenant.country_code)
+            value = normalise_phone(people.read_value("phone_number", question.value) or "", people.tenant.country_code)
             return _find_by_contact("phone_number", "phone number", value, question, published, people)
         case "profile":
             return _find_by_profile_id(question, published, people)
         case "record":
-            return _find_by_record(question, published)
+            return _find_by_record(question, published, people)
 
 
 def _find_by_contact(
@@ -98,12 +97,14 @@ def _describe_retirement(published: PublishedTenant, people: PersonRecords, prof
     return f"was retired on {clock.format_day(retirements[-1]['occurred_at'])}: {retirements[-1]['reason']}"
 
 
-def _find_by_record(question: ProfileLookup, published: PublishedTenant) -> LookupResult:
+def _find_by_record(question: ProfileLookup, published: PublishedTenant, people: PersonRecords) -> LookupResult:
     record = parse_record_key(question.value)
-    if record is None:
+    record_id = record and people.read_value("id", record.record_id, Service(record.service))
+    if record is None or record_id is None:
         raise ProfileNotFoundError(
             f"{question.value!r} names no record: say SERVICE:ID, with one of {', '.join(Service)}"
         )
+    record = record._replace(record_id=record_id)
     links = published.links_of_records([record])
     if not links:
         raise ProfileNotFoundError(

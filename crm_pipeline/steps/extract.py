@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
+from crm_pipeline.domain.contact_keys.email_and_name import NORMALISATION_VERSION
 from crm_pipeline.domain.ingest.delivery_validation import build_replacement_condition, find_shrunken_tables
 from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
@@ -108,9 +109,12 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
 
 
 def find_extraction_state(run: RunContext, service: Service) -> ExtractionState | None:
-    """Returns what earlier runs read of the service for all of this run's tenants; None if one was never extracted."""
+    """Returns what earlier runs read of the service for all of this run's tenants; None if one was never extracted.
+
+    What was read with other normal forms does not count: those rows are read anew.
+    """
     current = run.lake.create_current_view(run.con, operations.service_snapshots)
-    of_service = f"from {current} where service = '{service}'"
+    of_service = f"from {current} where service = '{service}' and normalisation = '{NORMALISATION_VERSION}'"
     covered_tenants = {tenant for (tenant,) in run.con.execute(f"select tenant_id {of_service}").fetchall()}
     # Runs over all tenants covered a new tenant too.
     wanted = {ALL_TENANTS} if run.tenants is None else {t if t in covered_tenants else ALL_TENANTS for t in run.tenants}
@@ -210,7 +214,8 @@ def _store_extraction_state(run: RunContext, service: Service, state: Extraction
         f"""create or replace temp table new_snapshots as
             select tenant_id, '{service}' as service, cast(coalesce(sum(rows), 0) as bigint) as rows,
                 $as_of::timestamptz as extracted_at, $swept_at::timestamptz as swept_at,
-                $read_whole_at::timestamptz as read_whole_at, $origin::varchar as origin, $xid::bigint as horizon
+                $read_whole_at::timestamptz as read_whole_at, $origin::varchar as origin, $xid::bigint as horizon,
+                '{NORMALISATION_VERSION}' as normalisation
             from (select unnest($tenants::varchar[]) as tenant_id) left join ({counts}) using (tenant_id)
             group by all""",
         {

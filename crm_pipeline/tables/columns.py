@@ -1,7 +1,8 @@
 """Constructors for declaring tables, one per kind of column.
 
 A column's name, type, comment, allowed values and validation are declared once, in SQLAlchemy's `Column` and its
-`info`: allowed, references, minimum, recorded (no future time), hashed (false: a change of it is no change of the row).
+`info`: form (see `TextForm`), allowed, references, service_column (of a record's id: where its service is), minimum and
+maximum, recorded (no future time), hashed (false: a change of it is no change of the row).
 """
 
 import re
@@ -17,6 +18,31 @@ UTC_TIME = DateTime(timezone=True)
 HANDICAP_TYPE = Numeric(5, 1)
 SHORT_TEXT_LENGTH, MEDIUM_TEXT_LENGTH, LONG_TEXT_LENGTH = 200, 1_000, 20_000
 """Maximum lengths in characters; longer source values are quarantined."""
+
+MAX_CENTS = 10**13
+"""The largest amount of money in a row: with it, sums over any number of rows fit into 64 bits."""
+MAX_COUNT = 1_000_000
+"""The largest number of players, position or score, up or down."""
+
+
+class TextForm(StrEnum):
+    """What a source text is, which decides how it is cleaned and which words it has for "nothing"."""
+
+    LINE = "line"
+    PARAGRAPHS = "paragraphs"
+    """A text that keeps its line ends and tabs."""
+    EXACT = "exact"
+    """Compared as delivered: the id of a tenant."""
+    ID = "id"
+    LOGIN = "login"
+    """An id of a person at the identity provider."""
+    FIRST_NAME = "first name"
+    LAST_NAME = "last name"
+    EMAIL = "email"
+    PHONE = "phone"
+    CONTACT = "contact"
+    """An email address or a phone number."""
+
 
 source_metadata = MetaData()
 output_metadata = MetaData(schema="crm")
@@ -47,26 +73,54 @@ def text(
     *,
     nullable: bool = False,
     allowed: type[StrEnum] | tuple[str, ...] | None = None,
-    references: str | None = None,
+    form: TextForm = TextForm.LINE,
     max_length: int = SHORT_TEXT_LENGTH,
 ) -> Column[Any]:
-    """Creates a text column; `allowed` lists its values, `references` names the service's table whose id it holds."""
-    info = {"allowed": tuple(map(str, allowed)) if allowed else None, "references": references}
+    """Creates a text column; `allowed` lists its values."""
+    info = {"allowed": tuple(map(str, allowed)) if allowed else None, "form": form}
     return Column(name, String(max_length), nullable=nullable, comment=comment, info=info)
 
 
-def integer(
-    name: str, comment: str, *, nullable: bool = False, references: str | None = None, minimum: int | None = None
+def identifier(
+    name: str,
+    comment: str,
+    *,
+    nullable: bool = False,
+    references: str | None = None,
+    service_column: str | None = None,
 ) -> Column[Any]:
-    """Creates a column of 64-bit whole numbers, at least `minimum` where given."""
-    return Column(
-        name, BigInteger, nullable=nullable, comment=comment, info={"references": references, "minimum": minimum}
-    )
+    """Creates a column of text ids.
+
+    `references` names the service's table whose id it holds; for the id of a person's record of any service,
+    `service_column` names the column with the service.
+    """
+    column = text(name, comment, nullable=nullable, form=TextForm.ID)
+    column.info |= {"references": references, "service_column": service_column}
+    return column
+
+
+def tenant_id() -> Column[Any]:
+    """Creates the column with the tenant of a source row."""
+    return text("tenantId", "The club.", form=TextForm.EXACT)
+
+
+def integer(
+    name: str,
+    comment: str,
+    *,
+    nullable: bool = False,
+    references: str | None = None,
+    minimum: int | None = None,
+    maximum: int | None = None,
+) -> Column[Any]:
+    """Creates a column of 64-bit whole numbers, within `minimum` and `maximum` where given."""
+    info = {"references": references, "minimum": minimum, "maximum": maximum}
+    return Column(name, BigInteger, nullable=nullable, comment=comment, info=info)
 
 
 def cents(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
-    """Creates a money column in hundredths of the currency's unit, never negative."""
-    return integer(name, comment, nullable=nullable, minimum=0)
+    """Creates a money column in hundredths of the currency's unit, never negative, at most MAX_CENTS."""
+    return integer(name, comment, nullable=nullable, minimum=0, maximum=MAX_CENTS)
 
 
 def handicap(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
@@ -102,11 +156,11 @@ def planned_on(name: str, comment: str, *, nullable: bool = False) -> Column[Any
 def person() -> tuple[Column[Any], ...]:
     """Creates the columns every service's people have: match keys and names."""
     return (
-        text("authUserId", "The person's id at the identity provider.", nullable=True),
-        text("email", "Email address as entered.", nullable=True),
-        text("phoneNumber", "Phone number as entered.", nullable=True),
-        text("firstName", "First name.", nullable=True),
-        text("lastName", "Last name.", nullable=True),
+        text("authUserId", "The person's id at the identity provider.", nullable=True, form=TextForm.LOGIN),
+        text("email", "Email address as entered.", nullable=True, form=TextForm.EMAIL),
+        text("phoneNumber", "Phone number as entered.", nullable=True, form=TextForm.PHONE),
+        text("firstName", "First name.", nullable=True, form=TextForm.FIRST_NAME),
+        text("lastName", "Last name.", nullable=True, form=TextForm.LAST_NAME),
     )
 
 

@@ -18,6 +18,11 @@ PERSONAL_TABLES: Final = tuple(
 """The source tables whose rows have an owner; timelines are made of all of them."""
 
 
+def list_id_columns(table: Table) -> list[Column[Any]]:
+    """Returns the columns with ids of records and profiles: the row's own, and those it names."""
+    return [c for c in table.columns if c.primary_key or c.info.get("references") or c.info.get("service_column")]
+
+
 def find_owner_column(table: Table) -> Column[Any]:
     """Returns the column with a row's owner, on whose timeline the row is."""
     if table in PERSON_TABLES.values():

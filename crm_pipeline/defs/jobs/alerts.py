@@ -16,7 +16,7 @@ from dagster_shared.error import SerializableErrorInfo
 from crm_pipeline.defs.dagster_context import AS_OF_TAG, list_run_tenants
 from crm_pipeline.defs.jobs.asset_jobs import refresh
 from crm_pipeline.defs.publish.materializations import UNPUBLISHED_KEY
-from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.settings import Settings
 
 MAX_LISTED_REASONS = 10
@@ -39,7 +39,7 @@ class Alert:
         tenants = (
             "every tenant"
             if self.tenants is None
-            else _format_short_list([escape_control_characters(tenant) for tenant in self.tenants])
+            else _format_short_list([escape_invisible_characters(tenant) for tenant in self.tenants])
         )
         return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list(self.reasons, '; ')} (run {self.run_id})"
 

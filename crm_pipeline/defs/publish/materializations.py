@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.domain.ingest.tenant_validation import escape_control_characters
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.dagster_storage.purge import restore_check_results
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishCost
@@ -48,7 +48,7 @@ def report_materializations(
     restore_check_results(context.instance, context.run.run_id)
     if unpublished:
         reasons = "; ".join(
-            f"{escape_control_characters(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items())
+            f"{escape_invisible_characters(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items())
         )
         raise dg.Failure(
             f"not published, last published data kept: {reasons}",

@@ -1,5 +1,6 @@
 """The normal forms of email addresses and names, and the version of all normal forms."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -9,16 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NORMALISATION_VERSION: Final = (
-    f"1 phonenumbers-{phonenumbers.__version__} idna-{idna.__version__} unicode-{unicodedata.unidata_version}"
+    f"2 phonenumbers-{phonenumbers.__version__} idna-{idna.__version__} unicode-{unicodedata.unidata_version}"
 )
 """The version of the normal forms here and in `phone.py`, stored with them: forms of two versions do not compare."""
 
 _MAX_DOMAIN_LENGTH: Final = 253
 _DOMAIN_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# No spaces and no control characters: for these, trimming and normalising mean what they mean in ASCII.
-_PLAIN_ADDRESS: Final = rf"^[!-?\[-~]+@(?:{_DOMAIN_LABEL}\.)*{_DOMAIN_LABEL}$"
+# RFC 5322's atext less the apostrophe, which may be a quote around the address.
+_ATOM: Final = r"[a-z0-9!#$%&*+/=?^_`{|}~-]+"
+# ASCII without blanks: for these, trimming and normalising mean what they mean in ASCII.
+_PLAIN_ADDRESS: Final = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_DOMAIN_LABEL}\.)*{_DOMAIN_LABEL}$"
 # Hyphens in the third and fourth place mark an encoded label (xn--), which idna decodes and validates.
 _ENCODED_LABEL: Final = r"[@.]..--"
+_WRAPPER_PATTERN: Final = re.compile(
+    r"[^<>]*<\s*([^<>]+?)\s*>|mailto:\s*(.+)|\'(.+)\'|\"([^\"]+)\"|\u2018(.+)\u2019|\u201c(.+)\u201d", re.DOTALL
+)
+"""What an address is entered in: a name before angle brackets, a link, quotes around all of it."""
+_QUOTED_LOCAL_PATTERN: Final = re.compile(r'"(?:[^"\\]|\\.)+"')
+_LOCAL_PATTERN: Final = re.compile(r"(?!')[^.\s\"(),:;<>@\[\\\]]+(?:\.[^.\s\"(),:;<>@\[\\\]]+)*(?<!')")
+"""The dot-atom of RFC 5322 and RFC 6531, without a quote mark at either end."""
 
 
 def normalise_emails(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:
@@ -42,16 +52,30 @@ def normalise_email(value: str) -> str | None:
 
     An address has exactly one @, something before it, and a domain of labels of 1 to 63 characters, 253 in all. One
     label is enough (`user@localhost`) and reserved names are domains too (`.example`). One dot after the last label
-    only says that the name is complete, so it is removed.
+    only says that the name is complete, so it is removed. A name around it (`Ann <ann@...>`), `mailto:` and quotes
+    around all of it are removed too.
     """
-    local, at, domain = _normalise_text(value).partition("@")
-    if not (local and at) or "@" in domain:
+    local, at, domain = _unwrap_address(_normalise_text(value)).partition("@")
+    if not (at and _is_local_part(local)) or "@" in domain:
         return None
     try:
         encoded = idna.encode(domain, uts46=True).decode("ascii").removesuffix(".")
     except idna.IDNAError:
         return None
     return f"{local}@{encoded}"
+
+
+def _unwrap_address(text: str) -> str:
+    while wrapper := _WRAPPER_PATTERN.fullmatch(text):
+        text = next(filter(None, wrapper.groups()))
+    return text
+
+
+def _is_local_part(text: str) -> bool:
+    """Whether the text may stand before the @: an unquoted one holds no blanks, separators or invisible characters."""
+    if _QUOTED_LOCAL_PATTERN.fullmatch(text):
+        return True
+    return bool(_LOCAL_PATTERN.fullmatch(text)) and not any(unicodedata.category(c)[0] in "CZ" for c in text)
 
 
 def normalise_names(values: pa.StringArray | pa.ChunkedArray) -> pa.StringArray:

@@ -16,7 +16,7 @@ INVALID_KEYS_SQL = " union all ".join(
     f"""select tenant_id, service, case service {_TABLE_NAME_CASES} end
         as table_name, record_id as service_record_id, record_id as _subject, '{column}' as column_name,
         '{reason}' as reason, 'customer_identities' as found_by
-    from people where nullif(trim({entered}), '') is not null and {key} is null"""
+    from people where {entered} is not null and {key} is null"""
     for column, entered, key, reason in (
         ("email", "entered_email", "email", QuarantineReason.INVALID_EMAIL),
         ("phoneNumber", "entered_phone", "phone_number", QuarantineReason.INVALID_PHONE),
@@ -36,7 +36,7 @@ def normalise_people(con: DuckDBPyConnection) -> None:
     Creates: people.
     """
     entered = con.sql(f"""
-        select people.* replace (nullif(trim(auth_user_id), '') as auth_user_id), country_code
+        select people.*, country_code
         from ({_PEOPLE_SQL}) people join tenants using (tenant_id)""").to_arrow_table()
     normalised = {
         "email": normalise_emails(entered["entered_email"]),

@@ -1,4 +1,4 @@
-"""The normal form of phone numbers: E.164, with national numbers read in the tenant's country.
+"""The normal form of phone numbers: E.164 and the extension, with national numbers read in the tenant's country.
 
 `normalise_phone` calls `phonenumbers`, which decides but is slow. `normalise_phones` gives the same answers for
 columns: it reads plain digits, punctuation and a leading plus itself, and calls `phonenumbers` for the rest.
@@ -25,28 +25,31 @@ _FULL_WIDTH_DIGITS: Final = {ord("0") + digit + 0xFEE0: str(digit) for digit in 
 _EXTENSION_PATTERN: Final = re.compile(r"(?<=[0-9]) *(?:ext\.?|x) ?[0-9]{1,9}\Z", re.IGNORECASE)
 _LABEL_PATTERN: Final = re.compile(r"\A[A-Za-z .:()-]+(?=[0-9+])")
 _WORDS_PATTERN: Final = re.compile(r"(?<=[0-9])[ ()-]*[A-Za-z][A-Za-z ().-]*\Z")
+_REMARK_PATTERN: Final = re.compile(r"\s*\([^()]*[^\W\d_][^()]*\)\s*\Z")
 _MIN_DIALLED_LETTERS: Final = 3
 _DIALLED_CHARACTERS: Final = dict.fromkeys(map(ord, _PUNCTUATION)) | _FULL_WIDTH_DIGITS | {0xFF0B: "+"}
 
 
 def normalise_phone(value: str, region: str | None) -> str | None:
-    """Returns the E.164 form of one spelling as `phonenumbers` reads it in `region`, None where it is no valid number.
+    """Returns the normal form of one spelling as `phonenumbers` reads it in `region`, None where it is no valid number.
 
-    An extension is dropped: E.164 has none.
+    The form is E.164, followed by `;ext=` and the extension where there is one (RFC 3966): people behind one
+    switchboard have different numbers. Words in brackets at the end are a remark.
     """
     try:
-        number = phonenumbers.parse(value, region)
+        number = phonenumbers.parse(_REMARK_PATTERN.sub("", value), region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return f"{e164};ext={number.extension}" if number.extension else e164
 
 
 def normalise_phones(
     values: pa.StringArray | pa.ChunkedArray, regions: pa.StringArray | pa.ChunkedArray
 ) -> pa.StringArray:
-    """Returns the E.164 form of each spelling, null where it is no valid number: `normalise_phone` for columns.
+    """Returns the normal form of each spelling, null where it is no valid number: `normalise_phone` for columns.
 
     Args:
         values: spellings, as a service has them.
@@ -72,7 +75,7 @@ def normalise_phones(
 
 
 def _normalise_distinct_phones(values: pa.StringArray, regions: pa.StringArray) -> pa.StringArray:
-    """Returns the E.164 forms; each distinct pair is read once, sorted by region, whose patterns compile once."""
+    """Returns the normal forms; each distinct pair is read once, sorted by region, whose patterns compile once."""
     pairs = list(zip(values.to_pylist(), regions.to_pylist(), strict=True))
     pairs_by_region = sorted(set(pairs), key=lambda pair: pair[1] or "")
     numbers = {pair: normalise_phone(*pair) for pair in pairs_by_region}
@@ -104,10 +107,11 @@ def _strip_ascii_punctuation(values: pa.StringArray) -> pa.StringArray:
 
 
 def _parse_spelling(value: str) -> str | None:
-    """Returns what `_parse_spellings` returns, for one spelling."""
-    if len(value) > _MAX_SPELLING_LENGTH:
+    """Returns what `_parse_spellings` returns, for one spelling; null for a number with an extension."""
+    value = _REMARK_PATTERN.sub("", value)
+    if len(value) > _MAX_SPELLING_LENGTH or _EXTENSION_PATTERN.search(value):
         return None
-    value = _LABEL_PATTERN.sub("", _EXTENSION_PATTERN.sub("", value))
+    value = _LABEL_PATTERN.sub("", value)
     before_words = _WORDS_PATTERN.sub("", value)
     number = before_words.translate(_DIALLED_CHARACTERS)
     return number + _to_keypad_digits(value[len(before_words) :]) if _DIALLED_PATTERN.fullmatch(number) else None

@@ -5,7 +5,7 @@ Problems of the row itself are found once, when it is read, and are stored with 
 A faulty row is quarantined whole; no row is dropped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,15 +13,22 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.as_of import MAX_CLOCK_SKEW
+from crm_pipeline.domain.ingest.local_times import build_local_times_sql
+from crm_pipeline.domain.ingest.text_cleaning import build_text_sql
 from crm_pipeline.domain.ingest.value_parsing import (
     ValidationRule,
+    build_canonical_sql,
+    build_cleaned_sql,
+    build_plain_ids_sql,
     build_plausible_time_sql,
     build_value_sql,
+    build_warnings_sql,
     is_time_column,
+    list_losable_columns,
     list_value_rules,
 )
 from crm_pipeline.tables.columns import SHORT_TEXT_LENGTH, find_table_service
-from crm_pipeline.tables.ownership import PROFILE_REFERENCE
+from crm_pipeline.tables.ownership import PROFILE_REFERENCE, list_id_columns
 from crm_pipeline.tables.projections import find_source_table, to_lake_name
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
@@ -33,18 +40,19 @@ _DUPLICATE_KEYS_JOIN = """
 def parse_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> None:
     """Creates temp table `name`: the rows of relation `raw` as the lake stores them.
 
-    `raw` has the service's own column names, of any type or as text. The result has the declared columns,
-    `_record_key`, and `_problems` as `column:REASON`. Of rows with one key the best and latest counts. The others are
-    duplicates, each with the time (microseconds since 1970) from which it is one, as `column:REASON:TIME`: a row
-    counts as long as all better ones lie in the future.
+    `raw` has the service's own column names, of any type or as text. The result has the declared columns and:
+    `_record_key`; `_problems` as `column:REASON`; `_warnings` as `column:REASON:value`, null where there are none, for
+    values read as none, which leave the row valid; `_local_times`, see `local_times.py`; and `_delivered_ids`, a map of
+    the ids as delivered by column, null where they are canonical.
+
+    Of rows with one key the best and latest counts. The others are duplicates, each with the time (microseconds since
+    1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better ones lie in the future.
 
     Reads: `raw`; tenants (tenant_id, and timezone for dates without a time).
     Creates: `name`; _duplicate_keys and _typed_rows.
     """
-    types = {row[0]: str(row[1]) for row in con.execute(f"describe {raw}").fetchall()}
-    values = {column.key: build_value_sql(column, types[column.name]) for column in table.columns}
     (key,) = table.primary_key.columns
-    _create_typed_rows(con, table, raw, values)
+    _create_typed_rows(con, table, raw)
     time_replacements = "".join(
         f", {build_plausible_time_sql(column)} as {column.key}" for column in table.columns if is_time_column(column)
     )
@@ -57,32 +65,57 @@ def parse_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> No
         con.execute(f"insert into {name} {_build_ranked_duplicates_query(table, key, replacements)}")
 
 
-def _create_typed_rows(con: DuckDBPyConnection, table: Table, raw: str, values: Mapping[str, str]) -> None:
-    """Creates `_typed_rows`, the rows of `raw` with their values and problems.
+def _create_typed_rows(con: DuckDBPyConnection, table: Table, raw: str) -> None:
+    """Creates `_typed_rows`, the rows of `raw` with their values, problems and warnings.
 
     Creates: _duplicate_keys too, the keys that several rows share or that are missing.
     """
-    delivered = ", ".join(
-        f'"{c.name}" as "{c.key}$raw", nullif(cast("{c.name}" as varchar), \'\') as "{c.key}$text"'
-        for c in table.columns
-    )
     (key,) = table.primary_key.columns
+    columns = list(table.columns)
     con.execute(f"""
         create or replace temp table _duplicate_keys as
-        from (select {values["tenant_id"]} as tenant_id, {values[key.key]} as {key.key}
-              from (select {delivered} from {raw}))
+        from ({_build_values_query(con, list({table.c.tenant_id, key}), raw)})
         select tenant_id, {key.key} group by all having count(*) > 1 or {key.key} is null""")
-    problems = ", ".join(rule.build_problem_sql() for column in table.columns for rule in list_value_rules(column))
-    content = ", ".join(f'coalesce("{column.key}$text", chr(1))' for column in table.columns)
+    problems = ", ".join(rule.build_problem_sql() for column in columns for rule in list_value_rules(column))
+    content = ", ".join(f"""coalesce(nullif("{column.key}$delivered", ''), chr(1))""" for column in columns)
     con.execute(f"""
         create or replace temp view _typed_rows as
-        select {", ".join(f"{value} as {name}" for name, value in values.items())},
+        select {", ".join(column.key for column in columns)},
             list_filter([{problems}], lambda problem: problem is not null) as _problems,
+            {build_warnings_sql(list_losable_columns(columns))} as _warnings,
+            {build_local_times_sql(columns)} as _local_times,
+            {_build_delivered_ids_sql(list_id_columns(table))} as _delivered_ids,
             concat_ws(chr(31), {content}) as _row_content
-        from (select {delivered} from {raw})
+        from ({_build_values_query(con, columns, raw)})""")
+
+
+def _build_delivered_ids_sql(columns: Sequence[Column[Any]]) -> str:
+    """Returns SQL for a map of these columns' ids as delivered, by column; null where all are canonical."""
+    is_respelled = " or ".join(f'cast({c.key} as varchar) <> "{c.key}$delivered"' for c in columns)
+    keys = ", ".join(f"'{column.key}'" for column in columns)
+    delivered = ", ".join(f'"{column.key}$delivered"' for column in columns)
+    return f"case when {is_respelled} then map([{keys}], [{delivered}]) end"
+
+
+def _build_values_query(con: DuckDBPyConnection, columns: Sequence[Column[Any]], raw: str) -> str:
+    """Returns a query of the values of these columns of `raw`, with all the forms that they go through."""
+    types = {row[0]: str(row[1]) for row in con.execute(f"describe {raw}").fetchall()}
+    delivered = ", ".join(_build_delivered_sql(column, types[column.name]) for column in columns)
+    plain = build_plain_ids_sql(columns)
+    cleaned = ", ".join(f'{build_cleaned_sql(c, types[c.name])} as "{c.key}$text"' for c in columns)
+    canonical = ", ".join(f'{build_canonical_sql(c)} as "{c.key}$form"' for c in columns)
+    values = ", ".join(f"{build_value_sql(c, types[c.name])} as {c.key}" for c in columns)
+    return f"""
+        select *, {values}
+        from (select *, {canonical}
+            from (select *, {cleaned} from (select *, {plain} from (select {delivered} from {raw}))))
         left join (select tenant_id as _known_tenant_id, timezone as _tenant_timezone from tenants)
-            on _known_tenant_id = "tenant_id$text"
-        """)
+            on "tenant_id$text" = _known_tenant_id"""
+
+
+def _build_delivered_sql(column: Column[Any], raw_type: str) -> str:
+    delivered = build_text_sql(f'"{column.name}"', raw_type)
+    return f'"{column.name}" as "{column.key}$raw", {delivered} as "{column.key}$delivered"'
 
 
 def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements: str) -> str:
@@ -129,16 +162,21 @@ def validate_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: da
         from (select *, {flags} from {present} as t)""")
     con.execute(f"""
         create or replace temp view {name} as
-        select * exclude (_problems) from {name}_validated where len(_problems) = 0""")
+        select * exclude (_problems, _warnings, _local_times) from {name}_validated where len(_problems) = 0""")
 
 
 def build_faulty_rows_query(tables: Sequence[Table], found_by: str) -> str:
-    """Returns a query of all problems in the validated views of `tables`, as quarantined_records less its stamps."""
+    """Returns a query of all problems and warnings in the validated views of `tables`.
+
+    The columns are those of quarantined_records less its stamps.
+    """
     return " union all ".join(
         f"""select tenant_id, '{find_table_service(table)}' as service, '{table.name}' as table_name,
             left(cast({key.key} as varchar), {SHORT_TEXT_LENGTH}) as service_record_id, _record_key as _subject,
-            split_part(problem, ':', 1) as column_name, split_part(problem, ':', 2) as reason, '{found_by}' as found_by
-        from (select *, unnest(_problems) as problem from {to_lake_name(table)}_validated where len(_problems) > 0)"""
+            split_part(problem, ':', 1) as column_name, split_part(problem, ':', 2) as reason, '{found_by}' as found_by,
+            case when reason = '{Reason.PLACEHOLDER}' then regexp_extract(problem, ':.*?:(.*)', 1) end as value
+        from (select *, unnest(list_concat(_problems, _warnings)) as problem from {to_lake_name(table)}_validated
+            where len(_problems) > 0 or _warnings is not null)"""
         for table in tables
         for key in table.primary_key.columns
     )

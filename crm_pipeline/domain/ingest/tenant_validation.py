@@ -1,6 +1,7 @@
 """Validation of tenants: a tenant's own settings decide whether it can be processed; a wrong one stops it alone."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from phonenumbers import SUPPORTED_REGIONS
 from crm_pipeline.vocabulary import QuarantineReason, TenantStatus
 
 DEFAULT_MIN_CONFIDENCE = 0.85
-CONTROL_CHARACTER_PATTERN = re.compile(r"[\x00-\x1f]")
+INVISIBLE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode categories of characters that show as nothing or end a line."""
 
 
 class Tenant(NamedTuple):
@@ -51,21 +53,27 @@ def find_usable_tenants(con: DuckDBPyConnection, present: str) -> tuple[list[Ten
 
 
 def is_usable_id(tenant_id: str) -> bool:
-    """Whether Dagster accepts the id as a partition key: no control characters, no `...`."""
-    return "..." not in tenant_id and not CONTROL_CHARACTER_PATTERN.search(tenant_id)
+    """Whether the id shows all its characters and Dagster accepts it as a partition key, which has no `...`.
+
+    Tenants are compared as delivered, so an id with outer blanks would be another club with the same name.
+    """
+    is_visible = tenant_id == tenant_id.strip() and tenant_id == escape_invisible_characters(tenant_id)
+    return is_visible and "..." not in tenant_id
 
 
-def escape_control_characters(tenant_id: str) -> str:
-    """Returns the id as shown in a message, with control characters escaped.
+def escape_invisible_characters(tenant_id: str) -> str:
+    """Returns the id as shown in a message, with invisible characters escaped.
 
     An id that ends a line or is partly invisible would look like another club's.
     """
-    return CONTROL_CHARACTER_PATTERN.sub(lambda match: repr(match[0])[1:-1], tenant_id)
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in INVISIBLE_CATEGORIES else c for c in tenant_id
+    )
 
 
 def format_unknown_tenants(unknown: Iterable[str], known: Iterable[str]) -> str:
     """Returns the message for somebody who named unknown tenants."""
-    unknown_ids, known_ids = (", ".join(map(escape_control_characters, sorted(ids))) for ids in (unknown, known))
+    unknown_ids, known_ids = (", ".join(map(escape_invisible_characters, sorted(ids))) for ids in (unknown, known))
     return f"no such tenant: {unknown_ids}; known are {known_ids}"
 
 

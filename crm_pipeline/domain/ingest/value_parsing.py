@@ -1,13 +1,28 @@
 """Parsing of single values: the delivered value as the declared type, and the validation rules of the value alone.
 
-All results are SQL expressions over one row with `"<column>$raw"` as delivered and `"<column>$text"` as text.
+All results are SQL expressions over one row: `"<column>$raw"` is the value as delivered, `"<column>$delivered"` that as
+text, `"<column>$plain"` whether an id needs no cleaning, `"<column>$text"` the cleaned text, and `"<column>$form"` the
+text in its canonical form. Nearly all values are clean, so the cheapest test that says so comes first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from duckdb import DuckDBPyConnection
 from sqlalchemy import Column
 
+from crm_pipeline.domain.ingest.placeholders import build_placeholder_condition
+from crm_pipeline.domain.ingest.text_cleaning import (
+    ROUNDED_NUMBER_PATTERN,
+    build_canonical_id_sql,
+    build_contact_sql,
+    build_line_sql,
+    build_paragraphs_sql,
+    build_plain_id_condition,
+    build_whole_number_id_sql,
+)
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.columns import TextForm
 from crm_pipeline.tables.projections import to_duckdb_type
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
@@ -16,9 +31,16 @@ TIME_PATTERN = DAY_PATTERN + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-][01]\d(:?[
 WHOLE_NUMBER_PATTERN = r"[+-]?\d+(\.0+)?"
 NUMBER_PATTERN = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 PLAUSIBLE_YEARS = (1900, 2200)
+OPEN_END_YEAR = 2200
+"""A planned time that may be missing is none from this year on."""
 MAX_RECORDED_YEAR = 9999
 """The last year of a recorded time. Until its end a time is compared with the hour; after it, it is no time."""
 REPLACEMENT_CODE_POINT = 0xFFFD
+MAX_QUOTED_LENGTH = 100
+"""Characters of a placeholder that its warning quotes."""
+ID_FORMS = (TextForm.ID, TextForm.LOGIN)
+NUMBER_FORMS = (*ID_FORMS, TextForm.PHONE)
+"""Forms of text that a spreadsheet takes for numbers, and rounds."""
 
 
 class ValidationRule(NamedTuple):
@@ -36,19 +58,124 @@ class ValidationRule(NamedTuple):
         return f"case when {condition or self.condition} then '{self.column}:{self.reason}' end"
 
 
+def build_plain_ids_sql(columns: Iterable[Column[Any]]) -> str:
+    """Returns SQL for `"<column>$plain"` of each id column."""
+    conditions = {
+        c: build_plain_id_condition(f'"{c.key}$delivered"') for c in columns if c.info.get("form") in ID_FORMS
+    }
+    return ", ".join(f'{condition} as "{column.key}$plain"' for column, condition in conditions.items()) or "null"
+
+
+def build_cleaned_sql(column: Column[Any], raw_type: str) -> str:
+    """Returns SQL for the delivered text, cleaned, null where it is blank; numbers and times stay as delivered."""
+    delivered, form = f'"{column.key}$delivered"', column.info.get("form")
+    if column.primary_key or column.key == "tenant_id":
+        # The owner of the record is reported in places that cannot hold a NUL.
+        replaced = f"replace({delivered}, chr(0), chr({REPLACEMENT_CODE_POINT}))"
+        delivered = f"case when contains({delivered}, chr(0)) then {replaced} else {delivered} end"
+    if raw_type != "VARCHAR" or form in (None, TextForm.EXACT):
+        return f"nullif({delivered}, '')"
+    if form is TextForm.PARAGRAPHS:
+        return build_paragraphs_sql(delivered)
+    is_clean = f"{delivered} in {_format_sql_list(column.info['allowed'])}" if column.info["allowed"] else None
+    is_clean = f'"{column.key}$plain"' if form in ID_FORMS else is_clean
+    line = build_line_sql(delivered)
+    return f"case when {is_clean} then {delivered} else {line} end" if is_clean else line
+
+
+def build_canonical_sql(column: Column[Any]) -> str:
+    """Returns SQL for the cleaned text in its canonical form: that of the record for the id of one."""
+    text = f'"{column.key}$text"'
+    if service_column := column.info.get("service_column"):
+        services = ", ".join(f"'{s}'" for s, t in PERSON_TABLES.items() if to_duckdb_type(t.c.id) == "BIGINT")
+        whole_number_id, id_sql = build_whole_number_id_sql(text), build_canonical_id_sql(text)
+        return f'case when "{service_column}$text" in ({services}) then {whole_number_id} else {id_sql} end'
+    match column.info.get("form"):
+        case TextForm.ID | TextForm.LOGIN:
+            return f'case when "{column.key}$plain" then {text} else {build_canonical_id_sql(text)} end'
+        case TextForm.PHONE | TextForm.CONTACT:
+            return build_contact_sql(text)
+        case _:
+            return text
+
+
 def build_value_sql(column: Column[Any], raw_type: str) -> str:
     """Returns SQL for the delivered value, of DuckDB type `raw_type`, in the declared type; null where it has none."""
-    text, kind = f'"{column.key}$text"', to_duckdb_type(column)
+    kind = to_duckdb_type(column)
     if kind == "VARCHAR":
-        # The owner of the record is reported in places that cannot hold a NUL.
-        is_identifier = column.primary_key or column.key == "tenant_id"
-        return f"replace({text}, chr(0), chr({REPLACEMENT_CODE_POINT}))" if is_identifier else text
+        return _build_text_value_sql(column)
     if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
         return f'"{column.key}$raw"'
-    return _build_parse_sql(text, kind)
+    text = f'"{column.key}$text"'
+    cleaned = build_parse_sql(build_line_sql(text), kind)
+    # In a `case`, where DuckDB does not compute parts that both have in common for every row.
+    return f"case when {text} is null then null else coalesce({build_parse_sql(text, kind)}, {cleaned}) end"
 
 
-def _build_parse_sql(text: str, kind: str) -> str:
+def read_value(con: DuckDBPyConnection, column: Column[Any], text: str) -> str | None:
+    """Returns what a person typed as the value of a column, in its canonical form; None where it is none."""
+    delivered = f'select $text as "{column.key}$delivered", false as "{column.key}$plain"'
+    cleaned = f'select *, {build_cleaned_sql(column, "VARCHAR")} as "{column.key}$text" from ({delivered})'
+    canonical = f'select *, {build_canonical_sql(column)} as "{column.key}$form" from ({cleaned})'
+    query = f"select cast({build_value_sql(column, 'VARCHAR')} as varchar) from ({canonical})"
+    [(value,)] = con.execute(query, {"text": text}).fetchall()
+    return None if value is None else str(value)
+
+
+def build_warnings_sql(columns: Sequence[Column[Any]]) -> str:
+    """Returns SQL for the warnings of a row: values read as none, as `column:REASON:value`; null where there are none.
+
+    Only a placeholder is quoted: it says nothing about a person.
+    """
+    losses = {column: f'{column.key} is null and "{column.key}$form" is not null' for column in columns}
+    warnings = ", ".join(
+        f"""case when {is_lost} then concat('{column.name}:', {_build_loss_reason_sql(column)}) end"""
+        for column, is_lost in losses.items()
+    )
+    return f"""case when {" or ".join(f"({is_lost})" for is_lost in losses.values()) or "false"}
+        then list_filter([{warnings}]::varchar[], lambda warning: warning is not null) end"""
+
+
+def list_losable_columns(columns: Iterable[Column[Any]]) -> list[Column[Any]]:
+    """Returns the text columns whose value may be read as none although one was delivered."""
+    return [
+        column
+        for column in columns
+        if to_duckdb_type(column) == "VARCHAR"
+        and column.info.get("form") is not TextForm.EXACT
+        and not column.info.get("allowed")
+        and (column.nullable or column.info.get("form") in ID_FORMS)
+    ]
+
+
+def _build_text_value_sql(column: Column[Any]) -> str:
+    if column not in list_losable_columns([column]):
+        return f'"{column.key}$form"'
+    value, form = f'"{column.key}$form"', column.info["form"]
+    if form is TextForm.PARAGRAPHS:
+        return value
+    is_lost = build_placeholder_condition(form, value)
+    if form in NUMBER_FORMS:
+        is_lost = f"{is_lost} or {_build_rounded_condition(value)}"
+    if form in ID_FORMS:
+        is_lost = f'not "{column.key}$plain" and ({is_lost})'
+    return f"case when {is_lost} then null else {value} end"
+
+
+def _build_rounded_condition(value: str) -> str:
+    return f"regexp_full_match({value}, '{ROUNDED_NUMBER_PATTERN}')"
+
+
+def _build_loss_reason_sql(column: Column[Any]) -> str:
+    value = f'"{column.key}$form"'
+    placeholder = f"concat('{Reason.PLACEHOLDER}:', left({value}, {MAX_QUOTED_LENGTH}))"
+    if column.info["form"] not in NUMBER_FORMS:
+        return placeholder
+    return f"case when {_build_rounded_condition(value)} then '{Reason.ROUNDED_NUMBER}' else {placeholder} end"
+
+
+def build_parse_sql(text: str, kind: str) -> str:
+    """Returns SQL for a text in the DuckDB type `kind`, which is no text; null where it is none."""
     match kind:
         case "DOUBLE":
             return f"case when regexp_full_match({text}, '{NUMBER_PATTERN}') then try_cast({text} as double) end"
@@ -85,25 +212,40 @@ def _build_time_sql(text: str) -> str:
 def list_value_rules(column: Column[Any]) -> list[ValidationRule]:
     """Returns the rules for a column's value, whatever else is in the row."""
     value, text, kind = column.key, f'"{column.key}$text"', to_duckdb_type(column)
-    rules = [] if column.nullable else [ValidationRule(column.name, _select_missing_reason(column), f"{text} is null")]
+    is_blank = f"{text} is null" if kind == "VARCHAR" else f"{build_line_sql(text)} is null"
+    missing = f"{value} is null" if kind == "VARCHAR" else f"{value} is null and {is_blank}"
+    rules = [] if column.nullable else [ValidationRule(column.name, _select_missing_reason(column), missing)]
     if kind == "VARCHAR":
-        rules += [
-            ValidationRule(column.name, Reason.NUL_BYTE, f"contains({text}, chr(0))"),
-            ValidationRule(column.name, Reason.TOO_LONG, f"length({text}) > {getattr(column.type, 'length', None)}"),
-        ]
+        rules += _list_text_rules(column)
     elif is_time_column(column):
-        rules += [
-            ValidationRule(
-                column.name, Reason.NOT_A_TIME, f"{text} is not null and ({build_plausible_time_sql(column)}) is null"
-            )
-        ]
+        is_open = f" and not coalesce({value} >= '{OPEN_END_YEAR}-01-01', false)" if _may_be_open(column) else ""
+        is_lost = f"({build_plausible_time_sql(column)}) is null and not {is_blank}{is_open}"
+        rules += [ValidationRule(column.name, Reason.NOT_A_TIME, is_lost)]
     else:
         reason = Reason.NOT_A_BOOLEAN if kind == "BOOLEAN" else Reason.NOT_A_NUMBER
-        rules += [ValidationRule(column.name, reason, f"{text} is not null and {value} is null")]
+        rules += [ValidationRule(column.name, reason, f"{value} is null and not {is_blank}")]
     if allowed := column.info.get("allowed"):
         rules += [ValidationRule(column.name, Reason.UNKNOWN_VALUE, f"{value} not in {_format_sql_list(allowed)}")]
-    if (minimum := column.info.get("minimum")) is not None:
-        rules += [ValidationRule(column.name, Reason.NEGATIVE_AMOUNT, f"{value} < {minimum}")]
+    return rules + _list_range_rules(column)
+
+
+def _list_text_rules(column: Column[Any]) -> list[ValidationRule]:
+    length = getattr(column.type, "length", None)
+    return [
+        ValidationRule(column.name, Reason.NUL_BYTE, f"""contains("{column.key}$delivered", chr(0))"""),
+        ValidationRule(column.name, Reason.TOO_LONG, f"""length("{column.key}$text") > {length}"""),
+    ]
+
+
+def _list_range_rules(column: Column[Any]) -> list[ValidationRule]:
+    """Returns the rules for the declared bounds of a number."""
+    minimum, maximum = column.info.get("minimum"), column.info.get("maximum")
+    rules = []
+    if minimum is not None:
+        reason = Reason.NEGATIVE_AMOUNT if minimum == 0 else Reason.OUT_OF_RANGE
+        rules.append(ValidationRule(column.name, reason, f"{column.key} < {minimum}"))
+    if maximum is not None:
+        rules.append(ValidationRule(column.name, Reason.OUT_OF_RANGE, f"{column.key} > {maximum}"))
     return rules
 
 
@@ -113,11 +255,17 @@ def is_time_column(column: Column[Any]) -> bool:
 
 
 def build_plausible_time_sql(column: Column[Any]) -> str:
-    """Returns SQL for a time, or null where no calendar downstream could hold it."""
+    """Returns SQL for a time, or null where no calendar downstream could hold it, and for an open end."""
     value, kind, (first, last) = column.key, to_duckdb_type(column), PLAUSIBLE_YEARS
     end = f"'{last + 1}-01-01'" if not column.info.get("recorded") else f"'{MAX_RECORDED_YEAR}-12-31'"
+    end = f"'{OPEN_END_YEAR}-01-01'" if _may_be_open(column) else end
     # year() ignores the era: 4000 BC would be 4000.
     return f"case when {value} >= '{first}-01-01'::{kind} and {value} < {end}::{kind} then {value} end"
+
+
+def _may_be_open(column: Column[Any]) -> bool:
+    """Whether a far time of the column says that there is none: `endedAt` 9999-12-31."""
+    return bool(column.nullable) and is_time_column(column) and not column.info.get("recorded")
 
 
 def _select_missing_reason(column: Column[Any]) -> Reason:

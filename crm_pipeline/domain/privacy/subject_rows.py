@@ -34,11 +34,12 @@ FIELDS_WITH_SOURCE: Final = tuple(re.findall(r"(\w+): ", _FIELD_SOURCES.partitio
 
 
 class RecordReference(NamedTuple):
-    """Where a row names a record: SQL of its service, its table and its id."""
+    """Where a row names a record: SQL of its service, its table and its id, and the column of the id if it is one."""
 
     service: str
     table: str
     record_id: str
+    column: str | None = None
 
 
 def list_record_references(table: Table) -> Iterator[RecordReference]:
@@ -48,16 +49,15 @@ def list_record_references(table: Table) -> Iterator[RecordReference]:
     """
     if table in PERSON_TABLES.values() or table is crm.suppressed_identifier:
         own = "coalesce(cast(t.id as varchar), t._record_key)"
-        yield RecordReference(f"'{find_table_service(table)}'", f"'{table.name}'", own)
+        yield RecordReference(f"'{find_table_service(table)}'", f"'{table.name}'", own, "id")
     for column in table.columns:
         if target := column.info.get("references"):
             service = Service.CRM if target == PROFILE_REFERENCE else find_table_service(source_metadata.tables[target])
-            yield RecordReference(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)")
+            yield RecordReference(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)", column.key)
     if table is crm.identity_override:
         for side in "ab":
-            yield RecordReference(
-                f"t.service_{side}", _build_people_table_sql(f"t.service_{side}"), f"t.record_id_{side}"
-            )
+            service_sql, id_column = f"t.service_{side}", f"record_id_{side}"
+            yield RecordReference(service_sql, _build_people_table_sql(service_sql), f"t.{id_column}", id_column)
 
 
 def build_source_condition(table: Table) -> str:

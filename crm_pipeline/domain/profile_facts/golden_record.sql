@@ -20,12 +20,14 @@ persons as (
         arg_min(record, place) filter (auth_user_id is not null) as auth_user_id_source,
         arg_min(email, (email_is_shared, place)) filter (email is not null) as email,
         arg_min(record, (email_is_shared, place)) filter (email is not null) as email_source,
-        arg_min(phone_number, (phone_is_shared, place)) filter (phone_number is not null) as phone_number,
+        -- Without the extension, which is part of the key only.
+        split_part(arg_min(phone_number, (phone_is_shared, place)) filter (phone_number is not null), ';', 1)
+            as phone_number,
         arg_min(record, (phone_is_shared, place)) filter (phone_number is not null) as phone_number_source,
-        arg_min(trim(first_name), place) filter (trim(first_name) <> '') as first_name,
-        arg_min(record, place) filter (trim(first_name) <> '') as first_name_source,
-        arg_min(trim(last_name), place) filter (trim(last_name) <> '') as last_name,
-        arg_min(record, place) filter (trim(last_name) <> '') as last_name_source,
+        arg_min(first_name, place) filter (first_name is not null) as first_name,
+        arg_min(record, place) filter (first_name is not null) as first_name_source,
+        arg_min(last_name, place) filter (last_name is not null) as last_name,
+        arg_min(record, place) filter (last_name is not null) as last_name_source,
         max(record_id) filter (service = 'SCL' and is_primary) as scl_record,
         max(record_id) filter (service = 'TEETIME' and is_primary) as teetime_player_id,
         max(record_id) filter (service = 'MESSAGING' and is_primary) as messaging_contact_id
@@ -67,7 +69,7 @@ tags as (
 
 select tenant_id, profile_id as id, auth_user_id, email, phone_number, scl_member_id,
     teetime_player_id, messaging_contact_id, first_name, last_name,
-    coalesce(nullif(trim(concat_ws(' ', first_name, last_name)), ''), email, phone_number) as display_name,
+    coalesce(nullif(concat_ws(' ', first_name, last_name), ''), email, phone_number) as display_name,
     coalesce(tags, []) as tags, handicap, home_club_id, membership_tier, membership_status,
     coalesce(email_opt_in, false) as email_opt_in, coalesce(sms_opt_in, false) as sms_opt_in,
     coalesce(push_opt_in, false) as push_opt_in, coalesce(whatsapp_opt_in, false) as whatsapp_opt_in,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 BASE_VERSION_PROPERTY: Final = "crm_pipeline.through"
@@ -31,6 +32,11 @@ class LakeFiles(tuple[LakeFile, ...]):
     def oldest(self) -> int:
         """Returns the oldest version of any row; -1 without files."""
         return min((file.oldest for file in self), default=-1)
+
+    @property
+    def oldest_file(self) -> LakeFile:
+        """Returns the file with the oldest rows."""
+        return min(self, key=lambda file: file.newest)
 
     @property
     def newest(self) -> int:
@@ -59,6 +65,12 @@ def list_lake_files(path: str) -> LakeFiles:
     """Returns the files that the newest commit of the table at `path` lists; empty without a table."""
     newest = _find_newest_commit(path)
     return LakeFiles() if newest is None else _read_commit_files(newest)
+
+
+@lru_cache(maxsize=1024)
+def read_column_names(file: str) -> frozenset[str]:
+    """Returns the names of the columns of a Parquet file, which never changes."""
+    return frozenset(pq.read_schema(file).names)
 
 
 def read_base_version(path: str) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Table
 
-from crm_pipeline.resources.lake.files import LakeFiles
+from crm_pipeline.resources.lake.files import LakeFiles, read_column_names
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.projections import list_hashed_columns, list_key_columns, to_duckdb_type
 
@@ -14,12 +14,18 @@ CHANGE_COLUMNS = {"_replaces": "BIGINT", "_deleted": "BOOLEAN"}
 """Columns that only the log has: the hash of the row this one replaced, null for a new row, and a deletion flag."""
 SOURCE_COLUMNS = {"_record_key": "VARCHAR", "_problems": "VARCHAR[]"}
 """Columns added to a source row: a key, also for a row without an id, and its problems as `column:REASON`."""
+LATER_SOURCE_COLUMNS = {"_warnings": "VARCHAR[]", "_local_times": "VARCHAR"}
+"""Columns added to a source row that older lakes lack: values read as none, as `column:REASON:value`, and the times
+that depend on the tenant's zone, as delivered, in JSON; null where there are none.
+
+Where they are null they are no part of the row's hash: the rows of older lakes keep theirs.
+"""
 
 
 def list_lake_columns(table: Table) -> dict[str, str]:
     """Returns names and DuckDB types of the columns in the lake, without system and change columns."""
     declared = {column.key: to_duckdb_type(column) for column in table.columns}
-    return declared | SOURCE_COLUMNS if table.metadata is source_metadata else declared
+    return declared | SOURCE_COLUMNS | LATER_SOURCE_COLUMNS if table.metadata is source_metadata else declared
 
 
 def list_lake_key_columns(table: Table) -> tuple[str, ...]:
@@ -60,6 +66,8 @@ def build_row_hash_sql(table: Table) -> str:
     texts = [f"cast({name} as varchar)" for name in names]
     # Lengths keep a value distinct from null, and from two values with a separator between them.
     values = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
+    if table.metadata is source_metadata:
+        values += "".join(f", ';{name}' || cast({name} as varchar)" for name in LATER_SOURCE_COLUMNS)
     return f"cast('0x' || left(sha1(concat({values})), 15) as bigint)"
 
 
@@ -112,4 +120,9 @@ def build_scan_query(files: LakeFiles, columns: dict[str, str]) -> str:
     if not files:
         return "select " + ", ".join(f"null::{kind} as {name}" for name, kind in columns.items()) + " where false"
     paths = _format_literals(file.path for file in files)
-    return f"select {', '.join(columns)} from read_parquet([{paths}], union_by_name = true)"
+    rows = f"read_parquet([{paths}], union_by_name = true)"
+    # Columns are only ever added, so whatever the oldest file has, all have.
+    if not columns.keys() <= read_column_names(files.oldest_file.path):
+        no_rows = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+        rows = f"(select {no_rows} where false union all by name from {rows})"
+    return f"select {', '.join(columns)} from {rows}"

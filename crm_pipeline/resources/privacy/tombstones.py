@@ -23,7 +23,7 @@ from crm_pipeline.vocabulary import Service
 
 _HMAC_BLOCK_BYTES: Final = 64
 _HMAC_SQL: Final = """sha256($outer || unhex(sha256($inner
-    || encode(concat_ws(chr(31), tenant_id, service, table_name, record_id)))))"""
+    || encode(concat_ws(chr(31), tenant_id, service, table_name, spelling)))))"""
 """HMAC-SHA256 (RFC 2104) in SQL, because a call into Python per row would cost more than reading the rows."""
 
 
@@ -84,9 +84,10 @@ def find_tombstones(con: DuckDBPyConnection, lake: Lake, service: Service, key: 
 
 
 def exclude_forgotten(con: DuckDBPyConnection, table: Table, rows: str, tombstones: Tombstones) -> int:
-    """Returns how many rows about forgotten records were deleted from temp table `rows`, which has the lake's columns.
+    """Returns how many rows about forgotten records were deleted from temp table `rows`, as `parse_rows` creates it.
 
-    Only tenants with tombstones are checked. Golfers removed by retention who were active since are added to
+    An id is looked for as delivered and in its canonical form: tombstones of older versions have the former. Only
+    tenants with tombstones are checked. Golfers removed by retention who were active since are added to
     `returning_golfers`.
 
     Reads: `rows`, the relation of `tombstones`.
@@ -152,15 +153,17 @@ def _create_forgotten_table(
 ) -> None:
     """Creates temp table `forgotten`: the records that these rows mention and that have a tombstone."""
     candidates = " union ".join(
-        f"""select distinct t.tenant_id, {service} as service, {table} as table_name, {record_id} as record_id
-        from {rows} t where t.{build_tenant_condition(tombstones.tenants)} and {record_id} is not null"""
-        for service, table, record_id in references
+        f"""select distinct t.tenant_id, {reference.service} as service, {reference.table} as table_name,
+            {reference.record_id} as record_id, unnest([record_id, t._delivered_ids['{reference.column}']]) as spelling
+        from {rows} t where t.{build_tenant_condition(tombstones.tenants)} and {reference.record_id} is not null"""
+        for reference in references
     )
     key = tombstones.key.encode()
     pad = (key if len(key) <= _HMAC_BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_HMAC_BLOCK_BYTES, b"\0")
     con.execute(
         f"""create or replace temp table forgotten as
         select tenant_id, service, table_name, record_id, certificate_id, forgotten_at
-        from (select *, {_HMAC_SQL} as hash from ({candidates})) join {tombstones.relation} using (tenant_id, hash)""",
+        from (select *, {_HMAC_SQL} as hash from ({candidates})) join {tombstones.relation} using (tenant_id, hash)
+        where spelling is not null""",
         {"inner": bytes(byte ^ 0x36 for byte in pad), "outer": bytes(byte ^ 0x5C for byte in pad)},
     )

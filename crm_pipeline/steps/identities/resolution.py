@@ -8,9 +8,11 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people, normalise_suppressed_values
 from crm_pipeline.domain.identity.resolve import ResolutionInputs, resolve_identities
+from crm_pipeline.domain.ingest.text_cleaning import build_canonical_id_sql, build_line_sql
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import identity
+from crm_pipeline.tables.projections import list_key_columns
 
 RECORDS_QUERY: Final = """
     select tenant_id, service, record_id, auth_user_id, email, phone_number, comparable_first_name as first_name,
@@ -37,6 +39,12 @@ ALL_ROWS: Final = dict.fromkeys(RESOLVED_RELATIONS, "true")
 """Conditions that select all rows of the identity tables."""
 
 
+_RECORD_ID_COLUMNS: Final = {
+    identity.customer_identities: ("service_record_id", "linked_to_record_id"),
+    identity.profile_ids: ("minted_record_id", "anchor_record_id"),
+}
+
+
 def read_records(run: RunContext) -> None:
     """Creates temp tables `people` and `suppressed` of the loaded tenants: the records and the suppressed values."""
     normalise_people(run.con)
@@ -57,7 +65,8 @@ def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping
     def read_previous_rows(table: Table) -> pa.Table:
         columns = ", ".join(column.key for column in table.columns)
         stored_view = run.lake.create_current_view(run.con, table, tenants=tenants, name=f"previous_{table.name}")
-        return read_rows_of_tenants(f"select {columns} from {stored_view} where {conditions[table]}")
+        rows = f"select {columns} from {stored_view} where {conditions[table]}"
+        return read_rows_of_tenants(_build_canonical_rows_query(table, rows))
 
     inputs = ResolutionInputs(
         records=read_rows_of_tenants(RECORDS_QUERY),
@@ -77,3 +86,19 @@ def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping
     run.con.register("new_events", resolution.profile_events)
     run.con.register("found_reviews", resolution.identity_reviews)
     run.con.execute(IDENTITIES_WITH_PRIMARY_SQL)
+
+
+def _build_canonical_rows_query(table: Table, rows: str) -> str:
+    """Returns a query of stored rows with record ids in their canonical form, one row per key.
+
+    Ids that were stored before they had one then still mean the same records, whose profiles keep their ids.
+    """
+    columns = _RECORD_ID_COLUMNS.get(table, ())
+    if not columns:
+        return rows
+    lines = ", ".join(f"{build_line_sql(column)} as {column}" for column in columns)
+    canonical = ", ".join(f"{build_canonical_id_sql(column)} as {column}" for column in columns)
+    key = ", ".join(list_key_columns(table))
+    return f"""
+        select * replace ({canonical}) from (select * replace ({lines}) from ({rows}))
+        qualify row_number() over (partition by {key} order by {columns[-1]}) = 1"""

@@ -29,6 +29,7 @@ quarantined_records = Table(
     text("found_by", "The asset that found it."),
     stamp("first_seen_at", "as_of of the first run that saw it."),
     stamp("last_seen_at", "as_of of the last run that saw it."),
+    text("value", "The placeholder that was read as none; null for other reasons.", nullable=True),
     comment="Records and values set aside, and why. A row leaves when the source is mended.",
 )
 
@@ -83,6 +84,7 @@ service_snapshots = Table(
     extracted_at("read_whole_at", "as_of of the last extraction that saw every row."),
     text("origin", "The database it was: cluster, timeline and database; null for a folder.", nullable=True),
     integer("horizon", "Every transaction below this id was then seen; null for a folder.", nullable=True),
+    text("normalisation", "Version of the normal forms that the rows were read with.", nullable=True),
     comment="The last believed extraction of every service, and what it covered. Kept in the lake only.",
     info={"lake_only": True, "is_input": True},
 )

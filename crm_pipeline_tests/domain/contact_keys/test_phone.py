@@ -29,10 +29,10 @@ SPELLINGS: dict[Case, str | None] = {
     ("020 7946 0958", "gb"): None,  # a region is upper case
     ("000 20 7946 0958", "+44"): None,
     ("020 7946 095", "GB"): None,
-    ("020 7946 0958 ext. 12", "GB"): "+442079460958",
-    ("020 7946 0958x12", "GB"): "+442079460958",
+    ("020 7946 0958 ext. 12", "GB"): "+442079460958;ext=12",
+    ("020 7946 0958x12", "GB"): "+442079460958;ext=12",
     ("020 7946 0958 x1234567890", "GB"): None,  # too long for an extension
-    ("+44-20-7946-0958;ext=12", "GB"): "+442079460958",
+    ("+44-20-7946-0958;ext=12", "GB"): "+442079460958;ext=12",
     ("tel:+44-20-7946-0958", None): "+442079460958",
     ("tel:20-7946-0958;phone-context=+44", None): "+442079460958",
     ("\uff0b\uff14\uff14\u300020 7946 \uff10958", None): "+442079460958",
@@ -48,7 +48,8 @@ SPELLINGS: dict[Case, str | None] = {
     ("1-800-FLOWERS", "US"): "+18003569377",
     ("Tel: 020 7946 0958", "GB"): "+442079460958",
     ("020 7946 0958 (w)", "GB"): "+442079460958",
-    ("020 7946 0958 (home)", "GB"): None,  # three letters and more are dialled, here 4663
+    ("020 7946 0958 (home)", "GB"): "+442079460958",
+    ("0161 496 0000 (pro shop)", "GB"): "+441614960000",  # three letters and more are dialled, here 4663
     ("+1 212 555 CALL", None): "+12125552255",
     ("555-0123", "US"): None,  # local, without area code
     ("06 698 12345", "VA"): "+390669812345",  # an Italian number keeps its zero

@@ -15,7 +15,7 @@ from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.input.delivered import AS_OF, LINKS, MESA, a_connection, a_row, read
 
-INJECTIONS: Final = ("'", "'; drop table tenants; --", '"', "%", "\\", "a duplicate 2", "no id 1", ":", "{}", "\x1f")
+INJECTIONS: Final = ("'", "'; drop table tenants; --", '"', "%", "\\", "a duplicate 2", "no id 1", ":", "{}", "{}}")
 
 
 def test_strings_that_look_like_sql_are_only_data() -> None:

@@ -107,7 +107,7 @@ def test_source_rows_keep_their_types_and_faults(lake: Lake) -> None:
     put_player = f"""
         select 'links' as tenant_id, * exclude (tenant_id) replace (
             '7' as id, 12.4 as handicap, timestamptz '2026-03-29 01:30:00.123456Z' as updated_at),
-            'ada' as _record_key, ['handicap:NOT_A_NUMBER'] as _problems
+            'ada' as _record_key, ['handicap:NOT_A_NUMBER'] as _problems, null as _warnings, null as _local_times
         from (select {", ".join(f"null as {column.key}" for column in teetime.player.columns)})"""
     with closing(lake.connect()) as con:
         con.execute(f"create temp view player_rows as {put_player}")
@@ -135,7 +135,8 @@ def test_a_change_that_only_moves_text_between_columns_is_a_change(lake: Lake) -
             values[names.index("tenant_id")], values[names.index("id")] = "'links'", "'x'"
             values[names.index("first_name")], values[names.index("last_name")] = first, last
             row = ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
-            con.execute(f"create or replace temp view leads as select {row}, 'x' as _record_key, [] as _problems")
+            source_columns = "'x' as _record_key, [] as _problems, null as _warnings, null as _local_times"
+            con.execute(f"create or replace temp view leads as select {row}, {source_columns}")
             assert lake.replace(con, crm.lead, "leads", tenants=None, known_at=HOUR).total == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
+from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.privacy.tombstones import (
@@ -45,6 +46,7 @@ def store_tombstone(
 
 def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...]) -> None:
     values = ", ".join(f"('{tenant}', '{record}')" for tenant, record in rows)
+    columns = f"{columns}, null::map(varchar, varchar) as _delivered_ids"
     con.execute(f"create or replace temp table incoming as select {columns} from (values {values}) v(tenant_id, r)")
 
 
@@ -72,6 +74,22 @@ def test_a_person_is_excluded_at_their_club_alone(con: DuckDBPyConnection, lake:
         ("links", "bert"),
         ("mesa", "anne"),
     ]
+
+
+@pytest.mark.parametrize("forgotten", ["17", "17.0"])
+@pytest.mark.parametrize("delivered", ["17", "17.0", "17.00"])
+def test_a_record_is_excluded_by_its_id_as_delivered_and_in_canonical_form(
+    con: DuckDBPyConnection, lake: Lake, forgotten: str, delivered: str
+) -> None:
+    """A tombstone of an older version is that of the id as delivered then."""
+    store_tombstone(con, lake, ANNE._replace(record_id=forgotten))
+    con.execute("create or replace temp table tenants as select 'links' as tenant_id, 'Europe/London' as timezone")
+    columns = {c.name: pa.array([None], pa.string()) for c in teetime.booking.columns}
+    row = {"id": pa.array(["b"]), "tenantId": pa.array(["links"]), "playerId": pa.array([delivered])}
+    con.register("raw_bookings", pa.table(columns | row))
+    parse_rows(con, teetime.booking, "raw_bookings", "incoming")
+    is_known = forgotten in ("17", delivered)
+    assert count_excluded(con, lake, teetime.booking) == int(is_known)
 
 
 def test_rows_that_refer_to_a_forgotten_record_are_excluded(con: DuckDBPyConnection, lake: Lake) -> None:
