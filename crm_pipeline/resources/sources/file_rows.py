@@ -7,12 +7,16 @@ the whole file for others. The count finds the first kind; the shortened copy le
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, AnyStr, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 MAX_ROW_LENGTH: Final = 128 * 1024 * 1024
 """Characters or bytes of a row; Python takes several times its length in memory to read it."""
@@ -31,7 +35,7 @@ class RowError(Exception):
 
 
 class RowCount(NamedTuple):
-    """The rows of a file, its header not counted, and whether any is too long for DuckDB."""
+    """The rows of a file, its header not counted, and whether any may be too long for DuckDB."""
 
     rows: int
     has_long_rows: bool
@@ -54,7 +58,7 @@ def estimate_row_count(file: Path) -> int:
         while size := opened.readinto(memoryview(chunk)[1:]):
             content = np.frombuffer(chunk, np.uint8, size + 1)
             ends = np.flatnonzero(content[1:] == row_end) + 1
-            if is_csv:
+            if is_csv and (quotes % 2 or _QUOTE in chunk):
                 # Where the number of quotes before it is odd, a line end is inside a value.
                 places = np.flatnonzero(content[1:] == _QUOTE) + 1
                 ends = ends[(np.searchsorted(places, ends) + quotes) % 2 == 0]
@@ -73,16 +77,17 @@ def count_rows(file: Path) -> RowCount:
     """Returns the exact number of rows, and whether DuckDB needs a shortened copy; a Parquet file's from its metadata.
 
     Raises:
-        RowError: a row is longer than `MAX_ROW_LENGTH`.
+        RowError: a row is longer than `MAX_ROW_LENGTH`, or has so many values that cutting them would not do.
         csv.Error, UnicodeDecodeError: it is no CSV, or not UTF-8.
     """
-    if file.suffix == ".parquet":
-        return RowCount(estimate_row_count(file), has_long_rows=False)
-    is_csv, rows, has_long_rows = file.suffix == ".csv", 0, False
-    for is_long in _find_long_csv_rows(file) if is_csv else _find_long_json_rows(file):
-        rows += 1
-        has_long_rows |= is_long
-    return RowCount(max(rows - is_csv, 0), has_long_rows)
+    match file.suffix:
+        case ".parquet":
+            return RowCount(estimate_row_count(file), has_long_rows=False)
+        case ".csv":
+            return _count_csv_rows(file)
+        case _:
+            lengths = [len(line) for _, line in _read_json_lines(file)]
+            return RowCount(len(lengths), max(lengths, default=0) > MAX_JSON_COPY_LENGTH)
 
 
 def write_shortened_copy(file: Path, copy: Path) -> None:
@@ -93,8 +98,8 @@ def write_shortened_copy(file: Path, copy: Path) -> None:
         csv.Error, UnicodeDecodeError: it is no CSV, or not UTF-8.
     """
     if file.suffix == ".csv":
-        with copy.open("w", encoding="utf-8", newline="") as shortened:
-            rows = ([value[:MAX_VALUE_LENGTH] for value in row] for _, row in _read_csv_rows(file))
+        with _open_csv(file) as reader, copy.open("w", encoding="utf-8", newline="") as shortened:
+            rows = ([value[:MAX_VALUE_LENGTH] for value in row] for row in filter(None, reader))
             csv.writer(shortened, lineterminator="\n").writerows(rows)
         return
     with copy.open("wb") as shortened_lines:
@@ -108,24 +113,26 @@ def _find_row_end(file: Path) -> int:
     return _LINE_FEED if b"\n" in first or b"\r" not in first else _CARRIAGE_RETURN
 
 
-def _find_long_csv_rows(file: Path) -> Iterator[bool]:
-    for number, row in _read_csv_rows(file):
-        if sum(min(len(value), MAX_VALUE_LENGTH) for value in row) > MAX_CSV_COPY_LENGTH:
-            raise _build_length_error(number, MAX_CSV_COPY_LENGTH)
-        yield any(len(value) > MAX_VALUE_LENGTH for value in row)
+def _count_csv_rows(file: Path) -> RowCount:
+    rows, has_long_rows = -1, False
+    with _open_csv(file) as reader:
+        for row in filter(None, reader):
+            rows += 1
+            if sum(map(len, row)) > MAX_VALUE_LENGTH:
+                has_long_rows = True
+                if sum(min(len(value), MAX_VALUE_LENGTH) for value in row) > MAX_CSV_COPY_LENGTH:
+                    raise _build_length_error(reader.line_num, MAX_CSV_COPY_LENGTH)
+    return RowCount(max(rows, 0), has_long_rows)
 
 
-def _find_long_json_rows(file: Path) -> Iterator[bool]:
-    return (len(line) > MAX_JSON_COPY_LENGTH for _, line in _read_json_lines(file))
-
-
-def _read_csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows of a CSV file with the numbers of their last lines, its header first, without blank lines."""
+@contextmanager
+def _open_csv(file: Path) -> "Iterator[Reader]":
+    """Yields a reader of the rows of a CSV file, its header first; a blank line is an empty row."""
     csv.field_size_limit(MAX_ROW_LENGTH)
     with file.open(encoding="utf-8-sig", newline="") as opened:
-        reader = csv.reader((line for _, line in _read_lines(opened)), strict=True)
+        reader = csv.reader(_read_lines(opened), strict=True)
         try:
-            yield from ((reader.line_num, row) for row in reader if row)
+            yield reader
         except csv.Error as error:
             if "field limit" in str(error):
                 raise _build_length_error(reader.line_num, MAX_ROW_LENGTH) from None
@@ -135,17 +142,17 @@ def _read_csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 def _read_json_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yields the lines of a JSON lines file with their numbers, without blank ones."""
     with file.open("rb") as opened:
-        yield from ((number, line) for number, line in _read_lines(opened) if not line.isspace())
+        yield from ((number, line) for number, line in enumerate(_read_lines(opened), start=1) if not line.isspace())
 
 
-def _read_lines(opened: IO[AnyStr]) -> Iterator[tuple[int, AnyStr]]:
+def _read_lines(opened: IO[AnyStr]) -> Iterator[AnyStr]:
     for number in count(1):
         line = opened.readline(MAX_ROW_LENGTH + 1)
-        if not line:
-            return
         if len(line) > MAX_ROW_LENGTH:
             raise _build_length_error(number, MAX_ROW_LENGTH)
-        yield number, line
+        if not line:
+            return
+        yield line
 
 
 def _shorten_json_row(number: int, line: bytes) -> bytes:
