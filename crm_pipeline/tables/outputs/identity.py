@@ -45,7 +45,9 @@ identity_reviews = Table(
     text("record_id_b", "Id of the second record.", nullable=True),
     text("reason", "Why it is asked, in words.", max_length=1_000),
     json("witness", "The records and rule that stand against the link, or the records that share the value."),
-    json("settled_by", "The IdentityOverride or SuppressedIdentifier row that would settle it."),
+    json(
+        "settled_by", "The IdentityOverride or SuppressedIdentifier row that would settle it; a list where two could."
+    ),
     stamp("opened_at", "as_of of the run that first asked."),
     stamp("closed_at", "as_of of the run that found it settled; null while open.", nullable=True),
     comment="Identity questions for a person: what was refused or looks odd, why, and what would settle it.",
@@ -80,6 +82,16 @@ profile_ids = Table(
     uuid("redirects_to", "The live id it redirects to; null when live or retired.", nullable=True),
     flag("is_live", "Whether it is a profile now."),
     comment="Every profile id ever made, the record it is anchored at, and where it redirects to.",
+)
+
+withheld_consents = Table(
+    "withheld_consents",
+    output_metadata,
+    primary(text("tenant_id", "The club.")),
+    primary(text("contact_id", "Id of a Messaging contact that is set aside.")),
+    uuid("profile_id", "The profile the contact was last linked to, which agrees to nothing meanwhile."),
+    comment="Contacts whose consent is withheld until they are mended or deleted. Kept in the lake only.",
+    info={"lake_only": True},
 )
 
 kept_identities = Table(
