@@ -47,8 +47,9 @@ class FoldedName(NamedTuple):
 
 def fold_first_name(name: str) -> FoldedName | None:
     """Returns a name as it is compared, None where there is nothing but a title."""
-    lowered = unicodedata.normalize("NFKD", name).lower()
-    letters = "".join(letter for letter in lowered if not unicodedata.combining(letter)).translate(_LETTERS)
+    letters = unicodedata.normalize("NFKD", name).lower()
+    if not letters.isascii():
+        letters = "".join(letter for letter in letters if not unicodedata.combining(letter)).translate(_LETTERS)
     words = [word for word in _BETWEEN_WORDS.split(_APOSTROPHES.sub("", letters)) if word]
     while words and words[0] in TITLES:
         del words[0]
@@ -80,8 +81,8 @@ def do_names_agree_strictly(one: FoldedName, other: FoldedName) -> bool:
 
 def _have_compatible_endings(one: FoldedName, other: FoldedName) -> bool:
     """Whether the generations are the same, and no trailing initial is against another one."""
-    shorter, longer = sorted((one.initials, other.initials), key=len)
-    return one.generation == other.generation and longer.startswith(shorter)
+    is_continued = one.initials.startswith(other.initials) or other.initials.startswith(one.initials)
+    return one.generation == other.generation and is_continued
 
 
 @cache

@@ -45,9 +45,7 @@ identity_reviews = Table(
     text("record_id_b", "Id of the second record.", nullable=True),
     text("reason", "Why it is asked, in words.", max_length=1_000),
     json("witness", "The records and rule that stand against the link, or the records that share the value."),
-    json(
-        "settled_by", "The IdentityOverride or SuppressedIdentifier row that would settle it; a list where two could."
-    ),
+    json("settled_by", "The IdentityOverride or SuppressedIdentifier row that would settle it."),
     stamp("opened_at", "as_of of the run that first asked."),
     stamp("closed_at", "as_of of the run that found it settled; null while open.", nullable=True),
     comment="Identity questions for a person: what was refused or looks odd, why, and what would settle it.",
