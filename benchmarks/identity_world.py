@@ -20,6 +20,7 @@ _TENANTS: Final = 200
 _RECORDS_PER_PERSON: Final = 1.96
 _HOUSEHOLDS: Final = 0.05
 _OVERRIDE_COLUMNS: Final = ("tenant_id", "service_a", "record_id_a", "service_b", "record_id_b", "decision")
+_INEFFECTIVE_COLUMNS: Final = (*_OVERRIDE_COLUMNS[:-1], "table_name", "column_name", "reason", "kind", "pattern")
 # Of the people: who has a record in SCL, TEETIME, MESSAGING and CRM, and the letters its ids begin with.
 _SERVICES: Final = {"SCL": (0.45, ""), "TEETIME": (0.7, "p-"), "MESSAGING": (0.6, "c-"), "CRM": (0.2, "lead-")}
 _FIRST_HOUR: Final = datetime(2026, 11, 22, tzinfo=UTC)
@@ -35,8 +36,9 @@ def inputs(records: pa.Table, previous: list[pa.Table], hour: int = 0) -> Resolu
     tenants = pa.table({"tenant_id": _names("club-", np.arange(_TENANTS)), "min_confidence": np.full(_TENANTS, 0.85)})
     suppressed = pa.table({name: pa.array([], pa.string()) for name in ("tenant_id", "kind", "value")})
     overrides = pa.table({name: pa.array([], pa.string()) for name in _OVERRIDE_COLUMNS})
-    (links, ids, reviews), as_of = previous, _FIRST_HOUR + timedelta(hours=hour)
-    return ResolutionInputs(records, tenants, suppressed, overrides, links, ids, reviews, as_of, "benchmark")
+    ineffective = pa.table({name: pa.array([], pa.string()) for name in _INEFFECTIVE_COLUMNS})
+    as_of = _FIRST_HOUR + timedelta(hours=hour)
+    return ResolutionInputs(records, tenants, suppressed, overrides, ineffective, *previous, as_of, "benchmark")
 
 
 def made_up_records(count: int, chance: np.random.Generator) -> pa.Table:

@@ -179,6 +179,7 @@ class QuarantineReason(StrEnum):
     INVALID_EMAIL = "INVALID_EMAIL"
     INVALID_PHONE = "INVALID_PHONE"
     NEGATIVE_TOTAL = "NEGATIVE_TOTAL"
+    NO_EFFECT = "NO_EFFECT"
 
 
 class MessageChannel(StrEnum):

@@ -106,10 +106,14 @@ AGREEMENTS: Final = {
                 from evaluated_identities i join messaging_contact c
                     on i.service = 'MESSAGING' and c.tenant_id = i.tenant_id and c.id = i.service_record_id
                 group by i.tenant_id, i.profile_id) using (tenant_id, id)
+            left join withheld_profiles using (tenant_id, id)
             where {
-            " or ".join(f"{flag} is distinct from coalesce(is_{flag}_everywhere, false)" for flag in CONSENT_FLAGS)
+            " or ".join(
+                f"{flag} is distinct from (coalesce(is_{flag}_everywhere, false) and is_withheld is null)"
+                for flag in CONSENT_FLAGS
+            )
         }""",
-        "An opt-in is true exactly where every Messaging contact of the profile says so.",
+        "An opt-in is true exactly where every Messaging contact of the profile says so, and none of it is set aside.",
     ),
     "lifetime_value_adds_up": Agreement(
         "profiles",
@@ -162,6 +166,9 @@ PREPARED_RELATIONS: Final = {
             sum(case kind when 'REFUND' then -amount_cents else amount_cents end) as amount_cents
         from scl_payment where status = 'SETTLED' and paid_at <= as_of() + clock_tolerance() group by tenant_id""",
     "valid_people": _VALID_PEOPLE_QUERY,
+    "withheld_profiles": """
+        select distinct tenant_id, coalesce(redirects_to, profile_id) as id, true as is_withheld
+        from withheld_consents join profile_ids using (tenant_id, profile_id)""",
 }
 
 
@@ -170,7 +177,7 @@ def find_disagreements(con: DuckDBPyConnection) -> None:
 
     Columns: tenant_id, expectation, broken, rows, observed.
     Reads: compared_profiles, compared_identities, compared_timeline (shaped as their tables), the valid rows of the
-        person tables and of scl_payment, as_of().
+        person tables and of scl_payment, withheld_consents, profile_ids, as_of().
     Creates: temp tables disagreements and those of `PREPARED_RELATIONS`.
     """
     for name, query in PREPARED_RELATIONS.items():

@@ -1,4 +1,4 @@
-"""The status table: per tenant the last refresh, age of each service's snapshot, open reviews and failed checks."""
+"""The status table: per tenant the last refresh, age of each service's snapshot, reviews, bad rows, failed checks."""
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -20,6 +20,9 @@ STATUS_QUERY = text("""
         (select count(*) from crm.identity_reviews r
             where r.tenant_id = publication_times.tenant_id and closed_at is null),
         (select count(*) from crm.quarantined_records q where q.tenant_id = publication_times.tenant_id),
+        (select count(distinct (table_name, service_record_id)) from crm.quarantined_records q
+            where q.tenant_id = publication_times.tenant_id
+                and table_name in ('IdentityOverride', 'SuppressedIdentifier')),
         (select coalesce(string_agg(suite || ': ' || expectation, E'\\n'), 'none') from crm.data_quality_results d
             where d.tenant_id = publication_times.tenant_id and not success)
     from publication_times order by tenant_id""")
@@ -30,6 +33,7 @@ HEADINGS = (
     "service snapshots",
     "open reviews",
     "quarantined",
+    "decisions without effect",
     "failed checks",
 )
 

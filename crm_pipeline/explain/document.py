@@ -7,6 +7,7 @@ Keys are the column names of the tables and do not change; `words` next to a fac
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from crm_pipeline.domain.identity.match_keys import MATCH_KEY_COLUMNS
 from crm_pipeline.explain import score_reasons, stage_reasons
 from crm_pipeline.explain.formatting import Row, TenantClock
 from crm_pipeline.explain.lake_reader import PersonRecords
@@ -33,17 +34,14 @@ def build_profile_document(published: PublishedTenant, people: PersonRecords, pr
     links = index_links_by_record(published.links_of_profile(profile_id))
     own = ComparedProfile(profile_id, links, people.comparison_rows(links))
     service_rows, decisions = people.service_rows(links), people.decisions(links)
-    values = {
-        (kind, row[column])
-        for row in own.comparison_rows.values()
-        for kind, (column, _) in SHARED_VALUE_COLUMNS.items()
-    }
+    values = {(kind, row[column]) for row in own.comparison_rows.values() for kind, column in MATCH_KEY_COLUMNS.items()}
     reviews = published.reviews(links, [value for value in values if value[1]])
     events = published.timeline(profile_id)
+    withheld = people.withheld_contacts([str(row["profile_id"]) for row in published.profile_id_rows(profile_id)])
     return {
         "profile_id": profile_id,
         "display_name": profile["display_name"],
-        "fields": _build_fields(profile, service_rows, events),
+        "fields": _build_fields(profile, service_rows, events, withheld),
         "records": _build_records(published, own, service_rows, decisions),
         "refused": find_non_matches(published, people, own, reviews, decisions),
         "no_evidence": _find_excluded_keys(own, reviews),
@@ -55,18 +53,26 @@ def build_profile_document(published: PublishedTenant, people: PersonRecords, pr
     }
 
 
-def _build_fields(profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row]) -> dict[str, Row]:
+def _build_fields(
+    profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row], withheld: Sequence[RecordKey]
+) -> dict[str, Row]:
+    answers = {key: row for key, row in service_rows.items() if key.service == Service.MESSAGING}
+    # A contact that is set aside agrees to nothing.
+    answers |= {key: dict.fromkeys(OPT_IN_COLUMNS, False) for key in withheld}
     return {
         column.name: {
             "value": profile[column.name],
-            "origin": _find_field_origin(column.name, profile, service_rows, events),
+            "origin": _find_field_origin(column.name, profile, answers, events),
         }
         for column in customer_profiles.columns
     }
 
 
-def _find_field_origin(name: str, profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row]) -> Row:
-    """Returns the origin of a field's value: `records` of services, `calculated`, or `none` without a value."""
+def _find_field_origin(name: str, profile: Row, answers: Mapping[RecordKey, Row], events: Sequence[Row]) -> Row:
+    """Returns the origin of a field's value: `records` of services, `calculated`, or `none` without a value.
+
+    `answers` are the opt-ins of the profile's contacts.
+    """
     sources = profile["field_sources"]
     if name in sources:
         records = [sources[name]] if sources[name] else []
@@ -76,8 +82,7 @@ def _find_field_origin(name: str, profile: Row, service_rows: Mapping[RecordKey,
     elif name in PRIMARY_ID_SERVICES:
         records = [f"{PRIMARY_ID_SERVICES[name]}:{profile[name]}"] if profile[name] is not None else []
     elif name in OPT_IN_COLUMNS:
-        contacts = {key: row for key, row in service_rows.items() if key.service == Service.MESSAGING}
-        records = [f"{key.service}:{key.record_id}" for key, row in contacts.items() if row[name] == profile[name]]
+        records = [f"{key.service}:{key.record_id}" for key, row in answers.items() if row[name] == profile[name]]
     elif name == "tags":
         tagged = [event for event in events if event["event_type"] == EventType.TAG_ADDED]
         records = [f"CRM:ProfileTag:{e['service_record_id']}" for e in tagged if e["details"]["tag"] in profile["tags"]]

@@ -90,6 +90,14 @@ def format_record_name(record: RecordKey) -> str:
     return f"{SERVICE_LABELS[service]} {PERSON_TABLES[service].name.lower()} {record.record_id}"
 
 
+def format_review_instruction(kind: ReviewKind, settled_by: dict[str, Any] | list[dict[str, Any]]) -> str:
+    """Returns what staff can do about a review, with the row that settles it, or the two of which one does."""
+    if isinstance(settled_by, dict):
+        return f"{REVIEW_INSTRUCTIONS[kind]}: {format_crm_row(settled_by)}"
+    one_person, two_people = map(format_crm_row, settled_by)
+    return f"Add to the CRM, where these two are one person, {one_person}; where they are not, {two_people}"
+
+
 def format_crm_row(row: dict[str, Any]) -> str:
     """Returns a row that settles a review as staff enter it in the CRM: the table and its columns."""
     table = "IdentityOverride" if "decision" in row else "SuppressedIdentifier"

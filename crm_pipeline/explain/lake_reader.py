@@ -19,6 +19,7 @@ from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import crm, scl
 from crm_pipeline.vocabulary import Service
@@ -67,14 +68,15 @@ class PersonRecords:
     def load(cls, con: DuckDBPyConnection, lake: Lake, tenant_id: str, as_of: datetime) -> "PersonRecords":
         """Returns the tenant's person records as of the published time.
 
-        Reads: the lake's Tenant, IdentityOverride and person tables.
-        Creates: `tenants`, `known_tenants`, `people`, `ended_contracts` and the views of the loaded source tables.
+        Reads: the lake's Tenant, IdentityOverride, person tables and withheld_consents.
+        Creates: `tenants`, `known_tenants`, `people`, `ended_contracts` and the views of the loaded tables.
         """
         run = RunContext(con, lake, as_of, "explain", [tenant_id])
         lake.create_current_view(con, crm.tenant, name="present_tenants")
         con.execute(TENANT_SQL, {"tenant_id": tenant_id, "min_confidence": DEFAULT_MIN_CONFIDENCE})
         con.execute("create or replace temp view known_tenants as select tenant_id from present_tenants")
         run.load_rows([*PERSON_TABLES.values(), crm.identity_override])
+        lake.create_current_view(con, identity.withheld_consents, tenants=[tenant_id])
         run.define_as_of()
         lake.create_log_view(con, scl.member)
         create_temp_table(con, ENDED_CONTRACTS_FILE)
@@ -127,6 +129,11 @@ class PersonRecords:
     def decisions(self, records: Collection[RecordKey]) -> list[Row]:
         """Returns the IdentityOverride rows about these records, by id."""
         return self._rows(DECISIONS_SQL, **_build_parameters(records))
+
+    def withheld_contacts(self, profile_ids: Collection[str]) -> list[RecordKey]:
+        """Returns the contacts that are set aside and were last linked to one of these profile ids."""
+        query = "select contact_id from withheld_consents where profile_id in (select unnest($ids)) order by all"
+        return [RecordKey(Service.MESSAGING, row["contact_id"]) for row in self._rows(query, ids=list(profile_ids))]
 
     def _rows(self, query: str, **params: str | list[str]) -> list[Row]:
         rows: list[Row] = self.con.sql(query, params=params).to_arrow_table().to_pylist()

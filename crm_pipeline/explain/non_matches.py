@@ -3,10 +3,13 @@
 `CannotLinkGraph.find_cannot_link` of the domain evaluates whether two records can be one person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 from typing import NamedTuple
 
+import pyarrow as pa
+
+from crm_pipeline.domain.contact_keys.first_names import FirstNames
 from crm_pipeline.domain.identity.cannot_link import CannotLinkGraph
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.labels import CANNOT_LINK_DESCRIPTIONS, format_record_name
@@ -16,6 +19,7 @@ from crm_pipeline.explain.shared_values import (
     RecordComparison,
     compare_records,
     find_shared_kinds,
+    find_shared_logins,
     index_links_by_record,
     list_paired_records,
     to_sort_key,
@@ -33,11 +37,15 @@ class CannotLinkPair(NamedTuple):
 
 
 class ProfileComparison(NamedTuple):
-    """What two profiles have in common: pairs of records with equal values, reviews, and operators' decisions."""
+    """What two profiles have in common: pairs of records with equal values, reviews, and operators' decisions.
+
+    Also the logins of theirs that say nothing about who somebody is.
+    """
 
     comparisons: list[RecordComparison]
     reviews: list[Row]
     decisions: list[Row]
+    shared_logins: Collection[str]
 
 
 def find_non_matches(
@@ -48,7 +56,11 @@ def find_non_matches(
     decisions: Sequence[Row],
 ) -> list[Row]:
     """Returns a document per other profile that shares a value, a review or a decision with `own`."""
-    shared_kinds = find_shared_kinds(people.records_sharing_values(own.links))
+    sharing = people.records_sharing_values(own.links)
+    with_login = {RecordKey(row["service"], row["record_id"]) for row in sharing if row["kind"] == "auth_user_id"}
+    linked = index_links_by_record(published.links_of_records(with_login))
+    shared_logins = find_shared_logins(people.comparison_rows(with_login), linked)
+    shared_kinds = find_shared_kinds(sharing, shared_logins)
     related = set(shared_kinds) | {key for row in (*reviews, *decisions) for key in list_paired_records(row)}
     others = sorted({str(link["profile_id"]) for link in published.links_of_records(related)} - {own.profile_id})
     names = {str(profile["id"]): profile["display_name"] for profile in published.profiles(others)}
@@ -60,8 +72,9 @@ def find_non_matches(
             compare_records(own, other, shared_kinds),
             [row for row in reviews if _is_between(row, own, other)],
             [row for row in decisions if _is_between(row, own, other)],
+            shared_logins,
         )
-        if any(comparison):
+        if any(comparison[:3]):
             reason = _explain_non_match(people.tenant.min_confidence, own, other, comparison)
             documents.append({"profile_id": profile_id, "display_name": names.get(profile_id)} | reason)
     return documents
@@ -77,7 +90,7 @@ def _explain_non_match(
 ) -> Row:
     """Returns the facts and the reason why two profiles are two, and the override row that would merge them."""
     open_review_ids = [row["review_id"] for row in comparison.reviews if row["closed_at"] is None]
-    cannot_link = find_cannot_link_pair(own, other, comparison.decisions)
+    cannot_link = find_cannot_link_pair(own, other, comparison.decisions, comparison.shared_logins)
     why, pair = _find_reason(min_confidence, comparison.comparisons, cannot_link, has_open_review=bool(open_review_ids))
     return {
         "alike": [alike.as_document() for alike in comparison.comparisons],
@@ -127,12 +140,12 @@ def _build_override_row(own: ComparedProfile, one: RecordKey, other: RecordKey) 
 
 
 def find_cannot_link_pair(
-    own: ComparedProfile, other: ComparedProfile, decisions: Sequence[Row]
+    own: ComparedProfile, other: ComparedProfile, decisions: Sequence[Row], shared_logins: Collection[str]
 ) -> CannotLinkPair | None:
     """Returns the first pair of records, one of each profile, that cannot be one person."""
     people, links = own.comparison_rows | other.comparison_rows, own.links | other.links
     keys = list(people)
-    graph = _build_cannot_link_input(keys, people, links, decisions)
+    graph = _build_cannot_link_input(keys, people, links, decisions, shared_logins)
     own_keys, other_keys = (sorted(profile.comparison_rows, key=to_sort_key) for profile in (own, other))
     for one, two in product(own_keys, other_keys):
         if kind := graph.find_cannot_link(keys.index(one), keys.index(two)):
@@ -142,19 +155,25 @@ def find_cannot_link_pair(
 
 
 def _build_cannot_link_input(
-    keys: list[RecordKey], people: dict[RecordKey, Row], links: dict[RecordKey, Row], decisions: Sequence[Row]
+    keys: list[RecordKey],
+    people: dict[RecordKey, Row],
+    links: dict[RecordKey, Row],
+    decisions: Sequence[Row],
+    shared_logins: Collection[str],
 ) -> CannotLinkGraph:
-    auth = _encode_values([people[key]["auth_user_id"] for key in keys])
+    logins = [people[key]["auth_user_id"] for key in keys]
+    names = pa.array([people[key]["comparable_first_name"] or "" for key in keys], pa.string()).dictionary_encode()
     return CannotLinkGraph(
         service=[list(Service).index(Service(key.service)) for key in keys],
-        auth=auth,
-        auth_match_key=auth,
+        auth=_encode_values(logins),
+        auth_match_key=_encode_values([None if login in shared_logins else login for login in logins]),
         registration=_encode_values([_build_registration_key(people[key], links[key]) for key in keys]),
-        first_name=[people[key]["comparable_first_name"] or "" for key in keys],
+        first_name=names.indices.to_pylist(),
         first=[],
         second=[],
         level=[],
         links=[],
+        names=FirstNames(names.dictionary),
         always=_list_decided_pairs(keys, decisions, "ALWAYS"),
         never=_list_decided_pairs(keys, decisions, "NEVER"),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from crm_pipeline.explain.formatting import Row, TenantClock
+from crm_pipeline.explain.formatting import Row, TenantClock, join_words
 from crm_pipeline.explain.labels import (
     CANNOT_LINK_DESCRIPTIONS,
     LINK_RULE_DESCRIPTIONS,
@@ -52,12 +52,14 @@ def describe_decision(decision: Row) -> str:
 
 def describe_review(review: Row) -> str:
     """Returns the question of a review, with the two records that cannot be one person."""
+    note = review["witness"].get("ineffective_decision", "").rstrip(".")
+    return f"{_describe_question(review)}{f'. {note}' if note else ''}"
+
+
+def _describe_question(review: Row) -> str:
     kind, witness = ReviewKind(review["kind"]), review["witness"]
     if kind == ReviewKind.SHARED:
-        noun = _KIND_LABELS[witness["kind"]]
-        return (
-            f"{witness['records']} records have the {noun} {witness['value']}: too many for it to say who somebody is"
-        )
+        return _describe_shared_value(witness)
     one, other = map(format_record_name, list_paired_records(review))
     match = f"{one} and {other} match: {LINK_RULE_DESCRIPTIONS[LinkRule(witness['rule'])]}"
     if kind == ReviewKind.NAMES_DIFFER:
@@ -72,6 +74,16 @@ def describe_review(review: Row) -> str:
         merged = f"joining everybody who matches would make one person of {opponents}, which cannot be ({why})"
         return f"{match}. But {merged}, so nobody was joined"
     return f"Staff decided that {one} and {other} are one person, which was refused: {why}"
+
+
+def _describe_shared_value(witness: Row) -> str:
+    subject = f"{witness['records']} records have the {_KIND_LABELS[witness['kind']]} {witness['value']}"
+    if differing := witness.get("differing_records"):
+        three = join_words(format_record_name(RecordKey(**record)) for record in differing)
+        return (
+            f"{subject}, but {three} are three people by first name, email and phone: it does not say who somebody is"
+        )
+    return f"{subject}: too many for it to say who somebody is"
 
 
 def describe_profile_event(event: Row, clock: TenantClock) -> str:

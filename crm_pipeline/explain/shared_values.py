@@ -1,13 +1,17 @@
 """Comparison of the records of two profiles: the match keys they share, and the link rule those keys satisfy."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
-from crm_pipeline.domain.identity.match_keys import MAX_SHARING_RECORDS
+import pyarrow as pa
+
+from crm_pipeline.domain.contact_keys.first_names import FirstNames
+from crm_pipeline.domain.identity.match_keys import AUTH_USER_ID, MAX_SHARING_RECORDS, find_match_keys
 from crm_pipeline.domain.identity.match_rules import RULE_CONFIDENCE
 from crm_pipeline.domain.identity.match_rules import RULES as RULE_ORDER
+from crm_pipeline.domain.identity.nodes import read_nodes
 from crm_pipeline.explain.formatting import Row, join_words
 from crm_pipeline.explain.labels import MATCH_KEY_LABELS, format_record_name
 from crm_pipeline.explain.warehouse_reader import RecordKey
@@ -19,6 +23,18 @@ _RULES_BY_MATCH_KEYS: Final = {
     frozenset({"phone_number"}): LinkRule.PHONE,
 }
 _SHARED_FLAGS: Final = {"email": "email_is_shared", "phone_number": "phone_is_shared"}
+_COMPARED_COLUMNS: Final = {
+    "tenant_id": "tenant_id",
+    "service": "service",
+    "record_id": "record_id",
+    "auth_user_id": "auth_user_id",
+    "email": "email",
+    "phone_number": "phone_number",
+    "comparable_first_name": "first_name",
+    "comparable_last_name": "last_name",
+}
+"""Columns of `people`, each with its name in the records that the domain resolves."""
+_NO_IDENTIFIERS: Final = pa.table({name: pa.array([], pa.string()) for name in ("tenant_id", "kind", "value")})
 
 
 class ComparedProfile(NamedTuple):
@@ -80,12 +96,33 @@ def to_sort_key(key: RecordKey) -> tuple[int, int, str]:
     )
 
 
-def find_shared_kinds(sharing: Sequence[Row]) -> dict[RecordKey, set[str]]:
+def find_shared_logins(records: Mapping[RecordKey, Row], links: Mapping[RecordKey, Row]) -> set[str]:
+    """Returns the logins that say nothing about who somebody is.
+
+    Args:
+        records: rows of `people`: all that have one of the logins.
+        links: their rows of customer_identities.
+    """
+    rows: list[Row] = [
+        {
+            name: None if links.get(key, {}).get(_SHARED_FLAGS.get(column, ""), False) else row[column]
+            for column, name in _COMPARED_COLUMNS.items()
+        }
+        for key, row in records.items()
+    ]
+    table = pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in _COMPARED_COLUMNS.values()]))
+    tenant_ids = sorted({row["tenant_id"] for row in rows})
+    tenants = pa.table({"tenant_id": pa.array(tenant_ids, pa.string()), "min_confidence": [1.0] * len(tenant_ids)})
+    keys = find_match_keys(*read_nodes(table, tenants), _NO_IDENTIFIERS)
+    return set(keys[AUTH_USER_ID].sharing.value.to_pylist())
+
+
+def find_shared_kinds(sharing: Sequence[Row], shared_logins: Collection[str]) -> dict[RecordKey, set[str]]:
     """Returns the kinds of match key each record shares with others, without values that too many records have."""
     record_counts = Counter((row["kind"], row["value"], row["service"]) for row in sharing)
     overused_values = {
         (kind, value) for (kind, value, _), count in record_counts.items() if count > MAX_SHARING_RECORDS
-    }
+    } | {("auth_user_id", login) for login in shared_logins}
     kinds: dict[RecordKey, set[str]] = {}
     for row in sharing:
         if (row["kind"], row["value"]) not in overused_values:
@@ -125,5 +162,6 @@ def _compare_pair(
     if not values:
         return None
     rule = LinkRule.AUTH_USER_ID if "auth_user_id" in values else _RULES_BY_MATCH_KEYS[frozenset(values)]
-    is_same_service = one.service == two.service and rule is not LinkRule.AUTH_USER_ID
-    return RecordComparison(one, two, values, None if is_same_service else rule)
+    names = FirstNames(pa.array([own_row["comparable_first_name"], other_row["comparable_first_name"]], pa.string()))
+    are_two_people = rule is not LinkRule.AUTH_USER_ID or names.do_disagree(0, 1, strictly=True)
+    return RecordComparison(one, two, values, None if one.service == two.service and are_two_people else rule)

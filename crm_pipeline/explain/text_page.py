@@ -12,10 +12,10 @@ from rich.text import Text
 from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
 from crm_pipeline.explain.labels import (
     MATCH_KEY_LABELS,
-    REVIEW_INSTRUCTIONS,
     STATUS_LABELS,
     format_crm_row,
     format_record_name,
+    format_review_instruction,
 )
 from crm_pipeline.explain.sentences import describe_decision
 from crm_pipeline.explain.warehouse_reader import RecordKey
@@ -231,13 +231,9 @@ def _build_reason_lines(person: Row, other: Row) -> Iterator[str]:
     for review in _list_open_reviews(person):
         if review["review_id"] in other["open_review_ids"]:
             yield f"Open question: {review['words']}."
-            yield _format_review_instruction(review)
+            yield format_review_instruction(ReviewKind(review["kind"]), review["settled_by"])
     if other["settled_by"] and not other["open_review_ids"]:
         yield f"If they are one person after all, add this to the CRM: {format_crm_row(other['settled_by'])}"
-
-
-def _format_review_instruction(review: Row) -> str:
-    return f"{REVIEW_INSTRUCTIONS[ReviewKind(review['kind'])]}: {format_crm_row(review['settled_by'])}"
 
 
 def build_excluded_key_lines(person: Row) -> Iterator[tuple[str, str]]:
@@ -253,7 +249,7 @@ def build_open_review_lines(person: Row) -> Iterator[tuple[str, str]]:
     for review in _list_open_reviews(person):
         if review["review_id"] not in reported_ids:
             yield "", f"{review['words']}."
-            yield "", _format_review_instruction(review)
+            yield "", format_review_instruction(ReviewKind(review["kind"]), review["settled_by"])
     if settled := len(person["reviews"]) - len(_list_open_reviews(person)):
         yield "", f"{format_count(settled, 'earlier question')} settled"
 

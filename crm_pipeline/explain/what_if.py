@@ -23,7 +23,7 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.resolution import read_records, resolve_tenants
-from crm_pipeline.tables.outputs import operations, timeline
+from crm_pipeline.tables.outputs import identity, operations, timeline
 from crm_pipeline.tables.sources import scl, teetime
 
 COMPARISON_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
@@ -122,7 +122,8 @@ def _find_as_of(con: DuckDBPyConnection, lake: Lake, tenant_id: str) -> datetime
 def _load_tenant_rows(run: RunContext, tenant_id: str) -> float:
     """Returns the tenant's own minimum confidence, and loads what resolution, golden records and money need.
 
-    Creates: `tenants`, `known_tenants`, `people`, `suppressed`, the source views and the view of stage changes.
+    Creates: `tenants`, `known_tenants`, the tables of `read_records`, the source views, and the views of
+        withheld_consents and stage changes.
 
     Raises:
         TenantUnavailableError: runs do not resolve the tenant.
@@ -134,7 +135,8 @@ def _load_tenant_rows(run: RunContext, tenant_id: str) -> float:
     read_records(run)
     for table in (scl.member, teetime.booking):
         run.lake.create_log_view(run.con, table)
-    run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=[tenant_id])
+    for output_table in (timeline.customer_timeline, identity.withheld_consents):
+        run.lake.create_current_view(run.con, output_table, tenants=[tenant_id])
     run.con.execute(timelines.CREATE_PAST_STAGE_CHANGES_VIEW)
     return usable[0].min_confidence
 

@@ -33,6 +33,7 @@ AFFECTED_PROFILES_SQL: Final = """
         union select tenant_id, profile_id from changed_customer_identities
         union select tenant_id, profile_id from changed_profile_ids
         union select tenant_id, redirects_to from changed_profile_ids where redirects_to is not null
+        union select tenant_id, profile_id from changed_withheld_consents
     )
     select tenant_id, profile_id from (
         from directly_affected
@@ -142,7 +143,8 @@ _DIRTY_MESSAGES_SQL: Final = """
 def find_affected_profiles(con: DuckDBPyConnection) -> None:
     """Creates temp table `affected_profiles` (tenant_id, profile_id): those with dirty records or a changed identity.
 
-    Reads: `dirty_records`, customer_identities, profile_ids, the changed rows of both, and profile_targets.
+    Reads: `dirty_records`, customer_identities, profile_ids, their changed rows and those of withheld_consents, and
+        profile_targets.
     """
     con.execute(AFFECTED_PROFILES_SQL)
 

@@ -12,7 +12,14 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.identity.match_keys import MAX_SHARING_RECORDS
-from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
+from crm_pipeline.tables.outputs.identity import (
+    customer_identities,
+    identity_reviews,
+    profile_events,
+    profile_ids,
+    withheld_consents,
+)
+from crm_pipeline.tables.sources.crm import identity_override
 
 _KEY_COLUMNS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}
 
@@ -111,9 +118,14 @@ IS_IN_CLOSURE: Final = MappingProxyType(
             {_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE}
             or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE}
             or hash('key', {_build_key_sql("(witness ->> 'kind')", "(witness ->> 'value')")}) {_IN_CLOSURE})""",
+        identity_override: f"""({_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE}
+            or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE})""",
+        # A contact that is set aside is resolved by nobody; only its own change affects it.
+        withheld_consents: """(tenant_id, contact_id) in (
+            select (tenant_id, record_id) from dirty_records where service = 'MESSAGING')""",
     }
 )
-"""Per identity table the condition that a row is in the closure."""
+"""Per identity table, and for overrides, the condition that a row is in the closure."""
 
 
 def find_identity_closure(con: DuckDBPyConnection) -> None:

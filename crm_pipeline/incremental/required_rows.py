@@ -39,6 +39,7 @@ from crm_pipeline.tables.sources import crm
 IDENTITY_COLUMNS: Final = {
     identity.customer_identities: ("tenant_id", "profile_id"),
     identity.profile_ids: ("tenant_id", "profile_id", "redirects_to"),
+    identity.withheld_consents: ("tenant_id", "profile_id"),
 }
 """The tables that assign rows to profiles, and the columns whose changes matter."""
 

@@ -71,7 +71,7 @@ def plan_refresh(
     """Returns which of the loaded tenants get a full refresh, and which an incremental one.
 
     A change in a table of `full_refresh_triggers`, of the tenant's rows or of those of POOLED_TENANT_ID, is a full
-    refresh.
+    refresh, and so is a future-dated row of the tenant that has become valid.
 
     Creates: temp table `watermarks` of the incremental tenants: tenant_id, worked_at (the hour of the last refresh),
         and per table read a column `<lake name>` with the version last read.
@@ -85,6 +85,7 @@ def plan_refresh(
             and l._version > watermarks.{to_lake_name(table)}"""
         log = run.lake.create_log_view(run.con, table, name="trigger_log")
         run.con.execute(f"delete from watermarks where exists (select 1 from {log} l where {trigger_condition})")
+        _exclude_future_dated_triggers(run, table)
     _exclude_heavily_changed(run, [table for table in reads if table.metadata is source_metadata])
     incremental = {tenant for (tenant,) in run.con.sql("select tenant_id from watermarks").fetchall()}
     return RefreshPlan(asset, versions, [t for t in tenants if t not in incremental], sorted(incremental))
@@ -107,6 +108,16 @@ def _find_watermarks(run: RunContext, asset: str, tenants: Sequence[str], names:
     )
     unknown_version = " or ".join(f"{name} is null" for name in names)
     run.con.execute(f"delete from watermarks where {unknown_version}")
+
+
+def _exclude_future_dated_triggers(run: RunContext, table: Table) -> None:
+    """Deletes the watermarks of tenants with a row whose recorded time was too far ahead then, and is not any more."""
+    present = run.lake.create_current_view(run.con, table, name="trigger_rows")
+    for column in (column.key for column in table.columns if column.info.get("recorded")):
+        run.con.execute(f"""
+            delete from watermarks where exists (
+                select 1 from {present} r where r.tenant_id = watermarks.tenant_id
+                    and {column} > worked_at + max_clock_skew() and {column} <= as_of() + max_clock_skew())""")
 
 
 def _exclude_heavily_changed(run: RunContext, tables: Sequence[Table]) -> None:

@@ -28,13 +28,15 @@ _CREATE_SUBJECT_IDS: Final = """
     create or replace temp table subject_ids as
     select tenant_id, owner, profile_id from {profile_ids} join subjects using (tenant_id)
     where profile_id = owner or redirects_to = owner"""
-# A deleted record is owned by the profile of its last link.
+# A deleted record is owned by the profile of its last link; where versions of links end, contacts that are set aside
+# still have it.
 _CREATE_SUBJECT_RECORDS: Final = """
     create or replace temp table subject_records as
     select tenant_id, owner, service, record_id from (
         select tenant_id, service, service_record_id as record_id, profile_id from {links}
         where tenant_id in (select tenant_id from subjects)
-        qualify row_number() over (partition by tenant_id, service, service_record_id order by _version desc) = 1)
+        qualify row_number() over (partition by tenant_id, service, service_record_id order by _version desc) = 1
+        union select tenant_id, 'MESSAGING', contact_id, profile_id from {withheld})
     join subject_ids using (tenant_id, profile_id)"""
 _ADD_RETIRED_IDS: Final = """
     insert into subject_ids
@@ -100,8 +102,9 @@ def find_subject_records(
     _create_temp_table(con, "subjects", ("tenant_id", "owner"), subjects)
     profile_ids = lake.create_current_view(con, identity.profile_ids, tenants=tenants, name="current_profile_ids")
     links = lake.create_log_view(con, identity.customer_identities, name="link_history")
+    withheld = lake.create_current_view(con, identity.withheld_consents, tenants=tenants)
     con.execute(_CREATE_SUBJECT_IDS.format(profile_ids=profile_ids))
-    con.execute(_CREATE_SUBJECT_RECORDS.format(links=links))
+    con.execute(_CREATE_SUBJECT_RECORDS.format(links=links, withheld=withheld))
     con.execute(_ADD_RETIRED_IDS.format(profile_ids=profile_ids))
     _create_record_identifiers(con, lake, condition)
     records_by_subject: dict[Subject, list[SubjectRecord]] = {subject: [] for subject in subjects}

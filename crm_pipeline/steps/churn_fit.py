@@ -3,9 +3,10 @@
 from crm_pipeline.domain.churn.train import TrainingResult, build_backtest_rows, build_model_rows, train_churn_models
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
+from crm_pipeline.incremental.required_rows import IDENTITY_COLUMNS
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.tables.outputs import churn, identity, timeline
+from crm_pipeline.tables.outputs import churn, timeline
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import scl
 
@@ -13,10 +14,10 @@ from crm_pipeline.tables.sources import scl
 def fit_models(run: RunContext) -> TrainingResult:
     """Returns the fitted models of all tenants and their backtests, as of the run's hour.
 
-    Reads: all source tables, customer_identities, profile_ids and customer_timeline of the lake.
+    Reads: all source tables, the tables of IDENTITY_COLUMNS and customer_timeline of the lake.
     """
     tenants = [tenant.tenant_id for tenant in run.load_all_rows()]
-    for table in (identity.customer_identities, identity.profile_ids):
+    for table in IDENTITY_COLUMNS:
         run.lake.create_current_view(run.con, table, tenants=tenants)
     run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=tenants, name="current_timeline")
     run.con.execute(f"create or replace temp table current_payments as from {to_lake_name(scl.payment)}")

@@ -14,7 +14,12 @@ from crm_pipeline.domain.scoring.lifecycle import (
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
 from crm_pipeline.incremental.affected import SCORE_SOURCE_TABLES
 from crm_pipeline.incremental.model import BatchResult
-from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, SCORE_INPUTS, find_score_batch
+from crm_pipeline.incremental.required_rows import (
+    FULL_REFRESH_TRIGGERS,
+    IDENTITY_COLUMNS,
+    SCORE_INPUTS,
+    find_score_batch,
+)
 from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
@@ -51,7 +56,7 @@ def materialize_scores(run: RunContext, tenants: Sequence[str]) -> list[BatchRes
 
 def _materialize_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
     tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
-    for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
+    for table in (*IDENTITY_COLUMNS, TIMELINE):
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.con.execute(CREATE_PROFILE_TARGETS)
     return _score_and_store(batch, tenants)

@@ -23,6 +23,8 @@ INVALID_KEYS_SQL = " union all ".join(
     )
 )
 """A query of the entered emails and phones that have no normal form, as quarantine rows; their records stay."""
+WILDCARDS = "[*?%]"
+"""Signs that an address may hold, but that mean a pattern where somebody enters one to be suppressed."""
 
 
 def normalise_people(con: DuckDBPyConnection) -> None:
@@ -58,22 +60,31 @@ def normalise_people(con: DuckDBPyConnection) -> None:
 
 
 def normalise_suppressed_values(con: DuckDBPyConnection) -> None:
-    """Creates temp table `suppressed` (tenant_id, kind, value): the suppressed identifiers, normalised.
+    """Creates temp tables `suppressed` (tenant_id, kind, value) and `suppressed_identifiers`, the rows it is made of.
 
-    Reads: crm_suppressed_identifier, tenants (tenant_id, country_code).
-    Creates: suppressed.
+    The latter's columns: tenant_id, id, kind, value (normalised, null where it is no value of its kind or a pattern),
+    entered, email and phone_number (what was entered, read as either), and _problems, which are in valid rows empty.
+
+    Reads: crm_suppressed_identifier_validated, tenants (tenant_id, country_code).
+    Creates: suppressed, suppressed_identifiers.
     """
     rows = con.sql("""
-        select tenant_id, kind, value, country_code from crm_suppressed_identifier join tenants using (tenant_id)
-        """).to_arrow_table()
+        select tenant_id, id, kind, value as entered, _problems, country_code
+        from crm_suppressed_identifier_validated join tenants using (tenant_id)""").to_arrow_table()
     con.register(
-        "suppressed_identifiers",
-        rows.append_column("email", normalise_emails(rows["value"])).append_column(
-            "phone_number", normalise_phones(rows["value"], rows["country_code"])
+        "read_identifiers",
+        rows.append_column("email", normalise_emails(rows["entered"])).append_column(
+            "phone_number", normalise_phones(rows["entered"], rows["country_code"])
         ),
     )
+    con.execute(f"""
+        create or replace temp table suppressed_identifiers as
+        select tenant_id, id, kind, entered, email, phone_number, _problems, case kind
+            when 'EMAIL' then if(regexp_matches(email, '{WILDCARDS}'), null, email)
+            when 'PHONE' then if(contains(entered, '*'), null, phone_number) end as value
+        from read_identifiers""")
     con.execute("""
         create or replace temp table suppressed as
-        select distinct tenant_id, kind, case kind when 'EMAIL' then email else phone_number end as value
-        from suppressed_identifiers where case kind when 'EMAIL' then email else phone_number end is not null""")
-    con.unregister("suppressed_identifiers")
+        select distinct tenant_id, kind, value from suppressed_identifiers
+        where len(_problems) = 0 and value is not null""")
+    con.unregister("read_identifiers")

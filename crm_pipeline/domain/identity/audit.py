@@ -1,9 +1,13 @@
 """The audit of a resolution: SQL that looks for faults in the results, independent of the code that made them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import duckdb
+import pyarrow as pa
+
+from crm_pipeline.domain.contact_keys.first_names import FoldedName, fold_first_name, list_nickname_pairs
 
 AUDIT_QUERIES: Final = [
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("audit_links.sql", "audit_ids.sql")
@@ -25,4 +29,20 @@ def find_violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
     Reads: customer_identities, identity_reviews, profile_ids and profile_events (of all runs), as declared; records,
         tenants, suppressed and overrides, with the columns of `ResolutionInputs`.
     """
-    return [Violation(*row) for query in AUDIT_QUERIES for row in con.sql(query).fetchall()]
+    names = [name for (name,) in con.sql("select distinct first_name from records").fetchall() if name]
+    con.register("folded_names", _build_folded_names(names))
+    pairs = [(name, nickname) for pair in list_nickname_pairs() for name in pair for nickname in pair]
+    con.register("nicknames", pa.table(dict(zip(("name", "nickname"), zip(*pairs, strict=True), strict=True))))
+    try:
+        return [Violation(*row) for query in AUDIT_QUERIES for row in con.sql(query).fetchall()]
+    finally:
+        for name in ("folded_names", "nicknames"):
+            con.unregister(name)
+
+
+def _build_folded_names(names: Sequence[str]) -> pa.Table:
+    folded = [(name, fold) for name in names if (fold := fold_first_name(name))]
+    columns = {"first_name": [name for name, _ in folded]}
+    columns |= {column: [getattr(fold, column) for _, fold in folded] for column in FoldedName._fields}
+    types = [(name, pa.list_(pa.string()) if name == "openings" else pa.string()) for name in columns]
+    return pa.table(columns, schema=pa.schema(types))

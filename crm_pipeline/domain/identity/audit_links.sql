@@ -1,6 +1,7 @@
 -- Returns every fault of links and profiles, missing ones included: (violation, tenant_id, subject).
 -- Reads: records, tenants, suppressed and overrides, as identity resolution read them; customer_identities and
--- identity_reviews, as it wrote them. No code is shared.
+-- identity_reviews, as it wrote them; folded_names (first_name and its FoldedName: whole, openings, initials,
+-- generation) and nicknames (name, nickname). No code is shared but that which folds a name.
 with recursive
 record_values as (
     select tenant_id, service, 'AUTH_USER_ID' as kind, auth_user_id as value from records where auth_user_id is not null
@@ -9,20 +10,73 @@ record_values as (
     union all
     select tenant_id, service, 'PHONE', phone_number from records where phone_number is not null
 ),
-shared_values as (
+counted_values as (
     select tenant_id, kind, value from record_values group by tenant_id, kind, value, service having count(*) > 3
     union
     select tenant_id, kind, value from suppressed
 ),
-match_keys as (
+counted_keys as (
     select r.tenant_id, r.service, r.record_id, r.first_name, r.last_name, r.auth_user_id as any_auth_user_id,
         if(a.value is null, r.auth_user_id, null) as auth_user_id,
         if(e.value is null, r.email, null) as email,
         if(p.value is null, r.phone_number, null) as phone_number
     from records r
-    left join shared_values a on a.tenant_id = r.tenant_id and a.kind = 'AUTH_USER_ID' and a.value = r.auth_user_id
-    left join shared_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
-    left join shared_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+    left join counted_values a on a.tenant_id = r.tenant_id and a.kind = 'AUTH_USER_ID' and a.value = r.auth_user_id
+    left join counted_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
+    left join counted_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+),
+-- The names of records with one login, and on both sides of a link, both ways round.
+compared_names as (
+    select a.first_name, b.first_name as other_name
+    from counted_keys a
+    join counted_keys b on b.tenant_id = a.tenant_id and b.auth_user_id = a.auth_user_id
+    where a.first_name <> b.first_name
+    union
+    select unnest([a.first_name, b.first_name]), unnest([b.first_name, a.first_name])
+    from customer_identities i
+    join records a on a.tenant_id = i.tenant_id and a.service = i.service and a.record_id = i.service_record_id
+    join records b on b.tenant_id = i.tenant_id and b.service = i.linked_to_service
+        and b.record_id = i.linked_to_record_id
+    where a.first_name <> b.first_name
+),
+differing_names as (
+    select c.first_name, c.other_name, n.name is not null as are_nicknames
+    from compared_names c
+    join folded_names a on a.first_name = c.first_name
+    join folded_names b on b.first_name = c.other_name
+    left join nicknames n on n.name = a.whole and n.nickname = b.whole and a.generation = b.generation
+        and (starts_with(a.initials, b.initials) or starts_with(b.initials, a.initials))
+    where not (
+        a.generation = b.generation
+        and (starts_with(a.initials, b.initials) or starts_with(b.initials, a.initials))
+        and (list_contains(a.openings, b.whole) or list_contains(b.openings, a.whole)
+            or (length(a.whole) = 1 and starts_with(b.whole, a.whole))
+            or (length(b.whole) = 1 and starts_with(a.whole, b.whole))))
+),
+differing_logins as (
+    select a.tenant_id, a.auth_user_id, (a.service, a.record_id) as one, (b.service, b.record_id) as other
+    from counted_keys a
+    join counted_keys b on b.tenant_id = a.tenant_id and b.auth_user_id = a.auth_user_id
+    join differing_names d on d.first_name = a.first_name and d.other_name = b.first_name and not are_nicknames
+    where not coalesce(a.email = b.email, false) and not coalesce(a.phone_number = b.phone_number, false)
+),
+shared_logins as (
+    select distinct a.tenant_id, a.auth_user_id
+    from differing_logins a
+    join differing_logins b on b.tenant_id = a.tenant_id and b.auth_user_id = a.auth_user_id and b.one = a.other
+    join differing_logins c on c.tenant_id = a.tenant_id and c.auth_user_id = a.auth_user_id and c.one = a.one
+        and c.other = b.other
+),
+match_keys as (
+    select k.* replace (if(s.auth_user_id is null, k.auth_user_id, null) as auth_user_id)
+    from counted_keys k left join shared_logins s on s.tenant_id = k.tenant_id and s.auth_user_id = k.auth_user_id
+),
+-- Of one service, with one login and first names that disagree.
+separated_logins as (
+    select a.tenant_id, a.service, a.record_id, b.service as other_service, b.record_id as other_record_id
+    from match_keys a
+    join match_keys b on b.tenant_id = a.tenant_id and b.service = a.service and b.auth_user_id = a.auth_user_id
+    join differing_names d on d.first_name = a.first_name and d.other_name = b.first_name
 ),
 decided as (
     select tenant_id, service_a, record_id_a, service_b, record_id_b, decision from overrides
@@ -38,7 +92,9 @@ links as (
         t.min_confidence, i.service, i.service_record_id, i.linked_to_service, i.linked_to_record_id,
         a.first_name, b.first_name as to_first_name,
         o.profile_id as to_profile_id, a.service = b.service as is_one_service,
-        coalesce(a.auth_user_id = b.auth_user_id, false) as auth_user_ids_match,
+        coalesce(a.auth_user_id = b.auth_user_id, false)
+            and (a.tenant_id, a.service, a.record_id, b.service, b.record_id) not in (from separated_logins)
+            as auth_user_ids_match,
         coalesce(a.email = b.email, false) as emails_match,
         coalesce(a.phone_number = b.phone_number, false) as phones_match,
         coalesce(a.first_name = b.first_name and a.last_name = b.last_name, false) as full_names_match,
@@ -90,6 +146,7 @@ separate_pairs as (
                 where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
                     and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
             ) then 1.01
+            when (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins) then 0.00
             when a.auth_user_id = b.auth_user_id then if(a.service = b.service, 1.01, 1.00)
             when a.service = b.service
                 then if(both_match and a.first_name = b.first_name and a.last_name = b.last_name, 1.01, 0.00)
@@ -131,7 +188,9 @@ conflicting_components as (
     join component_members b on b.tenant_id = a.tenant_id and b.component = a.component
         and (b.service, b.record_id) > (a.service, a.record_id)
     where a.any_auth_user_id <> b.any_auth_user_id
-        or (a.service = b.service and not coalesce(a.auth_user_id = b.auth_user_id, false)
+        or (a.service = b.service
+            and (not coalesce(a.auth_user_id = b.auth_user_id, false)
+                or (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins))
             and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
                 and a.last_name = b.last_name, false)
             and not exists (
@@ -166,7 +225,8 @@ select 'a profile has two people of one service', a.tenant_id, a.profile_id
 from members a
 join members b on b.tenant_id = a.tenant_id and b.profile_id = a.profile_id and b.service = a.service
     and b.record_id > a.record_id
-where not coalesce(a.auth_user_id = b.auth_user_id, false)
+where (not coalesce(a.auth_user_id = b.auth_user_id, false)
+        or (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins))
     and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
         and a.last_name = b.last_name, false)
     and not exists (
@@ -212,9 +272,8 @@ where e.links
 union all
 select 'first names differ and nobody is asked', tenant_id, subject
 from links l
-where rule in ('EMAIL_AND_PHONE', 'EMAIL', 'PHONE') and first_name <> to_first_name
-    and not (left(first_name, 1) = left(to_first_name, 1)
-        and 1 in (length(regexp_replace(first_name, '\.$', '')), length(regexp_replace(to_first_name, '\.$', ''))))
+where rule in ('AUTH_USER_ID', 'EMAIL_AND_PHONE', 'EMAIL', 'PHONE') and not is_one_service
+    and (first_name, to_first_name) in (select (first_name, other_name) from differing_names where not are_nicknames)
     and not exists (
         from identity_reviews r
         where r.tenant_id = l.tenant_id and r.kind = 'NAMES_DIFFER' and r.closed_at is null
@@ -227,8 +286,8 @@ union all
 select 'a shared value is not told apart', i.tenant_id, i.service || ' ' || i.service_record_id
 from customer_identities i
 join records r on r.tenant_id = i.tenant_id and r.service = i.service and r.record_id = i.service_record_id
-left join shared_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
-left join shared_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
+left join counted_values e on e.tenant_id = r.tenant_id and e.kind = 'EMAIL' and e.value = r.email
+left join counted_values p on p.tenant_id = r.tenant_id and p.kind = 'PHONE' and p.value = r.phone_number
 where i.email_is_shared <> (e.value is not null) or i.phone_is_shared <> (p.value is not null)
 union all
 select 'a profile has no primary record of a service, or several', tenant_id, profile_id || ' ' || service

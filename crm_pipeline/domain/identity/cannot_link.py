@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass, field
 
+from crm_pipeline.domain.contact_keys.first_names import FirstNames
+
 
 @dataclass(frozen=True)
 class CannotLinkGraph:
-    """Records and their matching pairs: a record is a position in the first five lists, a pair in the last four.
+    """Records and their matching pairs: a record is a position in the first five lists, a pair in the next four.
 
     Attributes:
         service: a number per record.
         auth: a number per auth_user_id, -1 for none; shared ones included.
         auth_match_key: the same where the auth_user_id is a match key, else -1.
         registration: a number per email, phone and full name together, -1 unless all are present and match keys.
-        first_name: comparable form, empty for none.
+        first_name: a position in `names` per record, -1 for none.
         first: the lower record of each pair; pairs are sorted.
         second: the higher record of each pair.
         level: a position in `LEVELS` per pair.
         links: whether the pair may link, or only contradict (see `MatchingPairs`).
+        names: the first names of the records.
         always: pairs an operator joined, (lower, higher).
         never: pairs an operator separated, (lower, higher).
     """
@@ -25,11 +28,12 @@ class CannotLinkGraph:
     auth: list[int]
     auth_match_key: list[int]
     registration: list[int]
-    first_name: list[str]
+    first_name: list[int]
     first: list[int]
     second: list[int]
     level: list[int]
     links: list[bool]
+    names: FirstNames
     always: set[tuple[int, int]] = field(default_factory=set)
     never: set[tuple[int, int]] = field(default_factory=set)
 
@@ -47,13 +51,7 @@ class CannotLinkGraph:
     def _is_same_person(self, first: int, second: int) -> bool:
         """Whether two records of one service are one person by the same-service rule."""
         auth, registration = self.auth_match_key, self.registration
-        return auth[first] == auth[second] >= 0 or registration[first] == registration[second] >= 0
-
-
-def are_names_compatible(one: str, other: str) -> bool:
-    """Whether two first names, both present, are equal or one is the other's initial, with or without a full stop."""
-    return one == other or (one[0] == other[0] and (_is_initial(one) or _is_initial(other)))
-
-
-def _is_initial(name: str) -> bool:
-    return len(name.removesuffix(".")) == 1
+        if registration[first] == registration[second] >= 0:
+            return True
+        one, other = self.first_name[first], self.first_name[second]
+        return auth[first] == auth[second] >= 0 and not self.names.do_disagree(one, other, strictly=True)

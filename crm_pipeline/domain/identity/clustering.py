@@ -78,8 +78,10 @@ def find_conflicting_components(
     crowded = np.flatnonzero((np.bincount(cell, minlength=1) > 1)[cell])
     cells, cell = np.unique(cell[crowded], return_inverse=True)
     registration = _encode_registrations(nodes, keys_by_kind, crowded)
-    auth = keys_by_kind[match_keys.AUTH_USER_ID].code[crowded]
-    several_people = _have_no_common_code(auth, cell, len(cells)) & _have_no_common_code(registration, cell, len(cells))
+    account = _encode_accounts(nodes, keys_by_kind, crowded)
+    several_people = _have_no_common_code(account, cell, len(cells)) & _have_no_common_code(
+        registration, cell, len(cells)
+    )
     is_conflicting[cells[several_people] // len(SERVICES)] = True
     return is_conflicting
 
@@ -121,6 +123,16 @@ def _have_no_common_code(code: npt.NDArray[np.integer], group: Int64Array, group
     has_no_common = np.zeros(groups, bool)
     has_no_common[group[(code != example[group]) | (code < 0)]] = True
     return has_no_common
+
+
+def _encode_accounts(nodes: Nodes, keys_by_kind: dict[str, MatchKeys], some: npt.NDArray[np.integer]) -> Int64Array:
+    """Returns for some nodes a number per auth_user_id and first name, -1 where the auth_user_id is no match key.
+
+    With the name as it is written: agreement of names is not transitive, so three names of a login need the algorithm.
+    """
+    auth = keys_by_kind[match_keys.AUTH_USER_ID].code[some]
+    number: Int64Array = (auth.astype(np.int64) << 32) | (nodes.codes["first_name"][some] + 1)
+    return np.where(auth < 0, -1, number)
 
 
 def _encode_registrations(
@@ -175,18 +187,17 @@ def _build_cannot_link_graph(
     decisions: Decisions,
     members: npt.NDArray[np.intp],
 ) -> CannotLinkGraph:
-    first_name = nodes.codes["first_name"][members]
-    names = ["", *nodes.first_names.to_pylist()]
     return CannotLinkGraph(
         service=nodes.service[members].tolist(),
         auth=nodes.codes["auth_user_id"][members].tolist(),
         auth_match_key=keys_by_kind[match_keys.AUTH_USER_ID].code[members].tolist(),
         registration=_encode_registrations(nodes, keys_by_kind, members).tolist(),
-        first_name=[names[code + 1] for code in first_name.tolist()],
+        first_name=nodes.codes["first_name"][members].tolist(),
         first=np.searchsorted(members, pairs.first).tolist(),
         second=np.searchsorted(members, pairs.second).tolist(),
         level=RULE_LEVEL[pairs.rule].tolist(),
         links=pairs.links.tolist(),
+        names=nodes.first_names,
         always=_find_pair_positions(members, decisions.always),
         never=_find_pair_positions(members, decisions.never),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple
 
-from crm_pipeline.domain.identity.cannot_link import CannotLinkGraph, are_names_compatible
+from crm_pipeline.domain.identity.cannot_link import CannotLinkGraph
 from crm_pipeline.vocabulary import ReviewKind
 
 ALWAYS_LEVEL: Final = 0
@@ -99,7 +99,7 @@ class _ConflictResolver:
     def drop_competing_edges(self, edges: Edges) -> Edges:
         """Returns step 2: the edges without those that compete.
 
-        Where a cluster has edges to two that conflict, the edge with a compatible first name remains, or neither.
+        Where a cluster has edges to two that conflict, the edge with an agreeing first name remains, or neither.
         """
         dropped: set[tuple[int, int]] = set()
         ambiguous: dict[tuple[int, int], Witness] = {}
@@ -108,7 +108,7 @@ class _ConflictResolver:
             if witness is None:
                 continue
             to_one, to_other = (min(hub, one), max(hub, one)), (min(hub, other), max(hub, other))
-            one_agrees, other_agrees = self.have_compatible_names(hub, one), self.have_compatible_names(hub, other)
+            one_agrees, other_agrees = self.have_agreeing_names(hub, one), self.have_agreeing_names(hub, other)
             if one_agrees != other_agrees:
                 dropped.add(to_other if one_agrees else to_one)
             else:
@@ -148,11 +148,10 @@ class _ConflictResolver:
         if pair is not None:
             self.rejections.append(Rejection(kind, pair, witness))
 
-    def have_compatible_names(self, one: int, other: int) -> bool:
+    def have_agreeing_names(self, one: int, other: int) -> bool:
         name = self.graph.first_name
-        ones = [name[record] for record in self.list_records(one) if name[record]]
-        others = [name[record] for record in self.list_records(other) if name[record]]
-        return any(are_names_compatible(first, second) for first in ones for second in others)
+        ones, others = ({name[record] for record in self.list_records(cluster)} for cluster in (one, other))
+        return any(self.graph.names.do_agree(first, second) for first in ones for second in others)
 
     def find_witness(self, group: list[tuple[int, int]]) -> Witness | None:
         """Returns the first cannot-link pair among the records of a group of clusters."""

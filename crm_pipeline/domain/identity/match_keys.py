@@ -1,4 +1,7 @@
-"""Match keys: the values that few enough records have and no operator suppressed; all others are shared values."""
+"""Match keys: the values that few enough records have and no operator suppressed; all others are shared values.
+
+An auth_user_id is shared too where three of its records are three people by everything else.
+"""
 
 from typing import Final, NamedTuple
 
@@ -7,7 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identity.nodes import SERVICES, BoolArray, Int8Array, Int32Array, Int64Array, Nodes, as_text
+from crm_pipeline.domain.identity.nodes import SERVICES, BoolArray, Int32Array, Int64Array, Nodes, as_text
+from crm_pipeline.domain.identity.shared_logins import find_differing_records
+from crm_pipeline.domain.identity.value_groups import ValueGroups, encode_tenant_values, group_by_value
 
 MAX_SHARING_RECORDS: Final = 3
 AUTH_USER_ID, EMAIL, PHONE = "AUTH_USER_ID", "EMAIL", "PHONE"
@@ -15,11 +20,15 @@ MATCH_KEY_COLUMNS: Final = {AUTH_USER_ID: "auth_user_id", EMAIL: "email", PHONE:
 
 
 class SharingRecords(NamedTuple):
-    """The records with a shared value, which is no match key, and the value."""
+    """The records with a shared value, which is no match key, and the value.
+
+    `differs` marks the three records of a login that differ pairwise, where that alone makes it a shared value.
+    """
 
     node: Int32Array
     value: pa.StringArray
     is_suppressed: BoolArray
+    differs: BoolArray
 
 
 class MatchKeys(NamedTuple):
@@ -53,12 +62,14 @@ def find_match_keys(nodes: Nodes, values: dict[str, pa.StringArray], suppressed:
     if unknown:
         raise ValueError(f"unknown kind of suppressed identifier {sorted(unknown)}: expected {EMAIL} or {PHONE}")
     keys_by_kind = {}
-    for kind, column in MATCH_KEY_COLUMNS.items():
+    for kind in (EMAIL, PHONE):
+        column = MATCH_KEY_COLUMNS[kind]
         of_kind = suppressed.filter(pc.equal(suppressed["kind"], kind))
-        keys_by_kind[kind] = _build_match_keys(
-            nodes, nodes.codes[column], values[column], _find_suppressed_values(nodes, values[column], of_kind)
-        )
-    return keys_by_kind
+        groups = group_by_value(nodes, nodes.codes[column])
+        is_suppressed = is_among(groups.value[groups.starts], _find_suppressed_values(nodes, values[column], of_kind))
+        is_shared = is_suppressed | _has_many_of_one_service(nodes, groups)
+        keys_by_kind[kind] = _build_match_keys(nodes.codes[column], values[column], groups, is_shared, is_suppressed)
+    return keys_by_kind | {AUTH_USER_ID: _build_login_keys(nodes, values["auth_user_id"], keys_by_kind)}
 
 
 def is_among(keys: npt.NDArray[np.integer], wanted: Int64Array) -> BoolArray:
@@ -76,38 +87,39 @@ def _find_suppressed_values(nodes: Nodes, values: pa.StringArray, suppressed: pa
     found = np.flatnonzero(pc.is_in(values, value_set=listed)).astype(np.int32)
     code = pa.array(found).take(pc.index_in(listed, values.take(pa.array(found))))
     known = pc.and_(tenant.is_valid(), code.is_valid())
-    return np.unique(_encode_tenant_values(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
+    return np.unique(encode_tenant_values(tenant.filter(known).to_numpy(), code.filter(known).to_numpy()))
 
 
-def _encode_tenant_values(tenant: Int32Array, code: Int32Array) -> Int64Array:
-    value: Int64Array = (tenant.astype(np.int64) << 32) | code
-    return value
+def _build_login_keys(nodes: Nodes, values: pa.StringArray, keys_by_kind: dict[str, MatchKeys]) -> MatchKeys:
+    code, contacts = nodes.codes["auth_user_id"], [keys.code for keys in keys_by_kind.values()]
+    logins = group_by_value(nodes, code)
+    is_counted = _has_many_of_one_service(nodes, logins)
+    differing = find_differing_records(nodes, logins, is_counted, contacts)
+    is_shared = is_counted | (differing[:, 0] >= 0)
+    keys = _build_match_keys(code, values, logins, is_shared, np.zeros(len(is_shared), bool))
+    return keys._replace(sharing=keys.sharing._replace(differs=np.isin(keys.sharing.node, differing)))
 
 
-def _build_match_keys(nodes: Nodes, code: Int32Array, values: pa.StringArray, suppressed: Int64Array) -> MatchKeys:
-    node = np.flatnonzero(code >= 0).astype(np.int32)
-    value = _encode_tenant_values(nodes.tenant[node], code[node])
-    order = np.argsort(value)
-    node, value = node[order], value[order]
-    starts = np.flatnonzero(np.diff(value, prepend=-1))
-    size = np.diff(starts, append=len(value))
-    is_suppressed = is_among(value[starts], suppressed)
-    is_shared = is_suppressed | _has_many_of_one_service(nodes.service[node], starts, size)
+def _build_match_keys(
+    code: Int32Array, values: pa.StringArray, groups: ValueGroups, is_shared: BoolArray, is_suppressed: BoolArray
+) -> MatchKeys:
+    node, value, _, size = groups
     is_sharing, is_match_key = np.repeat(is_shared, size), np.repeat(~is_shared & (size > 1), size)
     match_code = code.copy()
     match_code[node[is_sharing]] = -1
     shared_value = values.take(pa.array(code[node[is_sharing]]))
-    sharing = SharingRecords(node[is_sharing], shared_value, np.repeat(is_suppressed, size)[is_sharing])
+    sharing = SharingRecords(
+        node[is_sharing], shared_value, np.repeat(is_suppressed, size)[is_sharing], np.zeros(is_sharing.sum(), bool)
+    )
     return MatchKeys(match_code, node[is_match_key], value[is_match_key], sharing)
 
 
-def _has_many_of_one_service(service: Int8Array, starts: npt.NDArray[np.intp], size: npt.NDArray[np.intp]) -> BoolArray:
-    """Returns per group of records next to each other whether more than `MAX_SHARING_RECORDS` are of one service."""
-    large = np.flatnonzero(size > MAX_SHARING_RECORDS)
-    group = np.repeat(np.arange(len(large)), size[large])
-    before = np.cumsum(size[large]) - size[large]
-    member = np.arange(len(group)) + np.repeat(starts[large] - before, size[large])
-    records_per_service = np.bincount(group * len(SERVICES) + service[member], minlength=len(large) * len(SERVICES))
-    result = np.zeros(len(size), bool)
+def _has_many_of_one_service(nodes: Nodes, groups: ValueGroups) -> BoolArray:
+    """Returns per value whether more than `MAX_SHARING_RECORDS` records of one service have it."""
+    large = np.flatnonzero(groups.size > MAX_SHARING_RECORDS)
+    group, member = groups.list_members(large)
+    service_key = group * len(SERVICES) + nodes.service[member]
+    records_per_service = np.bincount(service_key, minlength=len(large) * len(SERVICES))
+    result = np.zeros(len(groups.size), bool)
     result[large] = records_per_service.reshape(-1, len(SERVICES)).max(axis=1) > MAX_SHARING_RECORDS
     return result

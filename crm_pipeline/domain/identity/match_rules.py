@@ -62,7 +62,7 @@ def find_matching_pairs(nodes: Nodes, keys_by_kind: dict[str, MatchKeys], decisi
     )
     found = (
         (always, np.full(len(always[0]), ALWAYS)),
-        (by_auth, np.full(len(by_auth[0]), AUTH_USER_ID)),
+        (by_auth, _select_auth_rule(nodes, *by_auth)),
         (by_email, _select_email_rule(nodes, phone, *by_email)),
         (by_phone, np.where(_are_of_one_service(nodes, *by_phone), NO_RULE, PHONE)),
     )
@@ -101,6 +101,15 @@ def _exclude_equal_pairs(pairs: tuple[Int32Array, Int32Array], code: Int32Array)
 def _are_of_one_service(nodes: Nodes, first: Int32Array, second: Int32Array) -> BoolArray:
     same: BoolArray = nodes.service[first] == nodes.service[second]
     return same
+
+
+def _select_auth_rule(nodes: Nodes, first: Int32Array, second: Int32Array) -> npt.NDArray[np.intp]:
+    """Within a service a login is evidence only where first names do not disagree: a parent's serves the children."""
+    rule = np.full(len(first), AUTH_USER_ID)
+    of_one_service, name = np.flatnonzero(_are_of_one_service(nodes, first, second)), nodes.codes["first_name"]
+    one, other = name[first[of_one_service]], name[second[of_one_service]]
+    rule[of_one_service[nodes.first_names.find_disagreements(one, other, strictly=True)]] = NO_RULE
+    return rule
 
 
 def _select_email_rule(nodes: Nodes, phone: Int32Array, first: Int32Array, second: Int32Array) -> npt.NDArray[np.intp]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crm_pipeline.domain.contact_keys.first_names import FirstNames
 from crm_pipeline.vocabulary import Service
 
 Int32Array = npt.NDArray[np.int32]
@@ -38,7 +39,7 @@ class Nodes(NamedTuple):
         record_id: text, (n,).
         codes: per kind of value (auth_user_id, email, phone_number, first_name, last_name) a number for the record's
             value, equal exactly where the values are equal, -1 where there is none, (n,).
-        first_names: the first name each code stands for.
+        first_names: the first names that the codes stand for, which compares them.
     """
 
     tenant_ids: pa.StringArray
@@ -47,7 +48,7 @@ class Nodes(NamedTuple):
     service: Int8Array
     record_id: pa.StringArray
     codes: dict[str, Int32Array]
-    first_names: pa.StringArray
+    first_names: FirstNames
 
     @property
     def size(self) -> int:
@@ -94,7 +95,7 @@ def read_nodes(records: pa.Table, tenants: pa.Table) -> tuple[Nodes, dict[str, p
         (service_key % len(SERVICES)).astype(np.int8),
         record_id,
         {kind: values.indices.fill_null(-1).to_numpy()[order] for kind, values in encoded.items()},
-        encoded["first_name"].dictionary,
+        FirstNames(encoded["first_name"].dictionary),
     )
     return nodes, {kind: values.dictionary for kind, values in encoded.items()}
 

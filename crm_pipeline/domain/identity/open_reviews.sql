@@ -1,7 +1,9 @@
 -- Returns the reviews that are open now, in the columns of identity_reviews without the times.
 -- Reads: review_candidates (tenant_id, kind, rule, confidence, cannot_link, service_a, record_id_a, service_b,
 -- record_id_b and the witness as witness_service_a .. witness_record_id_b), sharing_records (every record with a
--- shared value: tenant_id, kind, value, service, record_id, node), $max_sharing_records and $max_shown_records.
+-- shared value: tenant_id, kind, value, service, record_id, node, and whether it is one of three that differ pairwise
+-- where that makes the value shared), ineffective_decisions (see ineffective_decisions.sql), $max_sharing_records,
+-- $max_shown_records and $max_shown_faults.
 with candidates as (
     select *,
         witness_service_a || ' ' || witness_record_id_a || ' and ' || witness_service_b || ' ' || witness_record_id_b
@@ -45,7 +47,10 @@ counted_records as (
 shared_values as (
     select tenant_id, kind, value, count(*) as records,
         list({service: service, record_id: record_id} order by node) as all_records,
-        list({service: service, record_id: record_id} order by node) filter (where is_over_limit) as over_limit_records
+        list({service: service, record_id: record_id} order by node) filter (where is_over_limit) as over_limit_records,
+        list({service: service, record_id: record_id} order by node) filter (where differs) as differing_records,
+        -- The two that a decision about a login is asked for.
+        coalesce(over_limit_records, differing_records)[:2] as two_records
     from counted_records
     group by all
 ),
@@ -54,19 +59,65 @@ value_reviews as (
         null as service_a, null as record_id_a, null as service_b, null as record_id_b,
         records || ' records carry one '
             || case kind when 'EMAIL' then 'email address' when 'PHONE' then 'phone number' else 'auth_user_id' end
-            || ', ' || len(over_limit_records) || ' of them in services where more than ' || $max_sharing_records
-            || ' do. It is no evidence of who somebody is.'
-            || if(kind = 'AUTH_USER_ID', ' A decision about two of them settles it.', ' Suppressing it confirms that.')
+            || if(over_limit_records is null,
+                ', three of which are three people by first name, email and phone: '
+                    || array_to_string([r.service || ' ' || r.record_id for r in differing_records], ', '),
+                ', ' || len(over_limit_records) || ' of them in services where more than ' || $max_sharing_records
+                    || ' do')
+            || '. It is no evidence of who somebody is.'
+            || if(kind = 'AUTH_USER_ID', ' A decision about two of them settles it: ALWAYS where they are one person,'
+                || ' NEVER where they are not.', ' Suppressing it confirms that.')
             as reason,
-        to_json({kind: kind, value: value, records: records, first_records: all_records[:$max_shown_records]})
-            as witness,
+        if(differing_records is null,
+            to_json({kind: kind, value: value, records: records, first_records: all_records[:$max_shown_records]}),
+            to_json({kind: kind, value: value, records: records, first_records: all_records[:$max_shown_records],
+                differing_records: differing_records})) as witness,
         if(kind = 'AUTH_USER_ID',
-            to_json({"tenantId": tenant_id, "serviceA": over_limit_records[1].service,
-                "recordIdA": over_limit_records[1].record_id, "serviceB": over_limit_records[2].service,
-                "recordIdB": over_limit_records[2].record_id, decision: 'NEVER'}),
+            to_json([{"tenantId": tenant_id, "serviceA": two_records[1].service,
+                "recordIdA": two_records[1].record_id, "serviceB": two_records[2].service,
+                "recordIdB": two_records[2].record_id, decision: decision} for decision in ['ALWAYS', 'NEVER']]),
             to_json({"tenantId": tenant_id, kind: kind, value: value})) as settled_by
     from shared_values
+),
+reviewed_records as (
+    select tenant_id, kind, subject, service_a as service, record_id_a as record_id from pair_reviews
+    union all
+    select tenant_id, kind, subject, service_b, record_id_b from pair_reviews
+    union all
+    select tenant_id, 'SHARED', concat_ws('|', kind, value), service, record_id
+    from sharing_records where kind = 'AUTH_USER_ID'
+),
+decisions_about_reviews as (
+    select r.tenant_id, r.kind, r.subject, d.table_name, d.column_name, d.reason
+    from ineffective_decisions d
+    join reviewed_records r on r.tenant_id = d.tenant_id and r.service = d.service_a and r.record_id = d.record_id_a
+    union
+    select r.tenant_id, r.kind, r.subject, d.table_name, d.column_name, d.reason
+    from ineffective_decisions d
+    join reviewed_records r on r.tenant_id = d.tenant_id and r.service = d.service_b and r.record_id = d.record_id_b
+    union
+    select v.tenant_id, 'SHARED', concat_ws('|', v.kind, v.value), d.table_name, d.column_name, d.reason
+    from ineffective_decisions d
+    join shared_values v on v.tenant_id = d.tenant_id and v.kind = d.kind and v.value glob d.pattern
+),
+notes as (
+    select tenant_id, kind, subject, array_to_string(list(sentence order by sentence)[:$max_shown_faults], ' ') as note
+    from (
+        select distinct tenant_id, kind, subject,
+            'A row of ' || table_name || ' about this has no effect: its ' || column_name || case reason
+                when 'ORPHAN' then ' names a record that is absent or set aside.'
+                when 'NO_EFFECT' then ' names the same record again.'
+                when 'INVALID_EMAIL' then ' is no email address.'
+                when 'INVALID_PHONE' then ' is no phone number.'
+                else ' is set aside as ' || reason || '.'
+            end as sentence
+        from decisions_about_reviews)
+    group by all
 )
-select * exclude (subject) replace (cast(witness as varchar) as witness, cast(settled_by as varchar) as settled_by),
+select * exclude (subject, note) replace (
+        reason || coalesce(' ' || note, '') as reason,
+        cast(if(note is null, witness, json_merge_patch(witness, to_json({ineffective_decision: note}))) as varchar)
+            as witness,
+        cast(settled_by as varchar) as settled_by),
     left(sha256(concat_ws('|', tenant_id, kind, subject)), 24) as review_id
-from (from pair_reviews union all by name from value_reviews)
+from (from pair_reviews union all by name from value_reviews) left join notes using (tenant_id, kind, subject)

@@ -48,6 +48,8 @@ class ResolutionInputs:
         tenants: tenant_id, min_confidence (a fraction in (0, 1], never null): the tenants to resolve.
         suppressed: tenant_id, kind (EMAIL or PHONE), value (normalised as in `records`).
         overrides: tenant_id, service_a, record_id_a, service_b, record_id_b, decision (ALWAYS or NEVER).
+        ineffective_decisions: decisions without effect, with the columns of `ineffective_decisions.sql`; reviews that
+            they may be meant for say so.
         previous_identities: rows of `customer_identities` as last stored.
         previous_ids: rows of `profile_ids` as last stored.
         previous_reviews: rows of `identity_reviews` as last stored, open and closed.
@@ -59,6 +61,7 @@ class ResolutionInputs:
     tenants: pa.Table
     suppressed: pa.Table
     overrides: pa.Table
+    ineffective_decisions: pa.Table
     previous_identities: pa.Table
     previous_ids: pa.Table
     previous_reviews: pa.Table
@@ -125,7 +128,7 @@ def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> 
     clusters = find_clusters(nodes, keys_by_kind, find_matching_pairs(nodes, keys_by_kind, decisions), decisions)
     ids = assign_profile_ids(con, nodes, clusters, inputs.previous_ids, inputs.previous_identities)
     links = build_link_tree(clusters.of, ids.anchor, clusters.accepted_pairs)
-    review_inputs = ReviewInputs(keys_by_kind, decisions, clusters, links)
+    review_inputs = ReviewInputs(keys_by_kind, decisions, inputs.ineffective_decisions, clusters, links)
     reviews = build_identity_reviews(con, nodes, review_inputs, inputs.previous_reviews, inputs.as_of)
     keys = nodes.select_keys()
     shared_values = _build_shared_values(keys, keys_by_kind)

@@ -1,7 +1,7 @@
 """Identity reviews of rejected pairs, differing names and shared values, each with the row that settles it.
 
 ALWAYS settles an AMBIGUOUS pair, and NEVER every other pair, because it can never join two people. A shared
-auth_user_id cannot be suppressed, so a decision about any two of its records settles it.
+auth_user_id cannot be suppressed, so a decision about any two of its records settles it, either way.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from crm_pipeline.domain.identity.cannot_link import are_names_compatible
 from crm_pipeline.domain.identity.clustering import Clusters, ReviewCandidate
 from crm_pipeline.domain.identity.link_tree import Links
 from crm_pipeline.domain.identity.match_keys import AUTH_USER_ID, MATCH_KEY_COLUMNS, MAX_SHARING_RECORDS, MatchKeys
-from crm_pipeline.domain.identity.match_rules import ALWAYS, EMAIL, EMAIL_AND_PHONE, PHONE, RULE_CONFIDENCE, RULES
+from crm_pipeline.domain.identity.match_rules import ALWAYS, DUPLICATE_REGISTRATION, NO_RULE, RULE_CONFIDENCE, RULES
 from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Nodes
 from crm_pipeline.domain.identity.overrides import Decisions, split_pair_key
 from crm_pipeline.tables.outputs import identity
@@ -27,6 +26,7 @@ from crm_pipeline.vocabulary import ReviewKind
 _OPEN_REVIEWS_SQL: Final = Path(__file__).with_name("open_reviews.sql").read_text(encoding="utf-8")
 _REVIEWS_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _MAX_SHOWN_RECORDS: Final = 10
+_MAX_SHOWN_FAULTS: Final = 3
 
 
 class ReviewInputs(NamedTuple):
@@ -34,6 +34,7 @@ class ReviewInputs(NamedTuple):
 
     keys_by_kind: dict[str, MatchKeys]
     decisions: Decisions
+    ineffective_decisions: pa.Table
     clusters: Clusters
     links: Links
 
@@ -54,12 +55,14 @@ def build_identity_reviews(
     relations = {
         "review_candidates": _build_candidate_table(nodes, candidates),
         "sharing_records": _list_sharing_records(nodes, review_inputs),
+        "ineffective_decisions": review_inputs.ineffective_decisions,
         "previous_reviews": previous_reviews,
         "tenants": pa.table({"tenant_id": nodes.tenant_ids}),
     }
     for name, table in relations.items():
         con.register(name, table)
     params = {"max_sharing_records": MAX_SHARING_RECORDS, "max_shown_records": _MAX_SHOWN_RECORDS}
+    params |= {"max_shown_faults": _MAX_SHOWN_FAULTS}
     con.register("open_reviews", con.sql(_OPEN_REVIEWS_SQL, params=params).to_arrow_table())
     reviews = con.sql(_REVIEWS_SQL, params={"as_of": as_of}).to_arrow_table()
     for name in (*relations, "open_reviews"):
@@ -74,18 +77,17 @@ def _list_rejected_decisions(decisions: Decisions) -> Iterable[ReviewCandidate]:
 
 
 def _find_differing_names(nodes: Nodes, links: Links) -> Iterable[ReviewCandidate]:
-    """Yields links by email, phone or both between records whose first names are present and not compatible."""
+    """Yields the links between services, but for those of operators, whose first names disagree.
+
+    Within a service no link joins two first names that disagree.
+    """
     code = nodes.codes["first_name"]
-    record = np.flatnonzero(np.isin(links.rule, (EMAIL_AND_PHONE, EMAIL, PHONE)))
-    partner = links.to[record]
-    differ = (code[record] >= 0) & (code[partner] >= 0) & (code[record] != code[partner])
-    record, partner = record[differ], partner[differ]
-    names = nodes.first_names.to_pylist() if len(record) else []
-    for one, other in zip(np.minimum(record, partner).tolist(), np.maximum(record, partner).tolist(), strict=True):
-        if not are_names_compatible(names[code[one]], names[code[other]]):
-            yield ReviewCandidate(
-                ReviewKind.NAMES_DIFFER, one, other, int(links.rule[one if links.to[one] == other else other])
-            )
+    record = np.flatnonzero(~np.isin(links.rule, (NO_RULE, ALWAYS, DUPLICATE_REGISTRATION)))
+    record = record[nodes.first_names.find_disagreements(code[record], code[links.to[record]])]
+    partner, rule = links.to[record], links.rule[record]
+    sides = np.minimum(record, partner), np.maximum(record, partner), rule
+    for one, other, number in zip(*(side.tolist() for side in sides), strict=True):
+        yield ReviewCandidate(ReviewKind.NAMES_DIFFER, one, other, number)
 
 
 def _build_candidate_table(nodes: Nodes, candidates: list[ReviewCandidate]) -> pa.Table:
@@ -117,6 +119,7 @@ def _list_sharing_records(nodes: Nodes, review_inputs: ReviewInputs) -> pa.Table
             .append_column("node", pa.array(node))
             .append_column("kind", pa.repeat(kind, len(node)))
         )
+        keys = keys.append_column("differs", pa.array(sharing.differs[is_open]))
         tables.append(keys.append_column("value", sharing.value.filter(pa.array(is_open))))
     return pa.concat_tables(tables)
 

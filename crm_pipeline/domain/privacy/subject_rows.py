@@ -20,6 +20,7 @@ from crm_pipeline.tables.outputs.identity import (
     profile_events,
     profile_ids,
     record_keys,
+    withheld_consents,
 )
 from crm_pipeline.tables.outputs.operations import quarantined_records, worked_inputs
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -124,7 +125,9 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
             for side in "ab"
         ),
         *(
-            _build_record_condition(f"(t.settled_by ->> 'service{side}')", f"(t.settled_by ->> 'recordId{side}')")
+            _build_record_condition(f"({row} ->> 'service{side}')", f"({row} ->> 'recordId{side}')")
+            # The rows of a list are about the same two records.
+            for row in ("t.settled_by", "(t.settled_by -> 0)")
             for side in "AB"
         ),
         _WITNESS_LIST_CONDITION,
@@ -139,6 +142,9 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
         _build_record_condition("t.anchor_service", "t.anchor_record_id"),
     ),
     record_keys: _build_record_condition("t.service", "t.service_record_id"),
+    withheld_consents: _join_conditions(
+        _build_record_condition(f"'{Service.MESSAGING}'", "t.contact_id"), _build_profile_condition("t.profile_id")
+    ),
     quarantined_records: _build_forgotten_condition(
         RecordReference("t.service", "t.table_name", "t.service_record_id")
     ),

@@ -1,6 +1,6 @@
 -- One row per profile: for each field the best record's value, and which record that was.
 -- Reads: people, customer_identities, scl_member, ended_contracts, teetime_player, messaging_contact, crm_profile_tag,
---        profile_targets, as_of(), clock_tolerance().
+--        profile_targets, withheld_consents, as_of(), clock_tolerance().
 -- Best: not null, then not shared, then service order, then latest update, then lowest record id.
 
 with members as (
@@ -45,12 +45,21 @@ players as (
     group by all
 ),
 
--- Consent comes from Messaging alone, and is true only if every contact of the profile says so.
-consents as (
-    select m.tenant_id, m.profile_id, bool_and(email_opt_in) as email_opt_in, bool_and(sms_opt_in) as sms_opt_in,
-        bool_and(push_opt_in) as push_opt_in, bool_and(whatsapp_opt_in) as whatsapp_opt_in
+-- Consent comes from Messaging alone, and is true only if every contact of the profile says so. One that is set aside
+-- says no at the profile that it was last linked to.
+answers as (
+    select m.tenant_id, m.profile_id, email_opt_in, sms_opt_in, push_opt_in, whatsapp_opt_in
     from members m join messaging_contact c
         on m.service = 'MESSAGING' and c.tenant_id = m.tenant_id and c.id = m.record_id
+    union all
+    select tenant_id, target, false, false, false, false
+    from withheld_consents join profile_targets using (tenant_id, profile_id)
+),
+
+consents as (
+    select tenant_id, profile_id, bool_and(email_opt_in) as email_opt_in, bool_and(sms_opt_in) as sms_opt_in,
+        bool_and(push_opt_in) as push_opt_in, bool_and(whatsapp_opt_in) as whatsapp_opt_in
+    from answers
     group by all
 ),
 

@@ -8,6 +8,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_people
 from crm_pipeline.domain.identity.audit import find_violations
+from crm_pipeline.domain.identity.ineffective_decisions import INEFFECTIVE_ROWS_SQL, build_revised_condition
 from crm_pipeline.incremental.identity_closure import (
     IS_IN_CLOSURE,
     MARK_SHARED_VALUES,
@@ -32,12 +33,15 @@ from crm_pipeline.steps.identities.resolution import (
     read_records,
     resolve_tenants,
 )
+from crm_pipeline.steps.identities.withheld_consents import store_withheld_consents
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.sources import crm
 
 OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 """Tables of operator decisions. A decision can affect any record, so a change is a full refresh."""
+STORED_BESIDE: Final = (identity.withheld_consents, identity.record_keys)
+"""Tables stored with the identities: one before them, one after them."""
 
 
 def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[list[str]]]:
@@ -48,7 +52,7 @@ def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[Batc
     )
     batch_results = [
         _materialize_all_records(batch)
-        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, identity.record_keys)
+        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, *STORED_BESIDE)
     ]
     if plan.incremental_tenants:
         batch_results.append(
@@ -78,7 +82,7 @@ def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     find_identity_closure(batch.con)
     select_owned_rows(batch.con, PERSON_TABLES.values())
     batch.load_rows(tuple(PERSON_TABLES.values()))
-    read_records(batch)
+    read_records(batch, IS_IN_CLOSURE)
     batch.con.execute(MARK_SHARED_VALUES)
     return _resolve_and_store(batch, IS_IN_CLOSURE)
 
@@ -86,10 +90,13 @@ def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
 def _resolve_and_store(batch: RunContext, conditions: Mapping[Table, str]) -> BatchResult[list[str]]:
     """Resolves the loaded records and stores the rows where `conditions` hold; record_keys come last."""
     tenants = batch.tenants or ()
-    record_condition = conditions[identity.customer_identities]
-    batch.quarantine(INVALID_KEYS_SQL, "customer_identities", tenants, record_condition)
+    record_condition, withheld = conditions[identity.customer_identities], identity.withheld_consents
+    faults_query = f"{INVALID_KEYS_SQL} union all by name {INEFFECTIVE_ROWS_SQL}"
+    revised_condition = build_revised_condition(conditions[crm.identity_override], record_condition)
+    batch.quarantine(faults_query, "customer_identities", tenants, revised_condition)
     resolve_tenants(batch, tenants, conditions)
-    changes = commit_identities(batch, tenants, conditions)
+    changes = {withheld.name: store_withheld_consents(batch, tenants, conditions[withheld])}
+    changes |= commit_identities(batch, tenants, conditions)
     faults = _find_link_violations(batch, tenants, conditions)
     batch.replace(identity.record_keys, f"({RECORD_KEYS_QUERY})", tenants, record_condition)
     return BatchResult(changes, faults)

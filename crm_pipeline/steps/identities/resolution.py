@@ -7,12 +7,14 @@ import pyarrow as pa
 from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people, normalise_suppressed_values
+from crm_pipeline.domain.identity.ineffective_decisions import find_ineffective_decisions
 from crm_pipeline.domain.identity.resolve import ResolutionInputs, resolve_identities
 from crm_pipeline.domain.ingest.text_cleaning import build_canonical_id_sql, build_line_sql
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import list_key_columns
+from crm_pipeline.tables.sources import crm
 
 RECORDS_QUERY: Final = """
     select tenant_id, service, record_id, auth_user_id, email, phone_number, comparable_first_name as first_name,
@@ -35,8 +37,8 @@ RESOLVED_RELATIONS: Final = {
     identity.profile_ids: "found_ids",
 }
 """Per identity table the relation with its resolved rows; of profile_events only the new ones."""
-ALL_ROWS: Final = dict.fromkeys(RESOLVED_RELATIONS, "true")
-"""Conditions that select all rows of the identity tables."""
+ALL_ROWS: Final = dict.fromkeys((*RESOLVED_RELATIONS, identity.withheld_consents, crm.identity_override), "true")
+"""Conditions that select all rows of the identity tables, and all overrides."""
 
 
 _RECORD_ID_COLUMNS: Final = {
@@ -45,10 +47,14 @@ _RECORD_ID_COLUMNS: Final = {
 }
 
 
-def read_records(run: RunContext) -> None:
-    """Creates temp tables `people` and `suppressed` of the loaded tenants: the records and the suppressed values."""
+def read_records(run: RunContext, conditions: Mapping[Table, str] = ALL_ROWS) -> None:
+    """Creates temp tables `people`, `suppressed` and `ineffective_decisions` of the loaded tenants.
+
+    Where only some of a tenant's records are loaded, `conditions` select the overrides about these.
+    """
     normalise_people(run.con)
     normalise_suppressed_values(run.con)
+    find_ineffective_decisions(run.con, conditions[crm.identity_override])
 
 
 def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping[Table, str] = ALL_ROWS) -> None:
@@ -56,7 +62,7 @@ def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping
 
     Where `people` has only some of a tenant's records, `conditions` select the stored rows about these.
 
-    Reads: `people` and `suppressed` (see `read_records`), `tenants`, crm_identity_override, and the stored tables.
+    Reads: the tables of `read_records`, `tenants`, crm_identity_override, and the stored tables.
     """
 
     def read_rows_of_tenants(query: str) -> pa.Table:
@@ -73,6 +79,7 @@ def resolve_tenants(run: RunContext, tenants: Sequence[str], conditions: Mapping
         tenants=read_rows_of_tenants("select tenant_id, min_confidence from tenants"),
         suppressed=read_rows_of_tenants("from suppressed"),
         overrides=read_rows_of_tenants(OVERRIDES_QUERY),
+        ineffective_decisions=read_rows_of_tenants("from ineffective_decisions"),
         previous_identities=read_previous_rows(identity.customer_identities),
         previous_ids=read_previous_rows(identity.profile_ids),
         previous_reviews=read_previous_rows(identity.identity_reviews),

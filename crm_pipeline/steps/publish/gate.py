@@ -155,6 +155,8 @@ def evaluate_agreements(run: RunContext, tenants: Sequence[str]) -> list[Expecta
     """
     query = "create or replace temp table evaluated_tenants as select unnest($tenants) as tenant_id"
     run.con.execute(query, {"tenants": list(tenants)})
+    for table in (identity.withheld_consents, identity.profile_ids):
+        run.lake.create_current_view(run.con, table, tenants=tenants)
     find_disagreements(run.con)
     return evaluate_findings(run.con, CROSS_TABLE_SUITE, "disagreements")
 

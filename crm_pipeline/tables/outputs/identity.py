@@ -82,6 +82,16 @@ profile_ids = Table(
     comment="Every profile id ever made, the record it is anchored at, and where it redirects to.",
 )
 
+withheld_consents = Table(
+    "withheld_consents",
+    output_metadata,
+    primary(text("tenant_id", "The club.")),
+    primary(text("contact_id", "Id of a Messaging contact that is set aside.")),
+    uuid("profile_id", "The profile the contact was last linked to, which agrees to nothing meanwhile."),
+    comment="Contacts whose consent is withheld until they are mended or deleted. Kept in the lake only.",
+    info={"lake_only": True},
+)
+
 kept_identities = Table(
     "kept_identities",
     output_metadata,

@@ -75,6 +75,8 @@ PART = "update customer_identities set profile_id = 'x', rule = 'ANCHOR', confid
 ALONE = PART + "linked_to_record_id = null, is_primary = true where service = 'TEETIME'"
 FREE = "update records set auth_user_id = null where service in ('CRM', 'MESSAGING'); "
 LINK = "update customer_identities set "
+BY_LOGIN = LINK + "rule = 'AUTH_USER_ID', confidence = 1 where service = 'TEETIME'; "
+ONE_LOGIN = BY_LOGIN + "update records set auth_user_id = 'a', email = null where record_id = 'p'; "
 FAULTS = {
     "a record is not in exactly one profile": [
         "delete from customer_identities where service = 'CRM'",
@@ -91,6 +93,7 @@ FAULTS = {
         "update records set first_name = 'eve' where record_id = '2'",
         "update records set last_name = null where record_id in ('1', '2')",
         "insert into suppressed values ('club', 'PHONE', '+1')",
+        "update records set auth_user_id = 'a', first_name = 'nancy' where record_id = '2'",
     ],
     "a profile has no anchor, or several": [LINK + "rule = 'ANCHOR' where service = 'TEETIME'"],
     "an anchor has a link or is not certain": [
@@ -111,6 +114,10 @@ FAULTS = {
         ),
         *(LINK + f"rule = '{rule}' where service_record_id = '2'" for rule in ("EMAIL", "PHONE", "EMAIL_AND_PHONE")),
         "insert into records select 'club', 'SCL', unnest(['7', '8']), null, 'ann@x.example', null, null, null",
+        "update records set auth_user_id = 'a', first_name = 'nancy' where record_id = '2'; "
+        + LINK
+        + "rule = 'AUTH_USER_ID', confidence = 1 where service_record_id = '2'",
+        ONE_LOGIN + "insert into records values ('club', 'CRM', 'z', 'a', null, null, 'zoe', null)",
     ],
     "the confidence of a link is not that of its rule": [LINK + "confidence = 0.9 where service = 'TEETIME'"],
     "a link is below min_confidence": ["update tenants set min_confidence = 0.96"],
@@ -126,6 +133,7 @@ FAULTS = {
         "update identity_reviews set closed_at = opened_at",
         "update identity_reviews set kind = 'CONFLICT'",
         "update identity_reviews set record_id_a = 'other'",
+        ONE_LOGIN + "delete from identity_reviews",
     ],
     "a shared value is not told apart": [
         LINK + "email_is_shared = true where service = 'CRM'",
@@ -195,6 +203,17 @@ def test_a_planted_fault_is_found(valid_resolution: duckdb.DuckDBPyConnection, f
     try:
         valid_resolution.execute(damage)
         assert fault in {each.violation for each in find_violations(valid_resolution)}
+    finally:
+        valid_resolution.rollback()
+
+
+def test_a_link_by_login_holds_while_the_login_is_not_three_peoples(
+    valid_resolution: duckdb.DuckDBPyConnection,
+) -> None:
+    valid_resolution.begin()
+    try:
+        valid_resolution.execute(ONE_LOGIN)
+        assert find_violations(valid_resolution) == []
     finally:
         valid_resolution.rollback()
 

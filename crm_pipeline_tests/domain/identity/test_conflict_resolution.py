@@ -1,8 +1,5 @@
 """Conflicting matches by example: what is joined, what stays apart, and what a person is asked."""
 
-import pytest
-
-from crm_pipeline.domain.identity.cannot_link import are_names_compatible
 from crm_pipeline_tests.fixtures.worlds.identity_worlds import open_reviews, partition, run, together, world
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
 
@@ -15,20 +12,29 @@ def asked(some: World) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "agree"),
-    [("ann", "ann", True), ("ann", "a", True), ("a.", "ann", True), ("ann", "anna", False), ("ann", "b", False)],
-)
-def test_first_names_agree_when_equal_or_one_the_others_initial(one: str, other: str, agree: bool) -> None:
-    assert are_names_compatible(one, other) is are_names_compatible(other, one) is agree
-
-
 def test_of_two_who_share_an_email_the_first_name_decides() -> None:
     ann = Person("SCL", "1", email="lees@x.example", first_name="ann")
     bob = Person("SCL", "2", email="lees@x.example", first_name="bob")
     player = Person("TEETIME", "p", email="lees@x.example", first_name="a.")
     assert partition(run(world(ann, bob, player))) == {together(ann, player), together(bob)}
     assert asked(world(ann, bob, player)) == []
+
+
+def test_a_nickname_decides_as_a_name_does() -> None:
+    robert = Person("SCL", "1", email="lees@x.example", first_name="robert")
+    zoe = Person("SCL", "2", email="lees@x.example", first_name="zoë")
+    player = Person("TEETIME", "p", email="lees@x.example", first_name="bob")
+    assert partition(run(world(robert, zoe, player))) == {together(robert, player), together(zoe)}
+    player = player._replace(first_name="zoe")
+    assert partition(run(world(robert, zoe, player))) == {together(robert), together(zoe, player)}
+
+
+def test_any_record_of_a_cluster_may_speak_for_it() -> None:
+    ann = Person("SCL", "1", email="lees@x.example", first_name="ann")
+    player = Person("TEETIME", "p", "a", "lees@x.example", first_name="maria")
+    contact = Person("MESSAGING", "c", "a", first_name="ann marie")
+    bob = Person("SCL", "2", email="lees@x.example", first_name="bob")
+    assert partition(run(world(ann, player, contact, bob))) == {together(ann, player, contact), together(bob)}
 
 
 def test_father_and_son_with_one_initial_are_ambiguous_and_stay_apart() -> None:

@@ -100,6 +100,79 @@ def test_a_shared_auth_user_id_links_nobody_but_still_separates_people() -> None
     assert len(partition(run(world(*hub, player)))) == 5
 
 
+PARENT = Person("SCL", "1", "parent", "lees@x.example", "+1", "ann", "lee")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *(("ann", True), ("Ânn", True), ("a.", True), ("ann-marie", True), (None, True), ("mr", True)),
+        *(("bob", False), ("nancy", False), ("ann jr", False)),
+    ],
+)
+def test_two_records_of_a_service_with_one_login_are_one_person_if_their_first_names_agree(
+    name: str | None, is_one: bool
+) -> None:
+    again = PARENT._replace(record_id="2", email=None, phone_number=None, first_name=name and name.lower())
+    found = run(world(PARENT, again))
+    assert partition(found) == ({together(PARENT, again)} if is_one else {together(PARENT), together(again)})
+    assert found.customer_identities["rule"].to_pylist() == ["ANCHOR", "AUTH_USER_ID" if is_one else "ANCHOR"]
+
+
+def test_a_childs_record_under_a_parents_login_stays_the_childs_whatever_both_match() -> None:
+    child = PARENT._replace(record_id="2", first_name="bob")
+    players = [each._replace(service="TEETIME", auth_user_id=None) for each in (PARENT, child)]
+    found = run(world(PARENT, child, *players))
+    assert partition(found) == {together(PARENT, players[0]), together(child, players[1])}
+    joined = run(world(PARENT, child, always=[(PARENT, child)]))
+    assert partition(joined) == {together(PARENT, child)}
+
+
+def test_names_of_one_login_that_agree_only_through_a_third_are_two_people() -> None:
+    initial = PARENT._replace(record_id="2", first_name="m")
+    maria, mary = PARENT._replace(record_id="1", first_name="maria"), PARENT._replace(record_id="3", first_name="mary")
+    assert partition(run(world(maria, initial))) == {together(maria, initial)}
+    found = run(world(maria, initial, mary))
+    assert {len(cluster & together(maria, mary)) for cluster in partition(found)} <= {0, 1}
+    assert [r["kind"] for r in open_reviews(found)] == ["AMBIGUOUS", "AMBIGUOUS"]
+
+
+THREE = tuple(
+    Person(service, "1", "login", first_name=name)
+    for service, name in (("SCL", "ann"), ("TEETIME", "bob"), ("MESSAGING", "zoe"))
+)
+
+
+def test_a_login_of_three_people_is_no_evidence() -> None:
+    again = THREE[0]._replace(record_id="2", email="ann@x.example")
+    assert partition(run(world(*THREE, again))) == {together(each) for each in (*THREE, again)}
+    own = Person("CRM", "1", "own", "ann@x.example", None, "ann")
+    assert len(partition(run(world(*THREE, again, own)))) == 5, "it still tells two logins apart"
+
+
+@pytest.mark.parametrize(
+    ("changes", "people"),
+    [
+        ({"first_name": "bobby"}, 1),
+        ({"first_name": None}, 1),
+        ({"first_name": "b"}, 1),
+        ({"email": "bob@x.example"}, 1),
+        ({"phone_number": "+1"}, 1),
+        ({"email": "lees@x.example"}, 3),
+        ({"auth_user_id": "other"}, 2),
+    ],
+)
+def test_a_login_is_evidence_while_two_of_every_three_have_something_in_common(
+    changes: dict[str, str | None], people: int
+) -> None:
+    ann, bob, zoe = THREE
+    bob = bob._replace(email="bob@x.example", phone_number="+1")
+    third = zoe._replace(**changes)
+    crowd = [Person("CRM", str(n), email="lees@x.example") for n in range(4)]
+    found = run(world(ann, bob._replace(email=changes.get("email", bob.email)), third, *crowd))
+    assert len({cluster for cluster in partition(found) if cluster & together(ann, bob, third)}) == people
+
+
 def test_an_operators_never_parts_and_an_always_joins() -> None:
     member, player = Person("SCL", "1", email="e@x.example"), Person("TEETIME", "p", email="e@x.example")
     assert len(partition(run(world(member, player, never=[(member, player)])))) == 2

@@ -48,7 +48,7 @@ def suppress(services: Path, tenant: str, kind: str, value: str) -> None:
 
 
 GRACE, GRACES = (HEATHER, "TEETIME", "player-grace-hartwell"), (HEATHER, "MESSAGING", "contact-grace-hartwell")
-ROBERT, BOB = (HEATHER, "TEETIME", "player-robert-langmere"), (HEATHER, "CRM", "lead-bob-langmere")
+ROBERT, BEA = (HEATHER, "TEETIME", "player-robert-langmere"), (HEATHER, "CRM", "lead-bea-langmere")
 PAUL, PAULA = (SAGUARO, "SCL", "31"), (SAGUARO, "TEETIME", "player-paula-inglewood")
 MARGARET, MEG = (SAGUARO, "SCL", "32"), (SAGUARO, "TEETIME", "player-meg-yarrow")
 OLIVER, LAURA = (SAGUARO, "TEETIME", "player-oliver-walk-in"), (SAGUARO, "MESSAGING", "contact-laura-kirkby")
@@ -56,7 +56,7 @@ THANDI, THANDIS = (FYNBOS, "SCL", "18"), (FYNBOS, "TEETIME", "player-thandi-mole
 CAUSES = {
     "minConfidence raised": ([(THANDI, THANDIS)], True),
     "NEVER added": ([(GRACE, GRACES)], True),
-    "value suppressed": ([(ROBERT, BOB)], True),
+    "value suppressed": ([(ROBERT, BEA)], True),
     "ALWAYS added": ([(ISLA, RUTH)], False),
     "NEVER withdrawn": ([(PAUL, PAULA)], False),
     "ALWAYS withdrawn": ([(MARGARET, MEG)], True),
