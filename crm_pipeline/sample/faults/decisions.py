@@ -7,6 +7,7 @@ import numpy as np
 
 from crm_pipeline.sample.clubs import Club, PeopleBlock
 from crm_pipeline.sample.faults.spellings import format_time
+from crm_pipeline.sample.office import list_suppressing_clubs
 from crm_pipeline.sample.phones import build_pro_shop_number
 from crm_pipeline.sample.records import ServiceRecords
 from crm_pipeline.sample.rows import NULL
@@ -16,7 +17,7 @@ _ABSENT_RECORD: Final = "99999999"
 
 
 def build_odd_suppressions(clubs: Sequence[Club], updated_at: int) -> list[dict[str, str | None]]:
-    """Returns rows of SuppressedIdentifier that name each club's own address and number, some of them in vain."""
+    """Returns rows of SuppressedIdentifier that name a club's own address and number again, some of them in vain."""
     return [
         {
             "id": f"suppressed-{club.slug}-{number}",
@@ -26,7 +27,7 @@ def build_odd_suppressions(clubs: Sequence[Club], updated_at: int) -> list[dict[
             "reason": "The club's own.",
             "updatedAt": format_time(updated_at),
         }
-        for club in clubs
+        for club in list_suppressing_clubs(clubs)
         for number, (kind, value) in enumerate(
             (
                 ("PHONE", f"+{club.country.calling_code} {build_pro_shop_number(club.country)} (pro shop)"),
