@@ -44,7 +44,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources, home = Path(folder) / "sources", Path(folder) / "home"
         generate_sample(
-            tenants=given.clubs, people=given.people, events=given.events, seed=given.seed, out=sources, until=UNTIL
+            tenants=given.clubs,
+            people=given.people,
+            events=given.events,
+            seed=given.seed,
+            out=sources,
+            until=UNTIL,
+            faults=0.0,
         )
         try:
             found = backtests(override_environment(home, sources, UNTIL.isoformat()))

@@ -59,10 +59,11 @@ class Linking(NamedTuple):
     recall: list[Recall]
 
 
-def linking(people: int, seed: int, folder: Path) -> Linking:
+def linking(people: int, seed: int, folder: Path, faults: float = 0.0) -> Linking:
     """Make a sample in `folder`, resolve it cold, and hold it against its truth."""
     clubs = max(1, people // PEOPLE_PER_CLUB)
-    generate_sample(tenants=clubs, people=people, events=0, seed=seed, out=folder / "sample", until=UNTIL)
+    out = folder / "sample"
+    generate_sample(tenants=clubs, people=people, events=0, seed=seed, out=out, until=UNTIL, faults=faults)
     lake = Lake(str(folder / "lake"), folder / "spill")
     with closing(lake.connect()) as con:
         _read(con, lake, folder / "sample")
@@ -104,9 +105,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=float, default=0.0, help="share of the records with a fault of real input")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = linking(arguments.people, arguments.seed, Path(folder))
+        found = linking(arguments.people, arguments.seed, Path(folder), arguments.faults)
     precision = Table("rule", "within a service", "first names", "links", "false", "asked", "precision")
     for link in found.precision:
         precision.add_row(*map(str, link), f"{1 - link.false / link.links:.4f}")

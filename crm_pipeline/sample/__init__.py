@@ -6,16 +6,30 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from crm_pipeline.sample.clubs import Club, build_blocks, create_clubs
+from crm_pipeline.sample.faults.decisions import build_odd_suppressions
 from crm_pipeline.sample.make import SampleFiles, write_block
 from crm_pipeline.sample.office import build_suppressed_columns, build_tenant_columns
 from crm_pipeline.tables.sources import crm
 
-__all__ = ["Club", "generate_sample", "generate_sample_for_clubs"]
+__all__ = ["DEFAULT_FAULTS", "Club", "generate_sample", "generate_sample_for_clubs"]
+
+DEFAULT_FAULTS: Final = 0.005
+"""The share of rows with a fault of real input."""
 
 
-def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: Path, until: datetime) -> None:
+def generate_sample(  # noqa: PLR0913  each is a different question
+    *,
+    tenants: int,
+    people: int,
+    events: int,
+    seed: int,
+    out: Path,
+    until: datetime,
+    faults: float = DEFAULT_FAULTS,
+) -> None:
     """Creates `tenants` made-up clubs in `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
 
     The same arguments always give the same bytes. Memory does not grow with `people` or `events`.
@@ -27,12 +41,22 @@ def generate_sample(*, tenants: int, people: int, events: int, seed: int, out: P
         seed: the seed of all random draws.
         out: a folder; files of an earlier sample in it are replaced.
         until: the last moment of the data, with a zone.
+        faults: the share of rows with a fault of real input, see `faults`; with 0, operators' decisions have none too.
     """
-    generate_sample_for_clubs(create_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until)
+    generate_sample_for_clubs(
+        create_clubs(tenants), people=people, events=events, seed=seed, out=out, until=until, faults=faults
+    )
 
 
-def generate_sample_for_clubs(
-    clubs: Sequence[Club], *, people: int, events: int, seed: int, out: Path, until: datetime
+def generate_sample_for_clubs(  # noqa: PLR0913  each is a different question
+    clubs: Sequence[Club],
+    *,
+    people: int,
+    events: int,
+    seed: int,
+    out: Path,
+    until: datetime,
+    faults: float = DEFAULT_FAULTS,
 ) -> None:
     """Creates a sample of the given clubs, the biggest first; see `generate_sample`.
 
@@ -48,5 +72,7 @@ def generate_sample_for_clubs(
         now = int(until.timestamp())
         files.write_rows(crm.tenant, build_tenant_columns(clubs, now))
         files.write_rows(crm.suppressed_identifier, build_suppressed_columns(clubs, now))
-        for block in build_blocks(clubs, people, events, seed, until):
+        if faults:
+            files.write_texts(crm.suppressed_identifier, build_odd_suppressions(clubs, now))
+        for block in build_blocks(clubs, people, events, seed, until, faults):
             write_block(block, files)

@@ -53,6 +53,8 @@ class PeopleBlock:
     event_target: int
     until: int
     rng: Rng
+    fault_share: float
+    fault_rng: Rng
 
     @property
     def history_start(self) -> int:
@@ -91,7 +93,9 @@ def _create_club(number: int) -> Club:
     )
 
 
-def build_blocks(clubs: Sequence[Club], people: int, events: int, seed: int, until: datetime) -> Iterator[PeopleBlock]:
+def build_blocks(
+    clubs: Sequence[Club], people: int, events: int, seed: int, until: datetime, faults: float = 0.0
+) -> Iterator[PeopleBlock]:
     """Yields every club in blocks; `event_target` is the number of events of the sample by the end of the block."""
     max_people = max(1, min(_MAX_BLOCK_PEOPLE, _MAX_BLOCK_EVENTS * people // max(events, 1)))
     people_before = 0
@@ -99,8 +103,11 @@ def build_blocks(clubs: Sequence[Club], people: int, events: int, seed: int, unt
         for first_in_club in range(0, size, max_people):
             count = min(max_people, size - first_in_club)
             target = events * (people_before + count) // people
-            rng = np.random.default_rng([seed, people_before])
-            yield PeopleBlock(club, people_before, first_in_club, count, target, int(until.timestamp()), rng)
+            # Faults are drawn from a stream of their own, so that all else is the same with and without them.
+            rng, fault_rng = (np.random.default_rng([seed, people_before, *stream]) for stream in ((), (1,)))
+            yield PeopleBlock(
+                club, people_before, first_in_club, count, target, int(until.timestamp()), rng, faults, fault_rng
+            )
             people_before += count
 
 

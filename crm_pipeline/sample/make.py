@@ -1,7 +1,7 @@
 """One block of people, drawn step by step and written: a CSV file per source table, and truth.csv."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,8 @@ from sqlalchemy import Table
 
 from crm_pipeline.sample.chance import Flags, Ints
 from crm_pipeline.sample.clubs import PeopleBlock
+from crm_pipeline.sample.faults.decisions import build_odd_overrides
+from crm_pipeline.sample.faults.rows import format_rows, split_faulty_rows
 from crm_pipeline.sample.golf import draw_booking_events, draw_bookings, draw_competitions, draw_handicaps
 from crm_pipeline.sample.ledger import build_payment_events, draw_entries, draw_ledger_bookings, draw_tier_changes
 from crm_pipeline.sample.mailing import draw_consents, draw_message_events
@@ -26,7 +28,7 @@ from crm_pipeline.sample.rows import Columns, EventRows, as_file_rows, decode_ca
 from crm_pipeline.sample.visits import draw_acquisition_times, draw_visits
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.columns import find_table_service
-from crm_pipeline.tables.sources import scl, teetime
+from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
 
 _MAX_NON_MAIL_SHARE: Final = 0.75
@@ -70,23 +72,35 @@ class SampleFiles:
         self._id_counts[table.name] += count
         return np.arange(start, start + count, dtype=np.int64)
 
-    def write_rows(self, table: Table, columns: Columns) -> None:
-        """Appends rows with the given ids."""
-        self._append_rows(table.name, as_file_rows(table, columns))
+    def write_rows(self, table: Table, columns: Columns, block: PeopleBlock | None = None) -> None:
+        """Appends rows with the given ids, with the faults of a block."""
+        self._append_source_rows(table, as_file_rows(table, columns), block)
 
-    def write_events(self, events: EventRows, tenant: str, is_included: Flags) -> None:
-        """Appends the events of the included people, numbered unless their ids are given."""
-        columns = {**events.columns, "tenant_id": tenant}
+    def write_texts(self, table: Table, rows: Iterable[Mapping[str, str | None]]) -> None:
+        """Appends rows as they are spelled."""
+        self._files[table.name].write(format_rows(table, rows))
+
+    def write_events(self, events: EventRows, block: PeopleBlock, is_included: Flags) -> None:
+        """Appends the events of the included people, numbered unless their ids are given, with the block's faults."""
+        columns = {**events.columns, "tenant_id": block.club.slug}
         if "id" not in columns:
             columns["id"] = self.reserve_ids(events.table, len(events.person))
         included_rows = is_included[events.person]
-        self._append_rows(events.table.name, as_file_rows(events.table, columns).filter(pa.array(included_rows)))
+        rows = as_file_rows(events.table, columns).filter(pa.array(included_rows))
+        self._append_source_rows(events.table, rows, block)
         self.event_count += int(included_rows.sum())
 
     def write_truth(self, service: Service, record_ids: pa.Array, person_ids: pa.Array) -> None:
         """Appends the person of each record of a service."""
         service_name = pa.repeat(pa.scalar(service.value), len(record_ids))
         self._append_rows("truth", pa.table([service_name, record_ids, person_ids], names=_TRUTH_COLUMNS))
+
+    def _append_source_rows(self, table: Table, rows: pa.Table, block: PeopleBlock | None) -> None:
+        faulty_lines = b""
+        if block and block.fault_share:
+            rows, faulty_lines = split_faulty_rows(block, table, rows)
+        self._append_rows(table.name, rows)
+        self._files[table.name].write(faulty_lines)
 
     def _append_rows(self, name: str, rows: pa.Table) -> None:
         pyarrow.csv.write_csv(rows, self._files[name], _CSV_OPTIONS)
@@ -110,8 +124,10 @@ def write_block(block: PeopleBlock, files: SampleFiles) -> None:
     events, handicap = _draw_activity_events(block, people, contracts, acquired_at, records, files)
     in_order = list(records.values())
     events += draw_office_events(block, people, in_order, acquired_at, are_single_profiles(people, in_order))
-    _write_records(records, people, _draw_service_columns(block, contracts, handicap, records), files)
+    _write_records(block, records, people, _draw_service_columns(block, contracts, handicap, records), files)
     _write_events(block, records[Service.MESSAGING], events, files)
+    if block.fault_share and not block.first_in_club:
+        files.write_texts(crm.identity_override, build_odd_overrides(block, records[Service.SCL]))
 
 
 def _draw_activity_events(
@@ -141,10 +157,14 @@ def _draw_activity_events(
 
 
 def _write_records(
-    records: dict[Service, ServiceRecords], people: People, service_columns: dict[Service, Columns], files: SampleFiles
+    block: PeopleBlock,
+    records: dict[Service, ServiceRecords],
+    people: People,
+    service_columns: dict[Service, Columns],
+    files: SampleFiles,
 ) -> None:
     for service, each in records.items():
-        files.write_rows(each.table, {**each.columns, **service_columns[service]})
+        files.write_rows(each.table, {**each.columns, **service_columns[service]}, block)
         person_ids = pa.array(people.number[each.person]).cast(pa.string())
         files.write_truth(service, each.ids, pc.binary_join_element_wise("person", person_ids, "-"))
 
@@ -173,7 +193,7 @@ def _draw_service_columns(
 
 def _write_events(block: PeopleBlock, contacts: ServiceRecords, events: list[EventRows], files: SampleFiles) -> None:
     """Writes events of people up to three quarters of the target, and message events for the rest."""
-    tenant, max_events = block.club.slug, _MAX_NON_MAIL_SHARE * (block.event_target - files.event_count)
+    max_events = _MAX_NON_MAIL_SHARE * (block.event_target - files.event_count)
     event_counts = np.zeros(block.count, np.int64)
     for each in events:
         event_counts += np.bincount(each.person, minlength=block.count)
@@ -181,6 +201,6 @@ def _write_events(block: PeopleBlock, contacts: ServiceRecords, events: list[Eve
     is_included = np.zeros(block.count, np.bool_)
     is_included[order] = np.cumsum(event_counts[order]) <= max_events
     for each in events:
-        files.write_events(each, tenant, is_included)
+        files.write_events(each, block, is_included)
     mail = draw_message_events(block, contacts, block.event_target - files.event_count)
-    files.write_events(mail, tenant, np.ones(block.count, np.bool_))
+    files.write_events(mail, block, np.ones(block.count, np.bool_))

@@ -54,9 +54,14 @@ def build_tenant_columns(clubs: Sequence[Club], updated_at: int) -> Columns:
     }
 
 
+def list_suppressing_clubs(clubs: Sequence[Club]) -> Sequence[Club]:
+    """Returns every second club: those that have listed their own address and number."""
+    return clubs[::2]
+
+
 def build_suppressed_columns(clubs: Sequence[Club], updated_at: int) -> Columns:
-    """Returns the rows of SuppressedIdentifier: every second club has listed its own address and number."""
-    listed_clubs = clubs[::2]
+    """Returns the rows of SuppressedIdentifier."""
+    listed_clubs = list_suppressing_clubs(clubs)
     kinds, values = ("EMAIL", "PHONE"), [(club.reception_email, _format_pro_shop_number(club)) for club in listed_clubs]
     return {
         "id": format_record_ids(crm.suppressed_identifier, np.arange(2 * len(listed_clubs))),

@@ -1,4 +1,4 @@
-"""The properties of a sample that its users rely on."""
+"""The properties of a sample that its users rely on, but for its faults."""
 
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ _PEOPLE, _EVENT_TARGET = 4_000, 60_000
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    generate_sample(tenants=8, people=_PEOPLE, events=_EVENT_TARGET, seed=7, out=folder, until=AS_OF)
+    generate_sample(tenants=8, people=_PEOPLE, events=_EVENT_TARGET, seed=7, out=folder, until=AS_OF, faults=0.0)
     return folder
 
 
@@ -63,7 +63,7 @@ def _records(out: Path) -> pd.DataFrame:
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        generate_sample(tenants=3, people=200, events=3_000, seed=seed, out=tmp_path / name, until=AS_OF)
+        generate_sample(tenants=3, people=200, events=3_000, seed=seed, out=tmp_path / name, until=AS_OF, faults=0.0)
     assert files(tmp_path / "one") == files(tmp_path / "again")
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
@@ -83,7 +83,7 @@ def test_every_declared_table_has_its_declared_header(out: Path) -> None:
     ("tenants", "people", "events"), [(1, 60, 900), (8, 4_000, 60_000), (200, 700, 7_000), (3, 1, 9)]
 )
 def test_totals_are_those_asked_for(tmp_path: Path, tenants: int, people: int, events: int) -> None:
-    generate_sample(tenants=tenants, people=people, events=events, seed=3, out=tmp_path, until=AS_OF)
+    generate_sample(tenants=tenants, people=people, events=events, seed=3, out=tmp_path, until=AS_OF, faults=0.0)
     assert len(read(tmp_path, crm.tenant)) == tenants
     assert _truth(tmp_path)["person_id"].nunique() == people
     assert sum(len(read(tmp_path, table)) for table in _EVENTS) == pytest.approx(events, rel=0.02, abs=3)
