@@ -5,6 +5,7 @@ from typing import Final
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
+from crm_pipeline.domain.contact_keys.first_names import TITLES
 from crm_pipeline.tables.columns import TextForm
 
 _WORDS: Final = (
@@ -39,11 +40,6 @@ _NO_NAMES: Final = (
     "unknown",
     "anonymous",
 )
-TITLES: Final = (
-    *("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "lady", "lord", "dame", "rev", "revd", "capt"),
-    *("herr", "frau", "mme", "mlle", "sra", "srta", "sig", "dott"),
-)
-"""Titles before a first name, in lower case and without a full stop. One alone is no first name."""
 _NO_MAILBOXES: Final = (
     *("noemail", "no-email", "no_email", "no.email", "nomail", "no-mail", "none", "null", "na", "undefined", "unknown"),
     *("noreply", "no-reply", "donotreply", "do-not-reply", "notprovided", "not-provided", "notavailable"),
@@ -99,7 +95,7 @@ def build_placeholder_condition(form: TextForm, value: str) -> str:
     is_word = _build_word_condition(lower, _WORDS_BY_FORM.get(form, _WORDS))
     match form:
         case TextForm.FIRST_NAME:
-            is_title = _build_word_condition(f"rtrim({lower}, '.')", TITLES)
+            is_title = _build_word_condition(f"rtrim({lower}, '.')", tuple(sorted(TITLES)))
             return f"({is_word} or {is_title} or regexp_full_match({value}, '{_PUNCTUATION_PATTERN}'))"
         case TextForm.LAST_NAME:
             return f"({is_word} or regexp_full_match({value}, '{_PUNCTUATION_PATTERN}'))"

@@ -140,7 +140,7 @@ def store_forgotten_totals(con: DuckDBPyConnection, lake: Lake, tenants: Sequenc
     returns = lake.create_current_view(con, privacy.returned_golfers, tenants=tenants, name="present_returns")
     con.execute(
         f"""create or replace temp table new_totals as
-        select tenant_id, year, currency, cast(sum(amount_cents) as bigint) as amount_cents
+        select tenant_id, year, currency, cast(greatest(-9000000000000000000, least(9000000000000000000, sum(amount_cents))) as bigint) as amount_cents
         from {sums} anti join (from {returns} where returned_at < $at) using (tenant_id, certificate_id)
         group by all""",
         {"at": at},
