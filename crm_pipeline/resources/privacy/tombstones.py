@@ -22,6 +22,8 @@ from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.vocabulary import Service
 
 _HMAC_BLOCK_BYTES: Final = 64
+LARGEST_SUM: Final = 9_000_000_000_000_000_000
+"""Sums are computed in wider integers than what stores them."""
 _HMAC_SQL: Final = """sha256($outer || unhex(sha256($inner
     || encode(concat_ws(chr(31), tenant_id, service, table_name, spelling)))))"""
 """HMAC-SHA256 (RFC 2104) in SQL, because a call into Python per row would cost more than reading the rows."""
@@ -140,7 +142,8 @@ def store_forgotten_totals(con: DuckDBPyConnection, lake: Lake, tenants: Sequenc
     returns = lake.create_current_view(con, privacy.returned_golfers, tenants=tenants, name="present_returns")
     con.execute(
         f"""create or replace temp table new_totals as
-        select tenant_id, year, currency, cast(greatest(-9000000000000000000, least(9000000000000000000, sum(amount_cents))) as bigint) as amount_cents
+        select tenant_id, year, currency,
+            cast(greatest(-{LARGEST_SUM}, least({LARGEST_SUM}, sum(amount_cents))) as bigint) as amount_cents
         from {sums} anti join (from {returns} where returned_at < $at) using (tenant_id, certificate_id)
         group by all""",
         {"at": at},
