@@ -65,17 +65,19 @@ EVENT_TEXT_COLUMNS = (
 EVENT_KIND_COLUMNS = (payment.c.kind, booking.c.status, message_event.c.kind, campaign_interaction.c.kind)
 ACTIVITY_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as")
 CONSENT_COLUMNS = _select_columns(contact, "email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+VISIT_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as", "event_type", "visit_kind", "visit_at")
 LIFECYCLE_COLUMNS = (
-    *_select_columns(member, "membership_status", "ended_at", "updated_at"),
-    *_select_columns(customer_timeline, "occurred_at", "counts_as", "event_type", "details"),
+    *_select_columns(member, "membership_status", "joined_at", "ended_at", "updated_at"),
+    *(*VISIT_COLUMNS, customer_timeline.c.details),
 )
 CHURN_COLUMNS = (
     *_select_columns(
         member, "membership_status", "membership_tier", "joined_at", "renews_on", "ended_at", "notice_given_at"
     ),
     *_select_columns(payment, "kind", "status", "due_at"),
-    *_select_columns(customer_timeline, "occurred_at", "counts_as", "event_type"),
-    *_select_columns(churn_models, "r", "alpha", "a", "b", "season", "members", "tiers"),
+    player.c.created_at,
+    *VISIT_COLUMNS,
+    *_select_columns(churn_models, "r", "alpha", "a", "b", "season", "members", "tiers", "rules_version"),
 )
 
 COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
@@ -84,7 +86,7 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
         "service": (),
         "service_record_id": _select_person_columns("id"),
         "profile_id": MATCH_KEY_COLUMNS,
-        "is_primary": (*_select_person_columns("updated_at"), member.c.membership_status),
+        "is_primary": (*_select_person_columns("updated_at"), member.c.membership_status, member.c.joined_at),
         "rule": MATCH_KEY_COLUMNS,
         "confidence": MATCH_KEY_COLUMNS,
         "linked_to_service": MATCH_KEY_COLUMNS,
@@ -136,6 +138,15 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
             *_select_columns(message_event, "message_id", "campaign_id", "url"),
             *(note.c.author_id, campaign_interaction.c.campaign_id, referral.c.referred_profile_id),
         ),
+        "visit_kind": (
+            *_select_columns(payment, "kind", "status", "amount_cents", "paid_at", "due_at"),
+            *(member.c.yearly_fee_cents, customer_identities.c.profile_id),
+            *_select_columns(booking, "status", "price_cents", "paid_at"),
+        ),
+        "visit_at": (
+            *_select_columns(booking, "status", "tee_time_at", "booked_at"),
+            *(customer_identities.c.profile_id, tenant.c.timezone),
+        ),
     },
     customer_profiles: {
         "tenant_id": (customer_identities.c.tenant_id,),
@@ -152,7 +163,10 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
         "status": (*LIFECYCLE_COLUMNS, *CHURN_COLUMNS),
         "lifecycle_stage": LIFECYCLE_COLUMNS,
         "tags": _select_columns(profile_tag, "tag", "added_at", "removed_at"),
-        "engagement_score": (*ACTIVITY_COLUMNS, member.c.membership_status, *CONSENT_COLUMNS),
+        "engagement_score": (
+            *(*ACTIVITY_COLUMNS, member.c.membership_status, member.c.joined_at),
+            *CONSENT_COLUMNS,
+        ),
         "churn_risk_score": CHURN_COLUMNS,
         "churn_basis": CHURN_COLUMNS,
         "lifetime_value": (customer_timeline.c.amount_cents,),
@@ -170,7 +184,10 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
         "membership_status": (member.c.membership_status,),
         **{column.key: (column,) for column in CONSENT_COLUMNS},
         "identity_confidence": (customer_identities.c.confidence,),
-        "engagement_reasons": (*ACTIVITY_COLUMNS, member.c.membership_status, *CONSENT_COLUMNS),
+        "engagement_reasons": (
+            *(*ACTIVITY_COLUMNS, member.c.membership_status, member.c.joined_at),
+            *CONSENT_COLUMNS,
+        ),
         "churn_reasons": CHURN_COLUMNS,
         "field_sources": _select_person_columns("id"),
         "first_seen_at": _select_person_columns("created_at"),

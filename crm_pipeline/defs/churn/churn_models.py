@@ -15,7 +15,7 @@ from crm_pipeline.defs.dagster_context import open_run_context
 from crm_pipeline.defs.metadata import WEEKLY, build_changes_metadata, build_columns_metadata, build_rows_table
 from crm_pipeline.domain.churn.backtest import BacktestResult
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
-from crm_pipeline.domain.churn.train import SCORED_HORIZON, TrainingResult
+from crm_pipeline.domain.churn.train import SCORED_HORIZON, TrainedModel, TrainingResult
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.churn_fit import fit_models, store_models
@@ -74,19 +74,42 @@ def churn_assets(
 
 
 def _build_parameter_metadata(result: TrainingResult) -> dict[str, Any]:
-    """Returns the parameters of the pool and of the clubs with most visitors, as a table."""
+    """Returns the parameters of the pool and of the clubs with most visitors, as a table, and what clubs fall back to."""
     largest = sorted(result.models.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
+    pool = result.models[POOLED_TENANT_ID]
     rows = [
         {
             "club": tenant or "all clubs",
+            "visits_from": _name_visits_source(tenant, club, pool),
+            **_judge_own_fit(result.backtests.get((tenant, SCORED_HORIZON))),
             **{name: round(value, 4) for name, value in club.model.visits._asdict().items()},
             **{name: value for name, value in club._asdict().items() if name != "model"},
             "has_season": club.model.season is not None,
         }
         for tenant, club in largest
     ]
-    fallen_back = sum(club.is_fallback for club in result.models.values())
-    return {"parameters": build_rows_table(rows), "fallen_back_to_pool": fallen_back, "clubs": len(result.models) - 1}
+    fallen_back = sum(club.is_fallback for tenant, club in result.models.items() if tenant != POOLED_TENANT_ID)
+    return {
+        "parameters": build_rows_table(rows),
+        "fallen_back_to_pool": fallen_back,
+        "pool_is_the_stated_prior": pool.is_fallback,
+        "clubs": len(result.models) - 1,
+    }
+
+
+def _name_visits_source(tenant: str, club: TrainedModel, pool: TrainedModel) -> str:
+    if not club.is_fallback:
+        return "own fit"
+    return "stated prior" if tenant == POOLED_TENANT_ID or pool.is_fallback else "all clubs"
+
+
+def _judge_own_fit(backtest: BacktestResult | None) -> dict[str, str]:
+    """Returns whether the club's own fit did better than both simpler forecasts; "unknown" where nobody was forecast."""
+    words = {True: "yes", False: "no"}
+    return {
+        "beats_base_rate": words[backtest.is_better_than_base_rate] if backtest else "unknown",
+        "beats_recency": words[backtest.is_better_than_recency] if backtest else "unknown",
+    }
 
 
 def _build_backtest_metadata(result: TrainingResult) -> dict[str, Any]:

@@ -44,9 +44,14 @@ class BacktestResult(NamedTuple):
         return self.brier < self.brier_base_rate
 
     @property
+    def is_better_than_recency(self) -> bool:
+        """Whether the forecast is worth more than the rule of thumb."""
+        return self.brier < self.brier_recency
+
+    @property
     def is_better_than_both(self) -> bool:
-        """Whether the forecast is also worth more than the rule of thumb."""
-        return self.is_better_than_base_rate and self.brier < self.brier_recency
+        """Whether the forecast is worth more than either."""
+        return self.is_better_than_base_rate and self.is_better_than_recency
 
 
 def evaluate_forecast(forecast: Floats, quiet_days: Floats, has_left: npt.NDArray[np.bool_]) -> BacktestResult | None:

@@ -52,7 +52,7 @@ def find_current_facts(con: DuckDBPyConnection, as_of: datetime) -> None:
 def find_past_facts(con: DuckDBPyConnection, as_of: datetime, days: int) -> None:
     """Creates temp table `facts_<days>`: the facts of that many days before, and what became of the profiles since.
 
-    Column `has_left` says that there was neither a visit since nor a new contract, of somebody who had none then;
+    Column `has_left` says of whoever had no contract then that there was neither a visit nor a new contract since,
     `has_lapsed` that there is no contract now.
     Reads: what `find_current_facts`, which runs first, reads and creates.
     """
@@ -67,6 +67,6 @@ def _create_facts_table(con: DuckDBPyConnection, days: int) -> None:
     con.execute(f"""
         create or replace temp table facts_{days} as
         select f.*, not (coalesce(now.last_visit_at > as_of(), false) or now.has_contract
-                or coalesce(now.had_contract, false)) as has_left,
+                or (coalesce(now.had_contract, false) and not coalesce(f.had_contract, false))) as has_left,
             not now.has_contract as has_lapsed
         from facts f join {now} now using (tenant_id, id)""")

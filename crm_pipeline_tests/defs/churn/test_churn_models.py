@@ -86,6 +86,25 @@ def test_the_ui_shows_parameters_measures_and_a_plot(fitted: Fitted) -> None:
     assert all(shown[name]["dagster/row_count"].value > 0 for name in shown)
 
 
+def test_a_club_whose_fit_does_not_beat_recency_has_another_and_the_ui_says_so(fitted: Fitted) -> None:
+    shown = fitted.shown["churn_model"]
+    rows = {row.data["club"]: row.data for row in shown["parameters"].records}
+    for row in rows.values():
+        assert row["beats_recency"] == "yes" or row["visits_from"] != "own fit"
+        assert (row["visits_from"] == "own fit") == (row["is_fallback"] is False)
+    judged = read_rows(
+        fitted.home,
+        """select tenant_id, if(brier < brier_base_rate, 'yes', 'no'), if(brier < brier_recency, 'yes', 'no')
+        from {table} where horizon_days = 365""",
+        churn_backtests,
+    )
+    assert {
+        (tenant or "all clubs", *(rows[tenant or "all clubs"][name] for name in ("beats_base_rate", "beats_recency")))
+        for tenant, *_ in judged
+    } == {(tenant or "all clubs", *beats) for tenant, *beats in judged}
+    assert shown["pool_is_the_stated_prior"].value is (rows["all clubs"]["visits_from"] == "stated prior")
+
+
 def test_the_next_refresh_applies_the_fit_and_one_of_an_earlier_hour_does_not(fitted: Fitted) -> None:
     home = fitted.home
     before = read_rows(home, SCORES, customer_profiles)

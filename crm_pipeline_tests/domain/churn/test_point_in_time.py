@@ -97,17 +97,20 @@ def test_who_left_and_who_came_again() -> None:
 
 def test_who_paid_a_fee_has_left_and_who_became_a_member_has_not() -> None:
     scene = Scene()
-    for who in ("fee", "joined", "joined and left", "pending", "joins later"):
+    for who in ("fee", "joined", "joined and left", "pending", "joins later", "left before", "came back"):
         scene.add(teetime.booking, who, status="PLAYED", tee_time_at=ago(200))
     for who, status, joined in (
         *(("joined", "ACTIVE", 50), ("joined and left", "LAPSED", 50)),
         *(("pending", "PENDING", 50), ("joins later", "ACTIVE", -1), ("fee", "PENDING", 300)),
+        ("left before", "LAPSED", 500),
     ):
-        scene.add(scl.member, who, membership_status=status, joined_at=ago(joined))
+        scene.add(scl.member, who, membership_status=status, joined_at=ago(joined), updated_at=ago(100))
     scene.add(scl.payment, "fee", status="SETTLED", amount_cents=100, due_at=ago(9), paid_at=ago(9))
+    scene.add(teetime.booking, "came back", tee_time_at=ago(30), booked_at=ago(31), price_cents=1, paid_at=ago(31))
     look_back(scene, 90)
     left = {who: has_left for who, (has_left,) in past(scene, 90, "has_left").items()}
-    assert left == {"fee": True, "joined": False, "joined and left": False, "pending": True, "joins later": True}
+    stayed = {"joined": False, "joined and left": False, "came back": False}
+    assert left == stayed | dict.fromkeys(("fee", "pending", "joins later", "left before"), True)
 
 
 def test_a_visit_was_planned_whatever_became_of_it_unless_it_was_seen_cancelled() -> None:
