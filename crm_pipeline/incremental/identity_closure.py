@@ -3,6 +3,10 @@
 It is the connected component of the dirty records in a graph of numbered nodes. Records are linked by present and
 previous match keys, by their profile and by operator decisions; profile ids by redirects and anchors. Resolving the
 closure alone gives its records the same result as resolving all records. A value that stays shared links no records.
+
+Whether a login is shared depends on the names of its records, which are all linked to it, and on which of their emails
+and phones are shared. One that is shared since this hour, or no longer, was gained or lost by a dirty record, so all
+records with it are in the closure, and with them all that have their logins; of the others `still_shared_values` knows.
 """
 
 from collections.abc import Iterable
