@@ -37,10 +37,10 @@ def inputs(records: pa.Table, previous: list[pa.Table], hour: int = 0) -> Resolu
     suppressed = pa.table({name: pa.array([], pa.string()) for name in ("tenant_id", "kind", "value")})
     overrides = pa.table({name: pa.array([], pa.string()) for name in _OVERRIDE_COLUMNS})
     ineffective = pa.table({name: pa.array([], pa.string()) for name in _INEFFECTIVE_COLUMNS})
-    as_of = _FIRST_HOUR + timedelta(hours=hour)
-    identities, ids, reviews = previous
-    decisions = (suppressed, overrides, ineffective)
-    return ResolutionInputs(records, tenants, *decisions, identities, ids, reviews, as_of, "benchmark")
+    (links, ids, reviews), as_of = previous, _FIRST_HOUR + timedelta(hours=hour)
+    return ResolutionInputs(
+        records, tenants, suppressed, overrides, ineffective, links, ids, reviews, as_of, "benchmark"
+    )
 
 
 def made_up_records(count: int, chance: np.random.Generator) -> pa.Table:

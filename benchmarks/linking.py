@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from rich.console import Console
 from rich.table import Table
 
+from crm_pipeline.domain.contact_keys.first_names import FirstNames
 from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
@@ -30,7 +33,7 @@ _SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 class Precision(NamedTuple):
-    """The links of one rule between first names that compare in one way (SAME, INITIAL, DIFFER, MISSING).
+    """The links of one rule between first names that compare in one way (SAME, AGREE, DIFFER, MISSING).
 
     `false` join two people; of these `asked` are open as a NAMES_DIFFER review.
     """
@@ -72,6 +75,7 @@ def linking(people: int, seed: int, folder: Path, faults: float = 0.0) -> Linkin
         read_records(this)
         resolve_tenants(this, tenants)
         con.read_csv(str(folder / "sample" / "truth.csv"), all_varchar=True).to_view("truth")
+        con.register("disagreeing_names", _find_disagreeing_names(con))
         con.execute(_SQL)
         return Linking(_precision(con), _recall(con))
 
@@ -83,6 +87,20 @@ def _read(con: DuckDBPyConnection, lake: Lake, sample: Path) -> None:
         con.read_csv(str(build_source_path(sample, table)), all_varchar=True).to_view("raw", replace=True)
         parse_rows(con, table, "raw", "incoming")
         lake.replace(con, table, "incoming", tenants=None, known_at=UNTIL)
+
+
+def _find_disagreeing_names(con: DuckDBPyConnection) -> pa.Table:
+    """The first names on both sides of a link that disagree."""
+    linked = con.sql("""
+        select distinct a.comparable_first_name as first_name, b.comparable_first_name as other_name
+        from found_identities i
+        join people a on a.tenant_id = i.tenant_id and a.service = i.service and a.record_id = i.service_record_id
+        join people b on b.tenant_id = i.tenant_id and b.service = i.linked_to_service
+            and b.record_id = i.linked_to_record_id
+        where a.comparable_first_name <> b.comparable_first_name""").to_arrow_table()
+    names = pa.concat_arrays([*linked["first_name"].chunks, *linked["other_name"].chunks]).dictionary_encode()
+    one, other = np.split(names.indices.to_numpy(), 2)
+    return linked.filter(pa.array(FirstNames(names.dictionary).find_disagreements(one, other)))
 
 
 def _precision(con: DuckDBPyConnection) -> list[Precision]:

@@ -1,5 +1,5 @@
 -- Creates links (every stored link, judged) and pairs (every two records of one person, and whether they are together).
--- Reads: people, suppressed, truth (service, record_id, person_id), found_identities and found_reviews.
+-- Reads: people, suppressed, disagreeing_names (the first names on both sides of a link that disagree), truth (service, record_id, person_id), found_identities and found_reviews.
 create or replace temp table judged_records as
 with carried as (
     unpivot (select tenant_id, service, record_id, auth_user_id, email, phone_number from people)
@@ -26,8 +26,8 @@ select a.rule, a.service = b.service as is_one_service, a.person_id <> b.person_
     case
         when a.first_name is null or b.first_name is null then 'MISSING'
         when a.first_name = b.first_name then 'SAME'
-        when left(a.first_name, 1) = left(b.first_name, 1) and 1 in (length(a.first_name), length(b.first_name)) then 'INITIAL'
-        else 'DIFFER'
+        when (a.first_name, b.first_name) in (from disagreeing_names) then 'DIFFER'
+        else 'AGREE'
     end as names,
     exists (
         from found_reviews r

@@ -27,7 +27,7 @@ def test_nearly_all_records_of_a_person_that_share_a_usable_key_are_together(fou
 
 
 def test_the_strong_rules_and_every_link_between_one_name_are_right(found: Linking) -> None:
-    agreeing = [row for row in found.precision if row.names in ("SAME", "INITIAL")]
+    agreeing = [row for row in found.precision if row.names in ("SAME", "AGREE")]
     for rule in (LinkRule.AUTH_USER_ID, LinkRule.EMAIL_AND_PHONE):
         assert share_of_one_person(row for row in agreeing if row.rule == rule) >= 0.999, rule
     assert share_of_one_person(row for row in found.precision if row.names == "SAME") >= 0.999

@@ -10,9 +10,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.domain.identity.nodes import SERVICES, BoolArray, Int32Array, Int64Array, Nodes, as_text
+from crm_pipeline.domain.identity.nodes import (
+    SERVICES,
+    BoolArray,
+    Int32Array,
+    Int64Array,
+    Nodes,
+    ValueGroups,
+    as_text,
+    encode_tenant_values,
+    group_by_value,
+)
 from crm_pipeline.domain.identity.shared_logins import find_differing_records
-from crm_pipeline.domain.identity.value_groups import ValueGroups, encode_tenant_values, group_by_value
 
 MAX_SHARING_RECORDS: Final = 3
 AUTH_USER_ID, EMAIL, PHONE = "AUTH_USER_ID", "EMAIL", "PHONE"

@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Nodes
-from crm_pipeline.domain.identity.value_groups import ValueGroups
+from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Nodes, ValueGroups
 
 PEOPLE_OF_A_SHARED_LOGIN: Final = 3
 

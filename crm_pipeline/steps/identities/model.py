@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_people
 from crm_pipeline.domain.identity.audit import find_violations
-from crm_pipeline.domain.identity.ineffective_decisions import INEFFECTIVE_ROWS_SQL, build_revised_condition
+from crm_pipeline.domain.identity.overrides import INEFFECTIVE_ROWS_SQL, build_revised_condition
 from crm_pipeline.incremental.identity_closure import (
     IS_IN_CLOSURE,
     MARK_SHARED_VALUES,
@@ -40,7 +40,7 @@ from crm_pipeline.tables.sources import crm
 
 OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 """Tables of operator decisions. A decision can affect any record, so a change is a full refresh."""
-STORED_BESIDE: Final = (identity.withheld_consents, identity.record_keys)
+OTHER_STORED_TABLES: Final = (identity.withheld_consents, identity.record_keys)
 """Tables stored with the identities: one before them, one after them."""
 
 
@@ -52,7 +52,7 @@ def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[Batc
     )
     batch_results = [
         _materialize_all_records(batch)
-        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, *STORED_BESIDE)
+        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, *OTHER_STORED_TABLES)
     ]
     if plan.incremental_tenants:
         batch_results.append(

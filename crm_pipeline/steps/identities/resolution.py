@@ -7,7 +7,7 @@ import pyarrow as pa
 from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people, normalise_suppressed_values
-from crm_pipeline.domain.identity.ineffective_decisions import find_ineffective_decisions
+from crm_pipeline.domain.identity.overrides import find_ineffective_decisions
 from crm_pipeline.domain.identity.resolve import ResolutionInputs, resolve_identities
 from crm_pipeline.domain.ingest.text_cleaning import build_canonical_id_sql, build_line_sql
 from crm_pipeline.resources.lake.rows import build_tenant_condition
