@@ -144,9 +144,10 @@ def _read_table(
         delivered = {name: _DeliveredColumn(*rest) for name, *rest in cursor.fetchall()}
         undeclared = _validate_columns(service, table, delivered)
         read = _load_rows(con, cursor, table, delivered, request)
+        ignored_rows = delete_empty_rows(con, read.relation)
     except (AdbcError, duckdb.Error) as error:
         raise build_reading_error(service, table.name, error) from None
-    return read._replace(undeclared_columns=undeclared, ignored_rows=delete_empty_rows(con, read.relation))
+    return read._replace(undeclared_columns=undeclared, ignored_rows=ignored_rows)
 
 
 def _validate_columns(service: Service, table: Table, delivered: dict[str, _DeliveredColumn]) -> tuple[str, ...]:

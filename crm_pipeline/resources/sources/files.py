@@ -89,9 +89,9 @@ def _read_file(con: duckdb.DuckDBPyConnection, service: Service, table: Table, f
             link = scratch / file.name
             link.symlink_to(file.absolute())
             undeclared = _load_every_row(con, service, table, link)
+        ignored_rows = delete_empty_rows(con, f"raw_{table.name}")
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError, csv.Error, OSError, RowError) as error:
         raise SourceError(f"{service}: {file.name} cannot be read: {_format_parser_error(error)}") from None
-    ignored_rows = delete_empty_rows(con, f"raw_{table.name}")
     return DeliveredTable(f"raw_{table.name}", undeclared_columns=undeclared, ignored_rows=ignored_rows)
 
 
