@@ -51,7 +51,7 @@ def club(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             ("scl/Member.csv", r"^1002,.*\n", ""),  # gone
             ("scl/Member.csv", r"^(1003,.*),(ACTIVE|LAPSED|RESIGNED|OVERDUE),", r"\1,SUSPENDED,"),
             ("scl/Payment.csv", r"^(payment-1001,.*),1430000,", r"\1,-5,"),  # set aside
-            ("messaging/Contact.csv", r"^([^,]*,fynbos-links,account-0,)[^,]*", r"\1someone.else@example.com"),
+            ("messaging/Contact.csv", r"^([^,]*,fynbos-links,account-5,)[^,]*", r"\1someone.else@example.com"),
             ("teetime/Player.csv", "handicap", "hcp"),  # TeeTime is not believed at this hour
         ):
             change(services, file, pattern, new)

@@ -74,7 +74,7 @@ def churn_assets(
 
 
 def _build_parameter_metadata(result: TrainingResult) -> dict[str, Any]:
-    """Returns the parameters of the pool and of the largest clubs, as a table, and what clubs fall back to."""
+    """Returns the parameters of the pool and of the clubs with most visitors, as a table, and who fell back to what."""
     largest = sorted(result.models.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
     pool = result.models[POOLED_TENANT_ID]
     rows = [
@@ -104,7 +104,7 @@ def _name_visits_source(tenant: str, club: TrainedModel, pool: TrainedModel) -> 
 
 
 def _judge_own_fit(backtest: BacktestResult | None) -> dict[str, str]:
-    """Returns whether the club's own fit beat both simpler forecasts; "unknown" where nobody was forecast."""
+    """Returns whether its own fit did better than each simpler forecast; "unknown" where nobody was forecast."""
     words = {True: "yes", False: "no"}
     return {
         "beats_base_rate": words[backtest.is_better_than_base_rate] if backtest else "unknown",

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.churn.play_terms import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
+from crm_pipeline.domain.churn.renewal import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
 from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES, MemberArrays
 from crm_pipeline.domain.churn.seasonality import UNIFORM_MONTH_FACTORS, fit_seasonal_clock, to_clock_days
 

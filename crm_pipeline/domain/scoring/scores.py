@@ -11,7 +11,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.churn.parameters import BroadcastParameters, ChurnModels, broadcast_parameters
-from crm_pipeline.domain.churn.play_terms import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
+from crm_pipeline.domain.churn.renewal import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
 from crm_pipeline.domain.churn.risk import (
     HORIZON_DAYS,
     MEMBER_TERMS,
