@@ -8,7 +8,10 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Adds the columns; rows published before have none until the next run."""
+    """Adds the columns; rows published before have none of it until the next run.
+
+    A schema without a revision counts as the first, even if it was made by this release.
+    """
     for table, column in (
         (
             "customer_timeline",
@@ -32,4 +35,4 @@ def upgrade() -> None:
             ),
         ),
     ):
-        op.add_column(table, column, schema="crm")
+        op.add_column(table, column, schema="crm", if_not_exists=True)
