@@ -47,6 +47,7 @@ def test_a_tables_suite_is_its_declaration() -> None:
         "counts_as is known",
         "summary is present",
         "details is present",
+        "visit_kind is known",
         "tenant_id, event_id is unique",
         "happened_by_as_of",
         "amount_has_a_currency",
