@@ -2,7 +2,7 @@
 
 Each is a process of its own, and what it measured is kept (`results`), so one that failed, or that is to be measured
 anew, is run alone by `--only`; `--only` and no name makes the table from what is there. Some are not in the table, and
-are run by their name alone: linking and backtest (how well, not how fast), many_tenants, dagster_growth,
+are run by their name alone: linking, backtest and forecasts (how well, not how fast), many_tenants, dagster_growth,
 identity_stages.
 """
 

@@ -42,7 +42,8 @@ EVENTS: Final = """
         md5('p' || p)::uuid::varchar as profile_id, timestamptz '2026-03-01' - to_minutes(i) as occurred_at,
         'TEETIME' as source, 'ROUND_PLAYED' as event_type, 'booking-' || i as service_record_id, 'ROUND' as counts_as,
         i % 9000 + {hour} as amount_cents, 'GBP' as currency, 'Played a round for 4 on the old course' as summary,
-        '{{"course": "old", "players": 4, "booking": ' || i || '}}' as details
+        '{{"course": "old", "players": 4, "booking": ' || i || '}}' as details,
+        null::varchar as visit_kind, null::timestamptz as visit_at
     from (select i, i * 7919 % {people} as p from range({rows}) t(i))"""
 
 

@@ -58,7 +58,8 @@ EVENTS: Final = f"""
             as occurred_at,
         'TEETIME' as source, {KINDS} as event_type, cast(n as varchar) as service_record_id, {COUNTS} as counts_as,
         case kind when 2 then 2000 + hash(i, n, 2) % 9000 end as amount_cents,
-        case kind when 2 then 'EUR' end as currency, 'Came' as summary, '{{{{}}}}' as details
+        case kind when 2 then 'EUR' end as currency, 'Came' as summary, '{{{{}}}}' as details,
+        case kind when 2 then 'VISIT' end as visit_kind, null::timestamptz as visit_at
     from (select *, hash(i, n, 3) % 12 as kind from people, range({{each}}) t(n) where tenant_id in ({{clubs}}))"""
 
 
@@ -122,7 +123,7 @@ def score(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
                 currency, predicted_value_12m, last_activity_at, activity_count_30d, booking_count_30d,
                 engagement_reasons, churn_reasons, updated_at, _row_hash, _known_at, _version),
             m.joined_at, m.renews_on, m.ended_at, m.notice_given_at, m.yearly_fee_cents,
-            m.updated_at as member_updated_at
+            m.updated_at as first_ended_at, m.created_at as player_since
         from customer_profiles p left join scl_member m on m.tenant_id = p.tenant_id and m.id = p.scl_member_id""")
     score_profiles(con, load_models(con))
     find_stage_changes(con)
