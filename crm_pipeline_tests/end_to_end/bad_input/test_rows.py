@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.cli.run import RefreshOutcome
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import parse_time
@@ -120,5 +121,5 @@ def test_clubs_that_cannot_be_served_are_named_with_what_is_wrong(refreshed: Ref
     assert fault.startswith("published: not published, last published data kept: ")
     assert "\n" not in fault
     for club in REFUSED:
-        name = club.kept()["id"].replace("\n", r"\n")
+        name = escape_invisible_characters(club.kept()["id"])
         assert f"{name} (its Tenant row is wrong: {club.faults[0]})" in fault
