@@ -160,6 +160,7 @@ def _resolve_identities(run: RunContext, tenant_id: str, prefix: str) -> None:
     run.con.execute("create or replace temp view customer_identities as from found_identities")
     run.con.execute("create or replace temp view profile_ids as from found_ids")
     run.con.execute(timelines.CREATE_PROFILE_TARGETS)
+    run.con.execute(timelines.CREATE_PAYMENT_BOOKINGS)
     run.con.execute(f"create or replace temp table {prefix}_identities as from found_identities")
     create_golden_record(run.con, f"{prefix}_profiles")
     run.con.execute(f"""

@@ -38,7 +38,10 @@ CAST = (
         ("SCL:27", "100 of 100\n  This is the risk that the membership is not renewed within the next 12 months."),
         ("SCL:27", "Gave notice"),
         ("SCL:28", "Member (a running membership): the membership is overdue"),
-        ("SCL:29", "Customer (has paid or played, or a membership ended within 30 days): 3 payments and rounds"),
+        (
+            "SCL:29",
+            "Customer (has paid or played, has a paid visit planned, or a membership ended within 30 days): 3 payments",
+        ),
         ("MESSAGING:contact-walter-holbrook", "clicked or answered a campaign on 22 Mar 2026"),
         ("MESSAGING:contact-ruth-ashdown", "Churn risk: no score"),
     ],

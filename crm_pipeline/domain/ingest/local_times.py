@@ -10,7 +10,12 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column, Table
 
-from crm_pipeline.domain.ingest.value_parsing import build_parse_sql, build_plausible_time_sql, is_time_column
+from crm_pipeline.domain.ingest.value_parsing import (
+    build_open_end_sql,
+    build_parse_sql,
+    build_plausible_time_sql,
+    is_time_column,
+)
 from crm_pipeline.tables.projections import to_duckdb_type, to_lake_name
 
 _DAY_LENGTH = len("2026-03-31")
@@ -53,7 +58,8 @@ def _build_object_sql(members: Mapping[Column[Any], str]) -> str:
 
 
 def _build_reread_sql(column: Column[Any]) -> str:
-    return build_parse_sql(f"_local_times ->> '{column.key}'", to_duckdb_type(column))
+    value = build_parse_sql(f"_local_times ->> '{column.key}'", to_duckdb_type(column))
+    return build_open_end_sql(column, value)
 
 
 def _build_local_condition(column: Column[Any]) -> str:

@@ -105,11 +105,21 @@ def build_value_sql(column: Column[Any], raw_type: str) -> str:
     if kind == "VARCHAR":
         return _build_text_value_sql(column)
     if raw_type in (kind, {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(kind)):
-        return f'"{column.key}$raw"'
+        return build_open_end_sql(column, f'"{column.key}$raw"')
     text = f'"{column.key}$text"'
     cleaned = build_parse_sql(build_line_sql(text), kind)
+    value = f"coalesce({build_parse_sql(text, kind)}, {cleaned})"
     # In a `case`, where DuckDB does not compute parts that both have in common for every row.
-    return f"case when {text} is null then null else coalesce({build_parse_sql(text, kind)}, {cleaned}) end"
+    return f"case when {text} is null then null else {build_open_end_sql(column, value)} end"
+
+
+def build_open_end_sql(column: Column[Any], value: str) -> str:
+    """Returns SQL for a value that is infinity where it is an open end: a planned time from the club's year 2200 on."""
+    if not _may_be_open(column):
+        return value
+    kind = to_duckdb_type(column)
+    local_time = value if kind == "DATE" else f"timezone(coalesce(_tenant_timezone, 'UTC'), {value})"
+    return f"case when {local_time} >= '{OPEN_END_YEAR}-01-01' then 'infinity'::{kind} else {value} end"
 
 
 def read_value(con: DuckDBPyConnection, column: Column[Any], text: str) -> str | None:
@@ -231,7 +241,7 @@ def list_value_rules(column: Column[Any]) -> list[ValidationRule]:
     if kind == "VARCHAR":
         rules += _list_text_rules(column)
     elif is_time_column(column):
-        is_open = f" and not coalesce({value} >= '{OPEN_END_YEAR}-01-01', false)" if _may_be_open(column) else ""
+        is_open = f" and {value} is distinct from 'infinity'::{kind}" if _may_be_open(column) else ""
         is_lost = f"({build_plausible_time_sql(column)}) is null and not {is_blank}{is_open}"
         rules += [ValidationRule(column.name, Reason.NOT_A_TIME, is_lost)]
     else:
@@ -268,10 +278,9 @@ def is_time_column(column: Column[Any]) -> bool:
 
 
 def build_plausible_time_sql(column: Column[Any]) -> str:
-    """Returns SQL for a time, or null where no calendar downstream could hold it, and for an open end."""
+    """Returns SQL for a time, or null where no calendar downstream could hold it, which is so of an open end too."""
     value, kind, (first, last) = column.key, to_duckdb_type(column), PLAUSIBLE_YEARS
     end = f"'{last + 1}-01-01'" if not column.info.get("recorded") else f"'{MAX_RECORDED_YEAR}-12-31'"
-    end = f"'{OPEN_END_YEAR}-01-01'" if _may_be_open(column) else end
     # year() ignores the era: 4000 BC would be 4000.
     return f"case when {value} >= '{first}-01-01'::{kind} and {value} < {end}::{kind} then {value} end"
 

@@ -18,7 +18,7 @@ select f.*, s.* exclude (tenant_id, id),
             last_visit_days: last_visit_age, usual_gap_days: usual_gap, next_visit_on: next_visit_on,
             words: visit_words || ', next booked for ' || strftime(next_visit_on, '%-d %b %Y')})
         when gave_notice then to_json([{term: 'notice', log_odds: null::double,
-            words: case contract_status when 'RESIGNED' then 'Resigned' else 'Gave notice' end}])
+            words: case when notice_given_at is null then 'Resigned' else 'Gave notice' end}])
         when churn_basis = 'MEMBER' and not has_contract
             then to_json([{term: 'ended', log_odds: null::double, words: 'Membership ended, nothing since'}])
         when churn_basis = 'MEMBER' then to_json(member_terms)
