@@ -33,7 +33,7 @@ SHAPE = """
     union all select 'view', viewname, '', definition, '' from pg_views where schemaname = 'crm'"""
 NEXT = '''"""What a later release might do."""
 from alembic import op
-revision = "0003"
+revision = "0004"
 down_revision = "0003"
 def upgrade():
     op.execute("alter table crm.customer_profiles alter column status type varchar(20)")
@@ -92,7 +92,7 @@ def test_a_recreated_table_counts_as_never_published(empty: Warehouse) -> None:
 
 def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives the package one more revision."""
-    (folder / "0003_next.py").write_text(NEXT, encoding="utf-8")
+    (folder / "0004_next.py").write_text(NEXT, encoding="utf-8")
     original = migrate.build_alembic_config
 
     def config(connection: Connection) -> Config:
