@@ -1,6 +1,7 @@
 """Placeholders: words and numbers that stand for "nothing", each list declared once per form of text."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
@@ -75,11 +76,6 @@ _SAME_DIGITS: Final = "|".join(f"{digit}{{5,}}" for digit in range(10))
 _COUNTING_DIGITS: Final = "12345(6(7(8(90?)?)?)?)?|987654321?0?"
 _CALLING_CODES: Final = "|".join(map(str, sorted(COUNTRY_CODE_TO_REGION_CODE)))
 _NO_NUMBER_PATTERN: Final = rf"((\+|00)({_CALLING_CODES}))?0?({_SAME_DIGITS}|{_COUNTING_DIGITS})"
-_NO_ADDRESS_PATTERN: Final = "({})@.*|({})(\\..*)?".format(
-    *("|".join(word.replace(".", r"\.") for word in words) for words in (_NO_MAILBOXES, _NO_ADDRESSES))
-)
-
-
 _PUNCTUATION_PATTERN: Final = r"[\p{P}\p{Z}]+"
 _WORDS_BY_FORM: Final = {
     TextForm.ID: _WORDS + _EMPTY_UUIDS,
@@ -92,22 +88,19 @@ _WORDS_BY_FORM: Final = {
 def build_placeholder_condition(form: TextForm, value: str) -> str:
     """Returns a SQL condition that a cleaned value of this form, an id in canonical form, stands for "nothing"."""
     lower = f"lower({value})"
-    is_word = _build_word_condition(lower, _WORDS_BY_FORM.get(form, _WORDS))
-    match form:
-        case TextForm.FIRST_NAME:
-            is_title = _build_word_condition(f"rtrim({lower}, '.')", tuple(sorted(TITLES)))
-            return f"({is_word} or {is_title} or regexp_full_match({value}, '{_PUNCTUATION_PATTERN}'))"
-        case TextForm.LAST_NAME:
-            return f"({is_word} or regexp_full_match({value}, '{_PUNCTUATION_PATTERN}'))"
-        case TextForm.EMAIL:
-            return f"({is_word} or regexp_full_match({lower}, '{_NO_ADDRESS_PATTERN}'))"
-        case TextForm.PHONE:
-            digits = f"regexp_replace({value}, '[ ()./-]', '', 'g')"
-            return f"({is_word} or regexp_full_match({digits}, '{_NO_NUMBER_PATTERN}'))"
-        case _:
-            return is_word
-
-
-def _build_word_condition(value: str, words: tuple[str, ...]) -> str:
+    matches = [(lower, _join_words(_WORDS_BY_FORM.get(form, _WORDS)))]
+    if form in (TextForm.FIRST_NAME, TextForm.LAST_NAME):
+        matches.append((value, _PUNCTUATION_PATTERN))
+    if form is TextForm.FIRST_NAME:
+        matches.append((f"rtrim({lower}, '.')", _join_words(sorted(TITLES))))
+    if form is TextForm.EMAIL:
+        matches.append((lower, rf"({_join_words(_NO_MAILBOXES)})@.*|({_join_words(_NO_ADDRESSES)})(\..*)?"))
+    if form is TextForm.PHONE:
+        matches.append((f"regexp_replace({value}, '[ ()./-]', '', 'g')", _NO_NUMBER_PATTERN))
     # No `in`: DuckDB makes a join of a long one, which every row pays for.
-    return f"regexp_full_match({value}, '{'|'.join(map(re.escape, words))}')"
+    conditions = (f"regexp_full_match({text}, '{pattern}')" for text, pattern in matches)
+    return f"({' or '.join(conditions)})"
+
+
+def _join_words(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, words))

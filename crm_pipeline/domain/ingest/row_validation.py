@@ -23,8 +23,8 @@ from crm_pipeline.domain.ingest.value_parsing import (
     build_plausible_time_sql,
     build_value_sql,
     build_warnings_sql,
+    is_losable_column,
     is_time_column,
-    list_losable_columns,
     list_value_rules,
 )
 from crm_pipeline.tables.columns import SHORT_TEXT_LENGTH, find_table_service
@@ -82,7 +82,7 @@ def _create_typed_rows(con: DuckDBPyConnection, table: Table, raw: str) -> None:
         create or replace temp view _typed_rows as
         select {", ".join(column.key for column in columns)},
             list_filter([{problems}], lambda problem: problem is not null) as _problems,
-            {build_warnings_sql(list_losable_columns(columns))} as _warnings,
+            {build_warnings_sql([c for c in columns if is_losable_column(c)])} as _warnings,
             {build_local_times_sql(columns)} as _local_times,
             {_build_delivered_ids_sql(list_id_columns(table))} as _delivered_ids,
             concat_ws(chr(31), {content}) as _row_content

@@ -146,20 +146,15 @@ def build_warnings_sql(columns: Sequence[Column[Any]]) -> str:
         then list_filter([{warnings}]::varchar[], lambda warning: warning is not null) end"""
 
 
-def list_losable_columns(columns: Iterable[Column[Any]]) -> list[Column[Any]]:
-    """Returns the text columns whose value may be read as none although one was delivered."""
-    return [
-        column
-        for column in columns
-        if to_duckdb_type(column) == "VARCHAR"
-        and column.info.get("form") is not TextForm.EXACT
-        and not column.info.get("allowed")
-        and (column.nullable or column.info.get("form") in ID_FORMS)
-    ]
+def is_losable_column(column: Column[Any]) -> bool:
+    """Whether it is a text column whose value may be read as none although one was delivered."""
+    form = column.info.get("form")
+    is_text = to_duckdb_type(column) == "VARCHAR" and form is not TextForm.EXACT
+    return is_text and not column.info.get("allowed") and bool(column.nullable or form in ID_FORMS)
 
 
 def _build_text_value_sql(column: Column[Any]) -> str:
-    if column not in list_losable_columns([column]):
+    if not is_losable_column(column):
         return f'"{column.key}$form"'
     value, form = f'"{column.key}$form"', column.info["form"]
     if form is TextForm.PARAGRAPHS:
