@@ -12,6 +12,7 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
+from crm_pipeline.domain.ingest.text_cleaning import build_id_number_sql
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.columns import SHORT_TEXT_LENGTH
 from crm_pipeline.tables.projections import to_lake_name
@@ -109,13 +110,13 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
     semi join changed_profile_ids c on c.tenant_id = r.tenant_id and c.profile_id = r.referred_profile_id""",
 )
 
-_BOOKING_NUMBERS_SQL: Final = """
+_BOOKING_NUMBERS_SQL: Final = f"""
     create or replace temp table booking_numbers as
-    select distinct tenant_id, ltrim(record_id, '0') as number
-    from dirty_rows where table_name = 'Booking' and regexp_full_match(record_id, '[0-9]+')"""
+    select distinct tenant_id, {build_id_number_sql("record_id")} as number
+    from dirty_rows where table_name = 'Booking' and number is not null"""
 _SAME_NUMBER_QUERIES: Final = tuple(
-    f"""select tenant_id, '{table}', id from {rows} where regexp_full_match({booking_id}, '[0-9]+')
-        and (tenant_id, ltrim({booking_id}, '0')) in (select (tenant_id, number) from booking_numbers)"""
+    f"""select tenant_id, '{table}', id from {rows}
+        where (tenant_id, {build_id_number_sql(booking_id)}) in (select (tenant_id, number) from booking_numbers)"""
     for table, rows, booking_id in (
         ("Booking", "present_teetime_booking", "id"),
         ("Payment", "present_scl_payment", "booking_id"),

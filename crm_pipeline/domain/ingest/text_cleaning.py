@@ -78,6 +78,11 @@ def build_whole_number_id_sql(text: str) -> str:
     return f"case when regexp_full_match({text}, '[0-9]+(\\.0+)?') then cast({number} as varchar) else {text} end"
 
 
+def build_id_number_sql(text: str) -> str:
+    """Returns SQL for the number that a text id stands for, without leading zeros; null where it is none."""
+    return f"case when regexp_full_match({text}, '[0-9]+') then ltrim({text}, '0') end"
+
+
 def _build_clean_sql(text: str, with_line_ends: str, invisible: str) -> str:
     # Invisible characters go first: without them, others may compose.
     visible = f"nfc_normalize(regexp_replace({with_line_ends}, '{invisible}', '', 'g'))"

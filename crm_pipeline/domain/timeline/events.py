@@ -7,6 +7,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.ingest.text_cleaning import build_id_number_sql
 from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.ownership import PROFILE_REFERENCE
 from crm_pipeline.tables.projections import to_lake_name
@@ -45,19 +46,17 @@ ORPHANED_ROWS_SQL = " union all ".join(
 """Selects the CRM rows whose profile is neither live nor redirected."""
 
 
-_IS_NUMBER = "regexp_full_match({}, '[0-9]+')"
 CREATE_PAYMENT_BOOKINGS = f"""
     create or replace temp table payment_bookings as
     with naming as (select tenant_id, id, booking_id from scl_payment where booking_id is not null),
     same_texts as (
         select n.* from naming n join teetime_booking b on b.tenant_id = n.tenant_id and b.id = n.booking_id),
     other_numbers as (
-        select tenant_id, id, ltrim(booking_id, '0') as number
-        from naming anti join same_texts using (tenant_id, id) where {_IS_NUMBER.format("booking_id")}),
+        select tenant_id, id, {build_id_number_sql("booking_id")} as number
+        from naming anti join same_texts using (tenant_id, id) where number is not null),
     same_numbers as (
-        select tenant_id, ltrim(id, '0') as number, min(id) as booking_id
-        from teetime_booking where {_IS_NUMBER.format("id")}
-            and (tenant_id, ltrim(id, '0')) in (select (tenant_id, number) from other_numbers)
+        select tenant_id, {build_id_number_sql("id")} as number, min(id) as booking_id
+        from teetime_booking where (tenant_id, number) in (select (tenant_id, number) from other_numbers)
         group by all having count(*) = 1)
     from same_texts
     union all
