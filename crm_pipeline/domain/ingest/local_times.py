@@ -14,6 +14,7 @@ from crm_pipeline.domain.ingest.value_parsing import (
     build_open_end_sql,
     build_parse_sql,
     build_plausible_time_sql,
+    define_parsing,
     is_time_column,
 )
 from crm_pipeline.tables.projections import to_duckdb_type, to_lake_name
@@ -24,11 +25,11 @@ _DAY_LENGTH = len("2026-03-31")
 def build_local_times_sql(columns: Iterable[Column[Any]]) -> str:
     """Returns SQL for the row's local times as a JSON object, with the zone they were read in; null without any.
 
-    Reads: `"<column>$text"` of each column, `_tenant_timezone`.
+    Reads: `"<column>$text"` and `"<column>$line"` of each column, `_tenant_timezone`.
     """
     times = [column for column in columns if is_time_column(column)]
-    members = {c: f'case when {_build_local_condition(c)} then "{c.key}$text" end' for c in times}
-    is_local = " or ".join(map(_build_local_condition, times))
+    members = {c: f"case when {_build_local_condition(c)} then {_build_text_sql(c)} end" for c in times}
+    is_local = " or ".join(map(_build_local_condition, times)) or "false"
     return f"case when {is_local} then {_build_object_sql(members)} end"
 
 
@@ -39,6 +40,7 @@ def find_moved_times(con: DuckDBPyConnection, table: Table, present: str) -> boo
 
     Reads: `present`, tenants (tenant_id, timezone).
     """
+    define_parsing(con)
     times = [column for column in table.columns if is_time_column(column)]
     reread = ", ".join(f"coalesce({_build_reread_sql(column)}, {column.key}) as {column.key}" for column in times)
     plausible = ", ".join(f"{build_plausible_time_sql(c)} as {c.key}" for c in times)
@@ -64,4 +66,8 @@ def _build_reread_sql(column: Column[Any]) -> str:
 
 def _build_local_condition(column: Column[Any]) -> str:
     is_day = to_duckdb_type(column) == "DATE"
-    return f'length("{column.key}$text") {">" if is_day else "="} {_DAY_LENGTH}'
+    return f"length({_build_text_sql(column)}) {'>' if is_day else '='} {_DAY_LENGTH}"
+
+
+def _build_text_sql(column: Column[Any]) -> str:
+    return f'coalesce("{column.key}$line", "{column.key}$text")'

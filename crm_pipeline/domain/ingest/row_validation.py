@@ -5,7 +5,7 @@ Problems of the row itself are found once, when it is read, and are stored with 
 A faulty row is quarantined whole; no row is dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,15 +14,13 @@ from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.as_of import MAX_CLOCK_SKEW
 from crm_pipeline.domain.ingest.local_times import build_local_times_sql
-from crm_pipeline.domain.ingest.text_cleaning import build_text_sql
 from crm_pipeline.domain.ingest.value_parsing import (
     ValidationRule,
-    build_canonical_sql,
-    build_cleaned_sql,
-    build_plain_ids_sql,
     build_plausible_time_sql,
-    build_value_sql,
+    build_values_query,
     build_warnings_sql,
+    define_parsing,
+    is_delivered_typed,
     is_losable_column,
     is_time_column,
     list_value_rules,
@@ -31,10 +29,6 @@ from crm_pipeline.tables.columns import SHORT_TEXT_LENGTH, find_table_service
 from crm_pipeline.tables.ownership import PROFILE_REFERENCE, list_id_columns
 from crm_pipeline.tables.projections import find_source_table, to_lake_name
 from crm_pipeline.vocabulary import QuarantineReason as Reason
-
-_DUPLICATE_KEYS_JOIN = """
-    _duplicate_keys on _duplicate_keys.tenant_id is not distinct from _typed_rows.tenant_id
-        and _duplicate_keys.{key} is not distinct from _typed_rows.{key}"""
 
 
 def parse_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> None:
@@ -49,44 +43,45 @@ def parse_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> No
     1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better ones lie in the future.
 
     Reads: `raw`; tenants (tenant_id, and timezone for dates without a time).
-    Creates: `name`; _duplicate_keys and _typed_rows.
+    Creates: `name`; _duplicate_keys, the keys that several rows share or that are missing.
     """
     (key,) = table.primary_key.columns
-    _create_typed_rows(con, table, raw)
+    define_parsing(con)
+    types = {column: str(kind) for column, kind, *_ in con.execute(f"describe {raw}").fetchall()}
     time_replacements = "".join(
         f", {build_plausible_time_sql(column)} as {column.key}" for column in table.columns if is_time_column(column)
     )
     replacements = f"coalesce(tenant_id, '') as tenant_id{time_replacements}"
+    typed_rows = _build_typed_rows_query(table, types, raw)
     con.execute(f"""
         create or replace temp table {name} as
         select * exclude (_row_content) replace ({replacements}), cast({key.key} as varchar) as _record_key
-        from _typed_rows anti join {_DUPLICATE_KEYS_JOIN.format(key=key.key)}""")
-    if con.execute("from _duplicate_keys limit 1").fetchall():
-        con.execute(f"insert into {name} {_build_ranked_duplicates_query(table, key, replacements)}")
-
-
-def _create_typed_rows(con: DuckDBPyConnection, table: Table, raw: str) -> None:
-    """Creates `_typed_rows`, the rows of `raw` with their values, problems and warnings.
-
-    Creates: _duplicate_keys too, the keys that several rows share or that are missing.
-    """
-    (key,) = table.primary_key.columns
-    columns = list(table.columns)
+        from ({typed_rows})""")
     con.execute(f"""
         create or replace temp table _duplicate_keys as
-        from ({_build_values_query(con, list({table.c.tenant_id, key}), raw)})
-        select tenant_id, {key.key} group by all having count(*) > 1 or {key.key} is null""")
+        select tenant_id, _record_key from {name} group by all having count(*) > 1 or _record_key is null""")
+    if con.execute("from _duplicate_keys limit 1").fetchall():
+        of_duplicate = "d where d.tenant_id = {tenant} and d._record_key is not distinct from {key}"
+        is_stored = of_duplicate.format(tenant=f"{name}.tenant_id", key=f"{name}._record_key")
+        con.execute(f"delete from {name} where exists (from _duplicate_keys {is_stored})")
+        is_typed = of_duplicate.format(tenant="coalesce(t.tenant_id, '')", key=f"cast(t.{key.key} as varchar)")
+        duplicates = f"from ({typed_rows}) t where exists (from _duplicate_keys {is_typed})"
+        con.execute(f"insert into {name} {_build_ranked_duplicates_query(table, key, replacements, duplicates)}")
+
+
+def _build_typed_rows_query(table: Table, types: Mapping[str, str], raw: str) -> str:
+    """Returns a query of the rows of `raw` with their values, problems and warnings."""
+    columns = list(table.columns)
     problems = ", ".join(rule.build_problem_sql() for column in columns for rule in list_value_rules(column))
     content = ", ".join(f"""coalesce(nullif("{column.key}$delivered", ''), chr(1))""" for column in columns)
-    con.execute(f"""
-        create or replace temp view _typed_rows as
+    return f"""
         select {", ".join(column.key for column in columns)},
             list_filter([{problems}], lambda problem: problem is not null) as _problems,
             {build_warnings_sql([c for c in columns if is_losable_column(c)])} as _warnings,
-            {build_local_times_sql(columns)} as _local_times,
+            {build_local_times_sql([c for c in columns if not is_delivered_typed(c, types[c.name])])} as _local_times,
             {_build_delivered_ids_sql(list_id_columns(table))} as _delivered_ids,
             concat_ws(chr(31), {content}) as _row_content
-        from ({_build_values_query(con, columns, raw)})""")
+        from ({build_values_query(columns, types, raw)})"""
 
 
 def _build_delivered_ids_sql(columns: Sequence[Column[Any]]) -> str:
@@ -97,28 +92,7 @@ def _build_delivered_ids_sql(columns: Sequence[Column[Any]]) -> str:
     return f"case when {is_respelled} then map([{keys}], [{delivered}]) end"
 
 
-def _build_values_query(con: DuckDBPyConnection, columns: Sequence[Column[Any]], raw: str) -> str:
-    """Returns a query of the values of these columns of `raw`, with all the forms that they go through."""
-    types = {row[0]: str(row[1]) for row in con.execute(f"describe {raw}").fetchall()}
-    delivered = ", ".join(_build_delivered_sql(column, types[column.name]) for column in columns)
-    plain = build_plain_ids_sql(columns)
-    cleaned = ", ".join(f'{build_cleaned_sql(c, types[c.name])} as "{c.key}$text"' for c in columns)
-    canonical = ", ".join(f'{build_canonical_sql(c)} as "{c.key}$form"' for c in columns)
-    values = ", ".join(f"{build_value_sql(c, types[c.name])} as {c.key}" for c in columns)
-    return f"""
-        select *, {values}
-        from (select *, {canonical}
-            from (select *, {cleaned} from (select *, {plain} from (select {delivered} from {raw}))))
-        left join (select tenant_id as _known_tenant_id, timezone as _tenant_timezone from tenants)
-            on "tenant_id$text" = _known_tenant_id"""
-
-
-def _build_delivered_sql(column: Column[Any], raw_type: str) -> str:
-    delivered = build_text_sql(f'"{column.name}"', raw_type)
-    return f'"{column.name}" as "{column.key}$raw", {delivered} as "{column.key}$delivered"'
-
-
-def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements: str) -> str:
+def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements: str, duplicates: str) -> str:
     """Returns a query of the rows that share their key, or have none, as `parse_rows` stores them."""
     recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
     return f"""
@@ -133,8 +107,7 @@ def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements:
             select *, row_number() over best_first as _rank_in_key,
                 min(epoch_us(greatest({recorded}))) over (best_first rows between unbounded preceding and 1 preceding)
                     as _duplicate_since
-            from (select * replace (md5(_row_content) as _row_content)
-                  from _typed_rows semi join {_DUPLICATE_KEYS_JOIN.format(key=key.key)})
+            from (select * replace (md5(_row_content) as _row_content) {duplicates})
             window best_first as (
                 partition by tenant_id, {key.key}, case when {key.key} is null then _row_content end
                 order by len(_problems), updated_at desc nulls last, _row_content))"""
