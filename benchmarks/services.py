@@ -14,11 +14,12 @@ from sqlalchemy import Engine, Table, create_engine
 from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.sample.databases import load_service
 from crm_pipeline.settings import build_source_variable_name
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.fixtures.servers.service_databases import load, new_database
+from crm_pipeline_tests.fixtures.servers.service_databases import new_database
 
 HOURS: Final = ("2026-03-31T15:00:00Z", "2026-03-31T16:00:00Z", "2026-03-31T17:00:00Z")
 """In none of the sample's time zones is midnight between them."""
@@ -82,8 +83,7 @@ def databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
         settings = {}
         for service in Service:
             engine = new_database(server, f"service_{service.lower()}")
-            for table in list_source_tables(service):
-                load(engine, table, folders / service.lower() / f"{table.name}.csv")
+            load_service(engine, service, folders)
             _execute(engine, "vacuum analyze")
             settings[build_source_variable_name(service)] = engine.url.render_as_string(hide_password=False)
         yield settings
