@@ -14,7 +14,7 @@ from sqlalchemy import Engine, Table, create_engine
 from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.sample.databases import load_service
+from crm_pipeline.resources.postgres.source_databases import load_service
 from crm_pipeline.settings import build_source_variable_name
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.sources import crm

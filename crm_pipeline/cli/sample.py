@@ -38,16 +38,16 @@ def sample_command(until: datetime, out: Path | None, server: str | None, **size
         clubs = f"{size['people']:,} people of {size['tenants']} clubs are in {out}"
         click.echo(f"{clubs}. Refresh them, in a home of their own, with")
         options = format_option("--sources", out) + format_option("--as-of", format_time(until))
-        click.echo(_format_run(_find_home_beside(out), options))
+        click.echo(_format_run(_build_home_path(out), options))
 
 
 def _load_databases(server: str, folder: Path, until: datetime) -> None:
     """Prints the settings that name the new databases, for a shell to read, and how to refresh from them."""
-    from crm_pipeline.sample.databases import SampleDatabaseError, create_source_databases  # noqa: PLC0415
+    from crm_pipeline.resources.postgres.source_databases import SourceDatabaseError, create_source_databases  # noqa: PLC0415
 
     try:
         urls = create_source_databases(server, folder)
-    except SampleDatabaseError as error:
+    except SourceDatabaseError as error:
         raise click.ClickException(f"--to: {error}") from None
     for service, url in urls.items():
         value = url.render_as_string(hide_password=False)
@@ -62,7 +62,7 @@ def _format_run(home: str, options: str = "") -> str:
     return f"  {format_command('run')}{options}{format_option('--home', home)}"
 
 
-def _find_home_beside(out: Path) -> str:
+def _build_home_path(out: Path) -> str:
     """Returns a folder next to the sample that the pipeline can work in."""
     folder = out if out.name.strip(".") else out.resolve()
     return str(folder.with_name(FORBIDDEN_PATH_PATTERN.sub("-", f"{folder.name}-home")))

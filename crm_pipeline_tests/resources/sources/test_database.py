@@ -14,8 +14,8 @@ from sqlalchemy import Engine, Table, create_engine, make_url, text
 
 from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.postgres.source_databases import load_table
 from crm_pipeline.resources.sources.sources import SourceError, Sources
-from crm_pipeline.sample.databases import load_table
 from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.fixtures.input.delivered import a_connection

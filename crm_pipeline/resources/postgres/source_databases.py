@@ -1,4 +1,4 @@
-"""A sample as source databases: one in PostgreSQL per service, with the tables that the sources read."""
+"""Creates source databases from folders of files: one per service, with the tables that the sources read."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -8,7 +8,6 @@ from typing import Any, Final
 from sqlalchemy import URL, Engine, NullPool, Table, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from crm_pipeline.sample.make import build_source_path
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.vocabulary import Service
@@ -21,7 +20,7 @@ _FAULTS: Final = {
 """What is wrong, by SQLSTATE; libpq has none while it connects."""
 
 
-class SampleDatabaseError(Exception):
+class SourceDatabaseError(Exception):
     """The databases cannot be created; the message has the server and the reason, without the password."""
 
 
@@ -29,16 +28,16 @@ def create_source_databases(server_url: str, folder: Path) -> Mapping[Service, U
     """Creates database `sample_<service>` per service with the rows of a sample without faults; returns their URLs.
 
     Raises:
-        SampleDatabaseError: the URL is none, the server refuses, or one of the databases exists.
+        SourceDatabaseError: the URL is none, the server refuses, or one of the databases exists.
     """
     try:
         server = _parse_server_url(server_url)
     except (ArgumentError, ValueError):  # its text quotes the URL with its password
-        raise SampleDatabaseError("this is no URL of a PostgreSQL server") from None
+        raise SourceDatabaseError("this is no URL of a PostgreSQL server") from None
     names = {service: f"sample_{service.lower()}" for service in Service}
     try:
         if existing := _find_existing(server, list(names.values())):
-            raise SampleDatabaseError(f"{_name_server(server)} has {', '.join(existing)} already: drop them first")
+            raise SourceDatabaseError(f"{_format_server(server)} has {', '.join(existing)} already: drop them first")
         for service, name in names.items():
             engine = create_database(server, name)
             load_service(engine, service, folder)
@@ -46,7 +45,7 @@ def create_source_databases(server_url: str, folder: Path) -> Mapping[Service, U
     except DBAPIError as error:
         state = getattr(error.orig, "pgcode", None)
         reason = _FAULTS.get(state, f"PostgreSQL reports SQLSTATE {state}")
-        raise SampleDatabaseError(f"{_name_server(server)}: {reason}") from None
+        raise SourceDatabaseError(f"{_format_server(server)}: {reason}") from None
     return {service: server.set(drivername="postgresql", database=name) for service, name in names.items()}
 
 
@@ -61,7 +60,7 @@ def create_database(server: URL, name: str) -> Engine:
 def load_service(engine: Engine, service: Service, folder: Path) -> None:
     """Creates the declared tables of a service, with the rows of a folder of snapshots."""
     for table in list_source_tables(service):
-        load_table(engine, table, build_source_path(folder, table))
+        load_table(engine, table, folder / service.lower() / f"{table.name}.csv")
 
 
 def load_table(engine: Engine, table: Table, file: Path) -> None:
@@ -85,5 +84,5 @@ def _find_existing(server: URL, names: list[str]) -> list[str]:
         return list(connection.exec_driver_sql(_EXISTING_QUERY, (names,)).scalars())
 
 
-def _name_server(server: URL) -> str:
+def _format_server(server: URL) -> str:
     return f"{server.host or 'the local server'}:{server.port or 5432}"
