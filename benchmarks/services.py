@@ -3,7 +3,6 @@
 `observed` runs the pipeline on them.
 """
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Engine, Table, create_engine
 
-from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.postgres.source_databases import load_service
-from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.sample import generate_sample
+from crm_pipeline.settings import build_source_variable_name, parse_time
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
@@ -63,13 +62,8 @@ def sample_of(size: Size) -> Path:
     folder = PLACE / "samples" / "-".join(map(str, size))
     if not folder.exists():
         draft = folder.with_suffix(".new")
-        options = {**size._asdict(), "until": HOURS[0], "out": draft}
-        command = [
-            str(PROGRAM),
-            "sample",
-            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
-        ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        # Typed tables hold no faulty values.
+        generate_sample(**size._asdict(), seed=1, out=draft, until=parse_time("until", HOURS[0]), faults=0.0)
         draft.rename(folder)
     return folder
 

@@ -1,7 +1,5 @@
 """The work of the commands `forget`, `unforget` and `retention`, and the entry of `explain` in the privacy log."""
 
-import os
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -24,10 +22,15 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.privacy import schema as privacy_schema
+from crm_pipeline.resources.privacy.erasure_key import (
+    find_or_create_erasure_key,
+    may_create_erasure_key,
+    require_erasure_key,
+)
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord, build_tombstone, store_forgotten_totals
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.settings import ERASURE_KEY_FILE, Settings, format_path
+from crm_pipeline.settings import Settings
 from crm_pipeline.tables.outputs import operations, privacy
 from crm_pipeline.tables.ownership import PROFILE_REFERENCE
 from crm_pipeline.tables.sources import crm
@@ -58,11 +61,12 @@ def find_person(settings: Settings, question: ProfileLookup) -> FoundPerson | No
     """Returns who is meant; None where nobody fits, but a request is left unfinished, which `forget_person` finishes.
 
     Raises:
-        ForgetError: Nobody or more than one person fits, or the erasure key is missing.
+        ForgetError: Nobody or more than one person fits.
+        SettingError: The erasure key is missing.
     """
     lake = open_lake(settings)
-    if not _may_create_erasure_key(settings, lake):
-        _require_erasure_key(settings)
+    if not may_create_erasure_key(settings, lake):
+        require_erasure_key(settings)
     try:
         with closing(lake.connect()) as con, read_published_tenant(settings, question.tenant_id) as published:
             people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
@@ -83,11 +87,12 @@ def forget_person(
     """Returns the certificates of unfinished requests, finished first, and of the person's erasure.
 
     Raises:
-        ForgetError: Nobody, more than one person or another one than confirmed fits, or the erasure key is missing.
+        ForgetError: Nobody, more than one person or another one than confirmed fits.
+        SettingError: The erasure key is missing.
     """
-    key = _find_or_create_erasure_key(settings, report_progress)
+    lake = open_lake(settings)
+    key = find_or_create_erasure_key(settings, lake, report_progress)
     with _hold_all_tenants(settings, report_progress) as administrator:
-        lake = open_lake(settings)
         certificates = list(_finish_requests(settings, key, administrator, report_progress))
         try:
             request = _build_person_request(settings, lake, question, reason, key, confirmed)
@@ -103,9 +108,9 @@ def finish_erasures(settings: Settings, report_progress: ProgressReporter) -> li
     """Returns the certificates of the requests that were unfinished.
 
     Raises:
-        ForgetError: The erasure key is missing.
+        SettingError: The erasure key is missing.
     """
-    key = _require_erasure_key(settings)
+    key = require_erasure_key(settings)
     with _hold_all_tenants(settings, report_progress) as administrator:
         return list(_finish_requests(settings, key, administrator, report_progress))
 
@@ -116,9 +121,10 @@ def unforget_people(
     """Returns how many tombstones of the certificate were deleted; the next run reads every row of every service.
 
     Raises:
-        ForgetError: The club has no such certificate, its erasure is unfinished, or the erasure key is missing.
+        ForgetError: The club has no such certificate, or its erasure is unfinished.
+        SettingError: The erasure key is missing.
     """
-    _require_erasure_key(settings)
+    require_erasure_key(settings)
     with _hold_all_tenants(settings, report_progress) as administrator:
         lake, params = open_lake(settings), {"tenant": tenant_id, "certificate": certificate_id}
         if any(request.certificate_id == certificate_id.partition("-")[0] for request in read_pending_requests(lake)):
@@ -145,7 +151,8 @@ def set_retention_period(
     """Stores for how many months a club keeps inactive casual golfers; None is for ever.
 
     Raises:
-        ForgetError: The tenant is unknown, or the erasure key is missing.
+        ForgetError: The tenant is unknown.
+        SettingError: The erasure key is missing.
     """
     administrator, warehouse, lake = (
         create_administrator_engine(settings),
@@ -158,7 +165,7 @@ def set_retention_period(
         ).fetchall()
     if (tenant_id,) not in clubs:
         raise ForgetError(format_unknown_tenants([tenant_id], (club for (club,) in clubs)))
-    _find_or_create_erasure_key(settings, report_progress)
+    find_or_create_erasure_key(settings, lake, report_progress)
     with administrator.begin() as connection:
         privacy_schema.create_privacy_schema(connection, warehouse.url)
         privacy_schema.store_retention_months(connection, tenant_id, months)
@@ -206,44 +213,6 @@ def _finish_requests(
 ) -> Iterator[dict[str, Any]]:
     for request in read_pending_requests(open_lake(settings)):
         yield from execute_erasure_request(settings, request, key, administrator, report_progress)
-
-
-def _require_erasure_key(settings: Settings) -> str:
-    if settings.erasure_key is None:
-        raise ForgetError(
-            "ERASURE_KEY is not set, and tombstones without a key could be guessed: make one"
-            " (python -c 'import secrets; print(secrets.token_urlsafe(32))'), keep it, and give it to every run"
-        )
-    return settings.erasure_key
-
-
-def _find_or_create_erasure_key(settings: Settings, report_progress: ProgressReporter) -> str:
-    """Returns the key of the tombstones; for the first ones beside an embedded server, a new one kept in the home."""
-    if _may_create_erasure_key(settings, open_lake(settings)):
-        return _create_erasure_key(settings, report_progress)
-    return _require_erasure_key(settings)
-
-
-def _may_create_erasure_key(settings: Settings, lake: Lake) -> bool:
-    has_tombstones = lake.version(privacy.tombstones) >= 0
-    return not (settings.erasure_key or settings.warehouse_url or has_tombstones)
-
-
-def _create_erasure_key(settings: Settings, report_progress: ProgressReporter) -> str:
-    key, file = secrets.token_urlsafe(32), settings.home / ERASURE_KEY_FILE
-    draft = file.with_suffix(f".{os.getpid()}")
-    with open(draft, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as text_file:
-        text_file.write(f"{key}\n")
-        text_file.flush()
-        os.fsync(text_file.fileno())
-    try:
-        os.link(draft, file)  # unlike a rename, it never replaces the key of another process
-    except FileExistsError:
-        raise ForgetError("another command has just made the erasure key: run this one again") from None
-    finally:
-        draft.unlink()
-    report_progress(f"a key for tombstones is made: {format_path(file)}; keep a copy of it where passwords are kept")
-    return key
 
 
 def _build_person_request(

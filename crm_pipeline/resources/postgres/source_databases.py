@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg2  # type: ignore[import-untyped]
 from sqlalchemy import URL, Engine, NullPool, Table, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -42,8 +43,8 @@ def create_source_databases(server_url: str, folder: Path) -> Mapping[Service, U
             engine = create_database(server, name)
             load_service(engine, service, folder)
             engine.dispose()
-    except DBAPIError as error:
-        state = getattr(error.orig, "pgcode", None)
+    except (DBAPIError, psycopg2.Error) as error:
+        state = getattr(getattr(error, "orig", error), "pgcode", None)
         reason = _FAULTS.get(state, f"PostgreSQL reports SQLSTATE {state}")
         raise SourceDatabaseError(f"{_format_server(server)}: {reason}") from None
     return {service: server.set(drivername="postgresql", database=name) for service, name in names.items()}
