@@ -5,7 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-peers/bin
 PEERS_READY := .venv-peers/.ready
-export CRM_PIPELINE_AS_OF ?= 2026-03-31T12:00:00Z
+
+# Says what a step of the installation is, and every four seconds that it goes on. Its arguments hold no comma.
+define step
+@echo "$(1)"; seconds=0; \
+while sleep 4 >/dev/null && kill -0 $$$$; do seconds=$$((seconds + 4)); echo "  … $$seconds s"; done 2>/dev/null & ticker=$$!; \
+$(2); status=$$?; kill $$ticker; exit $$status
+endef
 
 .PHONY: run ui test soak check golden format docs bench lock clean help
 
@@ -13,10 +19,10 @@ help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip --quiet --disable-pip-version-check install uv
-	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	$(call step,Making an environment: .venv,$(PYTHON) -m venv .venv)
+	$(call step,Fetching uv,$(BIN)/python -m pip --quiet --disable-pip-version-check install uv)
+	$(call step,Installing what requirements.lock names,$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock)
+	$(call step,Installing crm_pipeline itself,$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .)
 	@touch $(READY)
 
 $(PEERS_READY): $(READY) benchmarks/requirements.lock
@@ -28,8 +34,8 @@ $(PEERS_READY): $(READY) benchmarks/requirements.lock
 run: $(READY)  ## refresh the sample clubs in data/sample and print the summary
 	@$(BIN)/crm-pipeline run --sources data/sample
 
-ui: $(READY)  ## Dagster on the same data, schedule and sensors on
-	@$(BIN)/crm-pipeline ui --sources data/sample
+ui: $(READY)  ## Dagster on the same data, schedule and sensors on; make ui PORT=3001 where 3000 is taken
+	@$(BIN)/crm-pipeline ui --sources data/sample $(if $(PORT),--port $(PORT))
 
 # Three at a time on two cores: a third of the time goes into waiting for servers and child processes.
 test: $(READY)  ## every test, under ten minutes

@@ -3,7 +3,6 @@
 `observed` runs the pipeline on them.
 """
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Engine, Table, create_engine
 
-from benchmarks.observed import PROGRAM
 from benchmarks.results import PLACE
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.resources.postgres.source_databases import load_service
+from crm_pipeline.sample import generate_sample
+from crm_pipeline.settings import build_source_variable_name, parse_time
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
-from crm_pipeline_tests.fixtures.servers.service_databases import load, new_database
+from crm_pipeline_tests.fixtures.servers.service_databases import new_database
 
 HOURS: Final = ("2026-03-31T15:00:00Z", "2026-03-31T16:00:00Z", "2026-03-31T17:00:00Z")
 """In none of the sample's time zones is midnight between them."""
@@ -62,13 +62,8 @@ def sample_of(size: Size) -> Path:
     folder = PLACE / "samples" / "-".join(map(str, size))
     if not folder.exists():
         draft = folder.with_suffix(".new")
-        options = {**size._asdict(), "until": HOURS[0], "out": draft}
-        command = [
-            str(PROGRAM),
-            "sample",
-            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
-        ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        # Typed tables hold no faulty values.
+        generate_sample(**size._asdict(), seed=1, out=draft, until=parse_time("until", HOURS[0]), faults=0.0)
         draft.rename(folder)
     return folder
 
@@ -82,8 +77,7 @@ def databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
         settings = {}
         for service in Service:
             engine = new_database(server, f"service_{service.lower()}")
-            for table in list_source_tables(service):
-                load(engine, table, folders / service.lower() / f"{table.name}.csv")
+            load_service(engine, service, folders)
             _execute(engine, "vacuum analyze")
             settings[build_source_variable_name(service)] = engine.url.render_as_string(hide_password=False)
         yield settings

@@ -1,5 +1,6 @@
 """All settings: environment variables with their meaning and defaults, read and validated here alone."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +15,10 @@ DEFAULT_MEMORY = "1GB"
 FORBIDDEN_PATH_PATTERN = re.compile(r"[\[\]*?%=^|\\\x00-\x1f\x7f]")
 """Characters that DuckDB takes for a pattern or Delta Lake for another path: the lake would be elsewhere."""
 MIN_ERASURE_KEY_LENGTH = 32
+ERASURE_KEY_FILE = "erasure_key"
+"""In a home with the embedded server: the key that is made with the first tombstone, unless ERASURE_KEY is set."""
+SAMPLE_FILE = "sample.json"
+"""In a folder of synthetic clubs: how they were made, and `until`, when their data end. A copy makes a home a demo."""
 ENVIRONMENT_VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
     "TEETIME_SOURCE": "Where TeeTime is read from",
@@ -27,7 +32,10 @@ ENVIRONMENT_VARIABLES: dict[str, str] = {
     "CRM_PIPELINE_MEMORY": (
         f"What DuckDB may take before it spills to <home>/spill, such as 4GB; {DEFAULT_MEMORY} where unset"
     ),
-    "ERASURE_KEY": "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it",
+    "ERASURE_KEY": (
+        "Secret of 32 characters or more that tombstones of the forgotten are keyed with; never change it."
+        f" Unset with the embedded server, one is made when it is needed and kept in <home>/{ERASURE_KEY_FILE}"
+    ),
     "CRM_PIPELINE_AS_OF": "Pins every run's as_of, ticks included; ISO 8601",
     "CRM_PIPELINE_NOTIFY": "Who is told when a run fails: `module:function`, called with an Alert; the log where unset",
 }
@@ -66,7 +74,6 @@ class Settings:
         lake_url = str(parse_folder("LAKE_URL", os.environ.get("LAKE_URL") or str(home / "lake")).absolute())
         for name, path in (("CRM_PIPELINE_HOME", str(home)), ("LAKE_URL", lake_url)):
             _validate_lake_path(name, path)
-        pinned = os.environ.get("CRM_PIPELINE_AS_OF")
         notify = os.environ.get("CRM_PIPELINE_NOTIFY") or None
         if notify and not all(notify.partition(":")):
             raise SettingError(f"CRM_PIPELINE_NOTIFY: {notify!r} is not module:function")
@@ -76,9 +83,9 @@ class Settings:
             lake_url=lake_url,
             warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
             dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
-            as_of=parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else None,
+            as_of=_find_pinned_hour(home),
             warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
-            erasure_key=_validate_erasure_key(os.environ.get("ERASURE_KEY") or None),
+            erasure_key=_validate_erasure_key(_read_erasure_key(home)),
             notify=notify,
             memory=_validate_memory(os.environ.get("CRM_PIPELINE_MEMORY") or DEFAULT_MEMORY),
         )
@@ -122,6 +129,43 @@ def _validate_lake_path(name: str, path: str) -> None:
         raise SettingError(f"{name}: {format_path(path)} contains {shown}, which no file list can hold")
 
 
+def read_sample_end(folder: Path) -> datetime | None:
+    """Returns when the data of the sample in a folder end, the hour at which its demo stays; None where there is none.
+
+    Raises:
+        SettingError: SAMPLE_FILE is damaged.
+    """
+    file = folder / SAMPLE_FILE
+    if not file.is_file():
+        return None
+    try:
+        until = str(json.loads(file.read_bytes())["until"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingError(f"{format_path(file)} does not say when the data of the sample end") from None
+    return parse_time(format_path(file), until)
+
+
+def _find_pinned_hour(home: Path) -> datetime | None:
+    pinned, end = os.environ.get("CRM_PIPELINE_AS_OF"), read_sample_end(home)
+    as_of = parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else end
+    if end and as_of != end:
+        raise SettingError(
+            f"{format_path(home)} is a demo, whose data end at {format_time(end)}: leave out --as-of and"
+            " CRM_PIPELINE_AS_OF, or give another --home"
+        )
+    return as_of
+
+
+def _read_erasure_key(home: Path) -> str | None:
+    file = home / ERASURE_KEY_FILE
+    if (key := os.environ.get("ERASURE_KEY")) or os.environ.get("WAREHOUSE_URL") or not file.is_file():
+        return key or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingError(f"{format_path(file)} cannot be read: {error.strerror}") from None
+
+
 def _validate_erasure_key(value: str | None) -> str | None:
     if value is not None and len(value) < MIN_ERASURE_KEY_LENGTH:
         raise SettingError(f"ERASURE_KEY has fewer than {MIN_ERASURE_KEY_LENGTH} characters")
@@ -142,6 +186,11 @@ def parse_time(name: str, value: str) -> datetime:
     """
     try:
         time = datetime.fromisoformat(value)
-    except ValueError as error:
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise SettingError(f"{name}: {value!r} is not an ISO 8601 time such as 2026-03-31T12:00:00Z") from error
-    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+
+
+def format_time(time: datetime) -> str:
+    """Returns a time in UTC as ISO 8601, such as 2026-03-31T12:00:00Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -82,7 +82,9 @@ def test_every_tenant_is_a_partition_and_any_range_of_them_one_run() -> None:
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-@pytest.mark.parametrize(("name", "assets"), [("refresh", set(GRAPH) - WEEKLY), ("fit_churn", WEEKLY)])
+@pytest.mark.parametrize(
+    ("name", "assets"), [("refresh", set(GRAPH) - WEEKLY), ("fit_churn", WEEKLY), ("refresh_and_fit", set(GRAPH))]
+)
 def test_the_hourly_job_does_all_but_the_weekly_fit_each_in_one_process(name: str, assets: set[str]) -> None:
     job = defs.resolve_job_def(name)
     assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == assets

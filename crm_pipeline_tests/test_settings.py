@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.settings import ERASURE_KEY_FILE, SettingError, Settings, format_time, parse_time
 from crm_pipeline_tests.fixtures.homes.support import clean_environment
 
 
@@ -48,3 +48,19 @@ def test_an_amount_of_memory_that_is_none_is_refused(amount: str) -> None:
         pytest.raises(SettingError, match=r"CRM_PIPELINE_MEMORY: .* such as 512MB or 4GB"),
     ):
         Settings.from_environment()
+
+
+def test_the_key_kept_in_the_home_is_that_of_the_embedded_server_alone(tmp_path: Path) -> None:
+    (tmp_path / ERASURE_KEY_FILE).write_text(f"{'k' * 32}\n")
+    home = {"CRM_PIPELINE_HOME": str(tmp_path)}
+    for variables, key in (
+        ({}, "k" * 32),
+        ({"ERASURE_KEY": "e" * 40}, "e" * 40),
+        ({"WAREHOUSE_URL": "postgresql://somewhere/crm"}, None),
+    ):
+        with clean_environment(**home, **variables):
+            assert Settings.from_environment().erasure_key == key
+
+
+def test_a_time_is_written_as_it_is_read() -> None:
+    assert format_time(parse_time("x", "2026-03-31T14:00:00+02:00")) == "2026-03-31T12:00:00Z"

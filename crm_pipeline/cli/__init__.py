@@ -1,8 +1,8 @@
-"""The command line, `crm-pipeline`: one module per group of commands; `run`, `ui`, `status` and `sample` are here."""
+"""The command line, `crm-pipeline`: one module per group of commands; `run`, `ui` and `status` are here."""
 
 import os
-import shlex
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,31 @@ from rich.console import Console
 from rich.markup import escape
 
 from crm_pipeline.cli.database import database_commands
+from crm_pipeline.cli.demo import pin_sample_end
 from crm_pipeline.cli.explain import explain_command, what_if_command
-from crm_pipeline.cli.options import HOME_OPTION, SOURCES_OPTION, build_settings, create_console, parse_time_option
+from crm_pipeline.cli.options import (
+    HOME_OPTION,
+    SOURCES_OPTION,
+    build_settings,
+    create_console,
+    format_command,
+    format_option,
+    parse_time_option,
+)
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
+from crm_pipeline.cli.sample import sample_command
 from crm_pipeline.settings import Settings
+from crm_pipeline.tables import list_source_tables
+from crm_pipeline.vocabulary import Service
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.run import RefreshOutcome
 
+SOURCE_TABLE_NAMES = [f"{service}.{table.name}" for service in Service for table in list_source_tables(service)]
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="crm-pipeline", prog_name="crm-pipeline")
 def main() -> None:
     """One customer profile per golfer and club, from SCL, TeeTime, Messaging and the CRM."""
 
@@ -31,6 +46,7 @@ for command in (
     forget_command,
     unforget_command,
     retention_command,
+    sample_command,
     database_commands,
 ):
     main.add_command(command)
@@ -40,11 +56,12 @@ for command in (
 @SOURCES_OPTION
 @HOME_OPTION
 @click.option("--tenant", "tenants", multiple=True, help="Refresh only this tenant; may be given again.")
-@click.option("--as-of", help="The hour the data speak of, ISO 8601; now by default.")
+@click.option("--as-of", callback=parse_time_option, help="The hour the data speak of, ISO 8601; now by default.")
 @click.option(
     "--believe",
     "accepted_shrinks",
     multiple=True,
+    type=click.Choice(SOURCE_TABLE_NAMES),
     metavar="SERVICE.TABLE",
     help="Accept that this table really shrank.",
 )
@@ -53,12 +70,12 @@ def run_command(
     sources: Path | None,
     home: Path | None,
     tenants: tuple[str, ...],
-    as_of: str | None,
+    as_of: datetime | None,
     accepted_shrinks: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
-    settings = build_settings(home, sources, as_of)
+    settings = pin_sample_end(build_settings(home, sources, as_of), keep=not dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
@@ -90,30 +107,28 @@ def _print_outcome(console: Console, outcome: "RefreshOutcome", sources: Path | 
             console.print(f"[bold red]failed[/] {escape(failure)}", highlight=False)
         sys.exit(1)
     if not dry_run:
-        program, home = sys.argv[0], _format_option("--home", os.environ.get("CRM_PIPELINE_HOME"))
+        home = format_option("--home", os.environ.get("CRM_PIPELINE_HOME"))
         console.print(
             f"""
 Look further:
-  {program} status{home}
-  {program} database psql{home}
+  {format_command("status")}{home}
+  {format_command("database psql")}{home}
       then: select display_name, lifecycle_stage, churn_risk_score from crm.customer_profiles limit 10;
-  {program} ui{home}{_format_option("--sources", sources)}""",
+  {format_command("ui")}{home}{format_option("--sources", sources)}""",
             highlight=False,
             soft_wrap=True,
         )
 
 
-def _format_option(name: str, value: object) -> str:
-    return f" {name} {shlex.quote(str(value))}" if value else ""
-
-
 @main.command("ui")
 @SOURCES_OPTION
 @HOME_OPTION
-@click.option("--port", default=3000, show_default=True, help="Port of the web page, on 127.0.0.1.")
+@click.option(
+    "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the web page, on 127.0.0.1."
+)
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
-    settings = build_settings(home, sources)
+    settings = pin_sample_end(build_settings(home, sources), keep=True)
     _require_sources(settings)
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
@@ -136,23 +151,6 @@ def status_command(home: Path | None) -> None:
     print_status(create_console(), open_warehouse(build_settings(home)))
 
 
-@main.command("sample")
-@click.option("--tenants", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--people", default=400, show_default=True, type=click.IntRange(1))
-@click.option("--events", default=8000, show_default=True, type=click.IntRange(0))
-@click.option("--seed", default=1, show_default=True)
-@click.option("--until", default="2026-03-31T12:00:00Z", show_default=True, help="When the data end.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-def sample_command(tenants: int, people: int, events: int, seed: int, until: str, out: Path) -> None:
-    """Write synthetic clubs, and truth.csv that says who is who."""
-    from crm_pipeline.sample import generate_sample  # noqa: PLC0415
-
-    generate_sample(
-        tenants=tenants, people=people, events=events, seed=seed, out=out, until=parse_time_option("--until", until)
-    )
-    click.echo(f"{people:,} people of {tenants} clubs are in {out}; refresh with: crm-pipeline run --sources {out}")
-
-
 def _require_sources(settings: Settings) -> None:
     """Raises ClickException, which says how to set up services, if there is none."""
     if not settings.sources:
@@ -160,3 +158,8 @@ def _require_sources(settings: Settings) -> None:
             "no service is set up: give --sources DIR, or set SCL_SOURCE, TEETIME_SOURCE,"
             " MESSAGING_SOURCE and CRM_SOURCE"
         )
+
+
+# Click would cut a help text to the width of the terminal.
+for command in (*main.commands.values(), *database_commands.commands.values()):
+    command.short_help = command.help

@@ -1,6 +1,7 @@
 """The read-only commands `explain` and `what-if`."""
 
 import json
+import math
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +16,12 @@ LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile", "record"], ...]
     "record",
 )
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
+
+
+def _refuse_nan(_: click.Context, option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number", param=option)
+    return value
 
 
 @click.command("explain")
@@ -52,6 +59,7 @@ def explain_command(tenant: str, home: Path | None, *, as_json: bool, **options:
     "--min-confidence",
     required=True,
     type=click.FloatRange(0, 1, min_open=True),
+    callback=_refuse_nan,
     help="The least confidence that would link two records.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Most changes to list.")

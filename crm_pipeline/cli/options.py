@@ -1,6 +1,7 @@
 """Options that several commands share, settings built from them, and the terminal."""
 
 import os
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, parse_time
+from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, format_time, parse_time
 from crm_pipeline.vocabulary import Service
 
 PIPE_WIDTH = 200
@@ -24,28 +25,38 @@ def create_console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
-def build_settings(home: Path | None, sources: Path | None = None, as_of: str | None = None) -> Settings:
+def build_settings(home: Path | None, sources: Path | None = None, as_of: datetime | None = None) -> Settings:
     """Returns the settings of the environment, overridden by these options.
 
     Raises:
         click.ClickException: A setting is wrong.
     """
     try:
-        return override_environment(home, sources, as_of)
+        return override_environment(home, sources, format_time(as_of) if as_of else None)
     except SettingError as error:
         raise click.ClickException(str(error)) from None
 
 
-def parse_time_option(name: str, value: str) -> datetime:
-    """Returns the time an option gives.
+def parse_time_option(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:
+    """Returns the time that an option gives, as its callback.
 
     Raises:
-        click.ClickException: The value is not an ISO 8601 time.
+        click.UsageError: The value is not an ISO 8601 time.
     """
     try:
-        return parse_time(name, value)
+        return None if value is None else parse_time(option.opts[0], value)
     except SettingError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.UsageError(str(error), context) from None
+
+
+def format_command(name: str) -> str:
+    """Returns a command of this program as it is printed, quoted for the shell."""
+    return f"{shlex.quote(sys.argv[0])} {name}"
+
+
+def format_option(name: str, value: object) -> str:
+    """Returns an option for a command that is printed, quoted for the shell; nothing without a value."""
+    return f" {name} {shlex.quote(str(value))}" if value else ""
 
 
 def override_environment(home: Path | None = None, sources: Path | None = None, as_of: str | None = None) -> Settings:

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
 from crm_pipeline.settings import SettingError
+
+if TYPE_CHECKING:
+    from crm_pipeline.cli.privacy_requests import FoundPerson
 
 LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile"], ...]] = ("profile", "email", "phone")
 REASON_OPTION = click.option("--reason", help="Why, for the certificate and the audit; name nobody in it.")
@@ -21,21 +24,29 @@ REASON_OPTION = click.option("--reason", help="Why, for the certificate and the 
 @click.option("--phone", help="Whoever has this phone number, if it is one person.")
 @REASON_OPTION
 @click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
-@click.confirmation_option(prompt="Everything we hold about this person goes and cannot be brought back. Sure?")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @HOME_OPTION
-def forget_command(tenant: str, reason: str | None, home: Path | None, *, as_json: bool, **options: str | None) -> None:
+def forget_command(
+    tenant: str, reason: str | None, home: Path | None, *, as_json: bool, is_confirmed: bool, **options: str | None
+) -> None:
     """Forget a person: out of every table and version, with a certificate. A killed one is finished by the next."""
     lookups = [(by, value) for by in LOOKUP_OPTIONS if (value := options[by]) is not None]
     if len(lookups) != 1:
         raise click.UsageError("give one of --profile, --email and --phone")
-    from crm_pipeline.cli.privacy_requests import ForgetError, forget_person  # noqa: PLC0415
+    from crm_pipeline.cli import privacy_requests  # noqa: PLC0415
     from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
+    settings, question = build_settings(home), ProfileLookup(tenant, *lookups[0])
     try:
-        certificates = forget_person(build_settings(home), ProfileLookup(tenant, *lookups[0]), reason, _print_progress)
-    except (ForgetError, SettingError, TenantsBusyError) as error:
+        if person := privacy_requests.find_person(settings, question):
+            _confirm_forgetting(person, is_confirmed=is_confirmed)
+            certificates = privacy_requests.forget_person(settings, question, reason, _print_progress, person)
+        else:
+            click.echo("Nobody fits; a forgetting that was interrupted is finished", err=True)
+            certificates = privacy_requests.finish_erasures(settings, _print_progress)
+    except (privacy_requests.ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(f"not finished, run it again: {str(error.orig).splitlines()[0]}") from None
@@ -80,7 +91,7 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
     from crm_pipeline.cli.privacy_requests import ForgetError, set_retention_period  # noqa: PLC0415
 
     try:
-        set_retention_period(build_settings(home), tenant, months, reason)
+        set_retention_period(build_settings(home), tenant, months, reason, _print_progress)
     except (ForgetError, SettingError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
@@ -90,3 +101,13 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
 
 def _print_progress(line: str) -> None:
     click.echo(f"  … {line}", err=True)
+
+
+def _confirm_forgetting(person: "FoundPerson", *, is_confirmed: bool) -> None:
+    """Says who is meant, and asks unless that was answered before; ends the command if the answer is no."""
+    click.echo(f"{person.masked_name}, profile {person.profile_id}", err=True)
+    for service, count in person.record_counts.items():
+        click.echo(f"  {service}: {count} record{'' if count == 1 else 's'}", err=True)
+    if not is_confirmed:
+        question = "Everything we hold about this person goes and cannot be brought back. Sure?"
+        click.confirm(question, abort=True, err=True)

@@ -1,9 +1,10 @@
 """The work of the commands `forget`, `unforget` and `retention`, and the entry of `explain` in the privacy log."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, text
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.explain.lake_reader import PersonRecords
 from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
-from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published_tenant
+from crm_pipeline.explain.warehouse_reader import NothingPublishedError, PublishedTenant, read_published_tenant
 from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request
 from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import Subject, build_erasure_request
@@ -21,6 +22,11 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.privacy import schema as privacy_schema
+from crm_pipeline.resources.privacy.erasure_key import (
+    find_or_create_erasure_key,
+    may_create_erasure_key,
+    require_erasure_key,
+)
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord, build_tombstone, store_forgotten_totals
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -42,24 +48,54 @@ class SeveralPeopleError(ForgetError):
     """The question fits more than one person."""
 
 
+class FoundPerson(NamedTuple):
+    """Whom a question to `forget` means, with as much as is shown before it asks."""
+
+    profile_id: str
+    masked_name: str
+    record_counts: Mapping[str, int]
+    """Records of people by service."""
+
+
+def find_person(settings: Settings, question: ProfileLookup) -> FoundPerson | None:
+    """Returns who is meant; None where nobody fits, but a request is left unfinished, which `forget_person` finishes.
+
+    Raises:
+        ForgetError: Nobody or more than one person fits.
+        SettingError: The erasure key is missing.
+    """
+    lake = open_lake(settings)
+    if not may_create_erasure_key(settings, lake):
+        require_erasure_key(settings)
+    try:
+        with closing(lake.connect()) as con, read_published_tenant(settings, question.tenant_id) as published:
+            people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
+            return _find_person(question, published, people)
+    except (ProfileNotFoundError, NothingPublishedError) as error:
+        if any(read_pending_requests(lake)):
+            return None
+        raise ForgetError(str(error)) from None
+
+
 def forget_person(
-    settings: Settings, question: ProfileLookup, reason: str | None, report_progress: ProgressReporter
+    settings: Settings,
+    question: ProfileLookup,
+    reason: str | None,
+    report_progress: ProgressReporter,
+    confirmed: FoundPerson | None = None,
 ) -> list[dict[str, Any]]:
     """Returns the certificates of unfinished requests, finished first, and of the person's erasure.
 
     Raises:
-        ForgetError: Nobody or more than one person fits, or the erasure key is missing.
+        ForgetError: Nobody, more than one person or another one than confirmed fits.
+        SettingError: The erasure key is missing.
     """
-    key = _require_erasure_key(settings)
+    lake = open_lake(settings)
+    key = find_or_create_erasure_key(settings, lake, report_progress)
     with _hold_all_tenants(settings, report_progress) as administrator:
-        lake = open_lake(settings)
-        certificates = [
-            certificate
-            for request in read_pending_requests(lake)
-            for certificate in execute_erasure_request(settings, request, key, administrator, report_progress)
-        ]
+        certificates = list(_finish_requests(settings, key, administrator, report_progress))
         try:
-            request = _build_person_request(settings, lake, question, reason, key)
+            request = _build_person_request(settings, lake, question, reason, key, confirmed)
         except (ProfileNotFoundError, NothingPublishedError) as error:
             if certificates:
                 return certificates
@@ -68,15 +104,27 @@ def forget_person(
         return [*certificates, *execute_erasure_request(settings, request, key, administrator, report_progress)]
 
 
+def finish_erasures(settings: Settings, report_progress: ProgressReporter) -> list[dict[str, Any]]:
+    """Returns the certificates of the requests that were unfinished.
+
+    Raises:
+        SettingError: The erasure key is missing.
+    """
+    key = require_erasure_key(settings)
+    with _hold_all_tenants(settings, report_progress) as administrator:
+        return list(_finish_requests(settings, key, administrator, report_progress))
+
+
 def unforget_people(
     settings: Settings, tenant_id: str, certificate_id: str, reason: str | None, report_progress: ProgressReporter
 ) -> int:
     """Returns how many tombstones of the certificate were deleted; the next run reads every row of every service.
 
     Raises:
-        ForgetError: The club has no such certificate, its erasure is unfinished, or the erasure key is missing.
+        ForgetError: The club has no such certificate, or its erasure is unfinished.
+        SettingError: The erasure key is missing.
     """
-    _require_erasure_key(settings)
+    require_erasure_key(settings)
     with _hold_all_tenants(settings, report_progress) as administrator:
         lake, params = open_lake(settings), {"tenant": tenant_id, "certificate": certificate_id}
         if any(request.certificate_id == certificate_id.partition("-")[0] for request in read_pending_requests(lake)):
@@ -97,13 +145,15 @@ def unforget_people(
     return removed_count
 
 
-def set_retention_period(settings: Settings, tenant_id: str, months: int | None, reason: str | None) -> None:
+def set_retention_period(
+    settings: Settings, tenant_id: str, months: int | None, reason: str | None, report_progress: ProgressReporter
+) -> None:
     """Stores for how many months a club keeps inactive casual golfers; None is for ever.
 
     Raises:
-        ForgetError: The tenant is unknown, or the erasure key is missing.
+        ForgetError: The tenant is unknown.
+        SettingError: The erasure key is missing.
     """
-    _require_erasure_key(settings)
     administrator, warehouse, lake = (
         create_administrator_engine(settings),
         open_warehouse(settings),
@@ -115,6 +165,7 @@ def set_retention_period(settings: Settings, tenant_id: str, months: int | None,
         ).fetchall()
     if (tenant_id,) not in clubs:
         raise ForgetError(format_unknown_tenants([tenant_id], (club for (club,) in clubs)))
+    find_or_create_erasure_key(settings, lake, report_progress)
     with administrator.begin() as connection:
         privacy_schema.create_privacy_schema(connection, warehouse.url)
         privacy_schema.store_retention_months(connection, tenant_id, months)
@@ -157,30 +208,46 @@ def _hold_all_tenants(settings: Settings, report_progress: ProgressReporter) -> 
         yield administrator
 
 
-def _require_erasure_key(settings: Settings) -> str:
-    if settings.erasure_key is None:
-        raise ForgetError(
-            "ERASURE_KEY is not set, and tombstones without a key could be guessed: make one"
-            " (python -c 'import secrets; print(secrets.token_urlsafe(32))'), keep it, and give it to every run"
-        )
-    return settings.erasure_key
+def _finish_requests(
+    settings: Settings, key: str, administrator: Engine, report_progress: ProgressReporter
+) -> Iterator[dict[str, Any]]:
+    for request in read_pending_requests(open_lake(settings)):
+        yield from execute_erasure_request(settings, request, key, administrator, report_progress)
 
 
 def _build_person_request(
-    settings: Settings, lake: Lake, question: ProfileLookup, reason: str | None, key: str
+    settings: Settings,
+    lake: Lake,
+    question: ProfileLookup,
+    reason: str | None,
+    key: str,
+    confirmed: FoundPerson | None,
 ) -> ErasureRequest:
     with closing(lake.connect()) as con:
         with read_published_tenant(settings, question.tenant_id) as published:
             people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
-            profile_ids = find_profiles(question, published, people).profile_ids
-        if len(profile_ids) > 1:
-            raise SeveralPeopleError(
-                f"{len(profile_ids)} people fit; give one of these with --profile: {', '.join(profile_ids)}"
-            )
-        [profile_id] = profile_ids
+            person = _find_person(question, published, people)
+        if confirmed not in (None, person):
+            raise ForgetError("a run has just changed who is meant: ask again")
+        profile_id = person.profile_id
         subject_hash, at = _hash_profile_id(key, question.tenant_id, profile_id), datetime.now(UTC)
         seen_until = {Subject(question.tenant_id, profile_id): at}
         return build_erasure_request(con, lake, seen_until, at=at, asked=subject_hash, reason=reason)
+
+
+def _find_person(question: ProfileLookup, published: PublishedTenant, people: PersonRecords) -> FoundPerson:
+    profile_ids = find_profiles(question, published, people).profile_ids
+    if len(profile_ids) > 1:
+        raise SeveralPeopleError(
+            f"{len(profile_ids)} people fit; give one of these with --profile: {', '.join(profile_ids)}"
+        )
+    counts = Counter(str(link["service"]) for link in published.links_of_profile(profile_ids[0]))
+    names = [str(profile["display_name"]) for profile in published.profiles(profile_ids)]
+    return FoundPerson(profile_ids[0], " ".join(map(_mask_name, names)), dict(sorted(counts.items())))
+
+
+def _mask_name(name: str) -> str:
+    return " ".join(f"{word[0]}***" for word in name.split())
 
 
 def _hash_profile_id(key: str, tenant_id: str, profile_id: str) -> str:

@@ -25,8 +25,9 @@ from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.dagster_storage.instance import build_process_tag, open_instance
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import Settings, read_sample_end
 from crm_pipeline.steps.publish.publish import PROFILES, TIMELINE
+from crm_pipeline.tables.outputs import churn
 from crm_pipeline.tables.sources import crm
 
 REPOSITORY_TAG = {".dagster/repository": "__repository__@crm_pipeline.definitions"}
@@ -74,9 +75,10 @@ def refresh_tenants(
         known = _find_known_tenants(instance, settings)
         if unknown := set(tenants) - set(known):
             raise UnknownTenantError(format_unknown_tenants(unknown, known))
+        job_name = "refresh_and_fit" if not (dry_run or tenants) and _needs_first_fit(settings) else "refresh"
         # If no club can be a partition, a run without any reports what is wrong with them.
         for partition_tags in [build_range_tags(keys) for keys in group_neighbours(known, tenants or known)] or [{}]:
-            _execute_refresh_job(instance, settings, {**tags, **partition_tags}, outcome, dry_run=dry_run)
+            _execute_job(job_name, instance, settings, {**tags, **partition_tags}, outcome, dry_run=dry_run)
     outcome.failures = list(dict.fromkeys(outcome.failures))
     outcome.seconds = time.monotonic() - started
     return outcome
@@ -114,10 +116,21 @@ def _read_lake_tenants(lake: Lake) -> list[str]:
     return [tenant for (tenant,) in rows]
 
 
-def _execute_refresh_job(
-    instance: dg.DagsterInstance, settings: Settings, tags: dict[str, str], outcome: RefreshOutcome, *, dry_run: bool
+def _needs_first_fit(settings: Settings) -> bool:
+    """Whether the home is a demo whose churn models were never fitted."""
+    return read_sample_end(settings.home) is not None and open_lake(settings).version(churn.churn_models) < 0
+
+
+def _execute_job(
+    job_name: str,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    tags: dict[str, str],
+    outcome: RefreshOutcome,
+    *,
+    dry_run: bool,
 ) -> None:
-    job = build_defs(settings).resolve_job_def("refresh")
+    job = build_defs(settings).resolve_job_def(job_name)
     unpublished = [
         key for key in job.asset_layer.executable_asset_keys if key.path[-1] not in (PROFILES.name, TIMELINE.name)
     ]

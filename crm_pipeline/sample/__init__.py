@@ -3,6 +3,7 @@
 `make.py` calls the modules that draw people, records and events, in order.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from crm_pipeline.sample.clubs import Club, build_blocks, create_clubs
 from crm_pipeline.sample.faults.decisions import build_odd_suppressions
 from crm_pipeline.sample.make import SampleFiles, write_block
 from crm_pipeline.sample.office import build_suppressed_columns, build_tenant_columns
+from crm_pipeline.settings import SAMPLE_FILE, format_time
 from crm_pipeline.tables.sources import crm
 
 __all__ = ["DEFAULT_FAULTS", "Club", "generate_sample", "generate_sample_for_clubs"]
@@ -32,7 +34,8 @@ def generate_sample(  # noqa: PLR0913  each is a different question
 ) -> None:
     """Creates `tenants` made-up clubs in `out/scl`, `out/teetime`, `out/messaging`, `out/crm` and `out/truth.csv`.
 
-    The same arguments always give the same bytes. Memory does not grow with `people` or `events`.
+    `out/sample.json` says how they were made, and when their data end. The same arguments always
+    give the same bytes. Memory does not grow with `people` or `events`.
 
     Args:
         tenants: how many clubs; a few are big, most are small.
@@ -76,3 +79,12 @@ def generate_sample_for_clubs(  # noqa: PLR0913  each is a different question
             files.write_texts(crm.suppressed_identifier, build_odd_suppressions(clubs, now))
         for block in build_blocks(clubs, people, events, seed, until, faults):
             write_block(block, files)
+    asked = {
+        "until": format_time(until),
+        "tenants": len(clubs),
+        "people": people,
+        "events": events,
+        "seed": seed,
+        "faults": faults,
+    }
+    (out / SAMPLE_FILE).write_text(f"{json.dumps(asked, indent=2)}\n", encoding="utf-8")

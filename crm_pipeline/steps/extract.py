@@ -10,7 +10,11 @@ from typing import NamedTuple
 from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.email_and_name import NORMALISATION_VERSION
-from crm_pipeline.domain.ingest.delivery_validation import build_replacement_condition, find_shrunken_tables
+from crm_pipeline.domain.ingest.delivery_validation import (
+    build_replacement_condition,
+    find_shrunken_tables,
+    has_lost_every_tenant,
+)
 from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
 from crm_pipeline.resources.lake.rows import build_tenant_condition
@@ -165,16 +169,17 @@ def _load_incoming_rows(run: RunContext, table: Table, delivered: DeliveredTable
 
 
 def _validate_shrinks(run: RunContext, service: Service, delivered: dict[Table, DeliveredTable]) -> None:
-    counted_relations = {
-        t: _incoming_table_name(t) if rows.is_full else rows.key_relation for t, rows in delivered.items()
-    }
-    shrunken = find_shrunken_tables(
-        run.con, {table: relation for table, relation in counted_relations.items() if relation}
-    )
-    if rejected_tables := [name for name in shrunken if f"{service}.{name}" not in run.accepted_shrinks]:
+    rows = {table: _incoming_table_name(table) for table, each in delivered.items() if each.is_full}
+    keys = {table: each.key_relation for table, each in delivered.items() if not each.is_full and each.key_relation}
+    shrunken = dict.fromkeys(find_shrunken_tables(run.con, rows, keys), "more than half of its rows")
+    if crm.tenant in rows and run.tenants is None and has_lost_every_tenant(run.con, rows[crm.tenant]):
+        shrunken[crm.tenant.name] = "every tenant known so far"
+    rejected = {name: loss for name, loss in shrunken.items() if f"{service}.{name}" not in run.accepted_shrinks}
+    if rejected:
+        losses = ", ".join(f"{name} lost {loss}" for name, loss in rejected.items())
         raise SourceError(
-            f"{service}: {', '.join(rejected_tables)} lost more than half of its rows and is not believed;"
-            f" if that is right, run once with --believe {service}.{rejected_tables[0]}"
+            f"{service}: {losses} and is not believed; if that is right, run once with"
+            f" {' '.join(f'--believe {service}.{name}' for name in rejected)}"
         )
 
 

@@ -3,14 +3,21 @@
 Help and mistakes are many and start nothing, so they run in this process, and once each as users run them.
 """
 
+import re
+import shlex
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
+from crm_pipeline.cli import main
+from crm_pipeline.cli.database import database_commands
+from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS, assert_one_clear_line, crm_pipeline, here
-from crm_pipeline_tests.fixtures.homes.support import SAMPLE
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE, clean_environment
 from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment
 
 
@@ -30,16 +37,43 @@ def test_the_console_script_gives_help() -> None:
     assert "Usage: crm-pipeline [OPTIONS]" in done.stdout
 
 
+def test_help_for_80_columns_has_every_sentence_to_its_end() -> None:
+    for group, commands in ((main, ""), (database_commands, "database")):
+        with clean_environment(COLUMNS="80"):
+            said = CliRunner().invoke(main, [*commands.split(), "--help"], terminal_width=80).stdout
+        assert max(map(len, said.splitlines())) <= 80
+        assert "..." not in said.partition("Commands:")[2]
+        words = " ".join(said.split())
+        for command in group.commands.values():
+            assert command.help
+            assert command.help in words
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert here("--version").stdout == f"crm-pipeline, version {version('crm-pipeline')}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["run", "--sources", str(SAMPLE), "--as-of", "yesterday"], "'yesterday' is not an ISO 8601 time"),
+        (["run", "--sources", str(SAMPLE), "--as-of", "yesterday"], "--as-of: 'yesterday' is not an ISO 8601 time"),
+        (["run", "--as-of", ""], "--as-of: '' is not an ISO 8601 time"),
+        (["run", "--as-of", "0001-01-01T00:00:00+14:00"], "--as-of: '0001-01-01T00:00:00+14:00' is not an ISO"),
+        (["run", "--believe", "foo"], "'--believe': 'foo' is not one of 'SCL.Member'"),
+        (["run", "--believe", "SCL.Tenant"], "'--believe': 'SCL.Tenant' is not one of"),
         (["run"], "no service is set up: give --sources DIR, or set SCL_SOURCE"),
         (["run", "--sources", str(SAMPLE), "--home", "/tmp/100%"], "/tmp/100% contains %"),  # noqa: S108
         (["status", "--home", "/tmp/100%"], "/tmp/100% contains %"),  # noqa: S108
         (["ui"], "no service is set up"),
-        (["sample", "--until", "tomorrow", "--out", "nowhere"], "'tomorrow' is not an ISO 8601 time"),
-        (["sample"], "Missing option '--out'"),
+        (["ui", "--port", "70000"], "'--port': 70000 is not in the range"),
+        (["sample", "--until", "tomorrow", "--out", "nowhere"], "--until: 'tomorrow' is not an ISO 8601 time"),
+        (["sample", "--seed", "-1", "--out", "nowhere"], "'--seed': -1 is not in the range"),
+        (["sample", "--out", __file__], f"'--out': Directory '{__file__}' is a file"),
+        (["sample"], "give one of --out and --to"),
+        (["sample", "--out", "nowhere", "--to", "postgresql://somewhere"], "give one of --out and --to"),
+        (["what-if", "--tenant", "t", "--min-confidence", "high"], "'--min-confidence': 'high' is not a valid float"),
+        (["what-if", "--tenant", "t", "--min-confidence", "1.5"], "'--min-confidence': 1.5 is not in the range"),
+        (["what-if", "--tenant", "t", "--min-confidence", "nan"], "'--min-confidence': nan is no number"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(arguments: list[str], named: str) -> None:
@@ -75,3 +109,21 @@ def test_database_psql_is_a_session_on_the_schema(sample_home: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split()[-1] == str(len(TENANTS))
+
+
+def test_sample_prints_a_run_into_a_home_of_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "two clubs [1]"
+    done = here("sample", "--tenants", "2", "--people", "20", "--events", "90", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    assert (out / SAMPLE_FILE).is_file()
+    said, printed = done.stdout.splitlines()
+    assert said.startswith(f"20 people of 2 clubs are in {out}.")
+    _, *options = shlex.split(printed)
+    home = tmp_path / "two clubs -1--home"
+    assert options == ["run", "--sources", str(out), "--as-of", "2026-03-31T12:00:00Z", "--home", str(home)]
+
+
+def test_completion_of_the_shell_knows_every_command() -> None:
+    words = {"_CRM_PIPELINE_COMPLETE": "bash_complete", "COMP_WORDS": "crm-pipeline ", "COMP_CWORD": "1"}
+    done = crm_pipeline(**words)
+    assert set(re.findall(r"^plain,([\w-]+)$", done.stdout, re.MULTILINE)) == set(main.commands)

@@ -4,6 +4,7 @@ One refresh, one server for the whole module. The schedule's clock is set back b
 that its daemon finds an hour it has missed.
 """
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from crm_pipeline.cli.options import override_environment
 from crm_pipeline.resources.dagster_storage.instance import open_instance
+from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
@@ -63,8 +65,9 @@ AUTOMATION = """query ($in: RepositorySelector!) {
 
 @pytest.fixture(scope="module")
 def home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The sample clubs, refreshed by the command line."""
+    """The sample clubs, refreshed, as a demo: the hour that passes is as of the end of its data."""
     with copied(first_run, tmp_path_factory.mktemp("ui") / "home") as home:
+        shutil.copy(SAMPLE / SAMPLE_FILE, home)
         yield home
 
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline_tests.fixtures.histories.moves import MOVES
 from crm_pipeline_tests.fixtures.histories.moving_services import MovingServices, delivered, read_services
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE
@@ -130,6 +131,7 @@ def as_of(hour: int) -> str:
 def make_golden(base: Checkout, golden: Golden, folder: Path) -> None:
     """Creates the golden folder: all deliveries, the home after the last hour, what the commit makes of it."""
     services, home = golden.deliver_first(folder / "services" / "now"), folder / "home"
+    (services.folder / SAMPLE_FILE).unlink()  # hours pass, so it is no demo
     for hour in range(HOURS + 2):
         if hour:
             services.hour(START + timedelta(hours=hour), MOVES, MOVES_PER_HOUR)

@@ -1,5 +1,6 @@
 """The properties of a sample that its users rely on, but for its faults."""
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from crm_pipeline.sample.phones import (
     build_pro_shop_number,
     format_phone_numbers,
 )
+from crm_pipeline.settings import SAMPLE_FILE, read_sample_end
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
@@ -66,6 +68,12 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
         generate_sample(tenants=3, people=200, events=3_000, seed=seed, out=tmp_path / name, until=AS_OF, faults=0.0)
     assert files(tmp_path / "one") == files(tmp_path / "again")
     assert files(tmp_path / "one") != files(tmp_path / "other")
+
+
+def test_the_folder_says_how_it_was_made_and_when_its_data_end(out: Path) -> None:
+    asked = {"tenants": 8, "people": _PEOPLE, "events": _EVENT_TARGET, "seed": 7, "faults": 0.0}
+    assert json.loads((out / SAMPLE_FILE).read_text()) == {"until": "2026-03-31T12:00:00Z", **asked}
+    assert read_sample_end(out) == AS_OF
 
 
 def test_an_end_without_a_zone_is_refused(tmp_path: Path) -> None:

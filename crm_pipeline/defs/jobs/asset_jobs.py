@@ -1,4 +1,4 @@
-"""The jobs over assets: the hourly refresh, the weekly fit, and the nightly reconciliation."""
+"""The jobs over assets: the hourly refresh, the weekly fit, both in one, and the nightly reconciliation."""
 
 import dagster as dg
 
@@ -25,4 +25,11 @@ fit_churn = dg.define_asset_job(
     selection=dg.AssetSelection.groups(CHURN_GROUP),
     description="Fit every club's churn model and backtest it; the next refresh applies it.",
     tags=WEEKLY.tags,
+)
+
+refresh_and_fit = dg.define_asset_job(
+    "refresh_and_fit",
+    selection=dg.AssetSelection.all(),
+    description="Refresh, and fit the churn models before the scores that they are for; a demo begins with it.",
+    tags={"cadence": "by_hand"},
 )

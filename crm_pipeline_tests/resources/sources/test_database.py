@@ -14,11 +14,12 @@ from sqlalchemy import Engine, Table, create_engine, make_url, text
 
 from crm_pipeline.domain.ingest.row_validation import parse_rows
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.postgres.source_databases import load_table
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline_tests.fixtures.input.delivered import a_connection
-from crm_pipeline_tests.fixtures.servers.service_databases import load, spare_the_disk
+from crm_pipeline_tests.fixtures.servers.service_databases import spare_the_disk
 
 _numbers = count(1)
 BOOKING = """
@@ -98,7 +99,7 @@ links,The Links,GB,GBP,Europe/London,ACTIVE,0.9,2025-01-01T00:00:00Z
     for table, rows_ in ((scl.member, members), (crm.tenant, clubs)):
         file = tmp_path / f"{table.name}.csv"
         file.write_text(rows_, encoding="utf-8")
-        load(engine, table, file)
+        load_table(engine, table, file)
         assert rows(url_of(engine), table) == rows(str(tmp_path), table)
         assert len(rows(url_of(engine), table)) == rows_.count("Z\n")
 

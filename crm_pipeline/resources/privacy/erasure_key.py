@@ -1,0 +1,58 @@
+"""The key of the tombstones: the setting, or with the embedded server one that is made and kept in the home."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.settings import ERASURE_KEY_FILE, SettingError, Settings, format_path
+from crm_pipeline.tables.outputs import privacy
+
+
+def find_or_create_erasure_key(settings: Settings, lake: Lake, report_progress: Callable[[str], None]) -> str:
+    """Returns the key; where it may be created, a new one, with a line that says where it is kept.
+
+    Raises:
+        SettingError: there is no key, and none may be created.
+    """
+    if may_create_erasure_key(settings, lake):
+        key, file = secrets.token_urlsafe(32), settings.home / ERASURE_KEY_FILE
+        _write_new_file(file, f"{key}\n")
+        report_progress(f"a key for tombstones is made: {format_path(file)}; keep a copy where passwords are kept")
+        return key
+    return require_erasure_key(settings)
+
+
+def may_create_erasure_key(settings: Settings, lake: Lake) -> bool:
+    """Whether there is no key, no tombstone that one was needed for, and the warehouse is the embedded server."""
+    has_tombstones = lake.version(privacy.tombstones) >= 0
+    return not (settings.erasure_key or settings.warehouse_url or has_tombstones)
+
+
+def require_erasure_key(settings: Settings) -> str:
+    """Returns the key.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if settings.erasure_key is None:
+        raise SettingError(
+            "ERASURE_KEY is not set, and tombstones without a key could be guessed: make one"
+            " (python -c 'import secrets; print(secrets.token_urlsafe(32))'), keep it, and give it to every run"
+        )
+    return settings.erasure_key
+
+
+def _write_new_file(file: Path, text: str) -> None:
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    with open(draft, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as lines:
+        lines.write(text)
+        lines.flush()
+        os.fsync(lines.fileno())
+    try:
+        os.link(draft, file)  # unlike a rename, it never replaces the key of another process
+    except FileExistsError:
+        raise SettingError(f"{format_path(file)} has just been made by another command: run this one again") from None
+    finally:
+        draft.unlink()
