@@ -8,6 +8,8 @@ repository=$(realpath "$(dirname "$0")/..")
 dockerfile=$repository/deploy/Dockerfile
 folder=$repository/data/local/image-rootfs
 
+unset PIP_FIND_LINKS  # a folder of this machine
+
 main() {
     command -v debootstrap >/dev/null || { echo "debootstrap is not installed" >&2; exit 1; }
     trap 'rm -rf --one-file-system "$folder"' EXIT
@@ -22,36 +24,40 @@ build_image() {
     debootstrap --variant=minbase bookworm "$folder/build" "${mirror:?no mirror of bookworm in /etc/apt}" >"$folder/log"
     cp -a "$folder/build" "$folder/image"
 
-    enter "$folder/build"
+    mount_kernel "$folder/build"
     mkdir "$folder/build/source"
     # shellcheck disable=SC2046  one word per path
     (cd "$repository" && tar --exclude=__pycache__ -cf - $(sed -n 's/^!//p' "$dockerfile.dockerignore")) |
         tar -xf - -C "$folder/build/source"
-    chroot "$folder/build" /source/deploy/install-system.sh python3-venv
-    chroot "$folder/build" /source/deploy/install-application.sh /source
+    run_step "$folder/build" /source/deploy/install-system.sh python3-venv
+    run_step "$folder/build" /source/deploy/install-application.sh /source
 
-    enter "$folder/image"
+    mount_kernel "$folder/image"
     cp "$repository/deploy/install-system.sh" "$folder/image/tmp"
-    chroot "$folder/image" /tmp/install-system.sh
+    run_step "$folder/image" /tmp/install-system.sh
     rm "$folder/image/tmp/install-system.sh"
     cp -a "$folder/build/opt/crm-pipeline" "$folder/image/opt"
-    du --human-readable --summarize --one-file-system "$folder/image/opt/crm-pipeline" "$folder/image"
+    du --human-readable --summarize --one-file-system "$folder/image"
 }
 
-enter() {
+mount_kernel() {
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"
+}
+
+# With what reaching the registries needs here; a step before may have replaced a file of it.
+run_step() {
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf "${PIP_CERT:-}"; do
         [ ! -f "$file" ] || cp --parents --dereference "$file" "$1"
     done
+    chroot "$@"
 }
 
 # Everything but the volumes and /tmp is read-only, as compose.yaml has it.
 protect_image() {
     mount --bind "$folder/image" "$folder/image"
     mount -o remount,bind,ro "$folder/image"
-    mount -t proc proc "$folder/image/proc"
-    mount --rbind /dev "$folder/image/dev"
+    mount_kernel "$folder/image"
     mount -t tmpfs tmpfs "$folder/image/tmp"
     for volume in home lake; do
         cp -a "$folder/image/srv/crm/$volume" "$folder/$volume"

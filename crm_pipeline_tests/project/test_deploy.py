@@ -67,6 +67,11 @@ def test_a_file_is_of_its_schema(file: str, schema: str) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    found = subprocess.run([BIN / "hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
 def test_the_image_has_what_the_lock_pins_and_no_tool() -> None:
     whole, image, build = (
         pins(ROOT / name) for name in ("requirements.lock", "deploy/requirements.lock", "deploy/build.lock")
@@ -84,7 +89,7 @@ def test_every_path_of_the_image_is_there_and_every_script_runs() -> None:
     mounted = set(re.findall(r"type=bind,source=([^,]+)", DOCKERFILE))
     assert {str(PROJECT["project"]["readme"]), "LICENSE", "pyproject.toml", "deploy", "crm_pipeline"} == context
     assert all((ROOT / path).exists() for path in context | mounted)
-    scripts = set(re.findall(r"(?:/source/deploy|/tmp)/([\w-]+\.sh)", DOCKERFILE))  # noqa: S108  of the image
+    scripts = set(re.findall(r"(?:/source/deploy|/tmp)/([\w-]+\.sh)", DOCKERFILE))
     assert scripts == {"install-system.sh", "install-application.sh"}
     assert all(os.access(file, os.X_OK) for file in DEPLOY.glob("*.sh"))
 
@@ -101,7 +106,13 @@ def test_the_image_runs_as_a_user_that_its_script_creates_without_rights() -> No
 def test_every_process_has_the_settings_it_needs_and_no_others() -> None:
     """The webserver and the daemon hold no login that reads a customer, and nobody but the administrator may do all."""
     given = {name: set(service["environment"]) for name, service in SERVICES.items()}
-    pipeline = SOURCES | {"DAGSTER_PG_URL", "WAREHOUSE_URL", "ERASURE_KEY", "CRM_PIPELINE_MEMORY", "CRM_PIPELINE_NOTIFY"}
+    pipeline = SOURCES | {
+        "DAGSTER_PG_URL",
+        "WAREHOUSE_URL",
+        "ERASURE_KEY",
+        "CRM_PIPELINE_MEMORY",
+        "CRM_PIPELINE_NOTIFY",
+    }
     assert given == {
         "postgres": PASSWORDS,
         "code-server": pipeline,

@@ -39,7 +39,9 @@ from crm_pipeline_tests.project.test_deploy import COMPOSE_TEXT, DEPLOY, PASSWOR
 from crm_pipeline_tests.test_definitions import GRAPH, WEEKLY
 
 CLUB = "heather-moor"
-PARTITIONS = """query ($in: AssetKeyInput!) { assetNodeOrError(assetKey: $in) { ... on AssetNode { partitionKeys } } }"""
+PARTITIONS = (
+    """query ($in: AssetKeyInput!) { assetNodeOrError(assetKey: $in) { ... on AssetNode { partitionKeys } } }"""
+)
 
 
 @dataclass(frozen=True)
