@@ -79,10 +79,11 @@ serve_code() {
     run_as_user $(read_command "") &
     server=$!
     # shellcheck disable=SC2046
-    until run_as_user $(read_command "    "); do
+    until run_as_user $(read_command "    ") >/dev/null 2>&1; do
         kill -0 "$server"
         sleep 2
     done
+    echo "The code server is healthy"
 }
 
 read_command() {

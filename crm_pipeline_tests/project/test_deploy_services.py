@@ -162,7 +162,8 @@ def create_databases(machine: Machine, variables: Mapping[str, str]) -> None:
 def process(machine: Machine, name: str, service: Mapping[str, Any]) -> Iterator[None]:
     """Runs a service's command with its settings alone, from when its health check passes."""
     image = dict(line.split("=", 1) for line in map(machine.place, instructions("ENV")))
-    variables = environment(**{**image, **service["environment"], "PATH": f"{BIN}:{os.environ['PATH']}"})
+    given = {name: value or "" for name, value in service["environment"].items()}
+    variables = environment(**{**image, **given, "PATH": f"{BIN}:{os.environ['PATH']}"})
     arguments = service.get("command") or [machine.place(word) for word in command()]
     check = service["healthcheck"]["test"][1:] if "healthcheck" in service else default_check(machine)
     with (machine.folder / f"{name}.log").open("wb") as log:
