@@ -13,10 +13,10 @@ while sleep 4 >/dev/null && kill -0 $$$$; do seconds=$$((seconds + 4)); echo "  
 $(2); status=$$?; kill $$ticker; exit $$status
 endef
 
-.PHONY: run ui test soak check golden format docs bench lock clean help
+.PHONY: run ui test soak check golden format docs bench lock image-rootfs clean help
 
 help:  ## what each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(READY): requirements.lock pyproject.toml
 	$(call step,Making an environment: .venv,$(PYTHON) -m venv .venv)
@@ -65,12 +65,15 @@ docs: $(READY)  ## write docs/data-dictionary.md from the declared tables
 bench: $(PEERS_READY)  ## speed and memory next to peers and limits, as docs/performance.md; half an hour on two cores
 	$(PEERS)/python -m benchmarks $(if $(PEOPLE),--people $(PEOPLE)) $(if $(filter undefined,$(origin ONLY)),,--only $(ONLY))
 
-lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
-		--upgrade pyproject.toml --group dev --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
-		--upgrade --constraints requirements.lock pyproject.toml --group dev --group peers \
-		--output-file benchmarks/requirements.lock
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-emit-index-url --no-header --upgrade
+lock: $(READY)  ## resolve pyproject.toml again: requirements.lock, and what benchmarks and the image take of it
+	$(LOCK) pyproject.toml --group dev --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --group peers --constraints requirements.lock --output-file benchmarks/requirements.lock
+	$(LOCK) pyproject.toml --constraints requirements.lock --output-file deploy/requirements.lock
+	$(LOCK) --group build --constraints requirements.lock --output-file deploy/build.lock
+
+image-rootfs:  ## as root: the image of deploy/Dockerfile without a container engine, and the sample clubs refreshed in it
+	deploy/test-rootfs.sh
 
 clean:  ## stop the embedded server and delete what was built and loaded
 	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi

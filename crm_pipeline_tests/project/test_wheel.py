@@ -11,6 +11,8 @@ from crm_pipeline_tests.project.test_architecture import ROOT
 LOADS = """
 from pathlib import Path
 import crm_pipeline.definitions
+from crm_pipeline.resources.dagster_storage.instance import DAGSTER_YAML
+assert DAGSTER_YAML.is_file()
 assert Path(crm_pipeline.definitions.__file__).is_relative_to(Path.cwd())
 print(*sorted(key.to_user_string() for key in crm_pipeline.definitions.defs.resolve_asset_graph().get_all_asset_keys()))
 """

@@ -1,6 +1,8 @@
 """The tenants as partitions in Dagster, and the sensor that adds new ones."""
 
 from collections.abc import Sequence
+from contextlib import closing
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import duckdb
@@ -18,12 +20,13 @@ def discover_tenants(instance: dg.DagsterInstance, sources: Sources) -> list[str
     Reads: the CRM's Tenant table at the source.
     Raises: SourceError where the CRM cannot be read.
     """
-    con = duckdb.connect()
-    relation = sources.read_snapshot(con, Service.CRM, only_table=crm.tenant).tables[crm.tenant.name].relation
-    rows = con.sql(f"""select distinct cast("id" as varchar) as id from {relation} where "id" is not null order by 1""")
-    tenants = [row[0] for row in rows.fetchall() if row[0]]
-    con.close()
-    return add_tenants(instance, tenants)
+    with TemporaryDirectory() as folder, closing(duckdb.connect()) as con:
+        # Reading makes files beside the spill, which is in the working directory by default; that can be read-only.
+        con.execute("set temp_directory = $spill", {"spill": f"{folder}/spill"})
+        relation = sources.read_snapshot(con, Service.CRM, only_table=crm.tenant).tables[crm.tenant.name].relation
+        query = f"""select distinct cast("id" as varchar) from {relation} where "id" is not null order by 1"""
+        rows = con.sql(query).fetchall()
+    return add_tenants(instance, [tenant for (tenant,) in rows if tenant])
 
 
 def add_tenants(instance: dg.DagsterInstance, tenants: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from crm_pipeline.settings import Settings, build_source_pool_name
 from crm_pipeline.vocabulary import Service
 
-DAGSTER_YAML = Path(__file__).parents[3] / "dagster.yaml"
+DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 PROCESS_TAG = "crm_pipeline/process"
 """Run tag: `<host>:<pid>` of the process that executes the run."""
 
