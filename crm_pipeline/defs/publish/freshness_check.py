@@ -67,5 +67,8 @@ def build_freshness_result(context: dg.AssetExecutionContext, clubs: Sequence[Te
 
 
 def _build_metadata(club: TenantFreshness) -> dict[str, Any]:
-    rows = [{"service": service.service, "state": service.state, "reason": service.reason} for service in club.services]
-    return {"state": club.state, "reason": club.reason, "services": build_rows_table(rows)}
+    rows = [
+        {"service": str(service.service), "state": str(service.state), "reason": service.reason}
+        for service in club.services
+    ]
+    return {"state": str(club.state), "reason": club.reason, "services": build_rows_table(rows)}
