@@ -32,6 +32,7 @@ from crm_pipeline.checks.result_rows import (
 )
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness
+from crm_pipeline.vocabulary import TenantState
 
 DATA_DOCS_FOLDER: Final = "data_docs"
 TEMPLATES_FOLDER: Final = Path(__file__).parent / "templates"
@@ -106,9 +107,16 @@ def _build_club_row(club: TenantFreshness, trends: Mapping[str, Sequence[Trend]]
     return {
         "club": club,
         "name": escape_invisible_characters(club.tenant_id),
-        "style": "good" if club.is_fresh else "critical",
+        "style": _find_style(club),
         "trends": trends.get(club.tenant_id, ()),
     }
+
+
+def _find_style(club: TenantFreshness) -> str:
+    """Returns the style of the state: a warning where only a service is missing."""
+    if club.is_fresh:
+        return "good"
+    return "warning" if club.state == TenantState.FRESH else "critical"
 
 
 def _build_gx_results(con: DuckDBPyConnection, suite: Suite) -> Any:  # noqa: ANN401

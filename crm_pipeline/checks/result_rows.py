@@ -13,7 +13,7 @@ MAX_SHOWN_ROWS: Final = 1_000
 """Broken expectations listed on a page; if there are more, the pipeline is at fault and the first ones show it."""
 COUNTED_MEASURES: Final = tuple(name for name, measure in MEASURES.items() if measure.kind == "rows")
 TREND_WIDTH, TREND_HEIGHT = 120, 24
-TOO_EARLY: Final = "too early"
+HOLDS, TOO_EARLY = "holds", "too early"
 Row = dict[str, Any]
 
 
@@ -30,11 +30,6 @@ class Trend(NamedTuple):
 def format_severity(is_critical: bool) -> str:
     """Returns the word for the severity of a broken expectation."""
     return "critical" if is_critical else "warning"
-
-
-def is_too_early(suite: str, days: int) -> bool:
-    """Whether a result says nothing, because the club is not known for long enough to be compared with its past."""
-    return suite == ANOMALY_SUITE.name and days < MIN_BASELINE_DAYS
 
 
 def read_suite_summary(con: DuckDBPyConnection, results: str, suite: Suite) -> Row:
@@ -93,11 +88,10 @@ def read_suite_cells(con: DuckDBPyConnection, results: str) -> dict[str, dict[st
             max(rows) as rows, strftime(max(checked_at), '%Y-%m-%d %H:%M') as checked_at
         from {results} group by tenant_id, suite"""
     for row in read_rows(con, query):
-        cells[row["tenant_id"]][row["suite"]] = {
-            "words": f"{row['broken']} broken" if row["broken"] else _describe_success(row),
-            "style": format_severity(row["is_critical"]) if row["broken"] else "good",
-            "checked_at": row["checked_at"],
-        }
+        words = f"{row['broken']} broken" if row["broken"] else _describe_success(row)
+        severity = format_severity(row["is_critical"]) if row["broken"] else ""
+        style = "good" if words == HOLDS else severity
+        cells[row["tenant_id"]][row["suite"]] = {"words": words, "style": style, "checked_at": row["checked_at"]}
     return cells
 
 
@@ -148,7 +142,8 @@ def _add_words(row: Mapping[str, Any]) -> Row:
 
 
 def _describe_success(row: Mapping[str, Any]) -> str:
-    return TOO_EARLY if is_too_early(row["suite"], row["rows"]) else "holds"
+    is_too_early = row["suite"] == ANOMALY_SUITE.name and row["rows"] < MIN_BASELINE_DAYS
+    return TOO_EARLY if is_too_early else HOLDS
 
 
 def _build_too_early_sql() -> str:

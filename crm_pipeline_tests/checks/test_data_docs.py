@@ -119,9 +119,10 @@ def test_the_index_says_how_fresh_each_club_is_how_many_rows_it_has_and_how_each
 ) -> None:
     text = pages["index.html"].text
     assert "As of 2026-03-31 12:00 UTC" in text
-    assert f"<dunes> STUCK {STUCK} 2026-03-31 12:00 1,100 1,100 holds holds 1 broken 1 broken 2026-03-31 12:00" in text
-    fresh = "Published by the last refresh. 2026-03-31 12:00 90 90"
-    assert f"hills FRESH {fresh} holds holds holds holds 2026-03-31 12:00" in text
+    assert f"<dunes> STUCK {STUCK} 2026-03-31 12:00 1,100 1,100 hills" in text
+    assert "<dunes> holds holds 1 broken 1 broken 2026-03-31 12:00" in text
+    assert "hills FRESH Published by the last refresh. 2026-03-31 12:00 90 90 new" in text
+    assert "hills holds holds holds holds 2026-03-31 12:00" in text
     assert "new/../club NEVER_PUBLISHED Nothing has been published: its Tenant row is wrong" in text
 
 
@@ -161,7 +162,7 @@ def test_a_clubs_page_has_its_services_its_trends_and_every_result(pages: dict[s
 def test_what_is_compared_with_the_past_is_too_early_for_a_club_known_for_six_days(
     early_pages: dict[str, Links],
 ) -> None:
-    assert "90 90 holds holds holds too early 2026-03-31 12:00" in early_pages["index.html"].text
+    assert "hills holds holds holds too early 2026-03-31 12:00" in early_pages["index.html"].text
     hills = early_pages[PAGES[HILLS]].text
     assert "The club has about as many profiles as usual. too early 0 6 days" in hills
     assert "Payments and refunds on the timeline equal what SCL settled, in number and in money. holds 0 100" in hills
