@@ -189,3 +189,22 @@ class MessageChannel(StrEnum):
     SMS = "SMS"
     PUSH = "PUSH"
     WHATSAPP = "WHATSAPP"
+
+
+class TenantState(StrEnum):
+    """Whether a club's tables are of its last refresh, and if not, why; `domain/freshness.py` decides."""
+
+    FRESH = "FRESH"
+    LATE = "LATE"
+    STUCK = "STUCK"
+    NEVER_PUBLISHED = "NEVER_PUBLISHED"
+    CLOSED = "CLOSED"
+
+
+class SnapshotState(StrEnum):
+    """Whether a service was read for a club by its last refresh; `domain/freshness.py` decides."""
+
+    FRESH = "FRESH"
+    LATE = "LATE"
+    FAILED = "FAILED"
+    NEVER_READ = "NEVER_READ"

@@ -51,6 +51,7 @@ CHECKS = {
     ("customer_identities", "self_audit"),
     ("customer_profiles", "expectations_hold"),
     ("customer_timeline", "expectations_hold"),
+    ("customer_profiles", "tenant_is_fresh"),
 }
 
 

@@ -15,12 +15,14 @@ from crm_pipeline.cli.demo import pin_sample_end
 from crm_pipeline.cli.explain import explain_command, what_if_command
 from crm_pipeline.cli.options import (
     HOME_OPTION,
+    JSON_OPTION,
     SOURCES_OPTION,
     build_settings,
     create_console,
     format_command,
     format_option,
     parse_time_option,
+    print_json,
 )
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.cli.sample import sample_command
@@ -66,23 +68,26 @@ for command in (
     help="Accept that this table really shrank.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what a run would find, and publish nothing.")
-def run_command(
+@JSON_OPTION
+def run_command(  # noqa: PLR0913  one for each option
     sources: Path | None,
     home: Path | None,
     tenants: tuple[str, ...],
     as_of: datetime | None,
     accepted_shrinks: tuple[str, ...],
+    *,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = pin_sample_end(build_settings(home, sources, as_of), keep=not dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
-    from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
+    from crm_pipeline.cli.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  saves other commands seconds
     from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
 
-    console = create_console()
+    console = create_console(stderr=as_json)
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
     with create_working_copy(settings, dry_run=dry_run) as run_settings:
         if run_settings.is_replay:
@@ -93,7 +98,11 @@ def run_command(
             outcome = refresh_tenants(run_settings, tenants, accepted_shrinks, dry_run=dry_run)
         except (SourceError, UnknownTenantError) as error:
             raise click.ClickException(str(error)) from None
-        print_summary(console, open_lake(run_settings), outcome.as_of)
+        tenants = read_summary(open_lake(run_settings))
+    if as_json:
+        print_json(build_run_document(outcome, tenants, dry_run=dry_run))
+    else:
+        print_summary(console, tenants, outcome.as_of)
     _print_outcome(console, outcome, sources, dry_run=dry_run)
 
 
@@ -142,13 +151,18 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
 
 
 @main.command("status")
+@JSON_OPTION
 @HOME_OPTION
-def status_command(home: Path | None) -> None:
+def status_command(home: Path | None, *, as_json: bool) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
-    from crm_pipeline.cli.status import print_status  # noqa: PLC0415
+    from crm_pipeline.cli.status import build_status_document, print_status, read_status  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
 
-    print_status(create_console(), open_warehouse(build_settings(home)))
+    clubs = read_status(open_warehouse(build_settings(home)))
+    if as_json:
+        print_json(build_status_document(clubs))
+    else:
+        print_status(create_console(), clubs)
 
 
 def _require_sources(settings: Settings) -> None:

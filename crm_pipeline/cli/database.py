@@ -14,7 +14,7 @@ from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.settings import SettingError, Settings
 
-PUBLISHED_TENANT_QUERY = "select from crm.publications where tenant_id = %s limit 1"
+PUBLISHED_HOUR_QUERY = "select as_of, reason from crm.tenant_freshness where tenant_id = %s"
 
 
 @click.group("database")
@@ -66,8 +66,10 @@ def grant_login(home: Path | None, tenant: str) -> None:
     settings = build_settings(home)
     warehouse = open_warehouse(settings)
     with _open_administrator_connection(settings) as administrator:
-        if not administrator.exec_driver_sql(PUBLISHED_TENANT_QUERY, (tenant,)).all():
-            raise click.ClickException(f"nothing is published of {tenant}")
+        freshness = administrator.exec_driver_sql(PUBLISHED_HOUR_QUERY, (tenant,)).one_or_none()
+        if freshness is None or freshness.as_of is None:
+            reason = f": {freshness.reason}" if freshness else ""
+            raise click.ClickException(f"nothing is published of {tenant}{reason}")
         login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
         privacy_schema.create_privacy_schema(administrator, warehouse.url)
         privacy_schema.write_log_entry(administrator, "GRANT", tenant, subject=make_url(login.url).username)

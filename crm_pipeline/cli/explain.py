@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import click
 
-from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
+from crm_pipeline.cli.options import HOME_OPTION, JSON_OPTION, TENANT_OPTION, build_settings, create_console
 
 LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = (
     "email",
@@ -15,7 +15,6 @@ LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile", "record"], ...]
     "profile",
     "record",
 )
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
 
 
 def _refuse_nan(_: click.Context, option: click.Parameter, value: float) -> float:

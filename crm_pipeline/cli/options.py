@@ -1,10 +1,13 @@
 """Options that several commands share, settings built from them, and the terminal."""
 
+import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -18,11 +21,18 @@ SOURCES_OPTION = click.option(
     "--sources", type=click.Path(path_type=Path), help="Folder with scl, teetime, messaging and crm in it."
 )
 TENANT_OPTION = click.option("--tenant", required=True, help="The club.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON document.")
 
 
-def create_console() -> Console:
-    """Returns the terminal; a file or a pipe gets a fixed width, so that nothing is cut."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+def create_console(*, stderr: bool = False) -> Console:
+    """Returns the terminal; a file or a pipe is as wide as COLUMNS says, or PIPE_WIDTH."""
+    has_width = (sys.stderr if stderr else sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(width=None if has_width else PIPE_WIDTH, stderr=stderr)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Prints a document, with times in ISO 8601."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=datetime.isoformat))
 
 
 def build_settings(home: Path | None, sources: Path | None = None, as_of: datetime | None = None) -> Settings:

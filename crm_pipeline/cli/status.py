@@ -1,36 +1,38 @@
-"""The status table: per tenant the last refresh, age of each service's snapshot, reviews, bad rows, failed checks."""
+"""The status of every club: how fresh it is and why, its services, and what is open; as a table or as JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table as RichTable
 from sqlalchemy import text
 
+from crm_pipeline.cli.fact_table import Fact, print_facts
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+from crm_pipeline.resources.warehouse.freshness import TenantFreshness, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline.tables.views import tenant_freshness
 
-STATUS_QUERY = text("""
-    with publication_times as (
-        select tenant_id, max(as_of) filter (where table_name not like '%.snapshot') as as_of,
-            max(published_at) filter (where table_name not like '%.snapshot') as published_at,
-            string_agg(replace(table_name, '.snapshot', '') ||
-                to_char(as_of at time zone 'UTC', ' YYYY-MM-DD HH24:MI'), E'\\n' order by table_name)
-                filter (where table_name like '%.snapshot') as snapshots
-        from crm.publications where tenant_id <> '' group by tenant_id)
-    select tenant_id, to_char(as_of at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
-        to_char(published_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(snapshots, ''),
-        (select count(*) from crm.identity_reviews r
-            where r.tenant_id = publication_times.tenant_id and closed_at is null),
-        (select count(*) from crm.quarantined_records q where q.tenant_id = publication_times.tenant_id),
+OPEN_MATTERS_QUERY = text("""
+    select tenant_id,
+        (select count(*) from crm.identity_reviews r where r.tenant_id = t.tenant_id and closed_at is null)
+            as open_reviews,
+        (select count(*) from crm.quarantined_records q where q.tenant_id = t.tenant_id) as quarantined_records,
         (select count(distinct (table_name, service_record_id)) from crm.quarantined_records q
-            where q.tenant_id = publication_times.tenant_id
-                and table_name in ('IdentityOverride', 'SuppressedIdentifier')),
-        (select coalesce(string_agg(suite || ': ' || expectation, E'\\n'), 'none') from crm.data_quality_results d
-            where d.tenant_id = publication_times.tenant_id and not success)
-    from publication_times order by tenant_id""")
+            where q.tenant_id = t.tenant_id and table_name in ('IdentityOverride', 'SuppressedIdentifier'))
+            as ineffective_decisions,
+        (select coalesce(json_agg(json_build_object(
+                'suite', suite, 'expectation', expectation, 'is_critical', is_critical, 'observed', observed)
+                order by suite, expectation), '[]')
+            from crm.data_quality_results d where d.tenant_id = t.tenant_id and not success) as failed_checks
+    from crm.tenant_refreshes t""")
 HEADINGS = (
     "tenant",
+    "state",
+    "why",
     "as of",
-    "last change published",
-    "service snapshots",
+    "last change",
+    "services",
     "open reviews",
     "quarantined",
     "decisions without effect",
@@ -38,16 +40,55 @@ HEADINGS = (
 )
 
 
-def print_status(console: Console, warehouse: Warehouse) -> None:
-    """Prints a table with one row per tenant that was ever published."""
+class ClubStatus(NamedTuple):
+    """A club: how fresh it is, and what is open, by the names of `OPEN_MATTERS_QUERY`."""
+
+    freshness: TenantFreshness
+    matters: dict[str, Any]
+
+
+def read_status(warehouse: Warehouse) -> list[ClubStatus]:
+    """Returns every club that a refresh ever covered, by id."""
     with warehouse.engine().connect() as connection:
-        rows = connection.execute(STATUS_QUERY).all()
-    if not rows:
+        clubs = read_freshness(connection)
+        matters = {row["tenant_id"]: dict(row) for row in connection.execute(OPEN_MATTERS_QUERY).mappings()}
+    return [ClubStatus(club, matters[club.tenant_id]) for club in clubs]
+
+
+def build_status_document(clubs: Sequence[ClubStatus]) -> dict[str, Any]:
+    """Returns the document of `status --json`, as `json_schemas.py` describes it."""
+    return {"tenants": [_build_club_document(club) for club in clubs]}
+
+
+def print_status(console: Console, clubs: Sequence[ClubStatus]) -> None:
+    """Prints a row per club."""
+    if not clubs:
         console.print("Nothing has been published yet: crm-pipeline run")
         return
-    status_table = RichTable(title="Published tenants, times in UTC", title_justify="left", show_lines=True)
-    for heading in HEADINGS:
-        status_table.add_column(heading)
-    for tenant_id, *values in rows:
-        status_table.add_row(escape_invisible_characters(tenant_id), *map(str, values))
-    console.print(status_table)
+    caption = "what to do about each state is in docs/operations.md"
+    print_facts(console, "Clubs, times in UTC", HEADINGS, [_build_club_facts(*club) for club in clubs], caption)
+
+
+def _build_club_document(club: ClubStatus) -> dict[str, Any]:
+    facts = {column.name: getattr(club.freshness, column.name) for column in tenant_freshness.columns}
+    return {**facts, "services": [service._asdict() for service in club.freshness.services], **club.matters}
+
+
+def _build_club_facts(club: TenantFreshness, matters: dict[str, Any]) -> Sequence[Fact]:
+    """Returns the facts in the order of HEADINGS."""
+    return (
+        escape_invisible_characters(club.tenant_id),
+        club.state,
+        club.sentences,
+        _format_hour(club.as_of),
+        _format_hour(club.published_at),
+        [f"{service.service} {service.state} {_format_hour(service.as_of)}".strip() for service in club.services],
+        matters["open_reviews"],
+        matters["quarantined_records"],
+        matters["ineffective_decisions"],
+        [f"{check['suite']}: {check['expectation']}" for check in matters["failed_checks"]] or "none",
+    )
+
+
+def _format_hour(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 from sqlalchemy import Column, Table
 
+from crm_pipeline.domain.freshness import LATE_AFTER
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.lineage import COLUMN_LINEAGE
@@ -40,7 +41,7 @@ class Cadence(NamedTuple):
         return dg.FreshnessPolicy.time_window(fail_window=2 * self.late_after, warn_window=self.late_after)
 
 
-HOURLY = Cadence("hourly", timedelta(hours=2))
+HOURLY = Cadence("hourly", LATE_AFTER)
 DAILY = Cadence("daily", timedelta(hours=26))
 WEEKLY = Cadence("weekly", timedelta(days=8))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, inspect, or_, select, tuple_
 
-from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters, format_unknown_tenants
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -18,6 +18,7 @@ from crm_pipeline.tables.outputs.identity import customer_identities, identity_r
 from crm_pipeline.tables.outputs.operations import publications, quarantined_records
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.views import tenant_freshness
 from crm_pipeline.vocabulary import ReviewKind, VisitKind
 
 
@@ -137,5 +138,15 @@ def read_published_tenant(settings: Settings, tenant_id: str) -> Iterator[Publis
         if not as_of_by_tenant:
             raise NothingPublishedError("no tenant has been published: crm-pipeline run")
         if tenant_id not in as_of_by_tenant:
-            raise NothingPublishedError(format_unknown_tenants([tenant_id], as_of_by_tenant))
+            raise NothingPublishedError(_describe_unpublished(connection, tenant_id, as_of_by_tenant))
         yield PublishedTenant(connection, tenant_id, as_of_by_tenant[tenant_id])
+
+
+def _describe_unpublished(connection: Connection, tenant_id: str, published: Collection[str]) -> str:
+    """Returns why nothing is published of the tenant, as its last refresh left it; that it is unknown, without one."""
+    view = tenant_freshness
+    if inspect(connection).has_table(view.name, schema=view.schema):
+        reason = connection.execute(select(view.c.reason).where(view.c.tenant_id == tenant_id)).scalar()
+        if reason is not None:
+            return f"{escape_invisible_characters(tenant_id)}: {reason}"
+    return format_unknown_tenants([tenant_id], published)

@@ -7,12 +7,15 @@ from crm_pipeline.tables.outputs import churn, operations
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 
-__all__ = ["PERSON_TABLES", "PUBLISHED_TABLES", "REPORT_TABLES", "list_source_tables"]
+__all__ = ["PERSON_TABLES", "PUBLISHED_TABLES", "PUBLISHER_TABLES", "REPORT_TABLES", "list_source_tables"]
 
 PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")
 )
 """The tables of schema `crm` in PostgreSQL."""
+
+PUBLISHER_TABLES: tuple[Table, ...] = (operations.publications, operations.tenant_refreshes)
+"""Published tables that the publisher itself writes; the lake has none of them."""
 
 REPORT_TABLES: tuple[Table, ...] = (operations.quarantined_records, operations.data_quality_results, churn.churn_models)
 """Tables published for every tenant of a run, also for tenants whose checks failed."""

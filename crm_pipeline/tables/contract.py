@@ -11,14 +11,16 @@ from sqlalchemy import Table
 
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.projections import list_key_columns, to_postgres_type
+from crm_pipeline.tables.views import PUBLISHED_VIEWS
 
 CONTRACT_FILE = Path(__file__).parents[2] / "docs" / "crm-v1.json"
 
 
 def build_contract() -> dict[str, Any]:
-    """Returns the contract of each published table: its key, and each column's type and whether it may be null."""
+    """Returns the contract of each published table and view: its key, and type and nullability of each column."""
     return {
-        table.name: _build_table_contract(table) for table in sorted(PUBLISHED_TABLES, key=lambda table: table.name)
+        table.name: _build_table_contract(table)
+        for table in sorted((*PUBLISHED_TABLES, *PUBLISHED_VIEWS), key=lambda table: table.name)
     }
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Table
 from crm_pipeline.settings import ENVIRONMENT_VARIABLES
 from crm_pipeline.tables import PUBLISHED_TABLES, list_source_tables
 from crm_pipeline.tables.projections import to_duckdb_type, to_postgres_type
+from crm_pipeline.tables.views import PUBLISHED_VIEWS
 from crm_pipeline.vocabulary import Service
 
 DICTIONARY_FILE = Path(__file__).parents[2] / "docs" / "data-dictionary.md"
@@ -22,6 +23,8 @@ def render_data_dictionary() -> str:
     lines = [DICTIONARY_HEADER, "## What comes out: schema `crm` in PostgreSQL\n"]
     for table in PUBLISHED_TABLES:
         lines += _render_table_section(f"crm.{table.name}", table, [to_postgres_type(c) for c in table.columns])
+    for view in PUBLISHED_VIEWS:
+        lines += _render_table_section(f"crm.{view.name} (view)", view, [to_postgres_type(c) for c in view.columns])
     lines += ["### crm.profile_redirects\n", "View: former profile ids and the live profile each now means.\n"]
     for service in Service:
         lines += [f"## What goes in: {service}\n"]

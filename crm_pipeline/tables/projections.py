@@ -27,6 +27,7 @@ DUCKDB_TYPES: dict[type[Any], str] = {
     Double: "DOUBLE",
     ARRAY: "VARCHAR[]",
 }
+JSON_TYPES: dict[type[Any], str] = {BigInteger: "integer", Boolean: "boolean", Double: "number"}
 
 
 def to_arrow_type(column: Column[Any]) -> pa.DataType:
@@ -52,6 +53,16 @@ def to_duckdb_type(column: Column[Any]) -> str:
 def to_postgres_type(column: Column[Any]) -> str:
     """Returns the PostgreSQL type of a column; text without length, since longer values are quarantined before."""
     return re.sub(r"VARCHAR(\(\d+\))?", "TEXT", column.type.compile(POSTGRESQL_DIALECT))
+
+
+def to_json_schema(column: Column[Any]) -> dict[str, Any]:
+    """Returns the JSON Schema of a column's values, times in ISO 8601, with its description."""
+    name, schema = JSON_TYPES.get(type(column.type), "string"), {"description": column.comment}
+    if isinstance(column.type, DateTime):
+        schema["format"] = "date-time"
+    if allowed := column.info.get("allowed"):
+        schema["enum"] = [*allowed, *([None] if column.nullable else [])]
+    return {"type": [name, "null"] if column.nullable else name, **schema}
 
 
 def to_arrow_schema(table: Table) -> pa.Schema:

@@ -87,8 +87,15 @@ def test_status_says_how_fresh_every_tenant_is(sample_home: Path) -> None:
     for tenant in TENANTS:
         (line,) = (line for line in done.stdout.splitlines() if tenant in line)
         assert "2026-03-31 12:00" in line
-    assert done.stdout.count("SCL 2026-03-31 12:00") == len(TENANTS)
+    assert done.stdout.count("SCL FRESH 2026-03-31 12:00") == len(TENANTS)
     assert "…" not in done.stdout
+
+
+def test_status_through_a_pipe_is_as_wide_as_columns_says(sample_home: Path) -> None:
+    done = crm_pipeline("status", home=sample_home, COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert done.stdout.count("SCL FRESH 2026-03-31 12:00") == len(TENANTS)
 
 
 def test_database_url_is_all_that_is_printed_and_takes_logins(sample_home: Path) -> None:

@@ -23,7 +23,7 @@ from crm_pipeline_tests.fixtures.homes.support import ask, refresh
 from crm_pipeline_tests.fixtures.servers.service_databases import service_databases, write_holdable_rows
 from crm_pipeline_tests.fixtures.worlds.world import write_world
 
-OF_THE_RUN = ("run_id", "published_at", "quarantine_id")
+OF_THE_RUN = ("run_id", "published_at", "refreshed_at", "quarantine_id")
 PRESENT = ("customer_profiles", "customer_timeline", "customer_identities", "quarantined_records")
 """The tables that speak of the present alone, and not of what was before."""
 FORMATS = "(.csv, .parquet, .jsonl)"

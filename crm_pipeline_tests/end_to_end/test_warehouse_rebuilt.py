@@ -12,19 +12,19 @@ from crm_pipeline.defs.jobs.asset_jobs import reconcile
 from crm_pipeline.defs.resources import build_resources
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.tables import PUBLISHED_TABLES
+from crm_pipeline.tables import PUBLISHED_TABLES, PUBLISHER_TABLES
 from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, contents
 from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment, refresh
 
-WHEN = "published_at", "run_id"
-"""Of a publication: when it was made, and by which run."""
+WHEN = "published_at", "refreshed_at", "run_id"
+"""When a publication or a refresh was made, and by which run."""
 
 
 def hashes(home: Path) -> dict[str, str]:
-    """A hash of every table with all its columns, and all its rows; of a publication without when it was made."""
+    """A hash of every table with all its columns, and all its rows; of those the publisher writes without when."""
     found = {}
     for table in PUBLISHED_TABLES:
-        names = [c.name for c in table.columns if table.name != "publications" or c.name not in WHEN]
+        names = [c.name for c in table.columns if table not in PUBLISHER_TABLES or c.name not in WHEN]
         row = f"md5(row({', '.join(names)})::text)"
         found[table.name] = str(ask(home, f"select md5(string_agg({row}, '' order by {row})) from crm.{table.name}"))
     return found

@@ -108,7 +108,11 @@ def test_the_domain_knows_no_dagster_no_database_no_clock(module: str) -> None:
     assert "now(" not in MODULES[module].read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("query", sorted(PACKAGE.rglob("*.sql")), ids=lambda path: path.stem)
+QUERIES = [file for file in sorted(PACKAGE.rglob("*.sql")) if "versions" not in file.parts]
+"""Without those of revisions: a view is read at any time, and says how late a club is then."""
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda path: path.stem)
 def test_no_query_reads_the_clock(query: Path) -> None:
     words = query.read_text(encoding="utf-8").lower()
     assert not any(word in words for word in ("now()", "current_timestamp", "current_date", "today()"))

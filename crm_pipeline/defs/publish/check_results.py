@@ -8,9 +8,10 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, INDEX_FILE, format_severity
+from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, INDEX_FILE
 from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.checks.expectations import MEANINGS, SUITES, Suite
+from crm_pipeline.checks.result_rows import format_severity
 from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
 from crm_pipeline.defs.metadata import build_rows_table
 from crm_pipeline.run_context import RunContext

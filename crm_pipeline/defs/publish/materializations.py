@@ -1,6 +1,6 @@
 """Materializations of a publication: an event per tenant, and a failure that names the tenants not published."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,6 +10,7 @@ from crm_pipeline.resources.dagster_storage.purge import restore_check_results
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
 from crm_pipeline.resources.warehouse.publishing.publisher import PublishCost
 from crm_pipeline.steps.publish.gate import EVALUATED_TABLES
+from crm_pipeline.tables.outputs.profiles import customer_profiles
 
 UNPUBLISHED_KEY = "unpublished"
 """The failure's metadata that maps each tenant that was not published to its reason."""
@@ -21,7 +22,7 @@ def report_materializations(
     rows: dict[tuple[str, str], int],
     costs: dict[str, PublishCost],
     unpublished: dict[str, str],
-    checks: Mapping[str, dg.AssetCheckResult],
+    checks: Sequence[dg.AssetCheckResult],
 ) -> Iterator[dg.MaterializeResult]:
     """Yields one result per asset, with metadata per tenant.
 
@@ -43,18 +44,25 @@ def report_materializations(
             yield dg.MaterializeResult(
                 asset_key=table.name,
                 metadata=_build_metadata(None),  # of the asset as a whole, in a run without partitions
-                check_results=[checks[table.name]],
+                check_results=[check for check in checks if check.asset_key == dg.AssetKey(table.name)],
             )
     restore_check_results(context.instance, context.run.run_id)
     if unpublished:
-        reasons = "; ".join(
-            f"{escape_invisible_characters(tenant)} ({reason})" for tenant, reason in sorted(unpublished.items())
-        )
         raise dg.Failure(
-            f"not published, last published data kept: {reasons}",
+            _format_unpublished(unpublished, rows),
             metadata={UNPUBLISHED_KEY: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
+
+
+def _format_unpublished(unpublished: Mapping[str, str], rows: Mapping[tuple[str, str], int]) -> str:
+    """Returns the tenants that were not published and the reasons, those that keep older tables first."""
+    groups: dict[str, list[str]] = {"not published, last published data kept": [], "never published": []}
+    stale, never_published = groups.values()
+    for tenant, reason in sorted(unpublished.items()):
+        group = stale if (customer_profiles.name, tenant) in rows else never_published
+        group.append(f"{escape_invisible_characters(tenant)} ({reason})")
+    return "; ".join(f"{words}: {'; '.join(tenants)}" for words, tenants in groups.items() if tenants)
 
 
 def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, metadata: dict[str, Any]) -> None:

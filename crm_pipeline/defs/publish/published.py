@@ -13,20 +13,24 @@ from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER
 from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, open_run_context
 from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_published_lineage
 from crm_pipeline.defs.publish.check_results import build_check_specs, build_step_results, report_results
+from crm_pipeline.defs.publish.freshness_check import build_freshness_result, build_freshness_spec, report_freshness
 from crm_pipeline.defs.publish.materializations import report_materializations
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_news, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures, update_data_docs
+from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures
 from crm_pipeline.steps.publish.publish import (
     PROFILES,
     TIMELINE,
     count_published_rows,
     find_pending_tables,
     find_snapshot_ages,
+    find_tenant_refreshes,
     publish_reports,
     publish_tenants,
+    update_data_docs,
 )
 
 
@@ -58,7 +62,7 @@ def _build_spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec
             TIMELINE, ["timeline_events", "profile_scores"], "Everything a customer did. crm.customer_timeline."
         ),
     ],
-    check_specs=build_check_specs(),
+    check_specs=[*build_check_specs(), build_freshness_spec()],
     partitions_def=TENANT_PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
@@ -76,6 +80,7 @@ def published(
         usable, faulty = run.load_tenants()
         tenants = [tenant.tenant_id for tenant in usable]
         unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
+        clubs_before = _read_clubs(warehouse)
         with warehouse.publisher(run.con, as_of=run.as_of, run_id=run.run_id) as publisher:
             pending = find_pending_tables(run, publisher, tenants)
             gate_result = evaluate_tenants(run, pending, tenants)
@@ -87,14 +92,21 @@ def published(
                 run, publisher, pending, [t for t in tenants if t not in unpublished], unpublished
             )
             publish_reports(run, publisher, unpublished)
-            publisher.store_refresh_time(
-                [t for t in tenants if t not in unpublished], run.tenants, find_snapshot_ages(run)
-            )
+            refreshes = find_tenant_refreshes(run, usable, unpublished, [club.tenant_id for club in clubs_before])
+            publisher.store_refresh_time(refreshes, run.tenants, find_snapshot_ages(run))
             rows = count_published_rows(publisher)
-        update_data_docs(run, gate_result.results, settings.home)
+        clubs = _read_clubs(warehouse)
+        news = find_news(clubs_before, clubs)
+        report_freshness(context, news)
+        update_data_docs(run, settings.home, gate_result.results, clubs, news)
         changes |= {tenant: {} for tenant in _find_closed_tenants(context, run, {*tenants, *unpublished})}
-        checks = build_step_results(context, run, settings.home)
+        checks = [*build_step_results(context, run, settings.home).values(), build_freshness_result(context, clubs)]
         yield from report_materializations(context, changes, rows, publisher.costs, unpublished, checks)
+
+
+def _read_clubs(warehouse: Warehouse) -> list[TenantFreshness]:
+    with warehouse.engine().connect() as connection:
+        return read_freshness(connection)
 
 
 def _find_closed_tenants(context: dg.AssetExecutionContext, run: RunContext, open_tenants: Set[str]) -> list[str]:

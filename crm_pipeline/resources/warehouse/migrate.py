@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from crm_pipeline.resources.warehouse import bi_access
-from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, REDIRECTS_VIEW_SQL, STATES_TABLE, build_warehouse_tables
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, STATES_TABLE, build_views_sql, build_warehouse_tables
 
 LOCK_TIMEOUT = "5s"
 """Longest wait of an upgrade for a table's readers; new readers wait behind it. After a timeout it can be retried."""
@@ -53,7 +53,7 @@ def _upgrade_schema(connection: Connection) -> None:
 
 
 def _create_missing_tables(connection: Connection) -> None:
-    """Creates missing tables and the view; an existing view stays, since replacing it would block its readers."""
+    """Creates missing tables and views; an existing view stays, since replacing it would block its readers."""
     existing = set(inspect(connection).get_table_names(schema=CRM_SCHEMA))
     declared = build_warehouse_tables()
     missing = [table.name for table in declared.sorted_tables if table.name not in existing]
@@ -63,9 +63,10 @@ def _create_missing_tables(connection: Connection) -> None:
         connection.execute(
             text(f"delete from {CRM_SCHEMA}.{STATES_TABLE} where table_name = any(:missing)"), {"missing": missing}
         )
-    if not connection.execute(text(f"select to_regclass('{CRM_SCHEMA}.profile_redirects')")).scalar():
-        for statement in REDIRECTS_VIEW_SQL:
-            connection.execute(text(statement))
+    for name, statements in build_views_sql().items():
+        if not connection.execute(text(f"select to_regclass('{CRM_SCHEMA}.{name}')")).scalar():
+            for statement in statements:
+                connection.execute(text(statement))
 
 
 def build_alembic_config(connection: Connection) -> Config:

@@ -20,8 +20,7 @@ from crm_pipeline.resources.warehouse.publishing.publication_state import (
 )
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, STATES_TABLE
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED_TABLES
-from crm_pipeline.tables.outputs import operations
+from crm_pipeline.tables import PUBLISHED_TABLES, PUBLISHER_TABLES
 
 EMPTY_FINGERPRINT = ContentFingerprint(0, 0)
 
@@ -47,7 +46,7 @@ def find_differences(lake: Lake, warehouse: Warehouse) -> list[TableDifference]:
         return [
             difference
             for table in PUBLISHED_TABLES
-            if table is not operations.publications
+            if table not in PUBLISHER_TABLES
             for difference in _compare_table(lake, con, connection, table)
         ]
 

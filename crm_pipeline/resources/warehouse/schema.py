@@ -4,6 +4,8 @@ The columns are those of `tables`, and `row_hash`.
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -11,9 +13,11 @@ from sqlalchemy import ARRAY, BigInteger, Column, Index, MetaData, Numeric, Stri
 from sqlalchemy import text as sql
 from sqlalchemy.types import TypeEngine
 
+from crm_pipeline.domain.freshness import build_service_freshness_query, build_tenant_freshness_query
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.columns import output_metadata
 from crm_pipeline.tables.projections import POSTGRESQL_DIALECT, list_key_columns
+from crm_pipeline.tables.views import service_freshness, tenant_freshness
 
 CRM_SCHEMA = str(output_metadata.schema)
 STATES_TABLE = "publication_states"
@@ -21,6 +25,12 @@ PARTITION_CONSTRAINT = "of_this_tenant"
 FILLFACTOR = 90
 """Percentage to which pages are filled. A changed row that fits into its page changes that page alone and no index,
 which saves most of the time and of the WAL of the write. Tables take a tenth more space."""
+VIEW_QUERIES = {
+    tenant_freshness: build_tenant_freshness_query("now()"),
+    service_freshness: build_service_freshness_query("now()"),
+}
+"""The query of each declared view."""
+REDIRECTS_VIEW = "profile_redirects"
 REDIRECTS_VIEW_SQL = (
     """create view crm.profile_redirects as
     select tenant_id, profile_id, redirects_to from crm.profile_ids where redirects_to is not null""",
@@ -85,8 +95,23 @@ def build_schema_sql() -> str:
         lambda ddl, *_, **__: statements.append(str(ddl.compile(dialect=POSTGRESQL_DIALECT)).strip()),
     )
     build_warehouse_tables().create_all(engine, checkfirst=False)
-    lines = "".join(f"{statement};\n" for statement in (*statements, *REDIRECTS_VIEW_SQL)).splitlines()
+    views = chain.from_iterable(build_views_sql().values())
+    lines = "".join(f"{statement};\n" for statement in (*statements, *views)).splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def build_views_sql() -> dict[str, tuple[str, ...]]:
+    """Returns per view the statements that create it, with its comments."""
+    views = {view.name: tuple(_build_view_sql(view, query)) for view, query in VIEW_QUERIES.items()}
+    return {REDIRECTS_VIEW: REDIRECTS_VIEW_SQL, **views}
+
+
+def _build_view_sql(view: Table, query: str) -> Iterator[str]:
+    name = f"{CRM_SCHEMA}.{view.name}"
+    yield f"create or replace view {name} as {query}"
+    yield f"comment on view {name} is {quote_literal(str(view.comment))}"
+    for column in view.columns:
+        yield f"comment on column {name}.{column.name} is {quote_literal(str(column.comment))}"
 
 
 def tenant_table_name(table: Table, tenant_id: str) -> str:

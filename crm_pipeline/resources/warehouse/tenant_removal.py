@@ -5,8 +5,7 @@ from sqlalchemy import Connection, Table, text
 from crm_pipeline.resources.warehouse.publishing.table_publication import acquire_publish_lock
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, STATES_TABLE, tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables import PUBLISHED_TABLES
-from crm_pipeline.tables.outputs.operations import publications
+from crm_pipeline.tables import PUBLISHED_TABLES, PUBLISHER_TABLES
 
 
 def delete_tenant_rows(warehouse: Warehouse, tenant_id: str) -> int:
@@ -19,7 +18,8 @@ def delete_tenant_rows(warehouse: Warehouse, tenant_id: str) -> int:
             ).rowcount
             for name in (STATES_TABLE, *(table.name for table in PUBLISHED_TABLES))
         }
-    return sum(rows for name, rows in deleted.items() if name not in (STATES_TABLE, publications.name))
+    own = (STATES_TABLE, *(table.name for table in PUBLISHER_TABLES))
+    return sum(rows for name, rows in deleted.items() if name not in own)
 
 
 def drop_tenant_partitions(warehouse: Warehouse, tenant_id: str) -> None:

@@ -1,18 +1,16 @@
 """The quality gate: evaluates expectations on the lake rows of each tenant; a tenant that fails is not published.
 
 Once a day a tenant is fully evaluated. If it passed today and barely changed since, only its changed rows are
-evaluated, and a failure there leads to a full evaluation. Results are stored in the lake and shown in Data Docs.
+evaluated, and a failure there leads to a full evaluation. Results are stored in the lake.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from crm_pipeline.checks.anomalies import STORED_DAYS, find_anomalies
 from crm_pipeline.checks.cross_table import find_disagreements
-from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, write_data_docs
 from crm_pipeline.checks.evaluation import ExpectationResult, evaluate_findings, evaluate_rows
 from crm_pipeline.checks.expectations import ANOMALY_SUITE, CROSS_TABLE_SUITE, MEANINGS, TABLE_SUITES
 from crm_pipeline.domain.ingest import row_validation
@@ -69,14 +67,6 @@ def find_failed_tenants(results: Sequence[ExpectationResult], tenants: Sequence[
     if len(failed) > MAX_FAILED_SHARE * len(tenants):
         return {tenant: failed.get(tenant, "most tenants failed their checks") for tenant in tenants}
     return failed
-
-
-def update_data_docs(run: RunContext, results: Sequence[ExpectationResult], home: Path) -> None:
-    """Writes Data Docs of the stored results of all tenants, if there are new `results`."""
-    if results:
-        current = run.lake.create_current_view(run.con, operations.data_quality_results, name="present_results")
-        run.con.execute(f"create or replace temp table shown_results as from {current}")
-        write_data_docs(run.con, "shown_results", run.as_of, home / DATA_DOCS_FOLDER)
 
 
 def evaluate_tenants(run: RunContext, pending: PendingByTenant, tenants: Sequence[str]) -> GateResult:

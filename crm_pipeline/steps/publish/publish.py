@@ -1,17 +1,29 @@
 """Publication of a run's tenants: finds the pending tables and makes the published tables equal to the lake."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
+from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, write_club_pages, write_suite_pages
+from crm_pipeline.checks.evaluation import ExpectationResult
+from crm_pipeline.domain.ingest.tenant_validation import Tenant
 from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.warehouse.freshness import TenantFreshness
 from crm_pipeline.resources.warehouse.publishing.parallel import publish_parallel
-from crm_pipeline.resources.warehouse.publishing.publisher import PendingRows, Publisher, PublishError, SnapshotAge
+from crm_pipeline.resources.warehouse.publishing.publisher import (
+    PendingRows,
+    Publisher,
+    PublishError,
+    SnapshotAge,
+    TenantRefresh,
+)
 from crm_pipeline.resources.warehouse.publishing.table_publication import PendingByTenant
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.steps.publish.pending_rows import build_pending_batches, find_pending_rows
 from crm_pipeline.tables import REPORT_TABLES
 from crm_pipeline.tables.outputs import identity, operations, privacy, profiles, timeline
+from crm_pipeline.vocabulary import TenantStatus
 
 PROFILES, TIMELINE = profiles.customer_profiles, timeline.customer_timeline
 TENANT_TABLES = (
@@ -23,6 +35,7 @@ TENANT_TABLES = (
     identity.profile_ids,
     privacy.forgotten_totals,
 )
+TENANT_GONE = "the CRM has no Tenant row of it any more"
 
 
 def find_pending_tables(run: RunContext, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[PendingRows]]:
@@ -60,13 +73,54 @@ def publish_reports(run: RunContext, publisher: Publisher, unpublished: dict[str
         )
 
 
+def update_data_docs(
+    run: RunContext,
+    home: Path,
+    results: Sequence[ExpectationResult],
+    clubs: Sequence[TenantFreshness],
+    news: Sequence[TenantFreshness],
+) -> None:
+    """Writes Data Docs of all clubs: the index, and the pages of clubs and suites with new `results` or `news`."""
+    for name, table in (
+        ("shown_results", operations.data_quality_results),
+        ("shown_measures", operations.quality_measures),
+    ):
+        current = run.lake.create_current_view(run.con, table, name=f"present_{table.name}")
+        run.con.execute(f"create or replace temp table {name} as from {current}")
+    folder = home / DATA_DOCS_FOLDER
+    changed = {result.tenant_id for result in results} | {club.tenant_id for club in news}
+    write_club_pages(run.con, run.as_of, folder, clubs, changed)
+    if results:
+        write_suite_pages(run.con, run.as_of, folder)
+
+
 def find_snapshot_ages(run: RunContext) -> list[SnapshotAge]:
-    """Returns the hour and the number of rows of each service snapshot per tenant of the run."""
+    """Returns the hour and the number of rows of each service snapshot per known tenant of the run."""
     current = run.lake.create_current_view(run.con, operations.service_snapshots, tenants=run.tenants)
     rows = run.con.sql(f"""
         select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
-        where tenant_id in (select tenant_id from tenants) group by all order by all""").fetchall()
+        where tenant_id in (from known_tenants) group by all order by all""").fetchall()
     return [SnapshotAge(*row) for row in rows]
+
+
+def find_tenant_refreshes(
+    run: RunContext, usable: Sequence[Tenant], unpublished: Mapping[str, str], recorded: Collection[str]
+) -> list[TenantRefresh]:
+    """Returns how the run ended for each of its tenants, closed ones and those that left the CRM included.
+
+    `recorded` are the tenants that an earlier run stored.
+    Reads: known_tenants.
+    """
+    known = {tenant for (tenant,) in run.con.sql("from known_tenants").fetchall() if tenant}
+    statuses: dict[str, str | None] = dict.fromkeys(known - unpublished.keys(), TenantStatus.CLOSED)
+    statuses |= {tenant.tenant_id: tenant.status for tenant in usable}
+    reasons = dict.fromkeys(set(recorded) - known, TENANT_GONE) | {
+        t: unpublished[t] for t in known & unpublished.keys()
+    }
+    run_tenants = known | reasons.keys()
+    if run.tenants is not None:
+        run_tenants &= set(run.tenants)
+    return [TenantRefresh(tenant, statuses.get(tenant), reasons.get(tenant)) for tenant in sorted(run_tenants)]
 
 
 def count_published_rows(publisher: Publisher) -> dict[tuple[str, str], int]:

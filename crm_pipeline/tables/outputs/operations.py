@@ -3,6 +3,7 @@
 from sqlalchemy import Column, Double, Table
 
 from crm_pipeline.tables.columns import (
+    LONG_TEXT_LENGTH,
     extracted_at,
     flag,
     integer,
@@ -14,7 +15,7 @@ from crm_pipeline.tables.columns import (
     stamp,
     text,
 )
-from crm_pipeline.vocabulary import QuarantineReason, Service
+from crm_pipeline.vocabulary import QuarantineReason, Service, TenantStatus
 
 quarantined_records = Table(
     "quarantined_records",
@@ -44,6 +45,28 @@ publications = Table(
     integer("version", "Version of the lake's rows that was published."),
     stamp("published_at", "When the publication was committed."),
     comment="What each tenant's tables were last published from, and how old each service's snapshot is.",
+)
+
+tenant_refreshes = Table(
+    "tenant_refreshes",
+    output_metadata,
+    primary(text("tenant_id", "The club.")),
+    text(
+        "status",
+        "Its status in the CRM; null where its Tenant row is wrong or gone.",
+        nullable=True,
+        allowed=TenantStatus,
+    ),
+    text(
+        "unpublished_reason",
+        "Why the refresh did not publish it; null where it did, and for a closed club.",
+        nullable=True,
+        max_length=LONG_TEXT_LENGTH,
+    ),
+    stamp("as_of", "The hour of the refresh."),
+    stamp("refreshed_at", "When the refresh ended."),
+    run_id("The run that refreshed it."),
+    comment="The last refresh of each club, whether it was published or not; view tenant_freshness says what follows.",
 )
 
 data_quality_results = Table(

@@ -118,7 +118,7 @@ def test_a_club_may_be_called_anything_a_partition_can(refreshed: Refreshed) -> 
 
 def test_clubs_that_cannot_be_served_are_named_with_what_is_wrong(refreshed: Refreshed) -> None:
     [fault] = refreshed.outcome.failures
-    assert fault.startswith("published: not published, last published data kept: ")
+    assert fault.startswith("published: never published: ")
     assert "\n" not in fault
     for club in REFUSED:
         name = escape_invisible_characters(club.kept()["id"])

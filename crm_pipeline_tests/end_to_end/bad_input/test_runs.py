@@ -71,8 +71,8 @@ def clubs(blank: Path, tmp_path: Path) -> Iterator[Clubs]:
 def test_a_club_that_cannot_be_served_is_named_where_it_is_the_only_one(own_home: Path, tmp_path: Path) -> None:
     club = Case("lines", crm.tenant, {"id": "a\nb"}, faults=("id:INVALID_SETTING",))
     services = write(tmp_path / "services", {crm.tenant: [club.delivered()]})
-    kept = "published: not published, last published data kept: "
-    assert refresh(own_home, services).failures == [rf"{kept}a\nb (its Tenant row is wrong: id:INVALID_SETTING)"]
+    never = "published: never published: "
+    assert refresh(own_home, services).failures == [rf"{never}a\nb (its Tenant row is wrong: id:INVALID_SETTING)"]
     assert {tuple(row[:6]) for row in ask(own_home, QUARANTINED)} == club.quarantined()
 
 

@@ -6,6 +6,7 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.projections import to_postgres_type
+from crm_pipeline.tables.views import PUBLISHED_VIEWS
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish, rows_of
 
 ROW_HASH = "Hash of the row, for comparing it with the lake."
@@ -36,16 +37,19 @@ def test_every_column_has_the_declared_type_comment_and_nullability(warehouse: W
     assert published_columns(warehouse) == declared_columns()
 
 
-def test_every_table_has_its_declared_comment_and_the_view_has_one(warehouse: Warehouse) -> None:
+def test_every_table_has_its_declared_comment_and_so_has_every_view(warehouse: Warehouse) -> None:
     comments = ask(
         warehouse,
         """select relname, obj_description(oid) from pg_class
             where relnamespace = 'crm'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition""",
     )
-    view = ("profile_redirects", "Former profile ids and the live profile each now means.")
+    views = {
+        ("profile_redirects", "Former profile ids and the live profile each now means."),
+        *((view.name, view.comment) for view in PUBLISHED_VIEWS),
+    }
     assert {row for row in comments if row[0] not in OUR_OWN} == {
         (table.name, table.comment) for table in PUBLISHED_TABLES
-    } | {view}
+    } | views
 
 
 def test_the_timeline_is_partitioned_by_tenant_and_indexed_for_a_profiles_page(warehouse: Warehouse) -> None:

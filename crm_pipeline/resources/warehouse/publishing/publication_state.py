@@ -13,6 +13,7 @@ from sqlalchemy import Table
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.tables import REPORT_TABLES
+from crm_pipeline.vocabulary import TenantStatus
 
 UPSERT_PUBLICATIONS_SQL = """
     with incoming as (
@@ -31,6 +32,13 @@ UPSERT_PUBLICATIONS_SQL = """
 PUBLICATION_STATES_QUERY = """
     select tenant_id, table_name, version, lake_id, rows, coalesce(checksum, 0)::text, as_of
     from crm.publications left join crm.publication_states using (table_name, tenant_id)"""
+UPSERT_TENANT_REFRESHES_SQL = """
+    insert into crm.tenant_refreshes (tenant_id, status, unpublished_reason, as_of, refreshed_at, run_id)
+    select tenant_id, status, unpublished_reason, $2, now(), $3
+    from json_to_recordset($1::json) as incoming (tenant_id text, status text, unpublished_reason text)
+    on conflict (tenant_id) do update
+    set status = excluded.status, unpublished_reason = excluded.unpublished_reason, as_of = excluded.as_of,
+        refreshed_at = excluded.refreshed_at, run_id = excluded.run_id"""
 UPDATE_REFRESH_TIME_SQL = """
     update crm.publications set as_of = $1, run_id = $2
     where tenant_id = any($3) and table_name not like '%.snapshot' or table_name = any($4)"""
@@ -60,6 +68,19 @@ class SnapshotAge(NamedTuple):
     tenant_id: str
     as_of: datetime
     rows: int
+
+
+class TenantRefresh(NamedTuple):
+    """How a refresh ended for a tenant: its status in the CRM where known, and why it was not published."""
+
+    tenant_id: str
+    status: str | None
+    unpublished_reason: str | None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether its tables are of this refresh."""
+        return self.unpublished_reason is None and self.status != TenantStatus.CLOSED
 
 
 def read_publication_states(
@@ -120,6 +141,14 @@ def store_refresh_time(
     cursor.execute(
         f"update crm.quarantined_records set last_seen_at = $1 where {build_tenant_condition(run_tenants)}", (as_of,)
     )
+
+
+def store_tenant_refreshes(
+    cursor: adbc.Cursor, run_id: str, as_of: datetime, refreshes: Sequence[TenantRefresh]
+) -> None:
+    """Stores how this refresh ended for its tenants."""
+    rows = json.dumps([refresh._asdict() for refresh in refreshes])
+    cursor.execute(UPSERT_TENANT_REFRESHES_SQL, (rows, as_of, run_id))
 
 
 def read_lake_id(lake: Lake, table: Table) -> str:

@@ -22,10 +22,12 @@ from crm_pipeline.resources.warehouse.publishing.bulk_copy import load_pending_r
 from crm_pipeline.resources.warehouse.publishing.publication_state import (
     PublicationState,
     SnapshotAge,
+    TenantRefresh,
     read_publication_states,
     store_publication_states,
     store_refresh_time,
     store_snapshot_ages,
+    store_tenant_refreshes,
 )
 from crm_pipeline.resources.warehouse.publishing.table_publication import (
     PUBLISH_LOCK_SQL,
@@ -36,7 +38,7 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import (
 )
 from crm_pipeline.resources.warehouse.schema import attach_partition
 
-__all__ = ["PendingRows", "PublishCost", "PublishError", "Publisher", "SnapshotAge"]
+__all__ = ["PendingRows", "PublishCost", "PublishError", "Publisher", "SnapshotAge", "TenantRefresh"]
 
 LOGGER = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
@@ -136,15 +138,21 @@ class Publisher:
         }
 
     def store_refresh_time(
-        self, tenants: Sequence[str], run_tenants: Sequence[str] | None, ages: Sequence[SnapshotAge]
+        self,
+        refreshes: Sequence[TenantRefresh],
+        run_tenants: Sequence[str] | None,
+        ages: Sequence[SnapshotAge],
     ) -> None:
-        """Stores this run's hour as that of the tenants' tables, and the age of each service's snapshot.
+        """Stores how this run ended for each tenant, and the age of each service's snapshot.
 
+        The tables of those that were published get this run's hour.
         `run_tenants` are all tenants of the run, None for every tenant: their quarantined rows count as seen again.
         """
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("set local synchronous_commit = on")
-            store_refresh_time(cursor, self.run_id, self.as_of, tenants, run_tenants)
+            published = [refresh.tenant_id for refresh in refreshes if refresh.is_published]
+            store_refresh_time(cursor, self.run_id, self.as_of, published, run_tenants)
+            store_tenant_refreshes(cursor, self.run_id, self.as_of, refreshes)
             store_snapshot_ages(cursor, self.run_id, ages)
         self.connection.commit()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.resources.warehouse.publishing.publisher import PublishError
+from crm_pipeline.resources.warehouse.publishing.publisher import PublishError, TenantRefresh
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
@@ -152,7 +152,7 @@ def test_what_postgresql_refuses_is_reported_without_the_row_and_the_next_tenant
         assert "secret" not in str(refused.value)
         assert refused.value.__suppress_context__
         publisher.publish("good", [create_pending_rows(con, customer_profiles, [profile(IDS[0], "good")], 1)])
-        publisher.store_refresh_time(["good"], None, [])
+        publisher.store_refresh_time([TenantRefresh("good", "ACTIVE", None)], None, [])
     assert [len(rows_of(warehouse, customer_profiles, tenant)) for tenant in ("bad", "good")] == [0, 1]
 
 

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crm_pipeline.resources.warehouse.publishing.publisher import SnapshotAge
+from crm_pipeline.resources.warehouse.publishing.publisher import SnapshotAge, TenantRefresh
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.operations import data_quality_results, quarantined_records
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, a_connection, a_row, ask, publish, rows_of
 
 LATER = datetime(2026, 3, 31, 13, tzinfo=UTC)
+REFRESHED = TenantRefresh("t", "ACTIVE", None)
 
 
 def test_quarantined_rows_of_no_tenant_are_published_as_such(warehouse: Warehouse) -> None:
@@ -48,9 +49,9 @@ def test_finishing_stores_the_hour_of_the_tables_and_the_age_of_the_snapshots(wa
         )
     with warehouse.publisher(a_connection(), as_of=LATER, run_id="later") as publisher:
         publisher.store_refresh_time(
-            ["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 12), SnapshotAge("SCL", "kept", AS_OF, 3)]
+            [REFRESHED], ["t"], [SnapshotAge("SCL", "t", AS_OF, 12), SnapshotAge("SCL", "kept", AS_OF, 3)]
         )
-        publisher.store_refresh_time(["t"], ["t"], [SnapshotAge("SCL", "t", AS_OF, 13)])
+        publisher.store_refresh_time([REFRESHED], ["t"], [SnapshotAge("SCL", "t", AS_OF, 13)])
     found = ask(warehouse, "select table_name, tenant_id, as_of, run_id, rows from crm.publications order by 1, 2")
     assert found == [
         ("SCL.snapshot", "kept", AS_OF, "later", 3),
