@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from crm_pipeline.cli.database import database_commands
 from crm_pipeline.cli.explain import explain_command, what_if_command
+from crm_pipeline.cli.interrupts import accept_interrupts
 from crm_pipeline.cli.options import HOME_OPTION, SOURCES_OPTION, build_settings, create_console, parse_time_option
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.settings import Settings
@@ -58,6 +59,7 @@ def run_command(
     dry_run: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
+    accept_interrupts()
     settings = build_settings(home, sources, as_of)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
@@ -113,17 +115,15 @@ def _format_option(name: str, value: object) -> str:
 @click.option("--port", default=3000, show_default=True, help="Port of the web page, on 127.0.0.1.")
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
+    accept_interrupts()
     settings = build_settings(home, sources)
     _require_sources(settings)
+    from crm_pipeline.cli.ui import serve_dagster  # noqa: PLC0415
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
     open_instance(settings).dispose()
-    # The warning recommends `dg dev`, which is installed with the development tools only.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")
-    command = Path(sys.executable).parent / "dagster"
-    arguments = ["dev", "--module-name", "crm_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
     click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    os.execv(command, [str(command), *arguments])  # noqa: S606  sends Ctrl-C to Dagster itself
+    serve_dagster(port)
 
 
 @main.command("status")
