@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import build_source_pool_name
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.vocabulary import Service
@@ -19,6 +20,7 @@ from crm_pipeline_tests.fixtures.homes.runs import (
 )
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import ask, refresh
+from crm_pipeline_tests.fixtures.servers.embedded_servers import ask as ask_server
 from crm_pipeline_tests.fixtures.servers.patience import wait_until
 from crm_pipeline_tests.fixtures.servers.webserver import set_schedule_back, webserver
 
@@ -30,7 +32,7 @@ def test_a_signal_ends_the_hourly_run_and_the_next_hour_makes_up_for_it(
     sent: signal.Signals, refreshed: Path, sample_home: Path
 ) -> None:
     set_schedule_back(refreshed)
-    ask(refreshed, "drop schema crm cascade")  # so that there is something to publish
+    ask_server(EmbeddedPostgres(refreshed).url("crm"), "drop schema crm cascade")  # so that all is to be published
     with publishing_stops_at(refreshed, *CLUBS), webserver(refreshed) as served:
         wait_for_publisher(refreshed)
         assert served.end(sent) == 0
