@@ -22,7 +22,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from crm_pipeline.cli.interrupts import ignore_interrupts
 
 CODE_LOCATION = "crm_pipeline.definitions"
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 60.0
 """Time that runs and processes have to end by themselves; what is left after it is killed."""
 PAUSE_SECONDS = 0.2
 UNDER_WAY = dg.RunsFilter(
