@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from crm_pipeline_tests.fixtures.homes.homes import copied, made_once, make_blank
 from crm_pipeline_tests.fixtures.homes.questions import Changed, change_world, changed_world
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE, refresh
 
 # A machine that is busy with something else is no fault of the code's.
-settings.register_profile("unhurried", deadline=None)
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 

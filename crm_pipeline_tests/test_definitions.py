@@ -12,6 +12,7 @@ import pytest
 from crm_pipeline.definitions import defs
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment
 
 PROJECT = Path(__file__).parents[1]
@@ -198,7 +199,9 @@ def _clone(folder: Path) -> Path:
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     # A wide terminal, so that no name is cut, and an empty home, where dg has no configuration.
     variables = environment(COLUMNS="300", HOME=str(folder.parent), VIRTUAL_ENV=str(folder / ".venv"))
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
 
 
 def test_the_wheel_has_the_projects_own_settings_for_dagster() -> None:

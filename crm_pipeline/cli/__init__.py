@@ -13,6 +13,7 @@ from rich.markup import escape
 from crm_pipeline.cli.database import database_commands
 from crm_pipeline.cli.demo import pin_sample_end
 from crm_pipeline.cli.explain import explain_command, what_if_command
+from crm_pipeline.cli.interrupts import accept_interrupts
 from crm_pipeline.cli.options import (
     HOME_OPTION,
     JSON_OPTION,
@@ -80,6 +81,7 @@ def run_command(  # noqa: PLR0913  one for each option
     as_json: bool,
 ) -> None:
     """Refresh the profiles and timelines once."""
+    accept_interrupts()
     settings = pin_sample_end(build_settings(home, sources, as_of), keep=not dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
@@ -137,17 +139,15 @@ Look further:
 )
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
+    accept_interrupts()
     settings = pin_sample_end(build_settings(home, sources), keep=True)
     _require_sources(settings)
+    from crm_pipeline.cli.ui import serve_dagster  # noqa: PLC0415
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
     open_instance(settings).dispose()
-    # The warning recommends `dg dev`, which is installed with the development tools only.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`")
-    command = Path(sys.executable).parent / "dagster"
-    arguments = ["dev", "--module-name", "crm_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
     click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    os.execv(command, [str(command), *arguments])  # noqa: S606  sends Ctrl-C to Dagster itself
+    serve_dagster(port)
 
 
 @main.command("status")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import (
@@ -146,7 +146,7 @@ def _execute_job(
             outcome.failures.append(str(evaluation.metadata["reason"].value))
     for event in result.all_events:
         if event.is_step_failure:
-            if _is_interrupt(event.step_failure_data):
+            if event.step_failure_data.error_source is ErrorSource.INTERRUPT:
                 raise KeyboardInterrupt
             outcome.failures.append(f"{event.step_key}: {_format_failure(event.step_failure_data)}")
     if not result.success and not outcome.failures:
@@ -162,15 +162,6 @@ def _count_published_rows(instance: dg.DagsterInstance, run_id: str) -> int:
         if materialization and materialization.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
             rows += sum(int(str(materialization.metadata[kind].value)) for kind in ROW_COUNTS)
     return rows
-
-
-def _is_interrupt(failure: StepFailureData) -> bool:
-    """Whether Ctrl-C ended the step, which Dagster counts as a failure."""
-    error = find_first_cause(failure.error)
-    # During a query, DuckDB reports Ctrl-C as an error of its own.
-    return error is not None and (
-        error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or "Query interrupted" in error.message
-    )
 
 
 def _format_failure(failure: StepFailureData) -> str:

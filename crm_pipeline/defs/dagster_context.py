@@ -1,11 +1,16 @@
 """A run's tenants, hour and tags in Dagster, and the run context of a step built from them."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
+from adbc_driver_manager import dbapi
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
@@ -20,8 +25,11 @@ TENANT_PARTITIONS = dg.DynamicPartitionsDefinition(name="tenants")
 
 @contextmanager
 def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[RunContext]:
-    """Yields the run context of an asset's step; its connection is closed at the end."""
-    with closing(lake.connect()) as con:
+    """Yields the run context of an asset's step; its connection is closed at the end.
+
+    Raises: KeyboardInterrupt where Ctrl-C, or a cancellation by Dagster, reaches the step during a query.
+    """
+    with _raise_interrupts(), closing(lake.connect()) as con:
         accepted_shrinks = frozenset(context.run.tags.get(ACCEPT_SHRINK_TAG, "").split(","))
         yield RunContext(
             con,
@@ -32,6 +40,47 @@ def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Se
             accepted_shrinks,
             settings.erasure_key,
         )
+
+
+@contextmanager
+def _raise_interrupts() -> Iterator[None]:
+    """Raises KeyboardInterrupt for an interrupt during the body that a library reports as the failure of a query.
+
+    The query of one tenant or service would fail, and the run go on.
+    """
+    make_call = dbapi._blocking_call  # noqa: SLF001  ADBC has no setting for it
+    with ThreadPoolExecutor(1) as pool:
+        dbapi._blocking_call = partial(_call_interruptibly, pool)  # noqa: SLF001
+        try:
+            yield
+        except RuntimeError as error:
+            if "Query interrupted" in str(error):  # by DuckDB
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            dbapi._blocking_call = make_call  # noqa: SLF001
+
+
+def _call_interruptibly(
+    pool: Executor,
+    call: Callable[..., Any],
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    cancel: Callable[[], None],
+) -> Any:  # noqa: ANN401  what ADBC returns
+    """Returns the result of an ADBC call; an interrupt is raised as soon as the call is cancelled.
+
+    In the main thread ADBC takes SIGINT itself and nobody else hears of it, so the call is made in another one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call(*arguments, **options)
+    result = pool.submit(call, *arguments, **options)
+    try:
+        return result.result()
+    finally:
+        while not result.done():
+            cancel()
+            wait([result], timeout=0.1)
 
 
 def list_context_tenants(context: dg.AssetExecutionContext) -> Sequence[str] | None:

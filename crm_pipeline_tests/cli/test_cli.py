@@ -16,8 +16,9 @@ from sqlalchemy import create_engine, text
 from crm_pipeline.cli import main
 from crm_pipeline.cli.database import database_commands
 from crm_pipeline.settings import SAMPLE_FILE
-from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS, assert_one_clear_line, crm_pipeline, here
+from crm_pipeline_tests.fixtures.homes.console import TENANTS, assert_one_clear_line, crm_pipeline, here
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE, clean_environment
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment
 
 
@@ -112,7 +113,7 @@ def test_database_psql_is_a_session_on_the_schema(sample_home: Path) -> None:
     command = [str(BIN / "crm-pipeline"), "database", "psql", "--home", str(sample_home)]
     asked = "\\t\nselect count(distinct tenant_id) from customer_profiles"
     done = subprocess.run(
-        command, env=environment(), input=asked, capture_output=True, text=True, timeout=SECONDS, check=False
+        command, env=environment(), input=asked, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split()[-1] == str(len(TENANTS))

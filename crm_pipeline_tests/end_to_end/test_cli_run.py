@@ -10,11 +10,15 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS, assert_one_clear_line, crm_pipeline, here
+from crm_pipeline_tests.fixtures.homes.console import TENANTS, assert_one_clear_line, crm_pipeline, here
 from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import publishing_stops_at, wait_for_publisher
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, ask, stopped_afterwards
-from crm_pipeline_tests.fixtures.servers.webserver import BIN, environment, wait_for
+from crm_pipeline_tests.fixtures.servers.patience import wait_for_end, wait_for_words
+from crm_pipeline_tests.fixtures.servers.webserver import BIN, IN_BACKGROUND, environment
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +44,20 @@ def run(home: Path, sources: Path = SAMPLE, *options: str) -> subprocess.Complet
 
 @contextmanager
 def running(home: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`crm-pipeline run` under way, in a group of its own so that signals reach it alone, writing to `log`."""
+    """`crm-pipeline run` under way, in a group of its own so that signals reach it alone, writing to `log`.
+
+    It is started like a command in a script's background, for which a shell has SIGINT ignored.
+    """
     command = [str(BIN / "crm-pipeline"), "run", "--home", str(home), "--sources", str(SAMPLE), "--as-of", AS_OF]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            [*IN_BACKGROUND, *command], env=environment(), stdout=output, stderr=output, start_new_session=True
+        )
     try:
         yield process
     finally:
         process.kill()
         process.wait()
-
-
-def after(log: Path, words: str) -> None:
-    """Return once the words are in the log."""
-    wait_for(lambda: words in log.read_text() or None, f"{words!r} in {log}", SECONDS)
 
 
 def test_a_tenant_nobody_knows_is_named_beside_the_known_ones(shared_home: Path) -> None:
@@ -67,28 +71,46 @@ def test_before_the_first_run_status_says_so(shared_home: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "Nothing has been published yet: crm-pipeline run\n")
 
 
-@pytest.mark.parametrize("words", ["… crm_snapshot", "… published"] if SOAK else ["… published"])
-def test_ctrl_c_ends_a_run_and_leaves_nothing_half_published(words: str, shared_home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", SIGNALS if SOAK else [signal.SIGINT])
+def test_a_signal_ends_a_run_and_leaves_nothing_half_published(
+    sent: signal.Signals, shared_home: Path, tmp_path: Path
+) -> None:
+    """It reaches the run while that waits for PostgreSQL."""
     log = tmp_path / "run.log"
-    with running(shared_home, log) as process:
-        after(log, words)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 1
+    with publishing_stops_at(shared_home, *TENANTS), running(shared_home, log) as process:
+        wait_for_publisher(shared_home)
+        process.send_signal(sent)
+        assert wait_for_end(process, log) == 1
     assert "Aborted!" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert ask(shared_home, "select count(*) from crm.customer_profiles") == [(0,)]
 
 
-def test_ctrl_c_ends_a_run_that_waits_for_another(shared_home: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(not SOAK, reason="some more half runs: make soak")
+@pytest.mark.parametrize("sent", SIGNALS)
+@pytest.mark.parametrize("step", ["crm_snapshot", "customer_identities"])
+def test_a_signal_ends_a_run_at_once_wherever_it_is(
+    sent: signal.Signals, step: str, shared_home: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "run.log"
+    with running(shared_home, log) as process:
+        wait_for_words(log, f"… {step}")
+        process.send_signal(sent)
+        assert wait_for_end(process, log) == 1
+    assert "Aborted!" in log.read_text()
+    assert "… published" not in log.read_text()
+
+
+def test_sigterm_ends_a_run_that_waits_for_another(shared_home: Path, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     colleague = {"application_name": "crm-pipeline run of a colleague"}
     engine = create_engine(EmbeddedPostgres(shared_home).url("crm"), connect_args=colleague, poolclass=NullPool)
     with engine.connect() as other:
         other.execute(text("select pg_advisory_lock(hashtextextended('run everything', 0))"))
         with running(shared_home, log) as process:
-            after(log, "waiting: crm-pipeline run of a colleague")
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 1
+            wait_for_words(log, "waiting: crm-pipeline run of a colleague")
+            process.send_signal(signal.SIGTERM)
+            assert wait_for_end(process, log) == 1
     assert "Traceback" not in log.read_text()
 
 
@@ -97,7 +119,7 @@ def test_a_killed_run_does_not_stop_the_next_one(shared_home: Path, tmp_path: Pa
     """It held its place in the pool of a source; the next run shows progress, a table, and how to look further."""
     log = tmp_path / "run.log"
     with running(shared_home, log) as process:
-        after(log, "… crm_snapshot")
+        wait_for_words(log, "… crm_snapshot")
         process.kill()
     done = run(shared_home)
     assert done.returncode == 0, done.stderr

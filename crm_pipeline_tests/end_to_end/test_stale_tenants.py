@@ -115,7 +115,7 @@ def test_a_materialisation_says_what_publishing_the_club_took(instance: dg.Dagst
     assert isinstance(wal_bytes := metadata["publish_wal_bytes"], int)
     assert isinstance(seconds := metadata["publish_seconds"], float)
     assert rows * 100 < wal_bytes < rows * 10_000
-    assert 0 < seconds < 60
+    assert seconds > 0
 
 
 @pytest.mark.usefixtures("hour_of_trouble")

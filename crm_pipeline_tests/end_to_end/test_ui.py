@@ -6,15 +6,13 @@ that its daemon finds an hour it has missed.
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from crm_pipeline.cli.options import override_environment
-from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
@@ -22,9 +20,9 @@ from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.runs import fit, keep_in_lake, publish_alone
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
-from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, ask, clean_environment
+from crm_pipeline_tests.fixtures.homes.support import SAMPLE, ask
 from crm_pipeline_tests.fixtures.servers.browser import Browser, browser, installed
-from crm_pipeline_tests.fixtures.servers.webserver import REPOSITORY, Webserver, numbers, schedule_since, webserver
+from crm_pipeline_tests.fixtures.servers.webserver import REPOSITORY, Webserver, numbers, set_schedule_back, webserver
 
 SNAPSHOTS = ["crm_snapshot", "messaging_snapshot", "scl_snapshot", "teetime_snapshot", "tenants"]
 PUBLISHED = ["customer_profiles", "customer_timeline"]
@@ -72,16 +70,14 @@ def home(first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def missed_hour() -> datetime:
-    """The last full hour."""
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+def missed_hour(home: Path) -> datetime:
+    """The last full hour, for which Dagster is late."""
+    return set_schedule_back(home)
 
 
 @pytest.fixture(scope="module")
-def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:
-    """Dagster on it, late for that hour."""
-    with clean_environment(), open_instance(override_environment(home, SAMPLE, AS_OF)) as instance:
-        instance.add_instigator_state(schedule_since(missed_hour - timedelta(minutes=1)))
+def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:  # noqa: ARG001  the hour is missed before
+    """Dagster on it."""
     with webserver(home) as running:
         yield running
 

@@ -27,14 +27,8 @@ from crm_pipeline.resources.postgres.programs import find_program, run_program
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE
 from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
-from crm_pipeline_tests.fixtures.servers.webserver import (
-    BIN,
-    START_SECONDS,
-    Webserver,
-    environment,
-    find_free_port,
-    wait_for,
-)
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS, wait_until
+from crm_pipeline_tests.fixtures.servers.webserver import BIN, Webserver, environment, find_free_port
 from crm_pipeline_tests.project.test_deploy import COMPOSE_TEXT, DEPLOY, PASSWORDS, command, instructions
 from crm_pipeline_tests.test_definitions import GRAPH, WEEKLY
 
@@ -90,15 +84,17 @@ def page(machine: Machine) -> Iterator[Webserver]:
     """The webserver, once code server, webserver and daemon say that they are well."""
     services = yaml.safe_load(machine.place(COMPOSE_TEXT))["services"]
     with ExitStack() as stack:
-        for name in ("code-server", "webserver", "daemon"):
-            stack.enter_context(process(machine, name, services[name]))
-        yield Webserver(machine.web, machine.folder / "webserver.log")
+        running = {
+            name: stack.enter_context(process(machine, name, services[name]))
+            for name in ("code-server", "webserver", "daemon")
+        }
+        yield Webserver(machine.web, machine.folder / "webserver.log", running["webserver"])
 
 
 def test_the_daemon_finds_the_clubs_and_a_run_of_the_code_server_publishes_one(
     page: Webserver, machine: Machine
 ) -> None:
-    wait_for(lambda: CLUB in find_clubs(page) or None, "the sensor to find the clubs", START_SECONDS)
+    wait_until(lambda: find_clubs(page), lambda clubs: CLUB in clubs, "the sensor to find the clubs")
     [run] = page.runs(page.materialize(sorted(GRAPH.keys() - WEEKLY), CLUB, job="refresh"), 1)
     assert run.status == "SUCCESS"
     assert ask(database_url(machine, "crm_pipeline", "crm"), "select count(*) from crm.customer_profiles") > 0
@@ -159,7 +155,7 @@ def create_databases(machine: Machine, variables: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def process(machine: Machine, name: str, service: Mapping[str, Any]) -> Iterator[None]:
+def process(machine: Machine, name: str, service: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a service's command with its settings alone, from when its health check passes."""
     image = dict(line.split("=", 1) for line in map(machine.place, instructions("ENV")))
     given = {name: value or "" for name, value in service["environment"].items()}
@@ -171,11 +167,14 @@ def process(machine: Machine, name: str, service: Mapping[str, Any]) -> Iterator
             arguments, env=variables, cwd=machine.folder, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_for(lambda: is_healthy(running, check, variables) or None, f"{log.name}", START_SECONDS)
-        yield
+        path = Path(log.name)
+        wait_until(
+            lambda: (is_healthy(running, check, variables), path.stat().st_size), lambda state: state[0], f"see {path}"
+        )
+        yield running
     finally:
         running.send_signal(signal.SIGTERM)
-        running.wait(START_SECONDS)
+        running.wait(PATIENCE_SECONDS)
 
 
 def default_check(machine: Machine) -> list[str]:

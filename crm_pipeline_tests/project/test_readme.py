@@ -16,13 +16,8 @@ import pytest
 from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
-from crm_pipeline_tests.fixtures.servers.webserver import (
-    START_SECONDS,
-    Webserver,
-    environment,
-    find_free_port,
-    wait_for,
-)
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
+from crm_pipeline_tests.fixtures.servers.webserver import Webserver, environment, find_free_port, wait_for_page
 from crm_pipeline_tests.project.test_architecture import ROOT
 
 COPIED = ("crm_pipeline", "data/sample", "Makefile", "README.md", "dagster.yaml", "pyproject.toml", "requirements.lock")
@@ -73,21 +68,21 @@ def type_line(tree: Path, line: Line) -> subprocess.CompletedProcess[str]:
 
 def open_ui(tree: Path, line: Line) -> None:
     """Runs a line that opens Dagster, until its page answers; Ctrl-C ends it."""
-    served = Webserver(find_free_port(), tree / "ui.log")
-    with served.log.open("wb") as log:
+    port, path = find_free_port(), tree / "ui.log"
+    with path.open("wb") as log:
         process = subprocess.Popen(
             shlex.split(line.command),
             cwd=tree,
-            env=environment(PYTHONPATH=str(tree), PORT=str(served.port)),
+            env=environment(PYTHONPATH=str(tree), PORT=str(port)),
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        wait_for(lambda: served.answers(process) or None, f"the web page; see {served.log}", START_SECONDS)
+        wait_for_page(Webserver(port, path, process))
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(START_SECONDS)
+        process.wait(PATIENCE_SECONDS)
 
 
 def test_the_readme_has_what_a_first_hour_needs() -> None:

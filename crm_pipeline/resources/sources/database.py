@@ -196,7 +196,7 @@ def _load_rows(
 def _load_relation(con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, relation: str, query: str) -> None:
     cursor.execute(query)
     # What `fetch_record_batch` returns raises errors without their SQLSTATE.
-    reader, failures = cursor._results.reader, list[AdbcError]()  # noqa: SLF001
+    reader, failures = cursor._results.reader, list[BaseException]()  # noqa: SLF001
     batches = _iterate_batches(reader, failures)
     stream = pa.RecordBatchReader.from_batches(reader.schema, batches)  # noqa: F841  DuckDB finds it by name
     try:
@@ -207,11 +207,11 @@ def _load_relation(con: duckdb.DuckDBPyConnection, cursor: postgres.Cursor, rela
         raise
 
 
-def _iterate_batches(reader: pa.RecordBatchReader, failures: list[AdbcError]) -> Iterator[pa.RecordBatch]:
-    """Yields the reader's batches and keeps its error, of which DuckDB passes on the message alone."""
+def _iterate_batches(reader: pa.RecordBatchReader, failures: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    """Yields the reader's batches and keeps its error or interrupt, of which DuckDB passes on the message alone."""
     try:
         yield from reader
-    except AdbcError as error:
+    except BaseException as error:
         failures.append(error)
         raise
 

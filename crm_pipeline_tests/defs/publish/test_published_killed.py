@@ -3,51 +3,44 @@
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import text
 
-from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SAMPLE_FILE
 from crm_pipeline.tables import PUBLISHED_TABLES, PUBLISHER_TABLES
-from crm_pipeline_tests.fixtures.homes.runs import ASSETS, CLUBS, FYNBOS, HEATHER, contents, materialised, runs
+from crm_pipeline_tests.fixtures.homes.runs import (
+    ASSETS,
+    CLUBS,
+    FYNBOS,
+    HEATHER,
+    contents,
+    materialised,
+    publishing_stops_at,
+    runs,
+)
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, refresh
+from crm_pipeline_tests.fixtures.servers.patience import wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("crm-pipeline"))
 PUBLISHED_PROFILES = "select distinct tenant_id from crm.customer_profiles"
-
-
-@contextmanager
-def publishing_stops_at(home: Path, tenant: str) -> Iterator[None]:
-    """Starts the server; a run that publishes this tenant waits until the body ends."""
-    server = EmbeddedPostgres(home)
-    server.start()
-    warehouse = Warehouse(server.url("crm"))
-    warehouse.migrate_schema()
-    with warehouse.engine().connect() as connection:
-        name = f"publish {tenant}"
-        connection.execute(text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
-        yield
 
 
 def killed_once_published(home: Path, services: Path, tenant: str) -> str:
     """Returns the output of `crm-pipeline run`, killed as soon as this tenant is published."""
     command = [PROGRAM, "run", "--home", str(home), "--sources", str(services), "--as-of", AS_OF]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+
+        def is_published(rows: list[tuple[Any, ...]]) -> bool:
+            assert process.poll() is None
+            return rows == [(tenant,)]
+
         try:
-            deadline = time.monotonic() + 300
-            while ask(home, PUBLISHED_PROFILES) != [(tenant,)]:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_until(lambda: ask(home, PUBLISHED_PROFILES), is_published, f"{tenant} to be published")
         finally:
             process.send_signal(signal.SIGKILL)
         return process.communicate()[0]

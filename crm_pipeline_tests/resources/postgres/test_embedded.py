@@ -131,7 +131,7 @@ def test_a_taken_port_is_left_to_its_owner(server: EmbeddedPostgres) -> None:
 def test_the_end_of_its_starter_does_not_end_it(server: EmbeddedPostgres) -> None:
     server.stop()
     for sign in (signal.SIGINT, signal.SIGHUP, signal.SIGKILL):
-        process = starter(server.home, seconds=60, stderr=subprocess.DEVNULL)
+        process = starter(server.home, seconds=600, stderr=subprocess.DEVNULL)
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         os.killpg(process.pid, sign)

@@ -12,15 +12,16 @@ from sqlalchemy import text
 
 from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError, hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS, wait_until
 from crm_pipeline_tests.fixtures.servers.warehouses import ask, connected
 
 HOLD = """
-import sys, time
+import sys
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 with hold_tenants(Warehouse(sys.argv[1]), sys.argv[2], sys.argv[3:] or None, print):
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 Tenants = Sequence[str] | None
 
@@ -81,16 +82,17 @@ def test_a_waiting_run_reports_once_which_run_it_waits_for_and_then_goes_on(
     messages: list[str] = []
 
     def wait() -> float:
-        with hold_tenants(prepared, "waiter00-id", ["a", "b"], messages.append, timeout_seconds=30):
+        with hold_tenants(prepared, "waiter00-id", ["a", "b"], messages.append):
             return time.monotonic()
 
     with ThreadPoolExecutor(1) as pool:
         with holding(prepared, ["z"], "stranger"), holding(prepared, ["b"], "12345678-and-more"):
             waiter = pool.submit(wait)
+            wait_until(lambda: len(messages), bool, "the message of the run that waits")
             time.sleep(1.2)
             assert not waiter.done()
             freed = time.monotonic()
-        assert waiter.result(timeout=60) > freed
+        assert waiter.result(PATIENCE_SECONDS) > freed
     assert len(messages) == 1
     assert messages[0].startswith("waiting: crm-pipeline run 12345678 (pid ")
     assert messages[0].endswith(") holds a, b or some of them")
@@ -111,7 +113,7 @@ def test_waiting_ends_after_the_timeout(prepared: Warehouse) -> None:
     wanted = hold_tenants(prepared, "waiter00", ["a"], silent, timeout_seconds=1)
     with holding(prepared, ["a"]), pytest.raises(TenantsBusyError, match="did not finish within 1 s"), wanted:
         pytest.fail("the tenant is held")
-    assert 1 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 1
 
 
 def test_a_run_that_fails_frees_its_tenants(prepared: Warehouse) -> None:
@@ -122,14 +124,12 @@ def test_a_run_that_fails_frees_its_tenants(prepared: Warehouse) -> None:
 
 def test_a_killed_run_frees_its_tenants(prepared: Warehouse) -> None:
     arguments = [sys.executable, "-c", HOLD, prepared.url, "deadbeef", "a", "b"]
-    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "held\n"
-    assert not is_free(prepared, ["b"])
-    child.kill()
-    child.wait()
-    child.stdout.close()
-    with hold_tenants(prepared, "next0000", ["a", "b"], silent, timeout_seconds=10):
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        assert not is_free(prepared, ["b"])
+        child.kill()
+    with hold_tenants(prepared, "next0000", ["a", "b"], silent):
         assert not is_free(prepared, ["a"])
 
 
@@ -137,7 +137,9 @@ def test_a_run_whose_connection_is_cut_goes_on_and_reports_it(prepared: Warehous
     messages: list[str] = []
     with holding(prepared, ["a"], "severed0", messages.append):
         with connected(prepared) as administrator:
-            cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like '%severed0'"
+            cut = (
+                "select pg_terminate_backend(pid, 600000) from pg_stat_activity where application_name like '%severed0'"
+            )
             administrator.execute(text(cut))
         assert is_free(prepared, ["a"])
     assert messages == [

@@ -80,7 +80,7 @@ def test_migrating_waits_for_no_reader(warehouse: Warehouse) -> None:
         for relation in (*(f"crm.{table.name}" for table in PUBLISHED_TABLES), "crm.profile_redirects"):
             reader.execute(text(f"select count(*) from {relation}"))
         with connected(warehouse) as owner:  # a limit on our own role turns a wait into an error
-            owner.execute(text("alter role crm_pipeline set lock_timeout = '1s'"))
+            owner.execute(text("alter role crm_pipeline set lock_timeout = '1min'"))
         try:
             warehouse.migrate_schema()
         finally:

@@ -9,6 +9,7 @@ from crm_pipeline.resources.warehouse.tenant_removal import delete_tenant_rows, 
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish, rows_of
 
 CLUB = {
@@ -41,7 +42,7 @@ def test_the_rows_go_at_once_and_the_partition_when_its_last_reader_is_done(ware
         assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
         assert reader.execute(count).scalar() == 2
         reader.rollback()
-        removal.result(timeout=120)
+        removal.result(PATIENCE_SECONDS)
     assert not has_partition(warehouse)
     assert len(rows_of(warehouse, customer_timeline, "stays")) == 1
     drop_tenant_partitions(warehouse, "leaves")
@@ -59,7 +60,7 @@ def test_an_interrupted_removal_is_resumed(warehouse: Warehouse) -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity where query like '%detach partition%'"
             " and pid <> pg_backend_pid()",
         )
-        assert removal.exception(timeout=120)
+        assert removal.exception(PATIENCE_SECONDS)
         reader.rollback()
     assert has_partition(warehouse)
     drop_tenant_partitions(warehouse, "leaves")

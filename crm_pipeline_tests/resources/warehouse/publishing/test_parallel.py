@@ -1,6 +1,5 @@
 """Parallel publication equals publication one by one, and a tenant's error affects no other tenant."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from crm_pipeline_tests.fixtures.servers.lakes import (
     publish_lake,
     store_hour,
 )
+from crm_pipeline_tests.fixtures.servers.patience import wait_until
 from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
 CLUBS: Final = [f"club {number}" for number in range(7)]
@@ -102,9 +102,6 @@ def test_stopping_early_leaves_no_session_and_no_half_published_club(
     next(published)
     published.close()
     # The server takes a moment to notice closed connections.
-    end = time.monotonic() + 60
-    while (left := len(ask(warehouse, SESSIONS))) > 1 and time.monotonic() < end:
-        time.sleep(0.05)
-    assert left == 1
+    wait_until(lambda: len(ask(warehouse, SESSIONS)), lambda left: left == 1, "the end of its sessions")
     publish_lake(lake, warehouse, [*CLUBS, NEW])
     assert_equal(lake, warehouse)

@@ -173,7 +173,12 @@ def test_any_tenant_id_has_a_partition_of_its_own(warehouse: Warehouse, tenant: 
 ROWS = st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(0, 2), st.none() | st.text("xé'\\", max_size=2)))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    derandomize=True,
+)
 @given(st.lists(ROWS, min_size=1, max_size=5))
 def test_after_any_publications_the_table_equals_the_last_one(
     warehouse: Warehouse, publications: list[dict[str, tuple[int, str | None]]]
