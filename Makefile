@@ -28,8 +28,8 @@ $(PEERS_READY): $(READY) benchmarks/requirements.lock
 run: $(READY)  ## refresh the sample clubs in data/sample and print the summary
 	@$(BIN)/crm-pipeline run --sources data/sample
 
-ui: $(READY)  ## Dagster on the same data, schedule and sensors on
-	@$(BIN)/crm-pipeline ui --sources data/sample
+ui: $(READY)  ## Dagster on the same data, schedule and sensors on; make ui PORT=3001 where 3000 is taken
+	@$(BIN)/crm-pipeline ui --sources data/sample $(if $(PORT),--port $(PORT))
 
 # Three at a time on two cores: a third of the time goes into waiting for servers and child processes.
 test: $(READY)  ## every test, under ten minutes
@@ -67,5 +67,5 @@ lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 		--output-file benchmarks/requirements.lock
 
 clean:  ## stop the embedded server and delete what was built and loaded
-	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi
+	@if [ -x $(BIN)/crm-pipeline ] && [ -d data/local/postgres ]; then $(BIN)/crm-pipeline database stop || true; fi
 	rm -rf .venv .venv-peers data/local .mypy_cache .pytest_cache .ruff_cache .hypothesis

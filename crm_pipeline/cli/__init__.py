@@ -13,7 +13,9 @@ from rich.markup import escape
 from crm_pipeline.cli.database import database_commands
 from crm_pipeline.cli.explain import explain_command, what_if_command
 from crm_pipeline.cli.options import HOME_OPTION, SOURCES_OPTION, build_settings, create_console, parse_time_option
+from crm_pipeline.cli.preflight import require_free_port, require_refresh_places, require_warehouse
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
+from crm_pipeline.resources.postgres.database_check import WAREHOUSE
 from crm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def run_command(
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = build_settings(home, sources, as_of)
+    require_refresh_places(settings)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415
@@ -110,11 +113,15 @@ def _format_option(name: str, value: object) -> str:
 @main.command("ui")
 @SOURCES_OPTION
 @HOME_OPTION
-@click.option("--port", default=3000, show_default=True, help="Port of the web page, on 127.0.0.1.")
+@click.option(
+    "--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the web page, on 127.0.0.1."
+)
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
     settings = build_settings(home, sources)
     _require_sources(settings)
+    require_free_port(port)
+    require_refresh_places(settings)
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
     open_instance(settings).dispose()
@@ -130,10 +137,12 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
 @HOME_OPTION
 def status_command(home: Path | None) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE)
     from crm_pipeline.cli.status import print_status  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
 
-    print_status(create_console(), open_warehouse(build_settings(home)))
+    print_status(create_console(), open_warehouse(settings))
 
 
 @main.command("sample")
