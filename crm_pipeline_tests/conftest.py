@@ -17,7 +17,14 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
-LONGEST = ("test_ui.py", "test_cli_run.py", "test_replay.py", "test_erase.py", "test_sources_end_to_end.py")
+LONGEST = (
+    "test_ui.py",
+    "test_cli_run.py",
+    "test_replay.py",
+    "test_erase.py",
+    "test_sources_end_to_end.py",
+    "test_production_guide.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
