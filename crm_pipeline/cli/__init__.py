@@ -61,7 +61,7 @@ def run_command(
 ) -> None:
     """Refresh the profiles and timelines once."""
     settings = build_settings(home, sources, as_of)
-    require_refresh_places(settings)
+    require_refresh_places(settings, dry_run=dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import print_summary  # noqa: PLC0415

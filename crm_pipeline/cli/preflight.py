@@ -29,7 +29,7 @@ def report_setting_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
 
 
-def require_refresh_places(settings: Settings) -> None:
+def require_refresh_places(settings: Settings, *, dry_run: bool = False) -> None:
     """Checks what `run` and `ui` read and write: services' folders, home, lake and databases.
 
     Names the folders of single services that are missing: the last snapshot of each serves.
@@ -43,7 +43,9 @@ def require_refresh_places(settings: Settings) -> None:
         raise click.ClickException(f"no service can be read: there is no folder {', '.join(missing.values())}")
     with report_setting_errors():
         _check_writable_folder("the home", settings.home)
-        _check_writable_folder("LAKE_URL:", Path(settings.lake_url))
+        # A dry run and the replay of an earlier hour work on a copy, so that they may only read the lake.
+        if not (Path(settings.lake_url).is_dir() and (dry_run or settings.as_of)):
+            _check_writable_folder("LAKE_URL:", Path(settings.lake_url))
         check_databases(settings, WAREHOUSE, DAGSTER_STORAGE)
     for service, folder in missing.items():
         click.echo(f"Warning: {service} cannot be read: there is no folder {folder}", err=True)

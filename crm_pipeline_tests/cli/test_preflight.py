@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import make_url
 
 from crm_pipeline.cli import main
+from crm_pipeline.cli.options import override_environment
+from crm_pipeline.cli.preflight import require_refresh_places
 from crm_pipeline.resources.postgres import database_check
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.fixtures.homes.console import crm_pipeline
 from crm_pipeline_tests.fixtures.homes.homes import copied
-from crm_pipeline_tests.fixtures.homes.support import SAMPLE, clean_environment
+from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, clean_environment
 from crm_pipeline_tests.fixtures.worlds.zephyrine import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -192,6 +195,16 @@ def test_a_home_or_lake_that_cannot_be_written_is_one_line(command: str, tmp_pat
         result = done(*REFRESHING[command], "--home", str(tmp_path / "home"), LAKE_URL=str(folder))
         assert_refused(result, f"LAKE_URL: {folder} cannot be written: {reason}")
     assert not (tmp_path / "home").exists()
+
+
+def test_a_lake_that_is_only_read_need_not_be_writable(tmp_path: Path) -> None:
+    with clean_environment(LAKE_URL="/proc"):
+        refresh = override_environment(tmp_path, SAMPLE)
+        replay = override_environment(tmp_path, SAMPLE, AS_OF)
+    with pytest.raises(click.ClickException, match="LAKE_URL: /proc cannot be written"):
+        require_refresh_places(refresh)
+    require_refresh_places(refresh, dry_run=True)
+    require_refresh_places(replay)
 
 
 def test_a_port_that_is_taken_is_said_at_once_with_a_free_one(tmp_path: Path) -> None:
