@@ -76,5 +76,5 @@ image-rootfs:  ## as root: the image of deploy/Dockerfile without a container en
 	deploy/test-rootfs.sh
 
 clean:  ## stop the embedded server and delete what was built and loaded
-	@if [ -x $(BIN)/crm-pipeline ]; then $(BIN)/crm-pipeline database stop || true; fi
+	@if [ -x $(BIN)/crm-pipeline ] && [ -d data/local/postgres ]; then $(BIN)/crm-pipeline database stop || true; fi
 	rm -rf .venv .venv-peers data/local .mypy_cache .pytest_cache .ruff_cache .hypothesis

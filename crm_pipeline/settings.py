@@ -1,5 +1,6 @@
 """All settings: environment variables with their meaning and defaults, read and validated here alone."""
 
+import getpass
 import json
 import os
 import re
@@ -8,6 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+
+from psycopg2 import ProgrammingError  # type: ignore[import-untyped]
+from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
+from sqlalchemy import URL, make_url
 
 from crm_pipeline.vocabulary import Service
 
@@ -19,6 +24,13 @@ ERASURE_KEY_FILE = "erasure_key"
 """In a home with the embedded server: the key that is made with the first tombstone, unless ERASURE_KEY is set."""
 SAMPLE_FILE = "sample.json"
 """In a folder of synthetic clubs: how they were made, and `until`, when their data end. A copy makes a home a demo."""
+DATABASE_DRIVER = "postgresql+psycopg2"
+DATABASE_SCHEME_PATTERN = re.compile(r"\s*postgres(ql)?(?P<driver>\+\w+)?://", re.IGNORECASE)
+DATABASE_URL_PATTERN = re.compile(
+    DATABASE_SCHEME_PATTERN.pattern + r"(?P<address>([^@/:]*(:[^@/]*)?@)?[^@/?]*(/[^@?]*)?)(?P<query>(\?.*)?)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Stricter than libpq, which takes the end of a password with an unescaped sign for host and database."""
 ENVIRONMENT_VARIABLES: dict[str, str] = {
     "SCL_SOURCE": "Where SCL is read from: a PostgreSQL URL, or a folder of <Table>.csv, .parquet or .jsonl",
     "TEETIME_SOURCE": "Where TeeTime is read from",
@@ -51,14 +63,14 @@ class Settings:
     """The settings of one process."""
 
     home: Path
-    sources: Mapping[Service, str]
+    sources: Mapping[Service, str] = field(repr=False)
     lake_url: str
-    warehouse_url: str | None
-    dagster_pg_url: str | None
+    warehouse_url: str | None = field(repr=False)
+    dagster_pg_url: str | None = field(repr=False)
     as_of: datetime | None
     is_replay: bool = False
     """Whether the lake is a copy of what was known at `as_of` and nothing is extracted; set by the run, no variable."""
-    warehouse_admin_url: str | None = None
+    warehouse_admin_url: str | None = field(default=None, repr=False)
     erasure_key: str | None = field(default=None, repr=False)
     notify: str | None = None
     memory: str = DEFAULT_MEMORY
@@ -79,12 +91,12 @@ class Settings:
             raise SettingError(f"CRM_PIPELINE_NOTIFY: {notify!r} is not module:function")
         return cls(
             home=home,
-            sources={s: url for s in Service if (url := os.environ.get(build_source_variable_name(s)))},
+            sources=_read_sources(),
             lake_url=lake_url,
-            warehouse_url=os.environ.get("WAREHOUSE_URL") or None,
-            dagster_pg_url=os.environ.get("DAGSTER_PG_URL") or None,
+            warehouse_url=_read_database_url("WAREHOUSE_URL"),
+            dagster_pg_url=_read_database_url("DAGSTER_PG_URL"),
             as_of=_find_pinned_hour(home),
-            warehouse_admin_url=os.environ.get("WAREHOUSE_ADMIN_URL") or None,
+            warehouse_admin_url=_read_database_url("WAREHOUSE_ADMIN_URL"),
             erasure_key=_validate_erasure_key(_read_erasure_key(home)),
             notify=notify,
             memory=_validate_memory(os.environ.get("CRM_PIPELINE_MEMORY") or DEFAULT_MEMORY),
@@ -116,6 +128,66 @@ def parse_folder(name: str, value: str) -> Path:
     if host.lower() not in ("", "localhost") or re.search("[?#]", path):
         raise SettingError(f"{name} must be file:/// and a path, with %3F for a question mark and %23 for a hash")
     return Path(os.fsdecode(b"/" + unquote_to_bytes(path)))
+
+
+def parse_database_url(name: str, value: str) -> URL:
+    """Returns the SQLAlchemy URL, for psycopg2, of a PostgreSQL URL in any spelling that libpq or SQLAlchemy takes.
+
+    Raises:
+        SettingError: the value of setting `name` is no such URL; the message quotes nothing of it.
+    """
+    parts = _split_database_url(name, value)
+    if "service" not in parts:
+        parts.setdefault("user", os.environ.get("PGUSER") or getpass.getuser())
+        parts.setdefault("dbname", os.environ.get("PGDATABASE") or parts["user"])
+    role, password, database = (parts.pop(key, None) for key in ("user", "password", "dbname"))
+    host, port = parts.get("host", ""), parts.get("port", "")
+    if not re.fullmatch(r"[\w.:-]*", host) or "," in port:
+        # Sockets and lists of hosts stay among the options: a URL of SQLAlchemy's has no other place for them.
+        return URL.create(DATABASE_DRIVER, role, password, database=database, query=parts)
+    options = {key: text for key, text in parts.items() if key not in ("host", "port")}
+    return URL.create(DATABASE_DRIVER, role, password, host or None, int(port) if port else None, database, options)
+
+
+def _split_database_url(name: str, value: str) -> dict[str, str]:
+    """Returns libpq's parameters; as libpq reads the URL, hosts, options and escapes mean what they mean to psql."""
+    match, parts = DATABASE_URL_PATTERN.fullmatch(value.strip()), dict[str, str]()
+    try:
+        if match:
+            # With a driver it is SQLAlchemy's spelling, in whose query a plus sign is a space.
+            query = match["query"].replace("+", "%20") if match["driver"] else match["query"]
+            address = (match["address"] + query).replace(" ", "%20")
+            parts = {key: text for key, text in parse_dsn(f"postgresql://{address}").items() if text}
+    except (ProgrammingError, ValueError):  # their text quotes the URL with its password
+        match = None
+    if not match or re.search("[^0-9,]", parts.get("port", "")):
+        raise SettingError(
+            f"{name} is no database URL such as postgresql://role:password@host:5432/database;"
+            " in a role or a password, @ is written %40, / is %2F and : is %3A"
+        )
+    return parts
+
+
+def format_libpq_url(url: URL | str) -> str:
+    """Returns the URL with its password as libpq takes it, in whose query a plus sign is no space."""
+    rendered = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    address, mark, query = rendered.partition("?")
+    return address.replace(" ", "%20") + mark + query.replace("+", "%20")
+
+
+def _read_database_url(name: str) -> str | None:
+    value = os.environ.get(name)
+    return parse_database_url(name, value).render_as_string(hide_password=False) if value else None
+
+
+def _read_sources() -> dict[Service, str]:
+    sources = {}
+    for service in Service:
+        name = build_source_variable_name(service)
+        if value := os.environ.get(name):
+            is_database = DATABASE_SCHEME_PATTERN.match(value)
+            sources[service] = str(_read_database_url(name) if is_database else parse_folder(name, value))
+    return sources
 
 
 def format_path(path: Path | str) -> str:

@@ -24,6 +24,7 @@ LONGEST = (
     "test_replay.py",
     "test_erase.py",
     "test_sources_end_to_end.py",
+    "test_production_guide.py",
 )
 
 

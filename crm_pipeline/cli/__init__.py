@@ -25,8 +25,10 @@ from crm_pipeline.cli.options import (
     parse_time_option,
     print_json,
 )
+from crm_pipeline.cli.preflight import require_free_port, require_refresh_places, require_warehouse
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.cli.sample import sample_command
+from crm_pipeline.resources.postgres.database_check import WAREHOUSE
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
@@ -82,7 +84,9 @@ def run_command(  # noqa: PLR0913  one for each option
 ) -> None:
     """Refresh the profiles and timelines once."""
     accept_interrupts()
-    settings = pin_sample_end(build_settings(home, sources, as_of), keep=not dry_run)
+    settings = build_settings(home, sources, as_of)
+    require_refresh_places(settings, dry_run=dry_run)
+    settings = pin_sample_end(settings, keep=not dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
     from crm_pipeline.cli.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
@@ -140,8 +144,11 @@ Look further:
 def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     """Open Dagster, with the hourly schedule and the sensor on, until Ctrl-C."""
     accept_interrupts()
-    settings = pin_sample_end(build_settings(home, sources), keep=True)
+    settings = build_settings(home, sources)
     _require_sources(settings)
+    require_free_port(port)
+    require_refresh_places(settings)
+    settings = pin_sample_end(settings, keep=True)
     from crm_pipeline.cli.ui import serve_dagster  # noqa: PLC0415
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
@@ -155,10 +162,12 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
 @HOME_OPTION
 def status_command(home: Path | None, *, as_json: bool) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE)
     from crm_pipeline.cli.status import build_status_document, print_status, read_status  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
 
-    clubs = read_status(open_warehouse(build_settings(home)))
+    clubs = read_status(open_warehouse(settings))
     if as_json:
         print_json(build_status_document(clubs))
     else:

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings
+from crm_pipeline.cli.preflight import require_embedded_server, require_warehouse
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
-from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
-from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, READERS_WAREHOUSE, WAREHOUSE, DatabaseNeed
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
+from crm_pipeline.settings import SettingError, Settings, format_libpq_url
 
 PUBLISHED_HOUR_QUERY = "select as_of, reason from crm.tenant_freshness where tenant_id = %s"
 
@@ -26,8 +28,7 @@ def database_commands() -> None:
 @HOME_OPTION
 def print_url(home: Path | None) -> None:
     """Print the warehouse's URL, starting the server if needed."""
-    settings = build_settings(home)
-    click.echo(settings.warehouse_url or _format_client_url(start_embedded_postgres(settings.home).url("crm")))
+    click.echo(format_libpq_url(_find_warehouse_url(build_settings(home))))
 
 
 @database_commands.command("psql")
@@ -36,22 +37,20 @@ def open_psql(home: Path | None) -> None:
     """Open psql on the warehouse."""
     from crm_pipeline.resources.postgres.programs import find_program  # noqa: PLC0415
 
-    settings = build_settings(home)
-    target = settings.warehouse_url or start_embedded_postgres(settings.home).url("crm")
-    address = make_url(target)
+    address = make_url(_find_warehouse_url(build_settings(home), READERS_WAREHOUSE))
     os.environ["PGPASSWORD"] = address.password or ""
     os.environ["PGOPTIONS"] = "-c search_path=crm,public"
     program = str(find_program("psql"))
-    os.execv(program, [program, _format_client_url(address._replace(password=None).render_as_string())])  # noqa: S606
+    os.execv(program, [program, format_libpq_url(address._replace(password=None))])  # noqa: S606
 
 
 @database_commands.command("stop")
 @HOME_OPTION
 def stop_server(home: Path | None) -> None:
     """Stop the embedded server."""
-    from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres  # noqa: PLC0415
-
-    EmbeddedPostgres(build_settings(home).home).stop()
+    settings = build_settings(home)
+    require_embedded_server(settings)
+    EmbeddedPostgres(settings.home).stop()
 
 
 @database_commands.command("grant")
@@ -59,11 +58,12 @@ def stop_server(home: Path | None) -> None:
 @TENANT_OPTION
 def grant_login(home: Path | None, tenant: str) -> None:
     """Create a login that sees this club alone, read-only, and print its URL."""
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE, ADMINISTRATOR)
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415  saves other commands seconds
     from crm_pipeline.resources.privacy import schema as privacy_schema  # noqa: PLC0415
     from crm_pipeline.resources.warehouse import bi_access  # noqa: PLC0415
 
-    settings = build_settings(home)
     warehouse = open_warehouse(settings)
     with _open_administrator_connection(settings) as administrator:
         freshness = administrator.exec_driver_sql(PUBLISHED_HOUR_QUERY, (tenant,)).one_or_none()
@@ -81,13 +81,16 @@ def grant_login(home: Path | None, tenant: str) -> None:
 @database_commands.command("drop-tenant")
 @HOME_OPTION
 @TENANT_OPTION
-@click.confirmation_option(prompt="Everything published of this club, and every login to it, goes. Sure?")
-def drop_tenant(home: Path | None, tenant: str) -> None:
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
+def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
     """Drop a closed club from the warehouse; one that is still open comes back with the next run."""
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE, ADMINISTRATOR)
+    if not is_confirmed:
+        click.confirm("Everything published of this club, and every login to it, goes. Sure?", abort=True)
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
     from crm_pipeline.resources.warehouse import bi_access, run_lock, tenant_removal  # noqa: PLC0415
 
-    settings = build_settings(home)
     warehouse = open_warehouse(settings)
     try:
         with (
@@ -114,6 +117,7 @@ def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
         raise click.ClickException(str(error.orig).splitlines()[0]) from None
 
 
-def _format_client_url(address: str) -> str:
-    """Returns the URL in the form that psql and other clients accept."""
-    return address.replace("postgresql+psycopg2://", "postgresql://", 1)
+def _find_warehouse_url(settings: Settings, *needs: DatabaseNeed) -> str:
+    """Returns the URL of the warehouse, whose embedded server is started if needed."""
+    require_warehouse(settings, *needs)
+    return settings.warehouse_url or start_embedded_postgres(settings.home).url("crm")

@@ -8,6 +8,8 @@ from typing import Final, Literal
 import click
 
 from crm_pipeline.cli.options import HOME_OPTION, JSON_OPTION, TENANT_OPTION, build_settings, create_console
+from crm_pipeline.cli.preflight import require_lake, require_warehouse
+from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, OFFICERS_WAREHOUSE
 
 LOOKUP_OPTIONS: Final[tuple[Literal["email", "phone", "profile", "record"], ...]] = (
     "email",
@@ -36,11 +38,14 @@ def explain_command(tenant: str, home: Path | None, *, as_json: bool, **options:
     lookups = [(by, value) for by in LOOKUP_OPTIONS if (value := options[by]) is not None]
     if len(lookups) != 1:
         raise click.UsageError("give one of --email, --phone, --profile and --record")
+    settings = build_settings(home)
+    require_warehouse(settings, OFFICERS_WAREHOUSE, ADMINISTRATOR)
+    require_lake(settings)
     from crm_pipeline.cli.privacy_requests import ForgetError, write_explain_log  # noqa: PLC0415
     from crm_pipeline.explain import ProfileLookup, ProfileNotFoundError, explain_profiles  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.explain.text_page import print_answer  # noqa: PLC0415
 
-    settings, question = build_settings(home), ProfileLookup(tenant, *lookups[0])
+    question = ProfileLookup(tenant, *lookups[0])
     try:
         write_explain_log(settings, question)
         answer = explain_profiles(settings, question)
@@ -66,10 +71,12 @@ def explain_command(tenant: str, home: Path | None, *, as_json: bool, **options:
 @HOME_OPTION
 def what_if_command(tenant: str, min_confidence: float, limit: int, home: Path | None, *, as_json: bool) -> None:
     """Say who would become one person, or several, at another least confidence. Changes nothing."""
+    settings = build_settings(home)
+    require_lake(settings)
     from crm_pipeline.explain.what_if import TenantUnavailableError, evaluate_min_confidence, print_what_if_result  # noqa: PLC0415
 
     try:
-        result = evaluate_min_confidence(build_settings(home), tenant, min_confidence)
+        result = evaluate_min_confidence(settings, tenant, min_confidence)
     except TenantUnavailableError as error:
         raise click.ClickException(str(error)) from None
     if as_json:

@@ -8,7 +8,9 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
-from crm_pipeline.settings import SettingError
+from crm_pipeline.cli.preflight import require_lake, require_warehouse
+from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, DAGSTER_STORAGE, WAREHOUSE
+from crm_pipeline.settings import SettingError, Settings
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.privacy_requests import FoundPerson
@@ -33,12 +35,13 @@ def forget_command(
     lookups = [(by, value) for by in LOOKUP_OPTIONS if (value := options[by]) is not None]
     if len(lookups) != 1:
         raise click.UsageError("give one of --profile, --email and --phone")
+    settings = _open_privacy_settings(home)
     from crm_pipeline.cli import privacy_requests  # noqa: PLC0415
     from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
-    settings, question = build_settings(home), ProfileLookup(tenant, *lookups[0])
+    question = ProfileLookup(tenant, *lookups[0])
     try:
         if person := privacy_requests.find_person(settings, question):
             _confirm_forgetting(person, is_confirmed=is_confirmed)
@@ -66,11 +69,12 @@ def forget_command(
 @HOME_OPTION
 def unforget_command(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
+    settings = _open_privacy_settings(home)
     from crm_pipeline.cli.privacy_requests import ForgetError, unforget_people  # noqa: PLC0415
     from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
 
     try:
-        removed_count = unforget_people(build_settings(home), tenant, certificate, reason, _print_progress)
+        removed_count = unforget_people(settings, tenant, certificate, reason, _print_progress)
     except (ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{removed_count} tombstones are gone; the next refresh reads every row of every service")
@@ -88,15 +92,23 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
     """Set how long casual golfers who no longer come are kept; the weekly job removes them as `forget` does."""
     if forever == (months is not None):
         raise click.UsageError("give one of --casual-golfers-months and --forever")
+    settings = _open_privacy_settings(home)
     from crm_pipeline.cli.privacy_requests import ForgetError, set_retention_period  # noqa: PLC0415
 
     try:
-        set_retention_period(build_settings(home), tenant, months, reason, _print_progress)
+        set_retention_period(settings, tenant, months, reason, _print_progress)
     except (ForgetError, SettingError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(str(error.orig).splitlines()[0]) from None
     click.echo(f"inactive casual golfers of {tenant} are kept {f'for {months} months' if months else 'for ever'}")
+
+
+def _open_privacy_settings(home: Path | None) -> Settings:
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE, ADMINISTRATOR, DAGSTER_STORAGE)
+    require_lake(settings)
+    return settings
 
 
 def _print_progress(line: str) -> None:

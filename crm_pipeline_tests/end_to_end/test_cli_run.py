@@ -146,6 +146,7 @@ def test_a_failed_service_is_named_while_the_others_go_on(refreshed: Path, tmp_p
         (tmp_path / service).symlink_to(SAMPLE / service)
     done = run(refreshed, tmp_path)
     assert done.returncode == 1
+    assert f"Warning: SCL cannot be read: there is no folder {tmp_path / 'scl'}\n" in done.stderr
     assert "failed SCL" in done.stdout
     assert "✓ published" in done.stderr
     assert "Nothing changed: 0 rows published" in done.stdout

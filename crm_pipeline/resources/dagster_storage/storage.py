@@ -6,11 +6,13 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+import click
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
+from crm_pipeline.resources.postgres.database_check import DAGSTER_STORAGE, check_databases
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import SettingError, Settings
 
 
 class SettingsStorage(DagsterPostgresStorage):
@@ -23,8 +25,17 @@ class SettingsStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        """Returns the storage for this process's settings."""
-        return cls(postgres_url=find_dagster_url(Settings.from_environment()), inst_data=inst_data)
+        """Returns the storage for this process's settings.
+
+        Raises:
+            click.ClickException: a setting cannot be used; a command of Dagster's prints this one in a line.
+        """
+        try:
+            settings = Settings.from_environment()
+            check_databases(settings, DAGSTER_STORAGE)
+        except SettingError as error:
+            raise click.ClickException(str(error)) from None
+        return cls(postgres_url=find_dagster_url(settings), inst_data=inst_data)
 
 
 def find_dagster_url(settings: Settings) -> str:

@@ -1,1 +1,1 @@
-"""PostgreSQL servers: the embedded one, and the administrator's access to the warehouse."""
+"""PostgreSQL servers: the embedded one, and the administrator's access; whether a database can be used."""

@@ -70,6 +70,10 @@ class EmbeddedPostgres:
                 run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *WAIT_OPTIONS)
                 fcntl.flock(log, fcntl.LOCK_EX)
 
+    def is_created(self) -> bool:
+        """Whether the home has a server, running or not."""
+        return self._data.is_dir()
+
     def is_running(self) -> bool:
         """Whether the server accepts a login."""
         # Without require_auth, another server on this port could ask for the password in clear text, or accept any.
@@ -120,7 +124,7 @@ class EmbeddedPostgres:
         # The server is stopped; PostgreSQL refuses to start if any other process now has the id in this file.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         access = self._read_access()
-        port = _find_free_port(access.port)
+        port = find_free_port(access.port)
         if port != access.port:
             self._write_access(_ServerAccess(port, access.passwords))
         run_program(log, self._data, "pg_ctl", "start", *WAIT_OPTIONS, f"--options=-p {port}")
@@ -162,7 +166,8 @@ def _try_lock_file(file: IO[str]) -> bool:
     return True
 
 
-def _find_free_port(preferred: int) -> int:
+def find_free_port(preferred: int) -> int:
+    """Returns the preferred port of 127.0.0.1 if no server has it, else one that is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -14,8 +14,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import duckdb
 import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
-from sqlalchemy import Column, Table, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Column, Table
 
 from crm_pipeline.resources.sources.database_errors import (
     TransientSourceError,
@@ -31,7 +30,7 @@ from crm_pipeline.resources.sources.delivery import (
     delete_empty_rows,
     find_undeclared_columns,
 )
-from crm_pipeline.settings import build_source_variable_name
+from crm_pipeline.settings import SettingError, build_source_variable_name, format_libpq_url, parse_database_url
 from crm_pipeline.tables.projections import to_duckdb_type
 from crm_pipeline.tables.sources import crm
 from crm_pipeline.vocabulary import Service
@@ -116,13 +115,13 @@ def _read_tables(
 
 def _open_connection(service: Service, url: str) -> postgres.Connection:
     try:
-        parsed = make_url(url)
+        parsed = parse_database_url(build_source_variable_name(service), url)
         query = {**CONNECTION_PARAMETERS, **parsed.query, **CLIENT_ENCODING}
-        return postgres.connect(parsed.set(drivername="postgresql", query=query).render_as_string(hide_password=False))
+        return postgres.connect(format_libpq_url(parsed.set(query=query)))
     except AdbcError as error:
         raise build_connection_error(service, parsed.host, error) from None
-    except (ArgumentError, ValueError):  # their text quotes the URL with its password
-        raise SourceError(f"{service}: {build_source_variable_name(service)} is no database URL") from None
+    except SettingError as error:
+        raise SourceError(f"{service}: {error}") from None
 
 
 def _read_horizon(cursor: postgres.Cursor, request: ExtractionRequest) -> tuple[Horizon, ExtractionRequest]:

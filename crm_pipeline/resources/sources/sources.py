@@ -4,7 +4,6 @@ A source delivers each table as a DuckDB relation with the service's own column 
 unreadable file is a contract error and stops the service.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,14 +13,13 @@ from sqlalchemy import Table
 from crm_pipeline.resources.sources.database import read_database
 from crm_pipeline.resources.sources.delivery import Delivery, ExtractionRequest, SourceError
 from crm_pipeline.resources.sources.files import read_folder
-from crm_pipeline.settings import SettingError, build_source_variable_name, parse_folder
+from crm_pipeline.settings import DATABASE_SCHEME_PATTERN, SettingError, build_source_variable_name, parse_folder
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
 
 __all__ = ["SourceError", "Sources"]
 
 FULL_REQUEST = ExtractionRequest()
-DATABASE_URL_PATTERN = re.compile(r"postgres(ql)?(\+\w+)?://")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Sources:
         if url is None:
             raise SourceError(f"{service}: {build_source_variable_name(service)} is not set")
         tables = (only_table,) if only_table is not None else list_source_tables(service)
-        if DATABASE_URL_PATTERN.match(url):
+        if DATABASE_SCHEME_PATTERN.match(url):
             return read_database(con, service, url, tables, request)
         try:
             folder = parse_folder(build_source_variable_name(service), url)

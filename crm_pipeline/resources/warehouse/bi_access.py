@@ -14,6 +14,7 @@ from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, quote_literal
+from crm_pipeline.settings import format_libpq_url
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
@@ -63,8 +64,8 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
     _execute_statement(administrator, f"grant {schema} to {login}")
     for name, value in {"search_path": schema, **LOGIN_SETTINGS}.items():
         _execute_statement(administrator, f"alter role {login} set {name} = '{value}'")
-    url = address.set(drivername="postgresql", username=login, password=password)
-    return BiLogin(url.render_as_string(hide_password=False), schema, _find_open_databases(administrator, login))
+    url = format_libpq_url(address.set(username=login, password=password))
+    return BiLogin(url, schema, _find_open_databases(administrator, login))
 
 
 def bi_schema_name(tenant_id: str) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url
 
 from crm_pipeline.resources.warehouse.migrate import migrate_schema
 from crm_pipeline.resources.warehouse.publishing.publisher import Publisher
+from crm_pipeline.settings import format_libpq_url
 
 APPLICATION_NAME = "crm-pipeline"
 CONNECTION_OPTIONS = {"application_name": APPLICATION_NAME, "connect_timeout": "10", "keepalives_idle": "60"}
@@ -56,8 +57,7 @@ class Warehouse:
 
     def connect(self) -> adbc.Connection:
         """Returns an ADBC connection for bulk copies, with timeouts set for its statements."""
-        url = make_url(self.url).set(drivername="postgresql").update_query_dict(CONNECTION_OPTIONS)
-        connection = adbc.connect(url.render_as_string(hide_password=False))
+        connection = adbc.connect(format_libpq_url(make_url(self.url).update_query_dict(CONNECTION_OPTIONS)))
         with closing(connection.cursor()) as cursor:
             for name, value in {"lock_timeout": self.lock_timeout, **SESSION_SETTINGS}.items():
                 cursor.execute(f"set {name} = '{value}'")
