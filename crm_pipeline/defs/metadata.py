@@ -120,16 +120,11 @@ def build_count_metrics(name: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}/{key}": count for key, count in counts.items()}
 
 
-def format_markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns rows, which all have the same columns, as a table in Markdown; numbers are on the right."""
-    lines = [list(rows[0]), ["--:" if isinstance(value, int) else ":--" for value in rows[0].values()]]
-    lines += [[_format_markdown_cell(value) for value in row.values()] for row in rows]
+def format_markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Returns rows, which all have the same columns, as a table in Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[text.replace("|", "\\|").replace("\n", " ") for text in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _format_markdown_cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def sum_changes(batch_changes: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:

@@ -125,7 +125,7 @@ def _build_tenant_evaluation(check: GateCheck, tenant: str, stored_results: Stor
     broken = [result for result in results if not result.success]
     description = _format_summary(results)
     if broken:
-        description += f" Broken: {format_short_list([_find_meaning(result) for result in broken])}"
+        description += f" Broken: {format_short_list([_find_meaning(result).rstrip('.') for result in broken])}."
     metadata = {"broken": build_rows_table([_format_result_row(result) for result in broken])} if broken else {}
     return _build_evaluation(check, results, description, metadata, tenant)
 
@@ -139,15 +139,15 @@ def _build_combined_evaluation(
     evaluated_tenants = {result.tenant_id for result in results}
     description = _format_summary(results, f" for {_format_clubs(len(evaluated_tenants))}")
     if broken:
-        rows = [{"tenant": result.tenant_id, **_format_result_row(result)} for result in broken[:MAX_SHOWN_ROWS]]
         more = f"\n\nand {len(broken) - MAX_SHOWN_ROWS} more" if len(broken) > MAX_SHOWN_ROWS else ""
-        description += f"\n\n{format_markdown_table(rows)}{more}"
+        description += f"\n\n{format_markdown_table(_list_broken_rows(broken[:MAX_SHOWN_ROWS]))}{more}"
     metadata = {
         "clubs": len(evaluated_tenants),
         "clubs_that_break_one": len({result.tenant_id for result in broken}),
         "broken_expectations": len(broken),
-        "broken_rows": sum(result.unexpected_count for result in broken),
     }
+    if check.is_critical:
+        metadata["broken_rows"] = sum(result.unexpected_count for result in broken)
     return _build_evaluation(check, results, description, metadata)
 
 
@@ -176,7 +176,7 @@ def _format_summary(results: Sequence[ExpectationResult], of_whom: str = "") -> 
         return "Nothing was evaluated."
     names = {(result.suite, result.expectation) for result in results}
     broken_names = {(result.suite, result.expectation) for result in results if not result.success}
-    anomalies = [result for result in results if result.suite == ANOMALY_SUITE.name]
+    anomalies = list(filter(_is_anomaly, results))
     early_tenants = {result.tenant_id for result in anomalies} - {
         result.tenant_id for result in anomalies if result.rows >= MIN_BASELINE_DAYS
     }
@@ -191,16 +191,33 @@ def _format_clubs(count: int) -> str:
     return "1 club" if count == 1 else f"{count:,} clubs"
 
 
+def _list_broken_rows(broken: Sequence[ExpectationResult]) -> list[dict[str, str]]:
+    """Returns the columns of the first page, which is narrow: what is empty of all results is left out."""
+    rows = [
+        {
+            "tenant": result.tenant_id,
+            "expectation": _find_meaning(result),
+            "rows": "" if _is_anomaly(result) else f"{result.unexpected_count:,} of {result.rows:,}",
+            "observed": result.observed or "",
+        }
+        for result in broken
+    ]
+    return [{name: text for name, text in row.items() if any(each[name] for each in rows)} for row in rows]
+
+
 def _format_result_row(result: ExpectationResult) -> dict[str, Any]:
-    # An anomaly is a measure of the club that is unusual: no row breaks it.
-    is_anomaly = result.suite == ANOMALY_SUITE.name
-    rows = {} if is_anomaly else {"broken_rows": result.unexpected_count, "of_rows": result.rows}
+    rows = {} if _is_anomaly(result) else {"broken_rows": result.unexpected_count, "of_rows": result.rows}
     return {
         "expectation": _find_meaning(result),
         **rows,
         "observed": result.observed or "",
         "name": f"{result.suite}: {result.expectation}",
     }
+
+
+def _is_anomaly(result: ExpectationResult) -> bool:
+    """Whether the result is about a measure of the club, which no row breaks."""
+    return result.suite == ANOMALY_SUITE.name
 
 
 def _find_meaning(result: ExpectationResult) -> str:
