@@ -64,7 +64,7 @@ class Extraction(NamedTuple):
         undeclared_columns: per table the delivered columns that no declaration has.
         read_rows: per table the number of rows read.
         ignored_rows: per table the number of rows ignored because they have no value; they are not among those read.
-        excluded_rows: per table the number of rows excluded because they are about forgotten people.
+        excluded_rows: the number of rows excluded because they are about forgotten people.
     """
 
     read_summary: str
@@ -72,10 +72,10 @@ class Extraction(NamedTuple):
     undeclared_columns: dict[str, list[str]]
     read_rows: dict[str, int]
     ignored_rows: dict[str, int]
-    excluded_rows: dict[str, int]
+    excluded_rows: int = 0
 
 
-EMPTY_EXTRACTION = Extraction("nothing", {}, {}, {}, {}, {})
+EMPTY_EXTRACTION = Extraction("nothing", {}, {}, {}, {})
 
 
 def extract_service(run: RunContext, sources: Sources, service: Service) -> Extraction:
@@ -95,7 +95,7 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
     run.load_tenants()
     changed_tables = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
     read_rows = {t.name: _count_delivered_rows(run, rows) for t, rows in changed_tables.items()}
-    excluded_rows = {t.name: _load_incoming_rows(run, t, rows, tombstones) for t, rows in changed_tables.items()}
+    excluded_rows = sum(_load_incoming_rows(run, table, rows, tombstones) for table, rows in changed_tables.items())
     _validate_shrinks(run, service, changed_tables)
     changes = {
         t.name: _append_changes(run, t, changed_tables[t]) if t in changed_tables else NO_CHANGES for t in tables

@@ -98,10 +98,12 @@ def test_a_snapshot_says_table_by_table_what_became_of_what_was_read(
     lines = {file.stem: sum(1 for _ in csv.reader(file.open(encoding="utf-8", newline=""))) - 1 for file in files}
     rows = list_rows(shown[asset]["tables"])
     assert {row["table"]: row["read"] + row["empty"] for row in rows} == lines
-    assert all(row["added"] == row["rows_now"] == row["read"] - row["kept_out"] for row in rows)
+    assert all(row["rows"] == row["read"] for row in rows)
+    added = {row["table"]: row["added"] for row in list_rows(shown[asset]["changes"])}
+    assert added == {row["table"]: row["rows"] for row in rows}
     quarantined = ask(sample_home, f"select count(*) from crm.quarantined_records where found_by = '{asset}'")
     assert [(sum(row["quarantined"] for row in rows),)] == quarantined
-    assert read_metrics(shown[asset], "rows") == {row["table"]: row["rows_now"] for row in rows}
+    assert read_metrics(shown[asset], "rows") == {row["table"]: row["rows"] for row in rows}
 
 
 def test_the_funnel_counts_every_profile_in_its_stage_and_the_stages_before(

@@ -33,8 +33,15 @@ MAX_SHOWN_ROWS = 100
 MIN_GOLFERS = 200
 FIGURE_INCHES, FIGURE_DPI = 6.0, 90
 CALIBRATION_TITLE = "Churn foretold and churn seen, all clubs"
-SIZES = ("visitors", "repeaters", "rounds", "members_a_year_ago", "lapses")
-"""Columns of a model: how many of what it was fitted to."""
+PARAMETERS = ("r", "alpha", "a", "b")
+SIZES = {
+    "visitors": "visitors",
+    "repeaters": "repeaters",
+    "rounds": "rounds",
+    "members": "members_a_year_ago",
+    "lapses": "lapses",
+}
+"""How many of what a model was fitted to: columns of the table, each with the model's."""
 MEASURES = {
     "brier": {
         "golfers": "golfers",
@@ -98,35 +105,40 @@ def _build_parameter_metadata(result: TrainingResult) -> dict[str, Any]:
     """Returns where the models of the pool and of the clubs with most visitors come from, and their parameters."""
     largest = sorted(result.models.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
     pool = result.models[POOLED_TENANT_ID]
-    model_rows = [
-        {
-            "club": tenant or "all clubs",
-            "visits_from": _name_visits_source(tenant, club, pool),
-            **_judge_own_fit(result.backtests.get((tenant, SCORED_HORIZON))),
-            "has_season": club.model.season is not None,
-        }
-        for tenant, club in largest
-    ]
-    parameter_rows = [{"club": tenant or "all clubs", **_round_visit_parameters(club)} for tenant, club in largest]
-    size_rows = [
-        {"club": tenant or "all clubs", **{column: getattr(club, column) for column in SIZES}}
-        for tenant, club in largest
-    ]
+    parameter_rows = [{"club": tenant or "all clubs", **_round_parameters(club)} for tenant, club in largest]
+    size_rows = [{"club": tenant or "all clubs", **_list_sizes(club)} for tenant, club in largest]
     fallen_back = sum(club.is_fallback for tenant, club in result.models.items() if tenant != POOLED_TENANT_ID)
     return {
-        "models": build_rows_table(model_rows),
+        "models": build_rows_table(_list_model_rows(result, largest)),
         "parameters": build_rows_table(parameter_rows),
         "fitted_to": build_rows_table(size_rows),
         "fallen_back_to_pool": fallen_back,
         "pool_is_the_stated_prior": pool.is_fallback,
         "clubs": len(result.models) - 1,
-        **{f"all_clubs/{name}": value for name, value in _round_visit_parameters(pool).items()},
-        **{f"all_clubs/{column}": getattr(pool, column) for column in SIZES},
+        **{f"all_clubs/{name}": value for name, value in {**_round_parameters(pool), **_list_sizes(pool)}.items()},
     }
 
 
-def _round_visit_parameters(club: TrainedModel) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in club.model.visits._asdict().items()}
+def _list_model_rows(result: TrainingResult, models: Iterable[tuple[str, TrainedModel]]) -> list[dict[str, Any]]:
+    """Returns per model where its forecast of visits comes from, how its own fit did, and whether it has a season."""
+    pool = result.models[POOLED_TENANT_ID]
+    return [
+        {
+            "club": tenant or "all clubs",
+            "visits_from": _name_visits_source(tenant, club, pool),
+            **_judge_own_fit(result.backtests.get((tenant, SCORED_HORIZON))),
+            "season": club.model.season is not None,
+        }
+        for tenant, club in models
+    ]
+
+
+def _round_parameters(club: TrainedModel) -> dict[str, float]:
+    return {name: round(getattr(club.model.visits, name), 4) for name in PARAMETERS}
+
+
+def _list_sizes(club: TrainedModel) -> dict[str, int]:
+    return {column: getattr(club, name) for column, name in SIZES.items()}
 
 
 def _name_visits_source(tenant: str, club: TrainedModel, pool: TrainedModel) -> str:

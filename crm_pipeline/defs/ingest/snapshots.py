@@ -10,13 +10,14 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import open_run_context
 from crm_pipeline.defs.metadata import (
     HOURLY,
+    build_changes_metadata,
     build_columns_metadata,
     build_count_metrics,
     build_counts_table,
     build_optional_table,
     build_rows_table,
 )
-from crm_pipeline.resources.lake.lake import NO_CHANGES, Lake
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, build_source_pool_name
@@ -85,37 +86,31 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
 def _build_extraction_metadata(run: RunContext, service: Service, extraction: Extraction) -> dict[str, Any]:
     """Returns what became of the rows, table by table from reading to quarantine, and numbers that the UI plots."""
     rows, reasons = count_present_rows(run, service), run.count_quarantined(_name_snapshot(service))
+    quarantined = run.count_quarantined(_name_snapshot(service), by="table_name")
+    undeclared = [
+        {"table": name, "columns": ", ".join(columns)} for name, columns in extraction.undeclared_columns.items()
+    ]
     return {
         "read": extraction.read_summary,
-        "tables": build_rows_table(_list_table_rows(run, service, extraction, rows)),
-        "quarantined": build_counts_table("reason", reasons),
-        "undeclared_columns": build_optional_table(
-            [{"table": name, "columns": ", ".join(columns)} for name, columns in extraction.undeclared_columns.items()]
+        "tables": build_rows_table(
+            [
+                {
+                    "table": name,
+                    "read": extraction.read_rows.get(name, 0),
+                    "empty": extraction.ignored_rows.get(name, 0),
+                    "rows": count,
+                    "quarantined": quarantined.get(name, 0),
+                }
+                for name, count in rows.items()
+            ]
         ),
-        "dagster/row_count": sum(rows.values()),
-        "changed_rows": sum(change.total for change in extraction.changes.values()),
-        "kept_out": sum(extraction.excluded_rows.values()),
+        "quarantined": build_counts_table("reason", reasons),
+        **build_changes_metadata(extraction.changes, sum(rows.values())),
+        "undeclared_columns": build_optional_table(undeclared),
+        "kept_out": extraction.excluded_rows,
         **build_count_metrics("rows", rows),
         **build_count_metrics("quarantined", reasons),
     }
-
-
-def _list_table_rows(
-    run: RunContext, service: Service, extraction: Extraction, rows: dict[str, int]
-) -> list[dict[str, Any]]:
-    quarantined = run.count_quarantined(_name_snapshot(service), by="table_name")
-    return [
-        {
-            "table": name,
-            "read": extraction.read_rows.get(name, 0),
-            "empty": extraction.ignored_rows.get(name, 0),
-            "kept_out": extraction.excluded_rows.get(name, 0),
-            **extraction.changes.get(name, NO_CHANGES)._asdict(),
-            "rows_now": count,
-            "quarantined": quarantined.get(name, 0),
-        }
-        for name, count in rows.items()
-    ]
 
 
 def _name_snapshot(service: Service) -> str:
