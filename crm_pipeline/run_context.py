@@ -141,10 +141,10 @@ class RunContext:
             f"found_by = '{found_by}' and ({condition})",
         )
 
-    def count_quarantined(self, found_by: str) -> dict[str, int]:
-        """Returns by reason the number of rows of the step's tenants that `found_by` has quarantined."""
+    def count_quarantined(self, found_by: str, *, by: str = "reason") -> dict[str, int]:
+        """Returns per value of column `by` how many rows of the step's tenants `found_by` has quarantined."""
         stored_view = self.lake.create_current_view(
             self.con, operations.quarantined_records, tenants=self.tenants, name="stored_quarantined"
         )
-        query = f"select reason, count(*) from {stored_view} where found_by = $found_by group by reason order by reason"
+        query = f"select {by}, count(*) from {stored_view} where found_by = $found_by group by all order by all"
         return dict(self.con.execute(query, {"found_by": found_by}).fetchall())

@@ -50,9 +50,10 @@ CHECKS = {
     *((snapshot, "snapshot_is_fresh") for snapshot in SNAPSHOTS),
     ("customer_identities", "links_hold"),
     ("customer_identities", "self_audit"),
-    ("customer_profiles", "expectations_hold"),
-    ("customer_timeline", "expectations_hold"),
+    ("customer_profiles", "critical_expectations"),
+    ("customer_profiles", "warning_expectations"),
     ("customer_profiles", "tenant_is_fresh"),
+    ("customer_timeline", "critical_expectations"),
 }
 
 
@@ -74,6 +75,12 @@ def test_the_asset_graph() -> None:
 def test_the_checks() -> None:
     keys = defs.resolve_asset_graph().asset_check_keys
     assert {(key.asset_key.to_user_string(), key.name) for key in keys} == CHECKS
+
+
+def test_what_keeps_a_club_from_being_published_blocks_and_nothing_else_does() -> None:
+    graph = defs.resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
+    assert blocking == {"critical_expectations"}
 
 
 def test_every_tenant_is_a_partition_and_any_range_of_them_one_run() -> None:

@@ -102,12 +102,30 @@ def _build_column_dependency(column: Column[Any]) -> dg.TableColumnDep:
 
 def build_changes_metadata(changes: Mapping[str, ChangeCounts], rows: int | None = None) -> dict[str, Any]:
     """Returns materialisation metadata: the changes per table, and the row count if given."""
-    table = dg.MetadataValue.table(
-        records=[dg.TableRecord({"table": name, **change._asdict()}) for name, change in changes.items()],
-        schema=dg.TableSchema([dg.TableColumn("table"), *(dg.TableColumn(f, "int") for f in ChangeCounts._fields)]),
-    )
-    metadata: dict[str, Any] = {"changes": table, "changed_rows": sum(change.total for change in changes.values())}
+    rows_by_table = [{"table": name, **change._asdict()} for name, change in changes.items()]
+    metadata: dict[str, Any] = {
+        "changes": build_optional_table(rows_by_table),
+        "changed_rows": sum(change.total for change in changes.values()),
+    }
     return metadata if rows is None else {**metadata, "dagster/row_count": rows}
+
+
+def build_counts_table(column: str, counts: Mapping[str, int]) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """Returns counts as a table of `column` and `rows`, the largest first; the word `none` where there are none."""
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return build_optional_table([{column: name, "rows": count} for name, count in largest])
+
+
+def build_count_metrics(name: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns a number of its own for each count, as `name/key`: the UI plots such numbers over time."""
+    return {f"{name}/{key}": count for key, count in counts.items()}
+
+
+def format_markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Returns rows, which all have the same columns, as a table in Markdown."""
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[text.replace("|", "\\|").replace("\n", " ") for text in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def sum_changes(batch_changes: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:
@@ -127,3 +145,8 @@ def build_rows_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue
         records=[dg.TableRecord({**dict.fromkeys(columns), **row}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
     )
+
+
+def build_optional_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """Returns rows as a table for the UI, or the word `none` where there are none."""
+    return build_rows_table(rows) if rows else dg.MetadataValue.text("none")

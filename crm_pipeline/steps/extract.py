@@ -66,18 +66,20 @@ class Extraction(NamedTuple):
         read_summary: what was read, in words.
         changes: per table the changes appended to the lake.
         undeclared_columns: per table the delivered columns that no declaration has.
-        ignored_rows: per table the number of rows ignored because they have no value.
+        read_rows: per table the number of rows read.
+        ignored_rows: per table the number of rows ignored because they have no value; they are not among those read.
         excluded_rows: the number of rows excluded because they are about forgotten people.
     """
 
     read_summary: str
     changes: dict[str, ChangeCounts]
     undeclared_columns: dict[str, list[str]]
+    read_rows: dict[str, int]
     ignored_rows: dict[str, int]
     excluded_rows: int = 0
 
 
-EMPTY_EXTRACTION = Extraction("nothing", {}, {}, {})
+EMPTY_EXTRACTION = Extraction("nothing", {}, {}, {}, {})
 
 
 def extract_service(run: RunContext, sources: Sources, service: Service) -> Extraction:
@@ -96,6 +98,7 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
     delivery = sources.read_snapshot(run.con, service, request)
     run.load_tenants()
     changed_tables = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
+    read_rows = {t.name: _count_delivered_rows(run, rows) for t, rows in changed_tables.items()}
     excluded_rows = sum(_load_incoming_rows(run, table, rows, tombstones) for table, rows in changed_tables.items())
     _validate_shrinks(run, service, changed_tables)
     changes = {
@@ -109,7 +112,17 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
         name: list(rows.undeclared_columns) for name, rows in delivery.tables.items() if rows.undeclared_columns
     }
     ignored_rows = {name: rows.ignored_rows for name, rows in delivery.tables.items() if rows.ignored_rows}
-    return Extraction(_format_read_summary(delivery), changes, undeclared, ignored_rows, excluded_rows)
+    return Extraction(_format_read_summary(delivery), changes, undeclared, read_rows, ignored_rows, excluded_rows)
+
+
+def count_present_rows(run: RunContext, service: Service) -> dict[str, int]:
+    """Returns the number of present rows of each table of the service, for the tenants of the run."""
+    counts = " union all ".join(
+        f"select '{table.name}' as name, rows from ({run.lake.build_counts_query(table, tenants=run.tenants)})"
+        for table in list_source_tables(service)
+    )
+    present_rows = dict(run.con.sql(f"select name, cast(sum(rows) as bigint) from ({counts}) group by name").fetchall())
+    return {table.name: present_rows.get(table.name, 0) for table in list_source_tables(service)}
 
 
 def find_extraction_state(run: RunContext, service: Service) -> ExtractionState | None:
@@ -147,6 +160,11 @@ def _has_changes(run: RunContext, delivered: DeliveredTable) -> bool:
     return delivered.is_full or bool(
         delivered.key_relation or run.con.execute(f"from {delivered.relation} limit 1").fetchall()
     )
+
+
+def _count_delivered_rows(run: RunContext, delivered: DeliveredTable) -> int:
+    [(rows,)] = run.con.execute(f"select count(*) from {delivered.relation}").fetchall()
+    return int(rows)
 
 
 def _format_read_summary(delivery: Delivery) -> str:

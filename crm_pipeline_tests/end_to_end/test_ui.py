@@ -5,7 +5,7 @@ that its daemon finds an hour it has missed.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,24 @@ NEEDLESS = ("dagster.yaml file will not be used to configure dagster", "no curso
 """Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of; and by the daemon that
 makes up for dead runs, when it starts for the first time."""
 CHANGES = ("rows_added", "rows_changed", "rows_removed")
+FIRST_PAGES = {
+    **dict.fromkeys([name for name in SNAPSHOTS if name != "tenants"], "Read: every row."),
+    "customer_identities": "No fault in the links that this run resolved.",
+    "customer_timeline": " expectations hold for 3 clubs.",
+}
+"""What the first check of an asset says without a click; that of customer_profiles fails."""
+FIGURES = {
+    **dict.fromkeys([name for name in SNAPSHOTS if name != "tenants"], ("tables", "read", "quarantined", "changes")),
+    "tenants": ("Africa/Johannesburg", "Europe/London", "America/Phoenix"),
+    "customer_identities": ("links_by_rule", "EMAIL_AND_PHONE", "INVALID_PHONE", "links/EMAIL"),
+    "timeline_events": ("events_by_type", "ROUND_PLAYED", "events/ROUND_PLAYED"),
+    "profile_scores": ("funnel", "this_stage_or_deeper", "profiles/MEMBER"),
+    "customer_profiles": ("dagster/partition_row_count", "rows_changed"),
+    "customer_timeline": ("dagster/partition_row_count", "rows_changed"),
+    "churn_model": ("visits_from", "beats_recency", "members"),
+    "churn_backtest": ("brier", "base_rate", "auc/365_days"),
+}
+"""Words of each asset's last event: tables, and numbers by the name they are plotted under."""
 ASSETS = """{ assetNodes {
     assetKey { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
     partitionStats { numPartitions numMaterialized numFailed } partitionKeys
@@ -153,11 +171,13 @@ def test_every_materialisation_says_how_many_rows_there_are(assets: dict[str, di
         assert all(count > 0 for count in counts), name
 
 
-def test_row_counts_are_those_of_the_published_tables(assets: dict[str, dict[str, Any]], home: Path) -> None:
+def test_row_counts_are_those_of_all_clubs_and_of_each(assets: dict[str, dict[str, Any]], home: Path) -> None:
     for table in PUBLISHED:
         events = assets[table]["assetMaterializations"][::-1]
-        shown = {event["partition"]: numbers(event["metadataEntries"])["dagster/row_count"] for event in events}
-        assert shown == dict(ask(home, f"select tenant_id, count(*) from crm.{table} group by tenant_id"))
+        counts = [(event["partition"], numbers(event["metadataEntries"])) for event in events]
+        rows = dict(ask(home, f"select tenant_id, count(*) from crm.{table} group by tenant_id"))
+        assert {tenant: shown["dagster/partition_row_count"] for tenant, shown in counts} == rows
+        assert {shown["dagster/row_count"] for _, shown in counts} == {sum(rows.values())}
 
 
 def test_published_assets_have_a_partition_per_tenant(assets: dict[str, dict[str, Any]]) -> None:
@@ -248,12 +268,29 @@ def test_a_browser_shows_which_club_failed(eyes: Browser) -> None:
     eyes.see("partitions", "Failed (1)", "Materialized (2)", "failed, and did not materialize this asset")
 
 
-def test_a_browser_shows_a_failed_check_with_its_reason(eyes: Browser) -> None:
+def test_a_browser_shows_what_is_broken_for_whom_without_a_click(eyes: Browser) -> None:
     page = eyes.open("/assets/customer_profiles?view=checks")
+    eyes.see("check", "This is a blocking asset check.", " expectations hold for 3 clubs.", "clubs_that_break_one")
+    broken = page.get_by_role("row").filter(has_text="Scores lie between 0 and 100.")
+    broken.wait_for()
+    assert all(words in broken.inner_text() for words in ("heather-moor", "109 of 109"))
     page.get_by_text("Execution history").click()
-    eyes.see("check", "Scores lie between 0 and 100.")
-    failed = page.get_by_role("row").filter(has_text="Scores lie between 0 and 100.")
-    assert [words in failed.inner_text() for words in ("Failed", "heather-moor")] == [True, True]
+    failed = page.get_by_role("row").filter(has_text="Broken: Scores lie between 0 and 100.")
+    failed.wait_for()
+    assert all(words in failed.inner_text() for words in ("Failed", "heather-moor"))
+
+
+@pytest.mark.parametrize(("asset", "words"), FIRST_PAGES.items())
+def test_a_browser_shows_the_first_page_of_every_check(asset: str, words: str, eyes: Browser) -> None:
+    eyes.open(f"/assets/{asset}?view=checks")
+    eyes.see(f"check-{asset}", words)
+
+
+@pytest.mark.parametrize(("asset", "words"), FIGURES.items())
+def test_a_browser_shows_the_figures_of_every_asset_as_tables(asset: str, words: Sequence[str], eyes: Browser) -> None:
+    page = eyes.open(f"/assets/{asset}?view=events")
+    eyes.see(f"figures-{asset}", *words)
+    assert page.get_by_text("[Show JSON]").count() == 0
 
 
 def test_a_browser_shows_the_asset_graph(eyes: Browser) -> None:

@@ -4,15 +4,22 @@ The hourly refresh applies the latest version and never fits. To fit by hand, ru
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import BytesIO
+from math import isnan
 from typing import Any
 
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import WEEKLY, build_changes_metadata, build_columns_metadata, build_rows_table
+from crm_pipeline.defs.metadata import (
+    WEEKLY,
+    build_changes_metadata,
+    build_columns_metadata,
+    build_optional_table,
+    build_rows_table,
+)
 from crm_pipeline.domain.churn.backtest import BacktestResult
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
 from crm_pipeline.domain.churn.train import SCORED_HORIZON, TrainedModel, TrainingResult
@@ -25,6 +32,27 @@ CHURN_GROUP = "churn"
 MAX_SHOWN_ROWS = 100
 MIN_GOLFERS = 200
 FIGURE_INCHES, FIGURE_DPI = 6.0, 90
+CALIBRATION_TITLE = "Churn foretold and churn seen, all clubs"
+PARAMETERS = ("r", "alpha", "a", "b")
+SIZES = {
+    "visitors": "visitors",
+    "repeaters": "repeaters",
+    "rounds": "rounds",
+    "members": "members_a_year_ago",
+    "lapses": "lapses",
+}
+"""How many of what a model was fitted to: columns of the table, each with the model's."""
+MEASURES = {
+    "brier": {
+        "golfers": "golfers",
+        "left": "left_since",
+        "forecast": "brier",
+        "base_rate": "brier_base_rate",
+        "recency": "brier_recency",
+    },
+    "auc": {"forecast": "auc", "recency": "auc_recency"},
+}
+"""Tables of the backtest's measures: their columns, each with the measure it shows."""
 
 
 def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noqa: ANN401
@@ -70,31 +98,47 @@ def churn_assets(
     }
     for name, (metadata, rows) in asset_rows.items():
         counts = build_changes_metadata({f"{name}s": changes[f"{name}s"]}, rows)
-        yield dg.MaterializeResult(asset_key=name, metadata={**counts, **metadata})
+        yield dg.MaterializeResult(asset_key=name, metadata={**metadata, **counts})
 
 
 def _build_parameter_metadata(result: TrainingResult) -> dict[str, Any]:
-    """Returns the parameters of the pool and of the clubs with most visitors, as a table, and who fell back to what."""
+    """Returns where the models of the pool and of the clubs with most visitors come from, and their parameters."""
     largest = sorted(result.models.items(), key=lambda item: (-item[1].visitors, item[0]))[:MAX_SHOWN_ROWS]
     pool = result.models[POOLED_TENANT_ID]
-    rows = [
+    parameter_rows = [{"club": tenant or "all clubs", **_round_parameters(club)} for tenant, club in largest]
+    size_rows = [{"club": tenant or "all clubs", **_list_sizes(club)} for tenant, club in largest]
+    fallen_back = sum(club.is_fallback for tenant, club in result.models.items() if tenant != POOLED_TENANT_ID)
+    return {
+        "models": build_rows_table(_list_model_rows(result, largest)),
+        "parameters": build_rows_table(parameter_rows),
+        "fitted_to": build_rows_table(size_rows),
+        "fallen_back_to_pool": fallen_back,
+        "pool_is_the_stated_prior": pool.is_fallback,
+        "clubs": len(result.models) - 1,
+        **{f"all_clubs/{name}": value for name, value in {**_round_parameters(pool), **_list_sizes(pool)}.items()},
+    }
+
+
+def _list_model_rows(result: TrainingResult, models: Iterable[tuple[str, TrainedModel]]) -> list[dict[str, Any]]:
+    """Returns per model where its forecast of visits comes from, how its own fit did, and whether it has a season."""
+    pool = result.models[POOLED_TENANT_ID]
+    return [
         {
             "club": tenant or "all clubs",
             "visits_from": _name_visits_source(tenant, club, pool),
             **_judge_own_fit(result.backtests.get((tenant, SCORED_HORIZON))),
-            **{name: round(value, 4) for name, value in club.model.visits._asdict().items()},
-            **{name: value for name, value in club._asdict().items() if name != "model"},
-            "has_season": club.model.season is not None,
+            "season": club.model.season is not None,
         }
-        for tenant, club in largest
+        for tenant, club in models
     ]
-    fallen_back = sum(club.is_fallback for tenant, club in result.models.items() if tenant != POOLED_TENANT_ID)
-    return {
-        "parameters": build_rows_table(rows),
-        "fallen_back_to_pool": fallen_back,
-        "pool_is_the_stated_prior": pool.is_fallback,
-        "clubs": len(result.models) - 1,
-    }
+
+
+def _round_parameters(club: TrainedModel) -> dict[str, float]:
+    return {name: round(getattr(club.model.visits, name), 4) for name in PARAMETERS}
+
+
+def _list_sizes(club: TrainedModel) -> dict[str, int]:
+    return {column: getattr(club, name) for column, name in SIZES.items()}
 
 
 def _name_visits_source(tenant: str, club: TrainedModel, pool: TrainedModel) -> str:
@@ -113,22 +157,10 @@ def _judge_own_fit(backtest: BacktestResult | None) -> dict[str, str]:
 
 
 def _build_backtest_metadata(result: TrainingResult) -> dict[str, Any]:
-    """Returns the measures as a table, the pool first; the larger clubs that beat both simpler forecasts; the plot."""
+    """Returns the measures as tables, the pool first; the plot; the larger clubs that beat both simpler forecasts."""
     largest = sorted(
         result.backtests.items(), key=lambda item: (item[0][0] != POOLED_TENANT_ID, -item[1].golfers, item[0])
-    )
-    rows = [
-        {
-            "club": tenant or "all clubs",
-            "horizon_days": days,
-            **{
-                name: round(value, 4)
-                for name, value in backtest._asdict().items()
-                if name != "calibration" and value == value  # noqa: PLR0124  NaN
-            },
-        }
-        for (tenant, days), backtest in largest[:MAX_SHOWN_ROWS]
-    ]
+    )[:MAX_SHOWN_ROWS]
     larger = [
         backtest
         for (tenant, days), backtest in result.backtests.items()
@@ -138,11 +170,47 @@ def _build_backtest_metadata(result: TrainingResult) -> dict[str, Any]:
         days: backtest for (tenant, days), backtest in result.backtests.items() if tenant == POOLED_TENANT_ID
     }
     return {
+        **{name: build_optional_table(_list_measures(largest, columns)) for name, columns in MEASURES.items()},
+        **({"calibration": plot_calibration(pool_backtests)} if pool_backtests else {}),
         "larger_clubs": len(larger),
         "larger_clubs_that_beat_both": sum(backtest.is_better_than_both for backtest in larger),
-        "measures": build_rows_table(rows),
-        **({"calibration": plot_calibration(pool_backtests)} if pool_backtests else {}),
+        **_build_measure_metrics(pool_backtests),
     }
+
+
+def _list_measures(
+    backtests: Iterable[tuple[tuple[str, int], BacktestResult]], columns: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Returns a row per club and horizon, with the measures of `columns`."""
+    return [
+        {
+            "club": tenant or "all clubs",
+            "days": days,
+            **{
+                column: value
+                for column, name in columns.items()
+                if (value := _round_measure(backtest, name)) is not None
+            },
+        }
+        for (tenant, days), backtest in backtests
+    ]
+
+
+def _build_measure_metrics(pool_backtests: Mapping[int, BacktestResult]) -> dict[str, float]:
+    """Returns each measure of all clubs together as a number of its own, which the UI plots over time."""
+    return {
+        f"{name}/{days}_days": value
+        for days, backtest in pool_backtests.items()
+        for columns in MEASURES.values()
+        for name in columns.values()
+        if (value := _round_measure(backtest, name)) is not None
+    }
+
+
+def _round_measure(backtest: BacktestResult, name: str) -> float | None:
+    """Returns the measure with four decimals; None for an AUC that there is none of."""
+    value: float = getattr(backtest, name)
+    return None if isnan(value) else round(value, 4)
 
 
 def plot_calibration(backtests: Mapping[int, BacktestResult]) -> dg.MarkdownMetadataValue:
@@ -157,7 +225,7 @@ def plot_calibration(backtests: Mapping[int, BacktestResult]) -> dg.MarkdownMeta
     for days, backtest in sorted(backtests.items()):
         bins = backtest.calibration
         axes.plot([b.forecast for b in bins], [b.left for b in bins], marker="o", label=f"{days} days")
-    axes.set(xlabel="risk foretold", ylabel="share who left", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="risk foretold", ylabel="share who left", xlim=(0, 1), ylim=(0, 1), title=CALIBRATION_TITLE)
     axes.legend(loc="upper left")
     picture = BytesIO()
     FigureCanvasAgg(figure)

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_changes_metadata, build_columns_metadata, sum_changes
+from crm_pipeline.defs.metadata import (
+    HOURLY,
+    build_changes_metadata,
+    build_columns_metadata,
+    build_count_metrics,
+    build_counts_table,
+    build_optional_table,
+    sum_changes,
+)
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
@@ -56,13 +64,15 @@ def customer_identities(
             context.log.warning("took back what a run that ended half-way left of %s", ", ".join(rolled_back_tenants))
         batch_results = materialize_identities(run, tenants)
         stored = lake.create_current_view(run.con, identity.customer_identities, tenants=tenants)
-        links = run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall()
+        links = dict(run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall())
+        reasons = run.count_quarantined("customer_identities")
         return dg.MaterializeResult(
             metadata={
-                **build_changes_metadata(
-                    sum_changes(batch.changes for batch in batch_results), sum(count for _, count in links)
-                ),
-                "links_by_rule": dg.MetadataValue.json(dict(links)),
+                "links_by_rule": build_counts_table("rule", links),
+                "quarantined": build_counts_table("reason", reasons),
+                **build_changes_metadata(sum_changes(batch.changes for batch in batch_results), sum(links.values())),
+                **build_count_metrics("links", links),
+                **build_count_metrics("quarantined", reasons),
             },
             check_results=[
                 _build_links_check([fault for batch in batch_results for fault in batch.summary]),
@@ -72,18 +82,30 @@ def customer_identities(
 
 
 def _build_links_check(faults: Sequence[str]) -> dg.AssetCheckResult:
-    shown = dg.MetadataValue.json(faults[:MAX_SHOWN_FAULTS])
-    return dg.AssetCheckResult(check_name=LINKS_HOLD, passed=not faults, metadata={"faults": shown})
+    count = f"{len(faults):,} faults" if faults else "No fault"
+    return dg.AssetCheckResult(
+        check_name=LINKS_HOLD,
+        passed=not faults,
+        description=f"{count} in the links that this run resolved.",
+        metadata={
+            "faults": build_optional_table([{"fault": fault} for fault in faults[:MAX_SHOWN_FAULTS]]),
+            "fault_count": len(faults),
+        },
+    )
 
 
 def _build_audit_check(run: RunContext, tenants: list[str]) -> dg.AssetCheckResult:
     audit = audit_identities(run, tenants)
+    differing = [{"tenant": tenant, "tables": ", ".join(tables)} for tenant, tables in audit.differing_tables.items()]
+    outcome = f"{len(differing)} of them differ from what is stored" if differing else "all are as stored"
     return dg.AssetCheckResult(
         check_name=SELF_AUDIT,
-        passed=not audit.differing_tables,
+        passed=not differing,
+        description=f"{len(audit.tenants)} clubs, drawn at random and resolved again: {outcome}.",
         metadata={
-            "tenants": dg.MetadataValue.json(audit.tenants),
+            "differing": build_optional_table(differing),
+            "tenants": ", ".join(audit.tenants) or "none",
             "records": audit.records,
-            "differing": dg.MetadataValue.json(audit.differing_tables),
+            "differing_tenants": len(differing),
         },
     )

@@ -3,18 +3,27 @@
 A snapshot that is rejected does not stop the run: the service's last snapshot is used, and its check fails.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_changes_metadata, build_columns_metadata
+from crm_pipeline.defs.metadata import (
+    HOURLY,
+    build_changes_metadata,
+    build_columns_metadata,
+    build_count_metrics,
+    build_counts_table,
+    build_optional_table,
+    build_rows_table,
+)
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, build_source_pool_name
-from crm_pipeline.steps.extract import EMPTY_EXTRACTION, PastHourError, extract_service
+from crm_pipeline.steps.extract import EMPTY_EXTRACTION, Extraction, PastHourError, count_present_rows, extract_service
 from crm_pipeline.steps.validate import quarantine_rows
 from crm_pipeline.tables import list_source_tables
-from crm_pipeline.tables.outputs import operations
 from crm_pipeline.vocabulary import Service
 
 FRESHNESS_CHECK = "snapshot_is_fresh"
@@ -22,7 +31,7 @@ FRESHNESS_CHECK = "snapshot_is_fresh"
 
 def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
     """Returns the asset of one service's snapshot; the CRM's is upstream of the others, since it lists the tenants."""
-    key = f"{service.lower()}_snapshot"
+    key = _name_snapshot(service)
     table_names = ", ".join(table.name for table in list_source_tables(service))
 
     @dg.asset(
@@ -60,18 +69,12 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
                 context.log.warning("%s; its last snapshot serves", source_error)
             quarantine_rows(run, service, key)
             return dg.MaterializeResult(
-                metadata={
-                    **build_changes_metadata(extraction.changes, _count_snapshot_rows(run, service)),
-                    "read": extraction.read_summary,
-                    "kept_out": extraction.excluded_rows,
-                    "undeclared_columns": dg.MetadataValue.json(extraction.undeclared_columns),
-                    "ignored_rows": dg.MetadataValue.json(extraction.ignored_rows),
-                    "quarantined": dg.MetadataValue.json(run.count_quarantined(key)),
-                },
+                metadata=_build_extraction_metadata(run, service, extraction),
                 check_results=[
                     dg.AssetCheckResult(
                         check_name=FRESHNESS_CHECK,
                         passed=source_error is None,
+                        description=source_error or f"Read: {extraction.read_summary}.",
                         metadata={"reason": source_error} if source_error else {},
                     )
                 ],
@@ -80,10 +83,38 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
     return snapshot
 
 
-def _count_snapshot_rows(run: RunContext, service: Service) -> int:
-    view = run.lake.create_current_view(run.con, operations.service_snapshots, tenants=run.tenants)
-    rows = run.con.execute(f"select cast(coalesce(sum(rows), 0) as bigint) from {view} where service = '{service}'")
-    return int(rows.fetchall()[0][0])
+def _build_extraction_metadata(run: RunContext, service: Service, extraction: Extraction) -> dict[str, Any]:
+    """Returns what became of the rows, table by table from reading to quarantine, and numbers that the UI plots."""
+    rows, reasons = count_present_rows(run, service), run.count_quarantined(_name_snapshot(service))
+    quarantined = run.count_quarantined(_name_snapshot(service), by="table_name")
+    undeclared = [
+        {"table": name, "columns": ", ".join(columns)} for name, columns in extraction.undeclared_columns.items()
+    ]
+    return {
+        "read": extraction.read_summary,
+        "tables": build_rows_table(
+            [
+                {
+                    "table": name,
+                    "read": extraction.read_rows.get(name, 0),
+                    "empty": extraction.ignored_rows.get(name, 0),
+                    "rows": count,
+                    "quarantined": quarantined.get(name, 0),
+                }
+                for name, count in rows.items()
+            ]
+        ),
+        "quarantined": build_counts_table("reason", reasons),
+        **build_changes_metadata(extraction.changes, sum(rows.values())),
+        "undeclared_columns": build_optional_table(undeclared),
+        "kept_out": extraction.excluded_rows,
+        **build_count_metrics("rows", rows),
+        **build_count_metrics("quarantined", reasons),
+    }
+
+
+def _name_snapshot(service: Service) -> str:
+    return f"{service.lower()}_snapshot"
 
 
 snapshots = [build_snapshot_asset(service) for service in Service]

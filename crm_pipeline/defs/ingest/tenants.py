@@ -1,16 +1,20 @@
 """Asset `tenants`: the clubs of a run, and those quarantined because their own row is invalid."""
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata
+from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_rows_table
+from crm_pipeline.domain.ingest.tenant_validation import Tenant, escape_invisible_characters
 from crm_pipeline.domain.ingest.time_zones import find_zone_differences
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.validate import quarantine_tenants
 from crm_pipeline.tables.sources import crm
+
+MAX_SHOWN_TENANTS = 100
 
 
 @dg.asset(
@@ -46,9 +50,22 @@ def tenants(
             )
         return dg.MaterializeResult(
             metadata={
+                "tenants": build_rows_table(_list_tenant_rows(usable, faulty)),
+                "time_zones_that_differ": ", ".join(each.timezone for each in differences) or "none",
                 "dagster/row_count": len(usable),
-                "tenants": dg.MetadataValue.json([tenant.tenant_id for tenant in usable]),
-                "set_aside": dg.MetadataValue.json(faulty),
-                "time_zones_that_differ": dg.MetadataValue.json([each.timezone for each in differences]),
+                "quarantined_tenants": len(faulty),
             }
         )
+
+
+def _list_tenant_rows(usable: Sequence[Tenant], faulty: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Returns the first MAX_SHOWN_TENANTS tenants, faulty ones before all others."""
+    rows = [
+        {"tenant": escape_invisible_characters(tenant), "what_is_wrong": ", ".join(faults)}
+        for tenant, faults in sorted(faulty.items())
+    ]
+    rows += [
+        {"tenant": tenant.tenant_id, "status": tenant.status, "currency": tenant.currency, "timezone": tenant.timezone}
+        for tenant in usable
+    ]
+    return rows[:MAX_SHOWN_TENANTS]

@@ -79,11 +79,11 @@ def run_incomplete(context: dg.RunStatusSensorContext, settings: dg.ResourcePara
 
 
 def list_failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Returns the failed checks of the whole run, without warnings; a tenant's checks are reasons of the failure."""
+    """Returns the failed checks of the whole run, without warnings; those that block are reasons of the failure."""
     failed = []
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         result = entry.get_dagster_event().asset_check_evaluation_data
-        is_error = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
+        is_error = not result.passed and result.severity is dg.AssetCheckSeverity.ERROR and not result.blocking
         if is_error and result.partition is None:
             reason = result.metadata.get("reason")
             failed.append(

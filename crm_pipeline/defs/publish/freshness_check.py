@@ -50,18 +50,22 @@ def report_freshness(context: dg.AssetExecutionContext, clubs: Sequence[TenantFr
             )
 
 
-def build_freshness_result(context: dg.AssetExecutionContext, clubs: Sequence[TenantFreshness]) -> dg.AssetCheckResult:
-    """Returns the result that the step must return besides the clubs' own: the club's in a run of one, else of all."""
-    if context.has_partition_key:
-        clubs = [club for club in clubs if club.tenant_id == context.partition_key]
+def build_freshness_evaluation(
+    context: dg.AssetExecutionContext, clubs: Sequence[TenantFreshness]
+) -> dg.AssetCheckEvaluation:
+    """Returns what the step must return besides the clubs' own: the club's evaluation in a run of one, else of all."""
+    tenant = context.partition_key if context.has_partition_key else None
+    if tenant is not None:
+        clubs = [club for club in clubs if club.tenant_id == tenant]
     stale = [club for club in clubs if not club.is_fresh]
     lines = [
         f"{escape_invisible_characters(club.tenant_id)} {club.state}: {' '.join(club.sentences)}" for club in stale
     ]
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(PROFILES.name),
         check_name=TENANT_FRESHNESS_CHECK,
-        asset_key=PROFILES.name,
         passed=not stale,
+        partition=tenant,
         metadata={"reason": format_short_list(lines)} if lines else {},
     )
 

@@ -1,10 +1,11 @@
 """Materializations of a publication: an event per tenant, and a failure that names the tenants not published."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
+from crm_pipeline.defs.publish.check_results import to_check_result
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.dagster_storage.purge import restore_check_results
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
@@ -22,20 +23,21 @@ def report_materializations(
     rows: dict[tuple[str, str], int],
     costs: dict[str, PublishCost],
     unpublished: dict[str, str],
-    checks: Sequence[dg.AssetCheckResult],
+    evaluations: Sequence[dg.AssetCheckEvaluation],
 ) -> Iterator[dg.MaterializeResult]:
-    """Yields one result per asset, with metadata per tenant.
+    """Yields one result per asset, with metadata per tenant and the evaluations of its checks.
 
     If some tenants were not published, or the run has no partitions that Dagster could mark, it logs an event per
-    published tenant.
+    published tenant. If some were not published, it logs the evaluations of all tenants too.
     Raises: Failure if some tenants were not published, after the events of the others.
     """
     is_logged_per_tenant = unpublished or not (context.has_partition_key or context.has_partition_key_range)
     for table in EVALUATED_TABLES:
+        total = sum(count for (name, _), count in rows.items() if name == table.name)
         for tenant, tenant_changes in changes.items():
             table_changes = tenant_changes.get(table.name)
             cost = costs.get(tenant) if table_changes else None
-            metadata = _build_metadata(table_changes, rows.get((table.name, tenant)), cost)
+            metadata = _build_metadata(total, table_changes, rows.get((table.name, tenant)), cost)
             if is_logged_per_tenant:
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
@@ -43,9 +45,12 @@ def report_materializations(
         if not unpublished:
             yield dg.MaterializeResult(
                 asset_key=table.name,
-                metadata=_build_metadata(None),  # of the asset as a whole, in a run without partitions
-                check_results=[check for check in checks if check.asset_key == dg.AssetKey(table.name)],
+                metadata=_build_metadata(total),  # of the asset as a whole, in a run without partitions
+                check_results=[to_check_result(each) for each in evaluations if each.asset_key.path[-1] == table.name],
             )
+    for evaluation in evaluations if unpublished else ():
+        if evaluation.partition is None:
+            context.log_event(evaluation)
     restore_check_results(context.instance, context.run.run_id)
     if unpublished:
         raise dg.Failure(
@@ -74,10 +79,15 @@ def _add_metadata(context: dg.AssetExecutionContext, asset: str, tenant: str, me
 
 
 def _build_metadata(
-    changes: ChangeCounts | None, rows: int | None = None, cost: PublishCost | None = None
+    total_rows: int, changes: ChangeCounts | None = None, rows: int | None = None, cost: PublishCost | None = None
 ) -> dict[str, Any]:
     added, changed, removed = changes or NO_CHANGES
-    counts = {"rows_added": added, "rows_changed": changed, "rows_removed": removed}
+    counts = {
+        "dagster/row_count": total_rows,
+        "rows_added": added,
+        "rows_changed": changed,
+        "rows_removed": removed,
+    }
     if rows is not None:
-        counts["dagster/row_count"] = rows
+        counts["dagster/partition_row_count"] = rows
     return counts if cost is None else {**counts, "publish_seconds": cost.seconds, "publish_wal_bytes": cost.wal_bytes}

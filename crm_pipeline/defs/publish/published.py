@@ -9,11 +9,10 @@ from collections.abc import Iterator, Set
 import dagster as dg
 from sqlalchemy import Table
 
-from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER
 from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, open_run_context
 from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_published_lineage
-from crm_pipeline.defs.publish.check_results import build_check_specs, build_step_results, report_results
-from crm_pipeline.defs.publish.freshness_check import build_freshness_result, build_freshness_spec, report_freshness
+from crm_pipeline.defs.publish.check_results import build_check_specs, build_step_evaluations, report_results
+from crm_pipeline.defs.publish.freshness_check import build_freshness_evaluation, build_freshness_spec, report_freshness
 from crm_pipeline.defs.publish.materializations import report_materializations
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_news, read_freshness
@@ -85,7 +84,7 @@ def published(
             pending = find_pending_tables(run, publisher, tenants)
             gate_result = evaluate_tenants(run, pending, tenants)
             if gate_result.results:
-                report_results(context, run, gate_result.results, settings.home / DATA_DOCS_FOLDER)
+                report_results(context, run, gate_result.results)
             store_measures(run, gate_result.fully_evaluated_tenants)
             unpublished |= find_failed_tenants(gate_result.results, tenants)
             changes = publish_tenants(
@@ -100,8 +99,8 @@ def published(
         report_freshness(context, news)
         update_data_docs(run, settings.home, gate_result.results, clubs, news)
         changes |= {tenant: {} for tenant in _find_closed_tenants(context, run, {*tenants, *unpublished})}
-        checks = [*build_step_results(context, run, settings.home).values(), build_freshness_result(context, clubs)]
-        yield from report_materializations(context, changes, rows, publisher.costs, unpublished, checks)
+        evaluations = [*build_step_evaluations(context, run, tenants), build_freshness_evaluation(context, clubs)]
+        yield from report_materializations(context, changes, rows, publisher.costs, unpublished, evaluations)
 
 
 def _read_clubs(warehouse: Warehouse) -> list[TenantFreshness]:

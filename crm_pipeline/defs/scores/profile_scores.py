@@ -9,6 +9,9 @@ from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
     build_columns_metadata,
+    build_count_metrics,
+    build_counts_table,
+    build_optional_table,
     build_rows_table,
     sum_changes,
 )
@@ -41,15 +44,23 @@ def profile_scores(
         batch_results = materialize_scores(run, tenants)
         stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=tenants))
         transitions = sum((batch.summary for batch in batch_results), Counter[StageTransition]())
+        reasons = run.count_quarantined("profile_scores")
         return dg.MaterializeResult(
             metadata={
+                "funnel": build_rows_table(
+                    [
+                        {"stage": stage.stage, "profiles": stage.profiles, "this_stage_or_deeper": stage.at_least}
+                        for stage in stages
+                    ]
+                ),
+                "stage_changes": build_optional_table(
+                    [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
+                ),
+                "quarantined": build_counts_table("reason", reasons),
                 **build_changes_metadata(
                     sum_changes(batch.changes for batch in batch_results), sum(stage.profiles for stage in stages)
                 ),
-                "funnel": build_rows_table([stage._asdict() for stage in stages]),
-                "stage_changes": build_rows_table(
-                    [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
-                ),
-                "quarantined": dg.MetadataValue.json(run.count_quarantined("profile_scores")),
+                **build_count_metrics("profiles", {stage.stage: stage.profiles for stage in stages}),
+                **build_count_metrics("quarantined", reasons),
             }
         )

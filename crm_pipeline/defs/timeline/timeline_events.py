@@ -3,7 +3,14 @@
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_changes_metadata, build_columns_metadata, sum_changes
+from crm_pipeline.defs.metadata import (
+    HOURLY,
+    build_changes_metadata,
+    build_columns_metadata,
+    build_count_metrics,
+    build_counts_table,
+    sum_changes,
+)
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
@@ -32,14 +39,15 @@ def timeline_events(
         batch_results = materialize_timeline(run, tenants)
         # Counted from ids: the id of an event contains its type.
         counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=tenants)
-        kinds = run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall()
+        events = dict(run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall())
+        reasons = run.count_quarantined("timeline_events")
         return dg.MaterializeResult(
             metadata={
-                **build_changes_metadata(
-                    sum_changes(batch.changes for batch in batch_results), sum(count for _, count in kinds)
-                ),
-                "events_by_type": dg.MetadataValue.json(dict(kinds)),
+                "events_by_type": build_counts_table("event_type", events),
+                "quarantined": build_counts_table("reason", reasons),
+                **build_changes_metadata(sum_changes(batch.changes for batch in batch_results), sum(events.values())),
                 "events_in_the_future": sum(batch.summary for batch in batch_results),
-                "quarantined": dg.MetadataValue.json(run.count_quarantined("timeline_events")),
+                **build_count_metrics("events", events),
+                **build_count_metrics("quarantined", reasons),
             }
         )

@@ -23,8 +23,14 @@ LATEST_RUNS_QUERY: Final = text("""
     union
     select run_id from asset_check_executions where id in (
         select max(id) from asset_check_executions where execution_status <> 'PLANNED'
-        group by asset_key, check_name, partition)""")
-"""Runs that hold the latest materialisation, plan or check result of an asset or of one of its partitions."""
+        group by asset_key, check_name, partition)
+    and (asset_key, check_name) in (
+        select asset_key, check_name from asset_check_executions
+        where execution_status <> 'PLANNED' and evaluation_event_timestamp >= :before)""")
+"""Runs that hold the latest materialisation, plan or check result of an asset or of one of its partitions.
+
+A check without any result since `before` is no longer defined: its results go with their runs.
+"""
 ORPHAN_DELETIONS: Final = (
     text("delete from asset_check_executions where run_id <> '' and run_id not in (select run_id from runs)"),
     text("""delete from asset_check_executions where execution_status = 'PLANNED'
@@ -68,13 +74,14 @@ def restore_check_results(instance: dg.DagsterInstance, run_id: str) -> None:
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> int:
     """Returns how many runs were deleted: ended, created before `before`, and holding nothing the UI shows."""
     storage = cast("SqlEventLogStorage", instance.event_log_storage)
+    limit = {"before": before.replace(tzinfo=None)}
     with storage.index_connection() as connection:
-        latest = set(connection.execute(LATEST_RUNS_QUERY).scalars())
+        latest = set(connection.execute(LATEST_RUNS_QUERY, limit).scalars())
     old = instance.get_run_ids(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
     deleted_runs = [run_id for run_id in old if run_id not in latest]
     for run_id in deleted_runs:
         instance.delete_run(run_id)
     with storage.index_connection() as connection:
         for statement in ORPHAN_DELETIONS:
-            connection.execute(statement, {"before": before.replace(tzinfo=None)})
+            connection.execute(statement, limit)
     return len(deleted_runs)

@@ -111,8 +111,8 @@ def find_incremental_failures(run: RunContext, pending: PendingByTenant, tenants
     return {result.tenant_id for result in results if not result.success}
 
 
-def find_evaluated_today(run: RunContext, tenants: Sequence[str]) -> dict[str, bool]:
-    """Returns whether all stored results passed, per tenant that was fully evaluated today by the present suites."""
+def find_evaluated_today(run: RunContext, tenants: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the suites that failed, none if all passed, per tenant fully evaluated today by the present suites."""
     stored_view = run.lake.create_current_view(
         run.con, operations.data_quality_results, tenants=tenants, name="stored_results"
     )
@@ -120,10 +120,10 @@ def find_evaluated_today(run: RunContext, tenants: Sequence[str]) -> dict[str, b
         run.con, operations.quality_measures, tenants=tenants, name="stored_measures"
     )
     found = run.con.sql(f"""
-        select tenant_id, bool_and(success), list((suite, expectation)) from {stored_view}
-        semi join (from {measures_view} where measured_on = cast(as_of() as date)) using (tenant_id)
+        select tenant_id, coalesce(list(distinct suite) filter (not success), []), list((suite, expectation))
+        from {stored_view} semi join (from {measures_view} where measured_on = cast(as_of() as date)) using (tenant_id)
         group by tenant_id""").fetchall()
-    return {tenant: has_passed for tenant, has_passed, names in found if sorted(names) == sorted(MEANINGS)}
+    return {tenant: failed for tenant, failed, names in found if sorted(names) == sorted(MEANINGS)}
 
 
 def compare_tables(run: RunContext, tenants: Sequence[str]) -> list[ExpectationResult]:
@@ -184,24 +184,25 @@ def format_short_list(reasons: Sequence[str]) -> str:
 
 
 def _select_tenants_to_evaluate(
-    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, bool]
+    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Returns the tenants to evaluate fully: not passed today, changed much, or with failures in changed rows."""
-    passed = [tenant for tenant in tenants if evaluated_today.get(tenant)]
+    passed = [tenant for tenant in tenants if tenant in evaluated_today and not evaluated_today[tenant]]
     barely_changed = find_barely_changed(pending, passed)
     skipped = set(barely_changed) - find_incremental_failures(run, pending, barely_changed) | set(passed) - set(pending)
     return [tenant for tenant in tenants if tenant not in skipped]
 
 
 def _evaluate_tables(
-    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, bool]
+    run: RunContext, pending: PendingByTenant, tenants: Sequence[str], evaluated_today: Mapping[str, Sequence[str]]
 ) -> Iterator[ExpectationResult]:
-    """Yields the results of changed tables, and of all tables of tenants not evaluated today."""
+    """Yields the results of tables that changed or failed, and of all tables of tenants not evaluated today."""
     for table in EVALUATED_TABLES:
         changed_tenants = [
             tenant
             for tenant in tenants
-            if tenant not in evaluated_today or any(rows.table is table for rows in pending.get(tenant, ()))
+            if table.name in evaluated_today.get(tenant, [table.name])
+            or any(rows.table is table for rows in pending.get(tenant, ()))
         ]
         yield from evaluate_rows(run.con, TABLE_SUITES[table], lake_view_name(table), changed_tenants)
 

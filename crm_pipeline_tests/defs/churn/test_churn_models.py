@@ -75,9 +75,11 @@ def test_the_ui_shows_parameters_measures_and_a_plot(fitted: Fitted) -> None:
     parameters = [record.data for record in shown["churn_model"]["parameters"].records]
     assert {row["club"] for row in parameters} == {"all clubs", *CLUBS}
     assert all(row[name] > 0 for row in parameters for name in ("r", "alpha", "a", "b"))
-    first, *_ = [record.data for record in shown["churn_backtest"]["measures"].records]
-    assert first["club"] == "all clubs"
-    assert first.keys() >= {"auc", "auc_recency", "brier", "brier_base_rate", "brier_recency"}
+    for name, measures in {"brier": {"forecast", "base_rate", "recency"}, "auc": {"forecast", "recency"}}.items():
+        first, *_ = [record.data for record in shown["churn_backtest"][name].records]
+        assert (first["club"], first["days"]) == ("all clubs", 90)
+        assert first.keys() >= measures
+        assert first["forecast"] == shown["churn_backtest"][f"{name}/90_days"].value
     plot = shown["churn_backtest"]["calibration"]
     assert isinstance(plot, dg.MarkdownMetadataValue)
     assert plot.value.startswith("![")
@@ -88,10 +90,11 @@ def test_the_ui_shows_parameters_measures_and_a_plot(fitted: Fitted) -> None:
 
 def test_a_club_whose_fit_does_not_beat_recency_has_another_and_the_ui_says_so(fitted: Fitted) -> None:
     shown = fitted.shown["churn_model"]
-    rows = {row.data["club"]: row.data for row in shown["parameters"].records}
-    for row in rows.values():
+    rows = {row.data["club"]: row.data for row in shown["models"].records}
+    fallbacks = dict(read_rows(fitted.home, "select tenant_id, is_fallback from {table}"))
+    for club, row in rows.items():
         assert row["beats_recency"] == "yes" or row["visits_from"] != "own fit"
-        assert (row["visits_from"] == "own fit") == (row["is_fallback"] is False)
+        assert (row["visits_from"] == "own fit") == (fallbacks[club.replace("all clubs", "")] is False)
     judged = read_rows(
         fitted.home,
         """select tenant_id, if(brier < brier_base_rate, 'yes', 'no'), if(brier < brier_recency, 'yes', 'no')

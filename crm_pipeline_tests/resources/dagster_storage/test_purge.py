@@ -1,5 +1,6 @@
 """The purge, on Dagster's tables in PostgreSQL: old runs are deleted, and what the UI shows stays."""
 
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,26 +24,37 @@ CHECK = next(spec for spec in build_check_specs() if spec.asset_key == KEY)
 CLUBS = ["downs", "heath", "links"]
 
 
-@dg.multi_asset(
-    specs=[dg.AssetSpec(KEY)],
-    check_specs=[CHECK],
-    partitions_def=TENANT_PARTITIONS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
-def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Publishes like the real asset: tenants of tag `bad` fail, those of tag `unmoved` are not checked."""
-    bad, unmoved = (context.run.tags.get(tag, "").split() for tag in ("bad", "unmoved"))
-    for tenant in context.partition_keys:
-        if tenant in unmoved:
-            continue
-        passed = tenant not in bad
-        context.log_event(
-            dg.AssetCheckEvaluation(asset_key=KEY, check_name=CHECK.name, passed=passed, partition=tenant)
-        )
-        if passed:
-            context.log_event(dg.AssetMaterialization(KEY, partition=tenant))
-    yield from ()
-    raise dg.Failure("not published", allow_retries=False)
+with warnings.catch_warnings():
+    # Checks per partition are a preview feature of Dagster.
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    RETIRED_CHECK = dg.AssetCheckSpec("expectations_hold", asset=KEY, partitions_def=TENANT_PARTITIONS)
+
+
+def build_publisher(check: dg.AssetCheckSpec) -> dg.AssetsDefinition:
+    """Returns the published asset with this check."""
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec(KEY)],
+        check_specs=[check],
+        partitions_def=TENANT_PARTITIONS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        """Publishes like the real asset: tenants of tag `bad` fail, those of tag `unmoved` are not checked."""
+        bad, unmoved = (context.run.tags.get(tag, "").split() for tag in ("bad", "unmoved"))
+        for tenant in context.partition_keys:
+            if tenant in unmoved:
+                continue
+            passed = tenant not in bad
+            context.log_event(
+                dg.AssetCheckEvaluation(asset_key=KEY, check_name=check.name, passed=passed, partition=tenant)
+            )
+            if passed:
+                context.log_event(dg.AssetMaterialization(KEY, partition=tenant))
+        yield from ()
+        raise dg.Failure("not published", allow_retries=False)
+
+    return publish
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +70,9 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run(instance: dg.DagsterInstance, first: str, last: str, **outcomes: str) -> str:
+def run(instance: dg.DagsterInstance, first: str, last: str, check: dg.AssetCheckSpec = CHECK, **outcomes: str) -> str:
     """Returns the id of a run over these tenants, with their outcomes by tag."""
-    job = dg.Definitions([publish], jobs=[dg.define_asset_job("refresh")]).resolve_job_def("refresh")
+    job = dg.Definitions([build_publisher(check)], jobs=[dg.define_asset_job("refresh")]).resolve_job_def("refresh")
     tags = {**build_range_tags([first, last]), **outcomes}
     return job.execute_in_process(instance=instance, raise_on_error=False, tags=tags).run_id
 
@@ -118,6 +130,18 @@ def test_a_quiet_hour_hides_no_check_result(home: Path, instance: dg.DagsterInst
     delete_old_runs(instance, datetime.now(UTC) - timedelta(days=30))
     assert shown(instance)["checks"] == before
     assert quiet not in asked(home, "select run_id from asset_check_executions")
+
+
+def test_the_results_of_a_check_that_is_no_longer_defined_go_with_their_runs(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    before_renaming = run(instance, "downs", "links", check=RETIRED_CHECK)
+    quiet_since = run(instance, "downs", "links")
+    limit = datetime.now(UTC)
+    latest = run(instance, "downs", "heath")
+    delete_old_runs(instance, limit)
+    assert {before_renaming, quiet_since, latest} & {run.run_id for run in instance.get_runs()} == {quiet_since, latest}
+    assert asked(home, "select 1 from asset_check_executions where check_name = 'expectations_hold'") == []
 
 
 def test_of_how_late_an_asset_was_the_latest_word_stays(home: Path, instance: dg.DagsterInstance) -> None:

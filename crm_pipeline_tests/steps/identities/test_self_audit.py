@@ -114,19 +114,23 @@ class ForgetfulLake(Lake):
         return super().replace(con, table, incoming, **how)
 
 
-def checked(home: Path) -> dict[str, tuple[bool, Any]]:
-    """Returns the identity checks of the last run: whether each passed, and what it found."""
+def checked(home: Path) -> dict[str, tuple[bool, list[dict[str, Any]]]]:
+    """Returns the identity checks of the last run: whether each passed, and the rows of what it found."""
     with dagster_of(home) as instance:
         logs = instance.all_logs(runs(home)[-1].run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
     said = {"links_hold": "faults", "self_audit": "differing"}
-    return {e.check_name: (e.passed, e.metadata[said[e.check_name]].value) for e in found if e.check_name in said}
+    tables = {e.check_name: (e.passed, e.metadata[said[e.check_name]]) for e in found if e.check_name in said}
+    return {
+        name: (passed, [row.data for row in table.records] if isinstance(table, dg.TableMetadataValue) else [])
+        for name, (passed, table) in tables.items()
+    }
 
 
 def test_a_run_reports_the_club_that_is_not_stored_as_resolved(
     refreshed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert checked(refreshed) == {"links_hold": (True, []), "self_audit": (True, {})}
+    assert checked(refreshed) == {"links_hold": (True, []), "self_audit": (True, [])}
 
     def forgetful(settings: Settings) -> Lake:
         lake = open_lake(settings)
@@ -137,8 +141,9 @@ def test_a_run_reports_the_club_that_is_not_stored_as_resolved(
     refresh(refreshed, as_of="2026-04-01T13:00:00Z")
     results = checked(refreshed)
     assert results["self_audit"][0] is False
-    assert list(results["self_audit"][1]) == [SAGUARO]
-    passed, faults = results["links_hold"]
+    assert [row["tenant"] for row in results["self_audit"][1]] == [SAGUARO]
+    passed, rows = results["links_hold"]
+    faults = [row["fault"] for row in rows]
     assert not passed
     assert all(
         fault.startswith(("a record is not in", "the links of", "a link leaves", "live ids and")) for fault in faults

@@ -40,8 +40,11 @@ from crm_pipeline_tests.fixtures.homes.runs import (
 )
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, ask, clean_environment
 
+WARNINGS = ("customer_profiles", "warning_expectations")
+CRITICAL = [("customer_profiles", "critical_expectations"), ("customer_timeline", "critical_expectations")]
 GREETED = "'renamed' as display_name"
 NOON = hour(AS_OF)
+RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"
 FAILED = """
     select tenant_id, suite, expectation, is_critical, observed from crm.data_quality_results
     where not success order by 1"""
@@ -154,9 +157,9 @@ def test_of_a_day_the_last_measurement_stays_and_of_the_days_sixty(at_noon: RunC
     ]
 
 
-def tenant_evaluations(home: Path, run_id: str) -> dict[tuple[str, str | None], Any]:
-    """Returns the evaluations per table and tenant that a run reported to Dagster."""
-    return {(name, tenant): e for (name, tenant), e in evaluations(home, run_id).items() if tenant}
+def tenant_evaluations(home: Path, run_id: str) -> dict[tuple[str, str, str], Any]:
+    """Returns the evaluations per table, check and tenant that a run reported to Dagster."""
+    return {(name, check, tenant): e for (name, check, tenant), e in evaluations(home, run_id).items() if tenant}
 
 
 @contextmanager
@@ -192,15 +195,17 @@ def test_one_club_is_stopped_another_is_warned_of_and_both_are_shown_until_mende
                 (FYNBOS, "tables_agree", "lifetime_value_adds_up", True, None),
                 (HEATHER, "as_usual", "profiles", False, observed),
             ]
-            _assert_evaluations(tenant_evaluations(refreshed, result.run_id), refreshed, observed)
-        alone = tenant_evaluations(refreshed, publish_alone(refreshed, only=HEATHER).run_id)[
-            "customer_profiles", HEATHER
-        ]
+            _assert_tenant_evaluations(tenant_evaluations(refreshed, result.run_id), observed)
+            _assert_combined_evaluations(evaluations(refreshed, result.run_id), observed)
+            with dagster_of(refreshed) as instance:
+                assert list_failed_checks(instance, result.run_id) == []  # the failure itself says it
+            assert observed in (refreshed / "data_docs" / "index.html").read_text(encoding="utf-8")
+        alone = evaluations(refreshed, publish_alone(refreshed, only=HEATHER).run_id)[*WARNINGS, HEATHER]
         assert (alone.passed, alone.severity) == (False, dg.AssetCheckSeverity.WARN)
     keep_in_lake(refreshed, {FYNBOS: "lifetime_value - 1 as lifetime_value"})
     result = publish_alone(refreshed)
     assert result.success
-    assert [e.passed for e in tenant_evaluations(refreshed, result.run_id).values()] == [True, True]
+    assert [e.passed for e in tenant_evaluations(refreshed, result.run_id).values()] == [True] * 4
     assert ask(refreshed, FAILED) == []
 
 
@@ -212,27 +217,35 @@ def test_of_several_clubs_the_check_as_a_whole_warns_while_one_of_them_is_warned
             result = publish_alone(refreshed)
             assert result.success
             found = evaluations(refreshed, result.run_id)
-            whole = found["customer_profiles", None]
-            assert (whole.passed, whole.severity, whole.description) == (False, dg.AssetCheckSeverity.WARN, HEATHER)
-            assert found["customer_timeline", None].passed
+            whole = found[*WARNINGS, None]
+            assert (whole.passed, whole.severity) == (False, dg.AssetCheckSeverity.WARN)
+            assert f"\n| {HEATHER} | The club has about as many profiles as usual. |" in whole.description
+            assert whole.metadata["clubs_that_break_one"].value == 1
+            assert all(found[*check, None].passed for check in CRITICAL)
             with dagster_of(refreshed) as instance:
                 assert list_failed_checks(instance, result.run_id) == []  # nobody is called for a warning
     keep_in_lake(refreshed, {HEATHER: "'renamed again' as display_name"})
-    assert evaluations(refreshed, publish_alone(refreshed).run_id)["customer_profiles", None].passed
+    assert evaluations(refreshed, publish_alone(refreshed).run_id)[*WARNINGS, None].passed
 
 
-RENAMED = "select tenant_id from crm.customer_profiles where display_name = 'renamed'"
-
-
-def _assert_evaluations(evaluations: Mapping[tuple[str, str | None], Any], home: Path, observed: str) -> None:
-    """Asserts evaluations of the two clubs alone, with description, severity and the link to Data Docs."""
-    assert set(evaluations) == {("customer_profiles", FYNBOS), ("customer_profiles", HEATHER)}
-    stopped, warned = (evaluations["customer_profiles", club] for club in (FYNBOS, HEATHER))
-    assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert (warned.passed, warned.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert warned.description == "The club has about as many profiles as usual."
-    (row,) = warned.metadata["what_is_wrong"].records
+def _assert_tenant_evaluations(found: Mapping[tuple[str, str, str], Any], observed: str) -> None:
+    """Asserts evaluations of the two clubs alone, each with what is broken in a sentence and in a table."""
+    assert set(found) == {(*check, club) for check in (CRITICAL[0], WARNINGS) for club in (FYNBOS, HEATHER)}
+    stopped, warned = found[*CRITICAL[0], FYNBOS], found[*WARNINGS, HEATHER]
+    assert (stopped.passed, stopped.severity, stopped.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert (warned.passed, warned.severity, warned.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert found[*CRITICAL[0], HEATHER].passed
+    assert warned.description.endswith(" Broken: The club has about as many profiles as usual.")
+    (row,) = warned.metadata["broken"].records
     assert row.data["observed"] == observed
-    index = Path(warned.metadata["data_docs"].value)
-    assert index == home / "data_docs" / "index.html"
-    assert observed in index.read_text(encoding="utf-8")
+
+
+def _assert_combined_evaluations(found: Mapping[tuple[str, str, str | None], Any], observed: str) -> None:
+    """Asserts that the failed run says on the first page of each check what is broken for whom."""
+    critical, timeline, warning = (found[*check, None] for check in (*CRITICAL, WARNINGS))
+    assert [critical.passed, timeline.passed, warning.passed] == [False, True, False]
+    assert f"\n| {FYNBOS} | A profile's lifetime value is the sum of " in critical.description
+    assert HEATHER not in critical.description
+    assert f"| {HEATHER} | The club has about as many profiles as usual. | {observed} |" in warning.description
+    assert timeline.description.endswith(" expectations hold for 3 clubs.")
+    assert [critical.metadata[name].value for name in ("clubs", "clubs_that_break_one")] == [3, 1]
