@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.columns import MAX_SUM_CENTS
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.vocabulary import Service
 
@@ -117,9 +118,9 @@ AGREEMENTS: Final = {
     ),
     "lifetime_value_adds_up": Agreement(
         "profiles",
-        """select tenant_id, 1 as n, null as found from evaluated_profiles
+        f"""select tenant_id, 1 as n, null as found from evaluated_profiles
            left join (select tenant_id, profile_id as id, amount_cents from evaluated_events) using (tenant_id, id)
-           where lifetime_value is distinct from greatest(coalesce(amount_cents, 0), 0)""",
+           where lifetime_value is distinct from least(greatest(coalesce(amount_cents, 0), 0), {MAX_SUM_CENTS})""",
         "A profile's lifetime value is the sum of the amounts on its timeline, or 0 where that is less.",
     ),
     "money_equals_scl": Agreement(

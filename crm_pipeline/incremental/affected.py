@@ -87,6 +87,13 @@ REBUILT_EVENTS_SQL: Final = f"""
     ) where {_IS_OF_DIRTY_ROW}"""
 """Creates temp table `rebuilt_events` (tenant_id, event_id, _row_hash): the stored events that are rebuilt."""
 
+_PLAYER_BOOKINGS_SQL: Final = """
+    create or replace temp table player_bookings as
+    select tenant_id, id from present_teetime_booking where (tenant_id, player_id) in (
+        select (tenant_id, record_id) from required_records where service = 'TEETIME'
+        union select (tenant_id, record_id) from dirty_records where service = 'TEETIME')"""
+"""Creates temp table `player_bookings`: the bookings of players who are affected, or may be valid or not since."""
+
 # In this order: payments whose member's fee changed, the bookings of all dirty payments, the payments of all bookings.
 _LINKED_DIRTY_ROWS_QUERIES: Final = (
     """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, member_id) in (
@@ -101,9 +108,7 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
         or (tenant_id, id) in (select (tenant_id, record_id) from dirty_rows where table_name = 'Payment'))""",
     """select tenant_id, 'Payment', id from present_scl_payment where (tenant_id, booking_id) in (
         select (tenant_id, record_id) from dirty_rows where table_name = 'Booking'
-        union select (tenant_id, id) from present_teetime_booking where (tenant_id, player_id) in (
-            select (tenant_id, record_id) from required_records where service = 'TEETIME'
-            union select (tenant_id, record_id) from dirty_records where service = 'TEETIME'))""",
+        union select (tenant_id, id) from player_bookings)""",
     """select tenant_id, 'MessageEvent', id from present_messaging_message_event
     semi join dirty_messages using (tenant_id, contact_id, message_id) where kind = 'OPENED'""",
     """select r.tenant_id, 'Referral', id from present_crm_referral r
@@ -112,8 +117,13 @@ _LINKED_DIRTY_ROWS_QUERIES: Final = (
 
 _BOOKING_NUMBERS_SQL: Final = f"""
     create or replace temp table booking_numbers as
+    with player_numbers as (
+        select tenant_id, {build_id_number_sql("id")} as number from player_bookings where number is not null)
     select distinct tenant_id, {build_id_number_sql("record_id")} as number
-    from dirty_rows where table_name = 'Booking' and number is not null"""
+    from dirty_rows where table_name = 'Booking' and number is not null
+    union
+    select tenant_id, {build_id_number_sql("booking_id")} as number
+    from present_scl_payment where (tenant_id, number) in (select (tenant_id, number) from player_numbers)"""
 _SAME_NUMBER_QUERIES: Final = tuple(
     f"""select tenant_id, '{table}', id from {rows}
         where (tenant_id, {build_id_number_sql(booking_id)}) in (select (tenant_id, number) from booking_numbers)"""
@@ -122,7 +132,7 @@ _SAME_NUMBER_QUERIES: Final = tuple(
         ("Payment", "present_scl_payment", "booking_id"),
     )
 )
-"""Selects bookings that are the same number as a dirty one, and the payments that name any of them."""
+"""Selects bookings that are the same number as one of `booking_numbers`, and the payments that name any of them."""
 
 # A temp table, so that DuckDB knows how few rows it has. Dirty events without a change are those whose time has come.
 # Of a profile's contacts only the first to open a message counts.
@@ -173,6 +183,7 @@ def add_linked_dirty_rows(con: DuckDBPyConnection) -> None:
         present and changed rows of the source tables, see `dirty_rows.py`.
     """
     con.execute(_DIRTY_MESSAGES_SQL)
+    con.execute(_PLAYER_BOOKINGS_SQL)
     for query in _LINKED_DIRTY_ROWS_QUERIES:
         con.execute(f"insert into dirty_rows {query}")
     con.execute(_BOOKING_NUMBERS_SQL)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.money import define_stored_sum
 from crm_pipeline.domain.privacy.subject_rows import build_source_condition
 from crm_pipeline.privacy.byte_search import SearchTerms
 from crm_pipeline.privacy.request import ErasureRequest, SubjectData, YearlyRevenue
@@ -56,16 +57,26 @@ _CREATE_RAW_IDENTIFIERS: Final = """
 _COMPARABLE_VALUE: Final = (
     f"case kind when 'phone_number' then {PHONE_DIGITS_SQL.format('value')} else lower(value) end"
 )
-# Quarantined records are in no profile: they are owned through the account, or through a value and the full name.
+# Quarantined records are in no profile: they are owned through an account that only one person has, or through a value
+# and the full name.
 _ADD_QUARANTINED_RECORDS: Final = """
     insert into subject_records
     with subject_identifiers as (
-        select r.*, owner from record_identifiers r join subject_records using (tenant_id, service, record_id))
+        select r.*, owner from record_identifiers r join subject_records using (tenant_id, service, record_id)),
+    account_people as (
+        select tenant_id, comparable_value, count(distinct coalesce(owner, concat(service, ' ', record_id))) as people
+        from record_identifiers left join subject_records using (tenant_id, service, record_id)
+        where kind = 'auth_user_id' and (tenant_id, service, record_id) in (
+            select tenant_id, service, service_record_id from link_history)
+        group by all)
     select r.tenant_id, min(s.owner), r.service, r.record_id
     from record_identifiers r join subject_identifiers s
         on s.tenant_id = r.tenant_id and s.kind = r.kind and s.comparable_value = r.comparable_value
+    left join account_people a on r.kind = 'auth_user_id'
+        and a.tenant_id = r.tenant_id and a.comparable_value = r.comparable_value
     where r.kind <> 'id'
-        and (r.kind = 'auth_user_id' or (r.first_name = s.first_name and r.last_name = s.last_name))
+        and (r.kind = 'auth_user_id' and coalesce(people, 1) = 1
+            or (r.first_name = s.first_name and r.last_name = s.last_name))
         and (r.tenant_id, r.service, r.record_id) not in (
             select tenant_id, service, service_record_id from link_history)
     group by all"""
@@ -237,8 +248,9 @@ def _find_search_terms(con: DuckDBPyConnection) -> list[str]:
 def _sum_yearly_revenue(con: DuckDBPyConnection, lake: Lake) -> dict[Subject, list[YearlyRevenue]]:
     """Returns the revenue from each subject by year and currency."""
     events = lake.create_current_view(con, timeline.customer_timeline, name="current_timeline_events")
+    define_stored_sum(con)
     rows = con.sql(f"""
-        select tenant_id, owner, year(occurred_at), currency, cast(sum(amount_cents) as bigint)
+        select tenant_id, owner, year(occurred_at), currency, stored_sum(sum(amount_cents))
         from {events} join subject_ids using (tenant_id, profile_id)
         where amount_cents is not null group by all order by all""").fetchall()
     yearly_revenue: dict[Subject, list[YearlyRevenue]] = {}

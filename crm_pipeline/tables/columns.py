@@ -20,7 +20,9 @@ SHORT_TEXT_LENGTH, MEDIUM_TEXT_LENGTH, LONG_TEXT_LENGTH = 200, 1_000, 20_000
 """Maximum lengths in characters; longer source values are quarantined."""
 
 MAX_CENTS = 10**13
-"""The largest amount of money in a row: with it, sums over any number of rows fit into 64 bits."""
+"""The largest amount of money in a row."""
+MAX_SUM_CENTS = 9 * 10**18
+"""The largest sum that is stored, up or down; sums are computed in wider integers than those that store them."""
 MAX_COUNT = 1_000_000
 """The largest number of players, position or score, up or down."""
 

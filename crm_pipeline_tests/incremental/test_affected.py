@@ -34,8 +34,12 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             con.execute(
                 f"insert into present_scl_payment values ('{club}', 'pay', '7', 'tee'), ('{club}', 'due', '8', null)"
             )
+            con.execute(f"insert into present_scl_payment values ('{club}', 'cart', '9', '070')")
             con.execute(
                 f"insert into present_teetime_booking values ('{club}', 'tee', 'ann'), ('{club}', 'sun', 'bob')"
+            )
+            con.execute(
+                f"insert into present_teetime_booking values ('{club}', '70', 'cyd'), ('{club}', '0070', 'dan')"
             )
             for event, contact in (("open 1", "ann"), ("open 2", "ann"), ("open 3", "bob"), ("click", "ann")):
                 row = f"('{club}', '{event}', '{contact}', 'news', '{'CLICKED' if event == 'click' else 'OPENED'}')"
@@ -46,7 +50,8 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-REBUILT = {
+OF_ONE_NUMBER = {("oak", "Booking", "70"), ("oak", "Booking", "0070"), ("oak", "Payment", "cart")}
+REBUILT: dict[str, tuple[str | None, set[tuple[str, str, str]]]] = {
     "nothing": (None, set()),
     "the bookings a changed payment settled and settles": (
         "changed_scl_payment values ('oak', 'pay', '7', 'tee'), ('oak', 'pay', '7', 'sun')",
@@ -67,6 +72,22 @@ REBUILT = {
     "the payment that settles an affected player's booking": (
         "required_records values ('oak', 'TEETIME', 'ann')",
         {("oak", "Payment", "pay")},
+    ),
+    "whatever has the number of a booking that is gone": (
+        "dirty_rows values ('oak', 'Booking', '00070')",
+        {("oak", "Booking", "00070"), *OF_ONE_NUMBER},
+    ),
+    "whatever has the number that a changed payment named": (
+        "changed_scl_payment values ('oak', 'cart', '9', '070')",
+        {("oak", "Booking", "070"), *OF_ONE_NUMBER},
+    ),
+    "whatever has the number of an affected player's booking": (
+        "required_records values ('oak', 'TEETIME', 'cyd')",
+        OF_ONE_NUMBER,
+    ),
+    "whatever has the number of a booking whose player may be valid now": (
+        "dirty_records values ('oak', 'TEETIME', 'dan')",
+        OF_ONE_NUMBER,
     ),
     "all openings by the contact of a message of which one is gone": (
         "changed_messaging_message_event values ('oak', 'gone', 'ann', 'news')",

@@ -5,8 +5,8 @@ from typing import Final
 _LINE_ENDS: Final = r"[\t\n\x0B\f\r\x{85}\x{2028}\x{2029}]+"
 _INVISIBLE: Final = r"[\p{Cc}\p{Cf}]"
 _INVISIBLE_IN_PARAGRAPHS: Final = r"[\x00-\x08\x0B\f\x0E-\x1F\x7F-\x{9F}\p{Cf}]"
-# Next to the separators, five letters and symbols that print as nothing.
-_BLANK: Final = r"[\p{Z}\t\n\r\x{115F}\x{1160}\x{2800}\x{3164}\x{FFA0}]"
+# White space of Unicode, and five letters and symbols that print as nothing.
+_BLANK: Final = r"[\p{Z}\t\n\x0B\f\r\x{85}\x{115F}\x{1160}\x{2800}\x{3164}\x{FFA0}]"
 # Printable ASCII without outer blanks is clean already: nearly every value, so that the rest may cost more.
 _UNCLEAN: Final = r"[^ -~]|^ | $"
 
@@ -37,6 +37,12 @@ def build_text_sql(raw: str, raw_type: str) -> str:
     rounded = f"printf('%.15E', cast({raw} as double))"
     return f"""case when not isfinite({raw}) then {text} when abs({raw}) >= {_MAX_EXACT_DOUBLE} then {rounded}
         when {raw} = trunc({raw}) then cast(try_cast({raw} as bigint) as varchar) else {text} end"""
+
+
+def build_blank_condition(text: str) -> str:
+    """Returns a SQL condition that a delivered text is empty or has nothing but white space."""
+    # Comparing the first letter costs next to nothing; matching every value would cost more than reading the file.
+    return f"({text} < '!' or {text} > '~') and regexp_full_match({text}, '{_BLANK}*')"
 
 
 def build_plain_id_condition(delivered: str) -> str:

@@ -1,6 +1,6 @@
 -- One row per profile that has events: counts, money, visits, decayed sums and habits, in one pass over the timeline.
 -- Reads: customer_timeline, engagement_weights (counts_as, habit, weight, half_life_days), tenants, as_of(),
---        clock_tolerance(), recent_window().
+--        clock_tolerance(), recent_window(), stored_sum().
 -- Windows are exact; ages are whole tenant-local calendar days, negative for days to come.
 -- A booking still BOOKED when its local day is over is a round, and a visit if it was paid. A payment for a booking
 -- gives its money to the day of the visit; where none came of it, it has no visit_at.
@@ -38,8 +38,7 @@ select tenant_id, profile_id,
     min(age) filter (is_activity) as last_activity_age,
     count(*) filter (is_activity and is_recent) as activity_count_30d,
     count(*) filter (is_recent and counts_as in ('BOOKED', 'PLAYED_BOOKING')) as booking_count_30d,
-    -- Sums are wider than what stores them.
-    cast(greatest(-9000000000000000000, least(9000000000000000000, coalesce(sum(amount_cents), 0))) as bigint) as net_value,
+    stored_sum(sum(amount_cents)) as net_value,
     coalesce(sum(decayed) filter (habit = 'play'), 0) / 1e12 as play,
     coalesce(sum(decayed) filter (habit = 'spend'), 0) / 1e12 as spend,
     coalesce(sum(decayed) filter (habit = 'message'), 0) / 1e12 as message,
@@ -50,8 +49,7 @@ select tenant_id, profile_id,
     max(visit_age) as first_visit_age,
     min(visit_age) as last_visit_age,
     count(distinct visit_age) as visit_days,
-    cast(least(9000000000000000000, coalesce(sum(amount_cents) filter (visit_kind = 'VISIT' or is_visit_payment), 0)) as bigint)
-        as visit_value,
+    stored_sum(sum(amount_cents) filter (visit_kind = 'VISIT' or is_visit_payment)) as visit_value,
     max(tee_age) filter (is_planned) as next_visit_age,
     coalesce(bool_or(is_planned and visit_kind = 'BOOKED_PAID'), false) as has_paid_plan,
     count(round_age) as visited_bookings,

@@ -6,6 +6,7 @@ from typing import Final
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.money import define_stored_sum
 from crm_pipeline.domain.profile_facts.engagement import ENGAGEMENT_GROUPS
 
 SQL_FOLDER: Final = Path(__file__).parent
@@ -30,6 +31,7 @@ def find_facts(con: DuckDBPyConnection) -> None:
     Creates: engagement_weights, activity, facts.
     """
     con.register("engagement_weights", _build_engagement_weights())
+    define_stored_sum(con)
     create_temp_table(con, SQL_FOLDER / "activity.sql")
     create_temp_table(con, SQL_FOLDER / "facts.sql")
 

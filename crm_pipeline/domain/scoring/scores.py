@@ -28,6 +28,7 @@ from crm_pipeline.domain.churn.risk import (
 )
 from crm_pipeline.domain.churn.seasonality import to_clock_days
 from crm_pipeline.domain.profile_facts.engagement import MEMBERSHIP_FACTORS, compute_engagement_points
+from crm_pipeline.tables.columns import MAX_SUM_CENTS
 from crm_pipeline.vocabulary import ChurnBasis
 
 Floats = npt.NDArray[np.float64]
@@ -128,16 +129,20 @@ def _score_member_churn(column: Columns, parameters: BroadcastParameters, dates:
 def _predict_value(
     column: Columns, parameters: BroadcastParameters, visit_forecast: Floats, inputs: ChurnRiskInputs, risk: ChurnRisk
 ) -> Floats:
-    """Returns the cents (n,) expected within a year; NaN without a visit day or, for a member, without a known fee."""
+    """Returns the cents (n,) expected within a year, at most MAX_SUM_CENTS.
+
+    NaN without a visit day or, for a member, without a known fee.
+    """
     days = _to_floats(column["visit_days"])
     mean = predict_mean_value(parameters.spend, days, _to_floats(column["visit_value"]) / np.maximum(days, 1))
     from_fee = _to_floats(column["yearly_fee_cents"], missing=np.nan) * (1.0 - risk.probability)
     is_member = np.asarray(inputs.is_member)
-    return np.select(
+    expected = np.select(
         [is_member, np.asarray(inputs.has_visited), risk.basis == ChurnBasis.MEMBER],
         [from_fee, visit_forecast * mean, 0.0],
         np.nan,
     )
+    return np.minimum(expected, MAX_SUM_CENTS)
 
 
 def _build_member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.Array:
@@ -160,7 +165,8 @@ def _build_member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -
 
 
 def _to_floats(column: pa.ChunkedArray, missing: float = 0.0) -> Floats:
-    return np.asarray(column.cast(pa.float64()).fill_null(missing).to_numpy(), dtype=np.float64)
+    # Unsafe: a sum beyond 2**53 is rounded.
+    return np.asarray(column.cast(pa.float64(), safe=False).fill_null(missing).to_numpy(), dtype=np.float64)
 
 
 def _to_booleans(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

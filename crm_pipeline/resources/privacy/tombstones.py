@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
+from crm_pipeline.domain.money import define_stored_sum
 from crm_pipeline.domain.privacy.inactivity import GOLFER_TOMBSTONE_CONDITION, build_returned_golfers_query
 from crm_pipeline.domain.privacy.subject_rows import RecordReference, build_source_condition, list_record_references
 from crm_pipeline.resources.lake.lake import Lake
@@ -22,8 +23,6 @@ from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.vocabulary import Service
 
 _HMAC_BLOCK_BYTES: Final = 64
-LARGEST_SUM: Final = 9_000_000_000_000_000_000
-"""Sums are computed in wider integers than what stores them."""
 _HMAC_SQL: Final = """sha256($outer || unhex(sha256($inner
     || encode(concat_ws(chr(31), tenant_id, service, table_name, spelling)))))"""
 """HMAC-SHA256 (RFC 2104) in SQL, because a call into Python per row would cost more than reading the rows."""
@@ -140,10 +139,10 @@ def store_forgotten_totals(con: DuckDBPyConnection, lake: Lake, tenants: Sequenc
         return
     sums = lake.create_current_view(con, privacy.forgotten_sums, tenants=tenants, name="present_sums")
     returns = lake.create_current_view(con, privacy.returned_golfers, tenants=tenants, name="present_returns")
+    define_stored_sum(con)
     con.execute(
         f"""create or replace temp table new_totals as
-        select tenant_id, year, currency,
-            cast(greatest(-{LARGEST_SUM}, least({LARGEST_SUM}, sum(amount_cents))) as bigint) as amount_cents
+        select tenant_id, year, currency, stored_sum(sum(amount_cents)) as amount_cents
         from {sums} anti join (from {returns} where returned_at < $at) using (tenant_id, certificate_id)
         group by all""",
         {"at": at},

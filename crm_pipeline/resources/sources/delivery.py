@@ -7,10 +7,8 @@ from typing import NamedTuple
 import duckdb
 from sqlalchemy import Table
 
+from crm_pipeline.domain.ingest.text_cleaning import build_blank_condition
 from crm_pipeline.vocabulary import Service
-
-WHITE_SPACE = "".join(map(chr, (*range(9, 14), 32, 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239, 8287, 12288)))
-"""The characters with Unicode's property White_Space."""
 
 
 class SourceError(Exception):
@@ -81,16 +79,10 @@ def delete_empty_rows(con: duckdb.DuckDBPyConnection, relation: str) -> int:
 
     Spreadsheets export them below the last row. They say nothing, so nobody has to be told of each.
     """
-    columns = con.execute(f"describe {relation}").fetchall()
+    columns = [(f'"{name}"', kind) for name, kind, *_ in con.execute(f"describe {relation}").fetchall()]
     conditions = [
-        _build_blank_condition(name) if kind == "VARCHAR" else f'"{name}" is null' for name, kind, *_ in columns
+        f"({name} is null or {build_blank_condition(name)})" if kind == "VARCHAR" else f"{name} is null"
+        for name, kind in columns
     ]
     [(count,)] = con.execute(f"delete from {relation} where {' and '.join(conditions)}").fetchall()
     return int(count)
-
-
-def _build_blank_condition(column: str) -> str:
-    # Comparing the first letter costs next to nothing; trimming every value would cost more than reading the file.
-    return (
-        f"""("{column}" is null or ("{column}" < '!' or "{column}" > '~') and trim("{column}", '{WHITE_SPACE}') = '')"""
-    )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_pipeline.domain.ingest.text_cleaning import (
+    build_blank_condition,
     build_canonical_id_sql,
     build_contact_sql,
     build_line_sql,
@@ -106,6 +107,13 @@ def test_a_line_is_cleaned_as_unicode_says_and_only_once(con: duckdb.DuckDBPyCon
     line = ask(con, build_line_sql("t"), text)
     assert line == clean_by_unicodedata(text)
     assert line is None or ask(con, build_line_sql("t"), line) == line
+
+
+@given(SPACED)
+def test_a_text_is_blank_where_only_white_space_stands_in_it(con: duckdb.DuckDBPyConnection, text: str) -> None:
+    is_blank = ask(con, build_blank_condition("t"), text) == "True"
+    assert is_blank == (set(text) <= set(" \t\n\r\x0b\x85\u00a0\u2028\u3000\u3164"))
+    assert not is_blank or ask(con, build_line_sql("t"), text) is None
 
 
 @pytest.mark.parametrize(("text", "canonical"), IDS.items())

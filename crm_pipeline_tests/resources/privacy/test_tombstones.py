@@ -22,7 +22,7 @@ from crm_pipeline.resources.privacy.tombstones import (
     store_forgotten_totals,
 )
 from crm_pipeline.resources.sources.delivery import SourceError
-from crm_pipeline.tables.columns import find_table_service
+from crm_pipeline.tables.columns import MAX_SUM_CENTS, find_table_service
 from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.tables.sources import crm, teetime
@@ -151,6 +151,29 @@ def test_money_of_a_returned_golfer_counts_in_the_timeline_from_the_next_refresh
             f"select amount_cents from {lake.create_current_view(con, privacy.forgotten_totals)}"
         ).fetchall()
     assert totals == [(111,), (101,)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_total_ends_at_the_limit_of_sums(con: DuckDBPyConnection, lake: Lake, sign: int) -> None:
+    of_years = {2020: (MAX_SUM_CENTS, -1), 2021: (MAX_SUM_CENTS, 1), 2022: (MAX_SUM_CENTS,) * 3}
+    sums = [
+        {
+            "tenant_id": "links",
+            "certificate_id": f"c-{n}",
+            "year": year,
+            "currency": "ZAR",
+            "amount_cents": sign * cents,
+        }
+        for year, amounts in of_years.items()
+        for n, cents in enumerate(amounts)
+    ]
+    table = pa.Table.from_pylist(sums, to_arrow_schema(privacy.forgotten_sums))
+    privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, table)
+    store_forgotten_totals(con, lake, ["links"], HOUR)
+    totals = lake.create_current_view(con, privacy.forgotten_totals)
+    rows = con.sql(f"select year, amount_cents from {totals} order by year").fetchall()
+    limit = sign * MAX_SUM_CENTS
+    assert rows == [(2020, limit - sign), (2021, limit), (2022, limit)]
 
 
 def test_without_tombstones_no_key_is_needed(con: DuckDBPyConnection, lake: Lake) -> None:

@@ -1,0 +1,95 @@
+"""Who is meant by an erasure: records that are set aside too; and the money of each year, at the limit of sums."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Table
+
+from crm_pipeline.privacy.request import YearlyRevenue
+from crm_pipeline.privacy.subject import Subject, build_erasure_request, find_subject_records
+from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.tables import PERSON_TABLES
+from crm_pipeline.tables.columns import MAX_SUM_CENTS
+from crm_pipeline.tables.outputs.identity import customer_identities, profile_ids
+from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline.tables.projections import to_arrow_schema
+from crm_pipeline_tests.fixtures.histories.small_club import SmallClub
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake
+from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, Row, a_row
+
+ANN = Subject("links", "00000000-0000-0000-0000-000000000001")
+BEN = "00000000-0000-0000-0000-000000000002"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return a_lake(tmp_path)
+
+
+@pytest.fixture
+def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
+    with closing(lake.connect()) as con:
+        yield con
+
+
+def store(con: DuckDBPyConnection, lake: Lake, table: Table, rows: list[Row]) -> None:
+    con.register("incoming", pa.Table.from_pylist(rows, to_arrow_schema(table)))
+    lake.replace(con, table, "incoming", tenants=[ANN.tenant_id], known_at=AS_OF)
+
+
+def test_the_money_of_a_year_ends_at_the_limit_of_sums(con: DuckDBPyConnection, lake: Lake) -> None:
+    store(con, lake, profile_ids, [a_row(profile_ids, **ANN._asdict())])
+    of_years = {2023: (MAX_SUM_CENTS, -1), 2024: (MAX_SUM_CENTS, 1), 2025: (-MAX_SUM_CENTS, -MAX_SUM_CENTS)}
+    paid = [(ANN.profile_id, year, cents) for year, amounts in of_years.items() for cents in amounts]
+    events = [
+        a_row(
+            customer_timeline,
+            tenant_id=ANN.tenant_id,
+            event_id=f"event {number}",
+            profile_id=profile_id,
+            occurred_at=datetime(year, 7, 1, tzinfo=UTC),
+            amount_cents=cents,
+            currency="ZAR",
+        )
+        for number, (profile_id, year, cents) in enumerate([*paid, (BEN, 2023, 7)])
+    ]
+    store(con, lake, customer_timeline, events)
+    con.execute("""
+        create temp table people (tenant_id varchar, service varchar, record_id varchar, email varchar,
+            phone_number varchar)""")
+    request = build_erasure_request(con, lake, {ANN: AS_OF}, at=AS_OF, asked=None, reason=None)
+    [ann] = request.people
+    assert ann.yearly_revenue == [
+        YearlyRevenue(2023, "ZAR", MAX_SUM_CENTS - 1),
+        YearlyRevenue(2024, "ZAR", MAX_SUM_CENTS),
+        YearlyRevenue(2025, "ZAR", -MAX_SUM_CENTS),
+    ]
+
+
+def find_records(club: SmallClub, record_id: str) -> set[str]:
+    """Returns the records of people that are erased with the profile of this one."""
+    [link] = club.rows(customer_identities, f"service_record_id = '{record_id}'")
+    subject = Subject(club.tenant, str(link["profile_id"]))
+    tables = {table.name for table in PERSON_TABLES.values()}
+    with closing(club.hours.lake.connect()) as con:
+        records = find_subject_records(con, club.hours.lake, [subject])[subject]
+    return {record.record_id for record in records if record.table_name in tables}
+
+
+def test_a_record_that_is_set_aside_is_of_whoever_alone_has_its_account_or_also_has_its_name(tmp_path: Path) -> None:
+    club, set_aside = SmallClub(tmp_path), {"createdAt": "last year"}
+    club.add("Player", "ada", firstName="Ada", lastName="Tarn", authUserId="ada-1")
+    club.add("Contact", "ada misspelt", firstName="Adda", lastName="Tarn", authUserId="ada-1", **set_aside)
+    for name in ("Ben", "Cleo", "Dan", "Eve"):
+        club.add("Player", name, firstName=name, lastName="Hall", authUserId="hall-1")
+    club.add("Player", "guest", firstName="Guest", lastName="Hall", authUserId="hall-1", **set_aside)
+    club.add("Contact", "Ben's", firstName="Ben", lastName="Hall", authUserId="hall-1", **set_aside)
+    club.next_hour()
+    assert find_records(club, "ada") == {"ada", "ada misspelt"}
+    assert find_records(club, "Ben") == {"Ben", "Ben's"}
+    assert find_records(club, "Cleo") == {"Cleo"}
