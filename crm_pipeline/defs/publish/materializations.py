@@ -1,6 +1,6 @@
 """Materializations of a publication: an event per tenant, and a failure that names the tenants not published."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
