@@ -69,8 +69,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
     sources = {f"{service}_SOURCE": str(SAMPLE / service.lower()) for service in Service}
     variables = {name: secrets.token_hex(24) for name in PASSWORDS} | sources
-    ports = [find_free_port() for _ in range(3)]
-    made = Machine(folder, *ports, variables)
+    made = Machine(folder, find_free_port(), find_free_port(), find_free_port(), variables)
     (folder / "dagster").mkdir()
     shutil.copy(DAGSTER_YAML, folder / "dagster")
     workspace = (DEPLOY / "workspace.yaml").read_text(encoding="utf-8")

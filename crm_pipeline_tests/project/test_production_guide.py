@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from crm_pipeline.cli.options import override_environment
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.database_check import MIN_SERVER_VERSION
+from crm_pipeline.resources.postgres.source_databases import load_service
 from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.settings import Settings, build_source_variable_name
 from crm_pipeline.tables import list_source_tables
@@ -34,7 +35,7 @@ from crm_pipeline_tests.fixtures.servers.plain_servers import (
     find_programs,
     plain_server,
 )
-from crm_pipeline_tests.fixtures.servers.service_databases import load, write_holdable_rows
+from crm_pipeline_tests.fixtures.servers.service_databases import write_holdable_rows
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 SPELLINGS = ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"]
@@ -83,8 +84,7 @@ def make_services(server: PlainServer, folder: Path, settings: dict[str, str]) -
         database = settings[build_source_variable_name(service)].rpartition("/")[2]
         server.execute("postgres", [f"create database {database} template template0 encoding 'UTF8'"])
         engine = create_engine(server.url(database).set(drivername="postgresql+psycopg2"))
-        for table in list_source_tables(service):
-            load(engine, table, folder / service.lower() / f"{table.name}.csv")
+        load_service(engine, service, folder)
         engine.dispose()
 
 

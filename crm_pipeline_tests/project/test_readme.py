@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from crm_pipeline.settings import SAMPLE_FILE
-from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS
+from crm_pipeline_tests.fixtures.homes.console import TENANTS
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import Webserver, environment, find_free_port, wait_for_page
@@ -61,7 +61,7 @@ def type_line(tree: Path, line: Line) -> subprocess.CompletedProcess[str]:
         input=line.comment if line.command.endswith(" psql") else "",
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

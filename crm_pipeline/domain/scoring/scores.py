@@ -142,7 +142,8 @@ def _predict_value(
         [from_fee, visit_forecast * mean, 0.0],
         np.nan,
     )
-    return np.minimum(expected, MAX_SUM_CENTS)
+    capped: Floats = np.minimum(expected, MAX_SUM_CENTS)
+    return capped
 
 
 def _build_member_terms(member: MemberChurn, is_member: npt.NDArray[np.bool_]) -> pa.Array:
