@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
-from sqlalchemy import make_url
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy import create_engine, make_url
 
 from crm_pipeline.settings import (
     ERASURE_KEY_FILE,
@@ -149,7 +148,8 @@ def test_every_usual_scheme_names_a_database(name: str, scheme: str) -> None:
 )
 def test_a_database_url_means_the_same_to_sqlalchemy_and_to_libpq(written: str, meant: dict[str, str]) -> None:
     url = database_url("WAREHOUSE_URL", f"postgresql://{written}\n")
-    _, arguments = PGDialect_psycopg2().create_connect_args(make_url(url))
+    engine = create_engine(url)
+    _, arguments = engine.dialect.create_connect_args(engine.url)
     assert {name: str(value) for name, value in arguments.items()} == meant
     assert parse_dsn(format_libpq_url(url)) == meant
 
