@@ -68,7 +68,7 @@ def read_freshness(connection: Connection) -> list[TenantFreshness]:
             tenant_id,
             TenantState(state),
             *values,
-            services=tuple(sorted(services[tenant_id], key=lambda each: order.index(each.service))),
+            tuple(sorted(services[tenant_id], key=lambda each: order.index(each.service))),
         )
         for tenant_id, state, *values in _read_view(connection, tenant_freshness)
     ]
