@@ -104,11 +104,11 @@ def run_command(  # noqa: PLR0913  one for each option
             outcome = refresh_tenants(run_settings, tenants, accepted_shrinks, dry_run=dry_run)
         except (SourceError, UnknownTenantError) as error:
             raise click.ClickException(str(error)) from None
-        clubs = read_summary(open_lake(run_settings))
+        summary = read_summary(open_lake(run_settings))
     if as_json:
-        print_json(build_run_document(outcome, clubs, dry_run=dry_run))
+        print_json(build_run_document(outcome, summary, dry_run=dry_run))
     else:
-        print_summary(console, clubs, outcome.as_of)
+        print_summary(console, summary, outcome.as_of)
     _print_outcome(console, outcome, sources, dry_run=dry_run)
 
 

@@ -57,7 +57,8 @@ def to_postgres_type(column: Column[Any]) -> str:
 
 def to_json_schema(column: Column[Any]) -> dict[str, Any]:
     """Returns the JSON Schema of a column's values, times in ISO 8601, with its description."""
-    name, schema = JSON_TYPES.get(type(column.type), "string"), {"description": column.comment}
+    name = JSON_TYPES.get(type(column.type), "string")
+    schema: dict[str, Any] = {"description": column.comment}
     if isinstance(column.type, DateTime):
         schema["format"] = "date-time"
     if allowed := column.info.get("allowed"):

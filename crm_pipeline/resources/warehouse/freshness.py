@@ -60,17 +60,16 @@ def read_freshness(connection: Connection) -> list[TenantFreshness]:
     Reads: crm.tenant_freshness, crm.service_freshness.
     """
     services: dict[str, list[ServiceFreshness]] = defaultdict(list)
-    for tenant_id, service, state, *values in _read_view(connection, service_freshness):
-        services[tenant_id].append(ServiceFreshness(Service(service), SnapshotState(state), *values))
+    for row in _read_view(connection, service_freshness):
+        words = {"service": Service(row["service"]), "state": SnapshotState(row["state"])}
+        services[row.pop("tenant_id")].append(ServiceFreshness(**row | words))
     order = list(Service)
     return [
         TenantFreshness(
-            tenant_id,
-            TenantState(state),
-            *values,
-            services=tuple(sorted(services[tenant_id], key=lambda each: order.index(each.service))),
+            **row | {"state": TenantState(row["state"])},
+            services=tuple(sorted(services[row["tenant_id"]], key=lambda each: order.index(each.service))),
         )
-        for tenant_id, state, *values in _read_view(connection, tenant_freshness)
+        for row in _read_view(connection, tenant_freshness)
     ]
 
 
@@ -80,6 +79,6 @@ def find_news(before: Sequence[TenantFreshness], after: Sequence[TenantFreshness
     return [club for club in after if not club.is_fresh or known.get(club.tenant_id) != (club.state, club.sentences)]
 
 
-def _read_view(connection: Connection, view: Table) -> Iterator[list[Any]]:
-    for row in connection.execute(select(*view.columns).order_by(*view.primary_key)):
-        yield [value.astimezone(UTC) if isinstance(value, datetime) else value for value in row]
+def _read_view(connection: Connection, view: Table) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(select(*view.columns).order_by(*view.primary_key)).mappings():
+        yield {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in row.items()}
