@@ -40,7 +40,7 @@ def shown(sample_home: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def list_rows(table: Any) -> list[dict[str, Any]]:  # noqa: ANN401  a metadata value
-    return [record.data for record in table.records] if isinstance(table, dg.TableMetadataValue) else []
+    return [dict(record.data) for record in table.records] if isinstance(table, dg.TableMetadataValue) else []
 
 
 def read_metrics(metadata: Mapping[str, Any], name: str) -> dict[str, int]:

@@ -122,7 +122,7 @@ def checked(home: Path) -> dict[str, tuple[bool, list[dict[str, Any]]]]:
     said = {"links_hold": "faults", "self_audit": "differing"}
     tables = {e.check_name: (e.passed, e.metadata[said[e.check_name]]) for e in found if e.check_name in said}
     return {
-        name: (passed, [row.data for row in table.records] if isinstance(table, dg.TableMetadataValue) else [])
+        name: (passed, [dict(row.data) for row in table.records] if isinstance(table, dg.TableMetadataValue) else [])
         for name, (passed, table) in tables.items()
     }
 
