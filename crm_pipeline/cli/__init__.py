@@ -88,8 +88,8 @@ def run_command(  # noqa: PLR0913  one for each option
     require_refresh_places(settings, dry_run=dry_run)
     settings = pin_sample_end(settings, keep=not dry_run)
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
+    from crm_pipeline.cli.output.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
-    from crm_pipeline.cli.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  saves other commands seconds
     from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ def status_command(home: Path | None, *, as_json: bool) -> None:
     """Say how fresh each tenant is, how old each service's snapshot, and what is open."""
     settings = build_settings(home)
     require_warehouse(settings, WAREHOUSE)
-    from crm_pipeline.cli.status import build_status_document, print_status, read_status  # noqa: PLC0415
+    from crm_pipeline.cli.output.status import build_status_document, print_status, read_status  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
 
     clubs = read_status(open_warehouse(settings))

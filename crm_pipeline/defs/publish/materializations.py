@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.defs.publish.check_results import to_check_result
+from crm_pipeline.defs.publish.freshness_check import TENANT_FRESHNESS_CHECK
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.dagster_storage.purge import restore_check_results
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
@@ -49,7 +50,8 @@ def report_materializations(
                 check_results=[to_check_result(each) for each in evaluations if each.asset_key.path[-1] == table.name],
             )
     for evaluation in evaluations if unpublished else ():
-        if evaluation.partition is None:
+        # The failure itself names the clubs that are not fresh.
+        if evaluation.partition is None and evaluation.check_name != TENANT_FRESHNESS_CHECK:
             context.log_event(evaluation)
     restore_check_results(context.instance, context.run.run_id)
     if unpublished:

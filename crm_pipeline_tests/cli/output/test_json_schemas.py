@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from crm_pipeline.cli.json_schemas import DOCS_FOLDER, build_schemas
+from crm_pipeline.cli.output.json_schemas import DOCS_FOLDER, build_schemas
 from crm_pipeline_tests.fixtures.homes.console import TENANTS, crm_pipeline
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE
 
@@ -17,7 +17,7 @@ SCHEMAS = build_schemas()
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_file_is_current(name: str) -> None:
     written = json.loads((DOCS_FOLDER / name).read_text(encoding="utf-8"))
-    assert written == SCHEMAS[name], "run python -m crm_pipeline.cli.json_schemas"
+    assert written == SCHEMAS[name], "run python -m crm_pipeline.cli.output.json_schemas"
 
 
 def closed(schema: Any) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""JSON Schemas of what `status --json` and `run --json` print; `python -m crm_pipeline.cli.json_schemas` writes them.
+"""JSON Schemas of what `status --json` and `run --json` print; `python -m` of this module writes them.
 
 Within a version a property may be added or better described; none disappears or changes its type.
 """
@@ -13,7 +13,7 @@ from crm_pipeline.tables.projections import to_json_schema
 from crm_pipeline.tables.views import service_freshness, tenant_freshness
 from crm_pipeline.vocabulary import LifecycleStage, LinkRule
 
-DOCS_FOLDER: Final = Path(__file__).parents[2] / "docs"
+DOCS_FOLDER: Final = Path(__file__).parents[3] / "docs"
 Schema = dict[str, Any]
 
 

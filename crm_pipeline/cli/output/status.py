@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from sqlalchemy import text
 
-from crm_pipeline.cli.fact_table import Fact, print_facts
+from crm_pipeline.cli.output.fact_table import Fact, print_facts
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse

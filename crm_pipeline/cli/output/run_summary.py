@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from crm_pipeline.cli.fact_table import Fact, print_facts
+from crm_pipeline.cli.output.fact_table import Fact, print_facts
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline

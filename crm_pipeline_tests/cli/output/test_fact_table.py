@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from crm_pipeline.cli.fact_table import Fact, print_facts
+from crm_pipeline.cli.output.fact_table import Fact, print_facts
 
 HEADINGS = ("tenant", "profiles", "why", "services")
 CLUBS: list[list[Fact]] = [
