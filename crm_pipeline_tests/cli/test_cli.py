@@ -132,6 +132,5 @@ def test_sample_prints_a_run_into_a_home_of_its_own(tmp_path: Path) -> None:
 
 
 def test_completion_of_the_shell_knows_every_command() -> None:
-    words = {"_CRM_PIPELINE_COMPLETE": "bash_complete", "COMP_WORDS": "crm-pipeline ", "COMP_CWORD": "1"}
-    done = crm_pipeline(**words)
+    done = crm_pipeline(_CRM_PIPELINE_COMPLETE="bash_complete", COMP_WORDS="crm-pipeline ", COMP_CWORD="1")
     assert set(re.findall(r"^plain,([\w-]+)$", done.stdout, re.MULTILINE)) == set(main.commands)

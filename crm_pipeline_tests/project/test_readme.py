@@ -1,4 +1,4 @@
-"""What README tells to type works: line by line in a copy of the tree, in its order, backwards, and both once more."""
+"""What README tells to type works in a copy of the tree: line by line, then backwards; in the soak both twice."""
 
 import os
 import re
@@ -14,7 +14,12 @@ from typing import NamedTuple
 import pytest
 
 from crm_pipeline.settings import SAMPLE_FILE
+<<<<<<< HEAD
 from crm_pipeline_tests.fixtures.homes.console import TENANTS
+=======
+from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+>>>>>>> demo
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import Webserver, environment, find_free_port, wait_for_page
@@ -34,7 +39,8 @@ class Line(NamedTuple):
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [Line(*found) for found in TYPED.findall(README) if not HAS_PLACEHOLDER.search(found[0])]
-TWICE = list(enumerate([*LINES, *LINES[::-1], *LINES, *LINES[::-1]]))
+ORDERS = [*LINES, *LINES[::-1]]
+TYPED_LINES = list(enumerate(ORDERS * (2 if SOAK else 1)))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,9 @@ def test_the_readme_has_what_a_first_hour_needs() -> None:
     assert len(commands) > 8
 
 
-@pytest.mark.parametrize(("place", "line"), TWICE, ids=[f"{place} {line.command[:40]}" for place, line in TWICE])
+@pytest.mark.parametrize(
+    ("place", "line"), TYPED_LINES, ids=[f"{place} {line.command[:40]}" for place, line in TYPED_LINES]
+)
 def test_every_line_works_in_any_order_as_often_as_one_likes(tree: Path, place: int, line: Line) -> None:
     if line.command == "make ui":
         open_ui(tree, line)
