@@ -14,12 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from crm_pipeline.settings import SAMPLE_FILE
-<<<<<<< HEAD
 from crm_pipeline_tests.fixtures.homes.console import TENANTS
-=======
-from crm_pipeline_tests.fixtures.homes.console import SECONDS, TENANTS
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
->>>>>>> demo
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import Webserver, environment, find_free_port, wait_for_page
