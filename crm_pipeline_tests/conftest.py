@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from crm_pipeline_tests.fixtures.homes.support import SAMPLE, refresh
 # A machine that is busy with something else is no fault of the code's.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+# A shell has its background commands ignore Ctrl-C, and Dagster's processes then ignore SIGTERM too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 LONGEST = (
