@@ -25,6 +25,8 @@ CODE_LOCATION = "crm_pipeline.definitions"
 GRACE_SECONDS = 60.0
 """Time that runs and processes have to end by themselves; what is left after it is killed."""
 PAUSE_SECONDS = 0.2
+CODE_SERVER_TIMEOUT = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}
+"""Dagster's minute for an answer of the code server is too short for the start of a run on a busy machine."""
 UNDER_WAY = dg.RunsFilter(
     statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 )
@@ -98,7 +100,7 @@ class DagsterServices:
     def _start_program(self, program: str, *arguments: str) -> None:
         command = [str(Path(sys.executable).with_name(program)), *arguments]
         self.processes[program] = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=CODE_SERVER_TIMEOUT | os.environ, stdin=subprocess.DEVNULL, start_new_session=True
         )
 
     def _end_runs(self, deadline: float) -> None:

