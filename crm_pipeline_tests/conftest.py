@@ -3,15 +3,19 @@
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
+from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, settings
 
+from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline_tests.fixtures.homes.homes import copied, made_once, make_blank
 from crm_pipeline_tests.fixtures.homes.questions import Changed, change_world, changed_world
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE, refresh
+from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 
 # A machine that is busy with something else is no fault of the code's.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -86,3 +90,16 @@ def own_home(blank: Path, tmp_path: Path) -> Iterator[Path]:
     """A home of the test's own, with nothing in it."""
     with copied(blank, tmp_path / "home") as home:
         yield home
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake without tables."""
+    return a_lake(tmp_path)
+
+
+@pytest.fixture
+def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
+    """DuckDB with it."""
+    with closing(lake.connect()) as con:
+        yield con

@@ -9,12 +9,12 @@ import click
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 
-from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings
+from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, report_setting_errors
 from crm_pipeline.cli.preflight import require_embedded_server, require_warehouse
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, READERS_WAREHOUSE, WAREHOUSE, DatabaseNeed
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
-from crm_pipeline.settings import SettingError, Settings, format_libpq_url
+from crm_pipeline.settings import Settings, format_libpq_url
 
 PUBLISHED_HOUR_QUERY = "select as_of, reason from crm.tenant_freshness where tenant_id = %s"
 
@@ -109,10 +109,8 @@ def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
 def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
     """Yields a connection in a transaction of the administrator, who may create roles."""
     try:
-        with create_administrator_engine(settings).begin() as connection:
+        with report_setting_errors(), create_administrator_engine(settings).begin() as connection:
             yield connection
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(str(error.orig).splitlines()[0]) from None
 

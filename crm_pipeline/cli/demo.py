@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from crm_pipeline.settings import SAMPLE_FILE, SettingError, Settings, format_path, format_time, read_sample_end
+from crm_pipeline.cli.options import report_setting_errors
+from crm_pipeline.settings import SAMPLE_FILE, Settings, format_path, format_time, read_sample_end
 
 
 def pin_sample_end(settings: Settings, *, keep: bool) -> Settings:
@@ -27,10 +28,8 @@ def pin_sample_end(settings: Settings, *, keep: bool) -> Settings:
         return settings
     if folder is None or Path(settings.lake_url).exists():
         return settings
-    try:
+    with report_setting_errors():
         end = read_sample_end(folder)
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
     if settings.as_of not in (None, end):
         return settings
     if keep and end:

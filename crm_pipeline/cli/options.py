@@ -4,7 +4,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,23 @@ def print_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=datetime.isoformat))
 
 
+@contextmanager
+def report_setting_errors() -> Iterator[None]:
+    """Turns a SettingError of the body into the one line with which the command ends."""
+    try:
+        yield
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def build_settings(home: Path | None, sources: Path | None = None, as_of: datetime | None = None) -> Settings:
     """Returns the settings of the environment, overridden by these options.
 
     Raises:
         click.ClickException: A setting is wrong.
     """
-    try:
+    with report_setting_errors():
         return override_environment(home, sources, format_time(as_of) if as_of else None)
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def parse_time_option(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:

@@ -3,13 +3,12 @@
 A command that only uses what a refresh has made creates no home, so that a mistyped one is said and not filled.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import click
 
+from crm_pipeline.cli.options import report_setting_errors
 from crm_pipeline.resources.postgres.database_check import (
     DAGSTER_STORAGE,
     WAREHOUSE,
@@ -18,15 +17,6 @@ from crm_pipeline.resources.postgres.database_check import (
 )
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, find_free_port
 from crm_pipeline.settings import DATABASE_SCHEME_PATTERN, SettingError, Settings, format_path
-
-
-@contextmanager
-def report_setting_errors() -> Iterator[None]:
-    """Turns a SettingError of the body into the one line with which the command ends."""
-    try:
-        yield
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def require_refresh_places(settings: Settings, *, dry_run: bool = False) -> None:

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from crm_pipeline.privacy.request import ErasureRequest, SubjectData, YearlyRevenue, read_pending_requests
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord
@@ -34,11 +32,6 @@ REQUEST: Final = ErasureRequest(
     values=["ann@example.com"],
     removed={"lake: scl_member": 2},
 )
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"), tmp_path / "spill")
 
 
 def test_a_file_of_the_earlier_code_is_read(lake: Lake) -> None:

@@ -1,12 +1,10 @@
 """Who is meant by an erasure: records that are set aside too; and the money of each year, at the limit of sums."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Table
 
@@ -19,22 +17,10 @@ from crm_pipeline.tables.outputs.identity import customer_identities, profile_id
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline_tests.fixtures.histories.small_club import SmallClub
-from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, Row, a_row
 
 ANN = Subject("links", "00000000-0000-0000-0000-000000000001")
 BEN = "00000000-0000-0000-0000-000000000002"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return a_lake(tmp_path)
-
-
-@pytest.fixture
-def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
-    with closing(lake.connect()) as con:
-        yield con
 
 
 def store(con: DuckDBPyConnection, lake: Lake, table: Table, rows: list[Row]) -> None:

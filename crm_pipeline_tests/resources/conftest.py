@@ -1,20 +1,16 @@
-"""For the tests of this folder one embedded server, and for each test its warehouse and a lake with nothing in them."""
+"""For the tests of this folder one embedded server, and for each test a warehouse with nothing in it."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from duckdb import DuckDBPyConnection
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.schema import STATES_TABLE
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline_tests.fixtures.homes.homes import copied
-from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 
 PARTITIONS = """
     select oid::regclass::text from pg_class where relispartition and relkind = 'r'
@@ -56,16 +52,3 @@ def warehouse(prepared: Warehouse) -> Warehouse:
         for (partition,) in connection.execute(text(PARTITIONS)).all():
             connection.execute(text(f"drop table {partition}"))
     return prepared
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake without tables."""
-    return a_lake(tmp_path)
-
-
-@pytest.fixture
-def con(lake: Lake) -> Iterator[DuckDBPyConnection]:
-    """DuckDB with it."""
-    with closing(lake.connect()) as con:
-        yield con
