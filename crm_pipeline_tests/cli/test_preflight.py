@@ -220,6 +220,6 @@ def test_a_port_that_is_taken_is_said_at_once_with_a_free_one(tmp_path: Path) ->
 
 
 def test_make_ui_takes_the_port() -> None:
-    command = ["make", "--dry-run", "ui", "PORT=3001"]
+    command = ["make", "--no-print-directory", "--dry-run", "ui", "PORT=3001"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1].endswith("crm-pipeline ui --sources data/sample --port 3001")
