@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, settings
 
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline_tests.fixtures.histories.small_clubs import Outcomes, SharedHours, SmallClub
 from crm_pipeline_tests.fixtures.homes.homes import copied, made_once, make_blank
 from crm_pipeline_tests.fixtures.homes.questions import Changed, change_world, changed_world
 from crm_pipeline_tests.fixtures.homes.support import SAMPLE, refresh
@@ -83,6 +84,14 @@ def changed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     made = made_once(tmp_path_factory, "changed", partial(change_world, blank))
     with changed_world(made, tmp_path_factory.mktemp("changed") / "home") as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What the file's tests of small clubs failed with; all that were chosen share their hours."""
+    chosen = {item.name for item in request.session.items if item.path == request.path}
+    shared_hours: SharedHours[SmallClub] = request.module.clubs
+    return shared_hours.play(tmp_path_factory.mktemp("clubs"), chosen)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """A payment that names a booking by its number alone: each hour ends as a full refresh does."""
 
-from pathlib import Path
-
-import pytest
+from dataclasses import dataclass
 
 from crm_pipeline.tables.outputs.operations import quarantined_records
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.histories.moving_services import Row
-from crm_pipeline_tests.fixtures.histories.small_club import SmallClub
+from crm_pipeline_tests.fixtures.histories.small_clubs import HOUR, Passing, SharedHours, SmallClub
 
 ORPHANED = ({"pay": "VISIT"}, {"pay"})
 SETTLED = ({"pay": "VISIT", "0070001": "BOOKED_PAID"}, set[str]())
@@ -15,12 +13,12 @@ SETTLED = ({"pay": "VISIT", "0070001": "BOOKED_PAID"}, set[str]())
 PAID_TWICE = ({"pay": "VISIT", "0070001": "BOOKING_PAYMENT"}, {"pay"})
 
 
+@dataclass
 class Club(SmallClub):
     """With Mo, a member, whose payment names a booking; and Pia, a player, with none yet."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self.currency = self.hours.services.tables["Tenant"][0]["currency"]
+        self.currency = self.tables["Tenant"][0]["currency"]
         self.pia = self.add("Player", "pia", firstName="Pia", email="pia@x.example")
         self.mo = self.add("Member", "77001", firstName="Mo", email="mo@x.example", membershipStatus="ACTIVE")
         self.mo.update(membershipTier="Full", joinedAt="2026-01-01", yearlyFeeCents="90000")
@@ -33,12 +31,8 @@ class Club(SmallClub):
         price = {"players": "1", "priceCents": "4000", "currency": self.currency, "paidAt": "2026-03-20T08:00:00Z"}
         return self.add("Booking", id_, playerId=player, status="BOOKED", **(times | price | values))
 
-    def change(self, row: Row, **values: str) -> None:
-        row.update(values, updatedAt=f"{self.at:%Y-%m-%dT%H:%M:%SZ}")
-
-    def pass_hour(self) -> tuple[dict[str, str], set[str]]:
-        """Returns the kinds of visit of what Mo and Pia paid and booked, and the orphaned payments, an hour later."""
-        self.next_hour()
+    def visits(self) -> tuple[dict[str, str], set[str]]:
+        """Returns the kinds of visit of what Mo and Pia paid and booked, and the orphaned payments."""
         of_both = "service_record_id = 'pay' or service_record_id like '%70001'"
         # A payment after the booking that it is for.
         events = sorted(self.rows(customer_timeline, of_both), key=lambda event: str(event["event_type"]))
@@ -47,49 +41,64 @@ class Club(SmallClub):
         return kinds, {row["service_record_id"] for row in orphaned}
 
 
-@pytest.fixture
-def club(tmp_path: Path) -> Club:
-    return Club(tmp_path)
+clubs = SharedHours(Club)
 
 
-def test_a_booking_that_is_added_changed_or_deleted_takes_the_payment_or_gives_it_back(club: Club) -> None:
+@clubs.test
+def test_a_booking_that_is_added_changed_or_deleted_takes_the_payment_or_gives_it_back(club: Club) -> Passing:
     club.payment["bookingId"] = "070001"
-    assert club.pass_hour() == ORPHANED
+    yield HOUR
+    assert club.visits() == ORPHANED
     first = club.book("0070001")
-    assert club.pass_hour() == SETTLED
+    yield HOUR
+    assert club.visits() == SETTLED
     club.change(first, teeTimeAt="2026-03-23T08:00:00Z", status="PLAYED")
-    assert club.pass_hour() == ({"pay": "VISIT"}, set())
+    yield HOUR
+    assert club.visits() == ({"pay": "VISIT"}, set())
     second = club.book("00070001")
     paid_for_themselves = {"0070001": "BOOKING_PAYMENT", "00070001": "BOOKING_PAYMENT"}
-    assert club.pass_hour() == ({"pay": "VISIT"} | paid_for_themselves, {"pay"}), "two have the number"
+    yield HOUR
+    assert club.visits() == ({"pay": "VISIT"} | paid_for_themselves, {"pay"}), "two have the number"
     club.remove("Booking", first)
-    assert club.pass_hour() == ({"pay": "VISIT", "00070001": "BOOKED_PAID"}, set())
+    yield HOUR
+    assert club.visits() == ({"pay": "VISIT", "00070001": "BOOKED_PAID"}, set())
     club.change(second, teeTimeAt="no time")
-    assert club.pass_hour() == ORPHANED
+    yield HOUR
+    assert club.visits() == ORPHANED
 
 
-def test_a_booking_stays_paid_by_whom_it_was_when_the_people_change(club: Club) -> None:
+@clubs.test
+def test_a_booking_stays_paid_by_whom_it_was_when_the_people_change(club: Club) -> Passing:
     club.payment["bookingId"] = "070001"
     club.book("0070001")
-    assert club.pass_hour() == SETTLED
+    yield HOUR
+    assert club.visits() == SETTLED
     club.add("Contact", "pia", firstName="Pia", email="pia.example")
-    assert club.pass_hour() == SETTLED, "her profile changed, the payer's did not"
+    yield HOUR
+    assert club.visits() == SETTLED, "her profile changed, the payer's did not"
     club.change(club.pia, email="mo@x.example")
-    assert club.pass_hour() == ({"pay": "BOOKING_PAYMENT", "0070001": "BOOKED_PAID"}, set()), "they are one person"
+    yield HOUR
+    assert club.visits() == ({"pay": "BOOKING_PAYMENT", "0070001": "BOOKED_PAID"}, set()), "they are one person"
     club.change(club.mo, joinedAt="some time")
-    kinds, _ = club.pass_hour()
+    yield HOUR
+    kinds, _ = club.visits()
     assert kinds == {"0070001": "BOOKING_PAYMENT"}, "a payer who is set aside pays for nothing"
 
 
-def test_a_payment_goes_to_the_only_booking_of_its_number_once_there_is_none_of_its_text(club: Club) -> None:
+@clubs.test
+def test_a_payment_goes_to_the_only_booking_of_its_number_once_there_is_none_of_its_text(club: Club) -> Passing:
     quin = club.add("Player", "quin", firstName="Quin", email="quin@x.example")
     club.payment["bookingId"] = "70001.0"
     club.book("0070001")
     club.book("70001", "quin")
-    assert club.pass_hour() == ({"pay": "VISIT", "0070001": "BOOKING_PAYMENT", "70001": "BOOKED_PAID"}, set())
+    yield HOUR
+    assert club.visits() == ({"pay": "VISIT", "0070001": "BOOKING_PAYMENT", "70001": "BOOKED_PAID"}, set())
     club.remove("Player", quin)
-    assert club.pass_hour() == SETTLED
+    yield HOUR
+    assert club.visits() == SETTLED
     club.change(club.payment, bookingId="70002")
-    assert club.pass_hour() == PAID_TWICE
+    yield HOUR
+    assert club.visits() == PAID_TWICE
     club.change(club.payment, bookingId=" 070001")
-    assert club.pass_hour() == SETTLED
+    yield HOUR
+    assert club.visits() == SETTLED

@@ -16,7 +16,7 @@ from crm_pipeline.tables.columns import MAX_SUM_CENTS
 from crm_pipeline.tables.outputs.identity import customer_identities, profile_ids
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import to_arrow_schema
-from crm_pipeline_tests.fixtures.histories.small_club import SmallClub
+from crm_pipeline_tests.fixtures.histories.small_clubs import SmallClub, open_club
 from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF, Row, a_row
 
 ANN = Subject("links", "00000000-0000-0000-0000-000000000001")
@@ -62,20 +62,21 @@ def find_records(club: SmallClub, record_id: str) -> set[str]:
     [link] = club.rows(customer_identities, f"service_record_id = '{record_id}'")
     subject = Subject(club.tenant, str(link["profile_id"]))
     tables = {table.name for table in PERSON_TABLES.values()}
-    with closing(club.hours.lake.connect()) as con:
-        records = find_subject_records(con, club.hours.lake, [subject])[subject]
+    lake = club.lake.hours.lake
+    with closing(lake.connect()) as con:
+        records = find_subject_records(con, lake, [subject])[subject]
     return {record.record_id for record in records if record.table_name in tables}
 
 
 def test_a_record_that_is_set_aside_is_of_whoever_alone_has_its_account_or_also_has_its_name(tmp_path: Path) -> None:
-    club, set_aside = SmallClub(tmp_path), {"createdAt": "last year"}
+    club, set_aside = open_club(tmp_path), {"createdAt": "last year"}
     club.add("Player", "ada", firstName="Ada", lastName="Tarn", authUserId="ada-1")
     club.add("Contact", "ada misspelt", firstName="Adda", lastName="Tarn", authUserId="ada-1", **set_aside)
     for name in ("Ben", "Cleo", "Dan", "Eve"):
         club.add("Player", name, firstName=name, lastName="Hall", authUserId="hall-1")
     club.add("Player", "guest", firstName="Guest", lastName="Hall", authUserId="hall-1", **set_aside)
     club.add("Contact", "Ben's", firstName="Ben", lastName="Hall", authUserId="hall-1", **set_aside)
-    club.next_hour()
+    club.lake.pass_time()
     assert find_records(club, "ada") == {"ada", "ada misspelt"}
     assert find_records(club, "Ben") == {"Ben", "Ben's"}
     assert find_records(club, "Cleo") == {"Cleo"}
