@@ -44,8 +44,8 @@ def test_the_consent_of_a_contact_that_is_set_aside_is_withheld_and_says_because
 def test_a_contact_that_is_set_aside_is_found_by_every_id_its_profile_had() -> None:
     scene = Scene()
     scene.add(teetime.player, "ann")
-    for contact, profile in (("of ann", "ann"), ("of before", "before ann"), ("of ben", "ben")):
-        scene.rows["withheld_consents"].append({"tenant_id": CLUB, "contact_id": contact, "profile_id": profile})
+    for contact, held_by in (("of ann", "ann"), ("of before", "before ann"), ("of ben", "ben")):
+        scene.rows["withheld_consents"].append({"tenant_id": CLUB, "contact_id": contact, "profile_id": held_by})
     scene.redirect("before ann", "ann")
     profile = scene.refresh().profiles["ann"]
     people = PersonRecords(scene.con, TenantSettings(CLUB, "DE", "UTC", 0.85))

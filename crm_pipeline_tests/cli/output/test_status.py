@@ -49,8 +49,8 @@ def list_rows() -> Iterator[tuple[Table, Mapping[str, Any]]]:
     """Yields what runs have published: the refreshes, the faults, an open and a closed question, and checks."""
     for club in OPEN:
         yield tenant_refreshes, {"tenant_id": club, "status": "ACTIVE"}
-    for number, (club, table, record_id, column, reason) in enumerate(FAULTS):
-        where = {"tenant_id": club, "table_name": table, "service_record_id": record_id, "column_name": column}
+    for number, (owner, table, record_id, column, reason) in enumerate(FAULTS):
+        where = {"tenant_id": owner, "table_name": table, "service_record_id": record_id, "column_name": column}
         yield quarantined_records, {"quarantine_id": f"fault {number}", "reason": reason, **where}
     for closed_at in (None, AS_OF):
         yield identity_reviews, {"tenant_id": DECIDED, "review_id": f"closed at {closed_at}", "closed_at": closed_at}
