@@ -41,7 +41,7 @@ def build_profile_document(published: PublishedTenant, people: PersonRecords, pr
     return {
         "profile_id": profile_id,
         "display_name": profile["display_name"],
-        "fields": _build_fields(profile, service_rows, events, withheld),
+        "fields": build_fields(profile, service_rows, events, withheld),
         "records": _build_records(published, own, service_rows, decisions),
         "refused": find_non_matches(published, people, own, reviews, decisions),
         "no_evidence": _find_excluded_keys(own, reviews),
@@ -53,9 +53,10 @@ def build_profile_document(published: PublishedTenant, people: PersonRecords, pr
     }
 
 
-def _build_fields(
+def build_fields(
     profile: Row, service_rows: Mapping[RecordKey, Row], events: Sequence[Row], withheld: Sequence[RecordKey]
 ) -> dict[str, Row]:
+    """Returns the value and the origin of every column of the profile; `withheld` are contacts that are set aside."""
     answers = {key: row for key, row in service_rows.items() if key.service == Service.MESSAGING}
     # A contact that is set aside agrees to nothing.
     answers |= {key: dict.fromkeys(OPT_IN_COLUMNS, False) for key in withheld}

@@ -62,6 +62,7 @@ CHURN_BASIS_DESCRIPTIONS: Final = {
     ChurnBasis.TRANSACTIONAL: "the risk of no further visit within the next 12 months",
     ChurnBasis.NO_SIGNAL: "neither a membership nor a visit to judge by",
 }
+ENDED_MEMBERSHIP_RISK: Final = "the risk that the membership, which has ended, is not renewed within the next 12 months"
 STATUS_LABELS: Final = {
     CustomerStatus.ACTIVE: "Active",
     CustomerStatus.AT_RISK: "At risk",

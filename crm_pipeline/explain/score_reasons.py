@@ -19,12 +19,14 @@ from crm_pipeline.explain.formatting import (
     format_parts_and_total,
     join_words,
 )
-from crm_pipeline.explain.labels import CHURN_BASIS_DESCRIPTIONS, COUNT_LABELS
+from crm_pipeline.explain.labels import CHURN_BASIS_DESCRIPTIONS, COUNT_LABELS, ENDED_MEMBERSHIP_RISK
 from crm_pipeline.vocabulary import ChurnBasis, CountsAs, EventType
 
 CHANNEL_LABELS: Final = {"email": "email", "sms": "SMS", "push": "push messages", "whatsapp": "WhatsApp"}
 NON_ACTIVITY_KINDS: Final = {None, CountsAs.OPEN, CountsAs.PLAYED_BOOKING}
 BOOKING_KINDS: Final = {CountsAs.BOOKED, CountsAs.PLAYED_BOOKING}
+ENDED_TERM: Final = "ended"
+"""The reason of a membership that has ended, as `domain/scoring/profiles.sql` names it."""
 
 
 def explain_engagement(profile: Row, events: Sequence[Row], clock: TenantClock) -> Row:
@@ -73,7 +75,8 @@ def _explain_habit(events: Sequence[Row], clock: TenantClock) -> Row:
 def explain_churn(profile: Row) -> Row:
     """Returns the churn risk and its basis; for a member also the percentage points each reason adds."""
     basis, score, reasons = profile["churn_basis"], profile["churn_risk_score"], profile["churn_reasons"]
-    answer: Row = {"score": score, "basis": basis, "basis_words": CHURN_BASIS_DESCRIPTIONS[basis], "reasons": reasons}
+    basis_words = ENDED_MEMBERSHIP_RISK if _has_ended(profile) else CHURN_BASIS_DESCRIPTIONS[basis]
+    answer: Row = {"score": score, "basis": basis, "basis_words": basis_words, "reasons": reasons}
     if basis == ChurnBasis.NO_SIGNAL:
         return answer | {"unrounded": None, "parts": [], "words": "no score: there is nothing to judge by"}
     if isinstance(reasons, dict):
@@ -89,13 +92,19 @@ def explain_churn(profile: Row) -> Row:
     }
 
 
+def _has_ended(profile: Row) -> bool:
+    """Returns whether the risk is that of a membership which has ended."""
+    is_member = profile["churn_basis"] == ChurnBasis.MEMBER
+    return is_member and any(reason["term"] == ENDED_TERM for reason in profile["churn_reasons"])
+
+
 def _format_sum(parts: Sequence[str], total: str, score: int) -> str:
     terms = " + ".join(parts).replace("+ -", "- ")
     return f"{terms} = {total}, rounded to {score}" if len(parts) > 1 else f"{total}, rounded to {score}"
 
 
 def _describe_churn_odds(score: int) -> str:
-    return f"{score} in 100 such customers do not come again within a year, {100 - score} do"
+    return f"{score} in 100 such customers do not come within a year, {100 - score} do"
 
 
 def _build_risk_terms(reasons: Sequence[Row]) -> list[Row] | None:
@@ -121,12 +130,12 @@ def explain_predicted_value(profile: Row, risk: Row, yearly_fee_cents: int | Non
             ChurnBasis.NO_SIGNAL: "nothing to judge by",
         }
         return {"cents": None, "words": f"not known: {missing[risk['basis']]}"}
-    if risk["basis"] == ChurnBasis.MEMBER and yearly_fee_cents is not None:
+    if _has_ended(profile):
+        made_of = "the membership ended, and there was no visit"
+    elif risk["basis"] == ChurnBasis.MEMBER and yearly_fee_cents is not None:
         stays = 1.0 - risk["unrounded"] / 100.0
         fee = format_money(yearly_fee_cents, currency)
         made_of = f"the yearly fee of {fee} times the chance of {stays:.2%} that it is renewed"
-    elif risk["basis"] == ChurnBasis.MEMBER:
-        made_of = "the membership ended, and there was no visit"
     else:
         made_of = "the visits expected within a year, times what such a visit usually brings"
     return {"cents": cents, "words": f"{format_money(cents, currency)}: {made_of}"}

@@ -1,6 +1,6 @@
 """The text page of an `explain` document, for club staff."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
 from textwrap import wrap
@@ -61,7 +61,7 @@ class _Page:
 
     def print_person(self, answer: Row, person: Row) -> None:
         self.print_heading(answer, person)
-        self.print_section("Who this is", build_field_lines(person["fields"]))
+        self.print_section("Who this is", build_field_lines(person))
         self.print_records(person)
         self.print_section("Kept apart from", list(build_non_match_lines(person)))
         self.print_section("Says nothing about who somebody is", list(build_excluded_key_lines(person)))
@@ -166,14 +166,15 @@ def format_linked_record(row: Row) -> str:
     return format_record_name(RecordKey(row["service"], row["service_record_id"]))
 
 
-def build_field_lines(fields: dict[str, Row]) -> list[tuple[str, str]]:
+def build_field_lines(person: Row) -> list[tuple[str, str]]:
     """Returns the label and text of every field with a value, each text with its origin."""
+    fields, linked = person["fields"], {(row["service"], row["service_record_id"]) for row in person["records"]}
     shown = []
     for name, label in FIELD_LABELS.items():
         value, origin = fields[name]["value"], fields[name]["origin"]
         if value is None or value == []:
             continue
-        source = _format_origin(origin["records"])
+        source = _format_origin(origin["records"], linked)
         if name.endswith("_opt_in"):
             source = source or "nothing in Messaging says so"
         shown.append((label, _format_field_value(name, value), source))
@@ -190,12 +191,15 @@ def _format_field_value(name: str, value: object) -> str:
     return str(value).lower() if name == "membership_status" else str(value)
 
 
-def _format_origin(records: Iterable[str]) -> str:
-    keys = [record.split(":", 1) for record in records]
-    names = [
-        "a tag in the CRM" if id_.startswith("ProfileTag:") else format_record_name(RecordKey(service, id_))
-        for service, id_ in keys
-    ]
+def _format_origin(records: Iterable[str], linked: Collection[tuple[str, str]]) -> str:
+    names = []
+    for service, id_ in (record.split(":", 1) for record in records):
+        if id_.startswith("ProfileTag:"):
+            names.append("a tag in the CRM")
+            continue
+        # A record that is set aside links no more, but a contact's consent is withheld because of it.
+        aside = "" if (service, id_) in linked else " (set aside)"
+        names.append(f"{format_record_name(RecordKey(service, id_))}{aside}")
     return f"from {join_words(dict.fromkeys(names))}" if names else ""
 
 

@@ -29,6 +29,7 @@ from crm_pipeline_tests.fixtures.homes.questions import command
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.homes.support import ask, refresh
 from crm_pipeline_tests.fixtures.worlds.zephyrine import (
+    BROKEN_CONTACT,
     CLUB,
     EMAIL,
     KEY,
@@ -36,6 +37,7 @@ from crm_pipeline_tests.fixtures.worlds.zephyrine import (
     NAMESAKE,
     PIETER,
     WORDS,
+    find_words,
     traces,
     write_clubs,
 )
@@ -68,13 +70,14 @@ Rows = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Club:
-    """A home in which a person was erased, and its contents before and straight after."""
+    """A home in which a person was erased: its contents before and straight after, and her page before."""
 
     home: Path
     services: Path
     known: dict[str, set[bytes]]
     before: tuple[Rows, Rows, dict[tuple[str, int], int]]
     after: tuple[Rows, Rows]
+    page: str
     certificate: dict[str, Any]
 
 
@@ -93,10 +96,10 @@ def club(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club
         (home / "spill" / "killed" / "block").write_text(f"... {EMAIL}")
         (home / "report.html").write_text(f"<td>{EMAIL}</td>")
         ids = dict(ask(home, "select minted_record_id, profile_id::text from crm.profile_ids"))
-        command(home, "explain", "--tenant", CLUB, "--profile", ids[MEMBER.id])
+        asked = command(home, "explain", "--tenant", CLUB, "--profile", ids[MEMBER.id], COLUMNS="1000")
         known, before = traces(home), (published(home), kept(home), money(home))
         certificate = forgotten(home, "email", EMAIL.title())
-        yield Club(home, services, known, before, (published(home), kept(home)), certificate)
+        yield Club(home, services, known, before, (published(home), kept(home)), asked.stdout, certificate)
 
 
 def hers(club: Club) -> list[str]:
@@ -112,6 +115,20 @@ def test_before_every_word_stands_somewhere(club: Club) -> None:
     assert any(place.startswith("postgres/data/pg_wal") for place in club.known)
 
 
+def test_before_her_page_says_because_of_which_contact_her_consent_is_withheld(club: Club) -> None:
+    [line] = [line.split() for line in club.page.splitlines() if line.strip().startswith("Agreed to email")]
+    assert " ".join(line) == f"Agreed to email no from Messaging contact {BROKEN_CONTACT.id} (set aside)"
+
+
+@pytest.mark.parametrize(
+    "checksum", [b"-7829114477120345678", b'"_row_hash":9876543210121234567,', b"18291144771234567"]
+)
+def test_a_checksum_that_happens_to_contain_her_number_is_no_trace(checksum: bytes) -> None:
+    assert find_words(checksum) == set()
+    for number in (b"27829114477", b"0829114477", b'"id":987654321012,', b"+27829114477987654321012"):
+        assert find_words(checksum + b" " + number)
+
+
 def test_the_certificate_says_what_was_taken_out_of_where_and_that_nothing_is_left(club: Club) -> None:
     places = {place["place"]: place for place in club.certificate["places"]}
     assert club.certificate["is_complete"]
@@ -120,6 +137,9 @@ def test_the_certificate_says_what_was_taken_out_of_where_and_that_nothing_is_le
     assert places["lake: scl_payment"]["removed"] == 2
     assert places["lake: crm_referral"]["removed"] == 2
     assert places["lake: crm_note"]["removed"] == 1
+    assert places["lake: withheld_consents"]["removed"] == 1
+    for place in ("lake: quarantined_records", "warehouse: crm.quarantined_records"):
+        assert places[place]["removed"] == 3  # of the member, the contact and the booking that are set aside
     assert places["warehouse: crm.customer_profiles"]["removed"] == 1
     assert places["files of killed processes"]["removed"] == 1
     assert places["reports and logs under the home folder"]["removed"] == 1

@@ -11,9 +11,10 @@ from sqlalchemy import Table
 from crm_pipeline.privacy.request import YearlyRevenue
 from crm_pipeline.privacy.subject import Subject, build_erasure_request, find_subject_records
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.privacy.lake_erasure import erase_rows
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.columns import MAX_SUM_CENTS
-from crm_pipeline.tables.outputs.identity import customer_identities, profile_ids
+from crm_pipeline.tables.outputs.identity import customer_identities, profile_ids, withheld_consents
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline_tests.fixtures.histories.small_clubs import SmallClub, open_club
@@ -55,6 +56,36 @@ def test_the_money_of_a_year_ends_at_the_limit_of_sums(con: DuckDBPyConnection, 
         YearlyRevenue(2024, "ZAR", MAX_SUM_CENTS),
         YearlyRevenue(2025, "ZAR", -MAX_SUM_CENTS),
     ]
+
+
+def test_a_contact_that_is_set_aside_is_of_its_last_profile_when_no_link_says_so_any_more(
+    con: DuckDBPyConnection, lake: Lake
+) -> None:
+    former = "00000000-0000-0000-0000-000000000003"
+    ids = [(ANN.profile_id, True, None), (BEN, True, None), (former, False, ANN.profile_id)]
+    store(
+        con,
+        lake,
+        profile_ids,
+        [
+            a_row(profile_ids, tenant_id=ANN.tenant_id, profile_id=id_, is_live=is_live, redirects_to=target)
+            for id_, is_live, target in ids
+        ],
+    )
+    of_contacts = {"of Ann": ANN.profile_id, "of Ann's former id": former, "of Ben": BEN}
+    store(
+        con,
+        lake,
+        withheld_consents,
+        [
+            a_row(withheld_consents, tenant_id=ANN.tenant_id, contact_id=contact, profile_id=profile_id)
+            for contact, profile_id in of_contacts.items()
+        ],
+    )
+    [records] = find_subject_records(con, lake, [ANN]).values()
+    assert [r.record_id for r in records if r.table_name == "Contact"] == ["of Ann", "of Ann's former id"]
+    assert erase_rows(con, lake, withheld_consents) == 2
+    assert con.sql(f"select contact_id from {lake.create_log_view(con, withheld_consents)}").fetchall() == [("of Ben",)]
 
 
 def find_records(club: SmallClub, record_id: str) -> set[str]:

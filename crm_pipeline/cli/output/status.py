@@ -18,7 +18,9 @@ OPEN_MATTERS_QUERY = text("""
         (select count(*) from crm.identity_reviews r where r.tenant_id = t.tenant_id and closed_at is null)
             as open_reviews,
         (select count(*) from crm.quarantined_records q where q.tenant_id = t.tenant_id) as quarantined_records,
-        (select count(distinct (table_name, service_record_id)) from crm.quarantined_records q
+        -- Of a decision without an id, the fault that it has none counts.
+        (select count(distinct (table_name, coalesce(service_record_id, quarantine_id)))
+            filter (where service_record_id is not null or reason = 'MISSING_KEY') from crm.quarantined_records q
             where q.tenant_id = t.tenant_id and table_name in ('IdentityOverride', 'SuppressedIdentifier'))
             as ineffective_decisions,
         (select coalesce(json_agg(json_build_object(
