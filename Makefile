@@ -13,7 +13,7 @@ while sleep 4 >/dev/null && kill -0 $$$$; do seconds=$$((seconds + 4)); echo "  
 $(2); status=$$?; kill $$ticker; exit $$status
 endef
 
-.PHONY: run ui test soak check golden format docs bench lock image-rootfs clean help
+.PHONY: run ui test test-runs soak check golden format docs bench lock image-rootfs clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,11 +38,16 @@ ui: $(READY)  ## Dagster on the same data, schedule and sensors on; make ui PORT
 	@$(BIN)/crm-pipeline ui --sources data/sample $(if $(PORT),--port $(PORT))
 
 # Three at a time on two cores: a third of the time goes into waiting for servers and child processes.
-test: $(READY)  ## every test, under ten minutes
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-soak: $(READY)  ## the same tests at their full counts
-	CRM_PIPELINE_SOAK=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## the tests of all parts, under ten minutes
+	$(PYTEST) -m "not whole_run"
+
+test-runs: $(READY)  ## the tests that run the whole pipeline, with Dagster, PostgreSQL and a browser
+	$(PYTEST) -m whole_run
+
+soak: $(READY)  ## all tests at their full counts
+	CRM_PIPELINE_SOAK=1 $(PYTEST)
 
 check: $(READY)  ## format, lint, types, import direction
 	$(BIN)/ruff format --check .

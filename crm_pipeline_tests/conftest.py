@@ -25,6 +25,9 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SHARED_HOMES = {"sample_home", "changed"}
+OWN_HOMES = {"own_home", "refreshed"}
+"""Fixtures of homes that are made once and only read, and of those of one test."""
 LONGEST = (
     "test_ui.py",
     "test_deploy_services.py",
@@ -37,8 +40,17 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that in the end nobody waits for one of them."""
+    """The longest files first, so that in the end nobody waits for one of them. Tests of whole runs are marked."""
+    for item in items:
+        if isinstance(item, pytest.Function) and runs_everything(item):
+            item.add_marker("whole_run")
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def runs_everything(test: pytest.Function) -> bool:
+    """Whether the test runs the pipeline in a home of its own; those of `resources` use the home's server alone."""
+    fixtures, is_of_resources = {*test.fixturenames}, test.path.is_relative_to(Path(__file__).parent / "resources")
+    return not is_of_resources and "blank" in fixtures and (not SHARED_HOMES & fixtures or bool(OWN_HOMES & fixtures))
 
 
 @pytest.fixture

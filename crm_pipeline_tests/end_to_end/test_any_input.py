@@ -23,7 +23,7 @@ from crm_pipeline_tests.fixtures.histories.moving_services import PEOPLE, Moving
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
 UNTIL: Final = datetime(2026, 3, 24, 8, tzinfo=UTC)
-SEEDS: Final = range(60 if SOAK else 2)
+SEEDS: Final = range(60 if SOAK else 1)
 TEXTS: Final = (
     *(
         "",

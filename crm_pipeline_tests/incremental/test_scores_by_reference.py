@@ -19,7 +19,7 @@ from crm_pipeline_tests.fixtures.scores.random_hours import pass_hour
 from crm_pipeline_tests.fixtures.scores.score_reference import score_club
 
 EVENING = datetime(2026, 3, 24, 19, 20, tzinfo=UTC)
-WORLDS, CLUBS, HOURS = (5, 10, 5) if SOAK else (1, 3, 3)
+WORLDS, CLUBS, HOURS = (5, 10, 5) if SOAK else (1, 3, 2)
 MOVES_AN_HOUR = 18
 """Fewer than the share of a club's rows above which a club is computed in full."""
 Numbers = dict[str, dict[str, Any]]

@@ -32,6 +32,8 @@ from crm_pipeline_tests.fixtures.servers.webserver import BIN, Webserver, enviro
 from crm_pipeline_tests.project.test_deploy import COMPOSE_TEXT, DEPLOY, PASSWORDS, command, instructions
 from crm_pipeline_tests.test_definitions import GRAPH, WEEKLY
 
+pytestmark = pytest.mark.whole_run
+
 CLUB = "heather-moor"
 PARTITIONS = (
     """query ($in: AssetKeyInput!) { assetNodeOrError(assetKey: $in) { ... on AssetNode { partitionKeys } } }"""

@@ -37,6 +37,8 @@ from crm_pipeline_tests.fixtures.servers.plain_servers import (
 )
 from crm_pipeline_tests.fixtures.servers.service_databases import write_holdable_rows
 
+pytestmark = pytest.mark.whole_run
+
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 SPELLINGS = ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"]
 NAMES = ["WAREHOUSE_URL", "WAREHOUSE_ADMIN_URL", "DAGSTER_PG_URL", *map(build_source_variable_name, Service)]

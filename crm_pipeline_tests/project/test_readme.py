@@ -21,6 +21,8 @@ from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.webserver import Webserver, environment, find_free_port, wait_for_page
 from crm_pipeline_tests.project.test_architecture import ROOT
 
+pytestmark = pytest.mark.whole_run
+
 COPIED = ("crm_pipeline", "data/sample", "Makefile", "README.md", "dagster.yaml", "pyproject.toml", "requirements.lock")
 TYPED = re.compile(r"^    ((?:make|\.venv/bin/crm-pipeline) .*?) *(?:# *(.*))?$", re.MULTILINE)
 HAS_PLACEHOLDER = re.compile(r" [A-Z]+\b")

@@ -123,19 +123,28 @@ def validate_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: da
     rules = {f"_has_fault_{number}": rule for number, rule in enumerate(_list_context_rules(table, as_of))}
     flags = ", ".join(f"({rule.condition}) as {flag}" for flag, rule in rules.items())
     problems = ", ".join(rule.build_problem_sql(flag) for flag, rule in rules.items())
-    latest = round((as_of + MAX_CLOCK_SKEW).timestamp() * 1_000_000)
+    present_problems = _build_present_problems_sql(as_of)
     # Lists are built for the few rows with problems only: one for every row takes longer than all the rest.
     con.execute(f"""
         create or replace temp view {name}_validated as
         select * exclude ({", ".join(rules)}) replace (
-            case when len(_problems) > 0 or {" or ".join(rules)} then list_concat(
-                list_filter(_problems,
-                    lambda problem: coalesce(try_cast(split_part(problem, ':', 3) as bigint), 0) <= {latest}),
+            case when len(_problems) > 0 or {" or ".join(rules)} then list_concat({present_problems},
                 list_filter([{problems}], lambda problem: problem is not null)) else _problems end as _problems)
         from (select *, {flags} from {present} as t)""")
+    # Not from the view above: DuckDB plans every part of a view for each query that names it.
+    has_context_fault = " or ".join(f"({rule.condition})" for rule in rules.values())
     con.execute(f"""
         create or replace temp view {name} as
-        select * exclude (_problems, _warnings, _local_times) from {name}_validated where len(_problems) = 0""")
+        select * exclude (_problems, _warnings, _local_times) from {present} as t
+        where case when len(_problems) > 0 then len({present_problems}) = 0 else true end
+            and ({has_context_fault}) is not true""")
+
+
+def _build_present_problems_sql(as_of: datetime) -> str:
+    """Returns SQL for the stored problems of a row that hold at this hour: those of duplicates have a time."""
+    latest = round((as_of + MAX_CLOCK_SKEW).timestamp() * 1_000_000)
+    since = "coalesce(try_cast(split_part(problem, ':', 3) as bigint), 0)"
+    return f"list_filter(_problems, lambda problem: {since} <= {latest})"
 
 
 def build_faulty_rows_query(tables: Sequence[Table], found_by: str) -> str:

@@ -123,6 +123,7 @@ def test_a_role_that_may_not_create_what_is_missing(shared_server: EmbeddedPostg
         url = make_url(shared_server.url(database)).set(database="closed").render_as_string(hide_password=False)
         assert problem_of(url, need).endswith(f"cannot be used: its role may not {action}")
     assert problem_of(url, OFFICERS_WAREHOUSE) == ""
+    administer(shared_server, "drop database closed")
 
 
 @pytest.mark.parametrize(

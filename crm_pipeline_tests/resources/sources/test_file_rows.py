@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources import file_rows
 from crm_pipeline.resources.sources.file_rows import count_rows, estimate_row_count
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.input.contact_files import (
     ADA,
     NAMES,
@@ -45,12 +46,9 @@ def with_a_long_row(row: str, place: int) -> list[str]:
     ("megabytes", "place", "form"),
     [
         (70, 3, "{}"),
-        (70, 1, "{}"),
-        (70, 0, '"{}"'),
-        (70, 3, '"\n{}\n"'),
-        (33, 3, "{}"),
-        (33, 1, '"{}"'),
-        (130, 3, "{}"),
+        (33, 1, '"\n{}\n"'),
+        *([(70, 1, "{}"), (70, 0, '"{}"'), (70, 3, '"\n{}\n"'), (33, 3, "{}"), (33, 1, '"{}"')] if SOAK else []),
+        (130, 0, "{}"),
     ],
 )
 def test_an_over_long_row_of_csv_is_quarantined_and_its_neighbours_stay(
@@ -74,7 +72,7 @@ def test_an_over_long_value_nobody_reads_stops_nothing(tmp_path: Path) -> None:
     assert contacts(tmp_path)[1][NAMES.index("lastName")] == "Bülow"
 
 
-@pytest.mark.parametrize(("megabytes", "place"), [(17, 2), (33, 0), (35, 1), (70, 2)])
+@pytest.mark.parametrize(("megabytes", "place"), [(17, 2), (33, 0), *([(35, 1), (70, 2)] if SOAK else [])])
 def test_an_over_long_row_of_json_is_quarantined_and_its_neighbours_stay(
     tmp_path: Path, megabytes: int, place: int
 ) -> None:
@@ -98,7 +96,7 @@ def test_a_list_for_a_name_is_over_long_too(tmp_path: Path) -> None:
 TOO_LONG = f"x{'x' * 1024 * 1024}" * 128
 
 
-@pytest.mark.parametrize("form", ["{}", '"{}', '"\n{}"'])
+@pytest.mark.parametrize("form", ["{}", '"\n{}"', *(['"{}'] if SOAK else [])])
 def test_a_row_too_long_to_be_read_at_all_is_named(tmp_path: Path, form: str) -> None:
     csv_of(tmp_path, a_line(), a_line(id="8", lastName=form.format(TOO_LONG)))
     line = 4 if "\n" in form else 3
