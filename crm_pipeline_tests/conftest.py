@@ -25,9 +25,7 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SHARED_HOMES = {"sample_home", "changed"}
 OWN_HOMES = {"own_home", "refreshed"}
-"""Fixtures of homes that are made once and only read, and of those of one test."""
 LONGEST = (
     "test_ui.py",
     "test_deploy_services.py",
@@ -36,6 +34,11 @@ LONGEST = (
     "test_erase.py",
     "test_sources_end_to_end.py",
     "test_production_guide.py",
+    "test_bookings_by_number.py",
+    "test_decisions_without_effect.py",
+    "test_withheld_consents.py",
+    "test_equals_full_refresh.py",
+    "test_scores_by_reference.py",
 )
 
 
@@ -48,9 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def runs_everything(test: pytest.Function) -> bool:
-    """Whether the test runs the pipeline in a home of its own; those of `resources` use the home's server alone."""
+    """Whether the test runs the pipeline in a home of its own.
+
+    Those with `sample_home` read a home that is made once, and those of `resources` use the server of one alone.
+    """
     fixtures, is_of_resources = {*test.fixturenames}, test.path.is_relative_to(Path(__file__).parent / "resources")
-    return not is_of_resources and "blank" in fixtures and (not SHARED_HOMES & fixtures or bool(OWN_HOMES & fixtures))
+    has_own_home = "blank" in fixtures and "sample_home" not in fixtures
+    return not is_of_resources and (has_own_home or bool(OWN_HOMES & fixtures))
 
 
 @pytest.fixture
