@@ -67,11 +67,11 @@ class RunContext:
         Reads: `tenants` and `known_tenants`, see `load_tenants`.
         """
         for table in tables:
-            present = f"required_{to_lake_name(table)}"
-            if not (self.only_required and table in PERSONAL_TABLES):
-                present = self.lake.create_current_view(
-                    self.con, table, tenants=self.tenants, name=f"present_{to_lake_name(table)}"
-                )
+            name = to_lake_name(table)
+            if self.only_required and table in PERSONAL_TABLES:
+                present = f"required_{name}"
+            else:
+                present = self.lake.create_current_view(self.con, table, tenants=self.tenants, name=f"present_{name}")
             validate_rows(self.con, table, present, self.as_of)
 
     def load_all_rows(self) -> list[Tenant]:

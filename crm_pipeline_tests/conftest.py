@@ -45,19 +45,17 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that in the end nobody waits for one of them. Tests of whole runs are marked."""
     for item in items:
-        if isinstance(item, pytest.Function) and runs_everything(item):
+        if isinstance(item, pytest.Function) and has_own_home(item):
             item.add_marker("whole_run")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-def runs_everything(test: pytest.Function) -> bool:
-    """Whether the test runs the pipeline in a home of its own.
-
-    Those with `sample_home` read a home that is made once, and those of `resources` use the server of one alone.
-    """
-    fixtures, is_of_resources = {*test.fixturenames}, test.path.is_relative_to(Path(__file__).parent / "resources")
-    has_own_home = "blank" in fixtures and "sample_home" not in fixtures
-    return not is_of_resources and (has_own_home or bool(OWN_HOMES & fixtures))
+def has_own_home(test: pytest.Function) -> bool:
+    """Whether the test has a home of its own, in which the pipeline runs."""
+    fixtures = {*test.fixturenames}
+    reads_shared_home = "sample_home" in fixtures and not OWN_HOMES & fixtures
+    uses_server_alone = test.path.is_relative_to(Path(__file__).parent / "resources")
+    return "blank" in fixtures and not reads_shared_home and not uses_server_alone
 
 
 @pytest.fixture
