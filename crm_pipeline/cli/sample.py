@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from crm_pipeline.cli.options import format_command, format_option, parse_time_option
-from crm_pipeline.settings import FORBIDDEN_PATH_PATTERN, build_source_variable_name, format_time
+from crm_pipeline.settings import (
+    FORBIDDEN_PATH_PATTERN,
+    SAMPLE_FILE,
+    build_source_variable_name,
+    format_path,
+    format_time,
+)
 
 DATABASES_HOME = "sample-home"
 
@@ -27,11 +33,16 @@ def sample_command(until: datetime, out: Path | None, server: str | None, **size
     """Make up clubs, as files with truth.csv, which says who is who, or as databases to read from."""
     if (out is None) == (server is None):
         raise click.UsageError("give one of --out and --to")
+    if out is not None:
+        _require_sample_folder(out)
     from crm_pipeline.sample import DEFAULT_FAULTS, generate_sample  # noqa: PLC0415  saves other commands a second
 
     with tempfile.TemporaryDirectory() as scratch:
         folder, faults = (Path(scratch), 0.0) if out is None else (out, DEFAULT_FAULTS)
-        generate_sample(**size, out=folder, until=until, faults=faults)
+        try:
+            generate_sample(**size, out=folder, until=until, faults=faults)
+        except OSError as error:
+            raise click.ClickException(f"{format_path(folder)} cannot be written: {error.strerror or error}") from None
         if server is not None:
             _load_databases(server, folder, until)
     if out is not None:
@@ -39,6 +50,14 @@ def sample_command(until: datetime, out: Path | None, server: str | None, **size
         click.echo(f"{clubs}. Refresh them, in a home of their own, with")
         options = format_option("--sources", out) + format_option("--as-of", format_time(until))
         click.echo(_format_run(_build_home_path(out), options))
+
+
+def _require_sample_folder(out: Path) -> None:
+    """Raises ClickException where the folder is a URL, or has files that are no sample's."""
+    if out.parts[0].endswith(":"):
+        raise click.UsageError("--out is a folder; a URL is for --to")
+    if out.is_dir() and any(out.iterdir()) and not (out / SAMPLE_FILE).is_file():
+        raise click.ClickException(f"{format_path(out)} has other files: give a new folder")
 
 
 def _load_databases(server: str, folder: Path, until: datetime) -> None:

@@ -35,6 +35,7 @@ from crm_pipeline.tables.outputs import identity, timeline
 from crm_pipeline.tables.ownership import PERSONAL_TABLES, find_owner_column, find_owner_service
 from crm_pipeline.tables.projections import to_duckdb_type, to_lake_name
 from crm_pipeline.tables.sources import crm
+from crm_pipeline.vocabulary import Service
 
 IDENTITY_COLUMNS: Final = {
     identity.customer_identities: ("tenant_id", "profile_id"),
@@ -93,12 +94,18 @@ def find_score_batch(run: RunContext, tenants: list[str]) -> RunContext:
 
 
 def find_dirty_person_records(batch: RunContext) -> bool:
-    """Whether any person record is dirty.
+    """Whether any person record is dirty. A contact whose consent is withheld is, as long as it has no row.
 
     Creates: temp table `dirty_records`.
     """
     _find_source_changes(batch, tuple(PERSON_TABLES.values()))
     find_dirty_records(batch.con, PERSON_TABLES.values(), IDENTITY_TIME_TRIGGERS)
+    withheld_view = batch.lake.create_current_view(batch.con, identity.withheld_consents, tenants=batch.tenants)
+    batch.con.execute(f"""
+        insert into dirty_records
+        select tenant_id, '{Service.MESSAGING}', contact_id from {withheld_view}
+        where (tenant_id, contact_id) not in (
+            select (tenant_id, id) from present_messaging_contact where id is not null)""")
     return has_rows(batch.con, "dirty_records")
 
 

@@ -42,6 +42,7 @@ class TextForm(StrEnum):
     LAST_NAME = "last name"
     EMAIL = "email"
     PHONE = "phone"
+    TAG = "tag"
     CONTACT = "contact"
     """An email address or a phone number."""
 

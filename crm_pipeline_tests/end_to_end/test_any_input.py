@@ -77,9 +77,12 @@ TYPED: Final[tuple[tuple[pa.DataType, Any], ...]] = (
     (pa.binary(), b"\x00\xff"),
 )
 PLACEHOLDERS: Final = {
-    "authUserId": ("null", "0", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"),
-    "email": ("none@none.com", "noemail@club.example", "n/a"),
-    "phoneNumber": ("0000000000", "1234567890", "-"),
+    "authUserId": (
+        *("null", "0", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"),
+        *("-1", "auth0|null", "nobody", "#REF!", "\\N", "\uff0d"),
+    ),
+    "email": ("none@none.com", "noemail@club.example", "n/a", "Lee <no.reply@club.example>", "mailto:a@b.com"),
+    "phoneNumber": ("0000000000", "1234567890", "-", "Mobile: 07777777777", "0000000 x1", "000\u2013000\u20130000"),
 }
 
 

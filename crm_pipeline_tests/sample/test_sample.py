@@ -97,6 +97,12 @@ def test_totals_are_those_asked_for(tmp_path: Path, tenants: int, people: int, e
     assert sum(len(read(tmp_path, table)) for table in _EVENTS) == pytest.approx(events, rel=0.02, abs=3)
 
 
+@pytest.mark.parametrize("people", [1, 6, 20])
+def test_a_few_people_have_faults_too(tmp_path: Path, people: int) -> None:
+    generate_sample(tenants=3, people=people, events=90, seed=1, out=tmp_path, until=AS_OF)
+    assert _truth(tmp_path)["person_id"].nunique() == people
+
+
 def test_a_block_ends_where_the_next_begins() -> None:
     clubs = create_clubs(2)
     found = list(build_blocks(clubs, people=120_000, events=5_000_000, seed=1, until=AS_OF))

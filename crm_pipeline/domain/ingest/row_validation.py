@@ -28,6 +28,7 @@ from crm_pipeline.domain.ingest.value_parsing import (
 from crm_pipeline.tables.columns import SHORT_TEXT_LENGTH, find_table_service
 from crm_pipeline.tables.ownership import PROFILE_REFERENCE, list_id_columns
 from crm_pipeline.tables.projections import find_source_table, to_lake_name
+from crm_pipeline.tables.sources import messaging
 from crm_pipeline.vocabulary import QuarantineReason as Reason
 
 
@@ -39,8 +40,9 @@ def parse_rows(con: DuckDBPyConnection, table: Table, raw: str, name: str) -> No
     values read as none, which leave the row valid; `_local_times`, see `local_times.py`; and `_delivered_ids`, a map of
     the ids as delivered by column, null where they are canonical.
 
-    Of rows with one key the best and latest counts. The others are duplicates, each with the time (microseconds since
-    1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better ones lie in the future.
+    Of rows with one key the best and latest counts, of a contact the latest. The others are duplicates, each with the
+    time (microseconds since 1970) from which it is one, as `column:REASON:TIME`: a row counts as long as all better
+    ones lie in the future.
 
     Reads: `raw`; tenants (tenant_id, and timezone for dates without a time).
     Creates: `name`; _duplicate_keys, the keys that several rows share or that are missing.
@@ -95,6 +97,10 @@ def _build_delivered_ids_sql(columns: Sequence[Column[Any]]) -> str:
 def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements: str, duplicates: str) -> str:
     """Returns a query of the rows that share their key, or have none, as `parse_rows` stores them."""
     recorded = ", ".join(column.key for column in table.columns if column.info.get("recorded"))
+    best = "len(_problems), updated_at desc nulls last"
+    if table is messaging.contact:
+        # An older row may agree to what the newest refuses, set aside or not.
+        best = "updated_at desc nulls first, len(_problems) desc"
     return f"""
         select * exclude (_row_content, _rank_in_key, _duplicate_since) replace ({replacements},
                 case when {key.key} is not null and _rank_in_key > 1
@@ -110,7 +116,7 @@ def _build_ranked_duplicates_query(table: Table, key: Column[Any], replacements:
             from (select * replace (md5(_row_content) as _row_content) {duplicates})
             window best_first as (
                 partition by tenant_id, {key.key}, case when {key.key} is null then _row_content end
-                order by len(_problems), updated_at desc nulls last, _row_content))"""
+                order by {best}, _row_content))"""
 
 
 def validate_rows(con: DuckDBPyConnection, table: Table, present: str, as_of: datetime) -> None:

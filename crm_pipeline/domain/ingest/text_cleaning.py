@@ -18,24 +18,28 @@ _UUID_PATTERN: Final = r"(urn:uuid:)?\{?[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{
 # Lower-case ids without a full stop, a brace or the length of a UUID are canonical already.
 _MAY_NOT_BE_CANONICAL: Final = r"[A-Z.{]|^[0-9a-f-]{32,35}$|^urn:uuid:"
 # Most ids: clean, canonical and no placeholder, found with one pattern. The length is that of a UUID without hyphens.
-_PLAIN_ID: Final = r"[a-z_-]*[1-9][a-z0-9_-]*"
+_PLAIN_ID: Final = r"([a-z_][a-z_-]*)?[1-9][a-z0-9_-]*"
 _BARE_UUID_LENGTH: Final = 32
-_MAX_EXACT_DOUBLE: Final = 2**53
+_MAX_EXACT_NUMBERS: Final = {"DOUBLE": 2**53, "FLOAT": 2**24}
+"""Per type of a column the least number that cannot be told from its neighbours."""
+_FULL_WIDTH: Final = "".join(map(chr, range(0xFF01, 0xFF5F)))
+_HALF_WIDTH: Final = "".join(chr(ord(sign) - 0xFEE0) for sign in _FULL_WIDTH)
 
 
 def build_text_sql(raw: str, raw_type: str) -> str:
     """Returns SQL for a delivered value, of DuckDB type `raw_type`, as text.
 
-    A whole number in a column of doubles or decimals becomes its integer. A double that cannot be told from its
+    A whole number in a column of doubles or decimals becomes its integer. A number that cannot be told from its
     neighbours keeps scientific notation.
     """
     text = f"cast({raw} as varchar)"
     if raw_type.startswith("DECIMAL"):
         return rf"regexp_replace({text}, '\.0+$', '')"
-    if raw_type not in ("DOUBLE", "FLOAT"):
+    if raw_type not in _MAX_EXACT_NUMBERS:
         return text
     rounded = f"printf('%.15E', cast({raw} as double))"
-    return f"""case when not isfinite({raw}) then {text} when abs({raw}) >= {_MAX_EXACT_DOUBLE} then {rounded}
+    return f"""case when not isfinite({raw}) then {text}
+        when abs({raw}) >= {_MAX_EXACT_NUMBERS[raw_type]} then {rounded}
         when {raw} = trunc({raw}) then cast(try_cast({raw} as bigint) as varchar) else {text} end"""
 
 
@@ -61,6 +65,13 @@ def build_line_sql(text: str) -> str:
 def build_paragraphs_sql(text: str) -> str:
     """Returns SQL for a text like that of `build_line_sql` that keeps its line ends and tabs."""
     return _build_clean_sql(text, text, _INVISIBLE_IN_PARAGRAPHS)
+
+
+def build_half_width_sql(text: str) -> str:
+    """Returns SQL for a text with ASCII in place of full-width letters, digits and signs (of East Asian keyboards)."""
+    half_width = _HALF_WIDTH.replace("'", "''")
+    return f"""case when strlen({text}) = length({text}) then {text}
+        else translate({text}, '{_FULL_WIDTH}', '{half_width}') end"""
 
 
 def build_canonical_id_sql(text: str) -> str:

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column
 
-from crm_pipeline.domain.ingest.placeholders import build_placeholder_condition
+from crm_pipeline.domain.ingest.placeholders import build_placeholder_condition, build_placeholder_sql
 from crm_pipeline.domain.ingest.text_cleaning import (
     ROUNDED_NUMBER_PATTERN,
     build_canonical_id_sql,
     build_contact_sql,
+    build_half_width_sql,
     build_line_sql,
     build_paragraphs_sql,
     build_plain_id_condition,
@@ -44,6 +45,8 @@ REPLACEMENT_CODE_POINT = 0xFFFD
 MAX_QUOTED_LENGTH = 100
 """Characters of a placeholder that its warning quotes."""
 ID_FORMS = (TextForm.ID, TextForm.LOGIN)
+REQUIRED_FORMS = (*ID_FORMS, TextForm.TAG)
+"""Forms of text of which a placeholder is none even where the column needs a value: the row says nothing without it."""
 NUMBER_FORMS = (*ID_FORMS, TextForm.PHONE)
 """Forms of text that a spreadsheet takes for numbers, and rounds."""
 
@@ -66,10 +69,12 @@ class ValidationRule(NamedTuple):
 def define_parsing(con: DuckDBPyConnection) -> None:
     """Creates the macros that the queries of this module use.
 
-    Creates: clean_line(value), see `build_line_sql`; first_instant(midnight, zone), the instant of a local midnight.
+    Creates: clean_line(value), see `build_line_sql`; to_half_width(value), see `build_half_width_sql`;
+    first_instant(midnight, zone), the instant of a local midnight.
     """
     con.execute(f"""
         create or replace temp macro clean_line(value) as {build_line_sql("value")};
+        create or replace temp macro to_half_width(value) as {build_half_width_sql("value")};
         create or replace temp macro first_instant(midnight, zone) as {_build_first_instant_sql()}""")
 
 
@@ -195,7 +200,7 @@ def read_value(con: DuckDBPyConnection, column: Column[Any], text: str) -> str |
 def build_warnings_sql(columns: Sequence[Column[Any]]) -> str:
     """Returns SQL for the warnings of a row: values read as none, as `column:REASON:value`; null where there are none.
 
-    Only a placeholder is quoted: it says nothing about a person.
+    Of a placeholder the part that makes it one is quoted, nothing else: that says nothing about a person.
     """
     losses = {column: f'{column.key} is null and "{column.key}$form" is not null' for column in columns}
     warnings = ", ".join(
@@ -210,7 +215,7 @@ def is_losable_column(column: Column[Any]) -> bool:
     """Whether it is a text column whose value may be read as none although one was delivered."""
     form = column.info.get("form")
     is_text = _is_text(column) and form is not TextForm.EXACT
-    return is_text and not column.info.get("allowed") and bool(column.nullable or form in ID_FORMS)
+    return is_text and not column.info.get("allowed") and bool(column.nullable or form in REQUIRED_FORMS)
 
 
 def _build_text_value_sql(column: Column[Any]) -> str:
@@ -233,7 +238,8 @@ def _build_rounded_condition(value: str) -> str:
 
 def _build_loss_reason_sql(column: Column[Any]) -> str:
     value = f'"{column.key}$form"'
-    placeholder = f"concat('{Reason.PLACEHOLDER}:', left({value}, {MAX_QUOTED_LENGTH}))"
+    found = build_placeholder_sql(column.info["form"], value)
+    placeholder = f"concat('{Reason.PLACEHOLDER}:', left({found}, {MAX_QUOTED_LENGTH}))"
     if column.info["form"] not in NUMBER_FORMS:
         return placeholder
     return f"case when {_build_rounded_condition(value)} then '{Reason.ROUNDED_NUMBER}' else {placeholder} end"

@@ -41,7 +41,10 @@ def build_odd_suppressions(clubs: Sequence[Club], updated_at: int) -> list[dict[
 
 def build_odd_overrides(block: PeopleBlock, members: ServiceRecords) -> list[dict[str, str | None]]:
     """Returns rows of IdentityOverride that keep people of a block apart who are not one, or name nobody."""
-    first, *others = members.first_number[np.flatnonzero(members.first_number != NULL)][:3].tolist() or [None]
+    numbers = members.first_number[np.flatnonzero(members.first_number != NULL)][:3].tolist()
+    if not numbers[1:]:
+        return []
+    first, *others = numbers
     pairs = [(f" {first}", f"{others[0]}.0"), (f"0{first}", f"{others[-1]}\t"), (str(first), _ABSENT_RECORD)]
     return [
         {
@@ -56,5 +59,5 @@ def build_odd_overrides(block: PeopleBlock, members: ServiceRecords) -> list[dic
             "decidedBy": "staff-1",
             "updatedAt": format_time(block.until),
         }
-        for number, (one, other) in enumerate(pairs if others else [])
+        for number, (one, other) in enumerate(pairs)
     ]

@@ -60,7 +60,7 @@ profile_tag = declare_source_table(
     identifier("id", "The tagging's id."),
     tenant_id(),
     identifier("profileId", "The customer profile.", references="CustomerProfile"),
-    text("tag", "The tag."),
+    text("tag", "The tag.", form=TextForm.TAG),
     recorded_at("addedAt", "When it was added."),
     recorded_at("removedAt", "When it was taken off.", nullable=True),
     recorded_at("updatedAt", "When the record last changed."),

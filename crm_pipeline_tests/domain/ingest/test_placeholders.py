@@ -6,26 +6,37 @@ import pytest
 from sqlalchemy import Table
 
 from crm_pipeline.domain.ingest.row_validation import build_faulty_rows_query, validate_rows
-from crm_pipeline.tables.sources import messaging, scl, teetime
+from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.input.delivered import AS_OF, a_connection, a_row, read
 
 NOTHING = {
     "authUserId": (
         *("null", "NULL", "undefined", "None", "nan", "0", "0.0", "-", "N/A", "false", "anonymous", "[object Object]"),
         *("00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}", " null\u200b"),
+        *("-1", "\u22121", "0000", "auth0|null", "auth0:undefined", "oidc|okta|0", "auth0|", "nobody", "Default"),
+        *("\\N", "#REF!", "#VALUE!", "<none>", "'null'", "(blank)", "NA", "N.A", "\u2013", "tbc", "\uff2e\uff0f\uff21"),
     ),
-    "firstName": ("-", "N/A", ".", "Mr", "mrs.", "DR", "null", "Unknown", "?!"),
-    "lastName": ("-", "n/a", "...", "NULL"),
-    "email": ("none@none.com", "NoEmail@club.example", "test@test.com", "no-reply@club.example", "n/a", "-", "a@a.com"),
-    "phoneNumber": ("0000000000", "000-000 0000", "+44 0000000000", "1111111", "9999999999", "1234567890", "n/a"),
-    "homeClubId": ("null", "-", "undefined"),
+    "firstName": ("-", "N/A", ".", "Mr", "mrs.", "DR", "null", "Unknown", "?!", "<nil>", "\\N", '"none"', "\uff0d"),
+    "lastName": ("-", "n/a", "...", "NULL", "[null]", "#N/A"),
+    "email": (
+        *("none@none.com", "NoEmail@club.example", "test@test.com", "no-reply@club.example", "n/a", "-", "a@a.com"),
+        *("no.reply@club.example", "nobody@nowhere.example", "noaddress@club.example", "not@provided.example"),
+        *("invalid@invalid.com", "a@b.com", "noemail1@club.example", "noreply+7@club.example"),
+        *("mailto:none@none.com", "<none@none.com>", "'none@none.com'", "\uff4e\uff4f\uff4e\uff45@club.example"),
+    ),
+    "phoneNumber": (
+        *("0000000000", "000-000 0000", "+44 0000000000", "1111111", "9999999999", "1234567890", "n/a"),
+        *("07000000000", "07111 111111", "+44 7999 999999", "07123456789", "Mobile: 07777777777", "0000000000 x1"),
+        *("000\u2013000\u20110000", "\uff10\uff10\uff10\uff10\uff10\uff10\uff10", "0000000 (none)", "()"),
+    ),
+    "homeClubId": ("null", "-", "undefined", "N/A", "(none)"),
 }
 SOMETHING = {
-    "authUserId": ("null-7", "10", "nana", "u-0"),
-    "firstName": ("Nan", "Na", "Max", "J", "Mrinal", "\u26f3"),
-    "lastName": ("Nullam", "Lord", "Mr", "O"),
-    "email": ("nonet@club.example", "test@club.example", "ana@a.example"),
-    "phoneNumber": ("020 7946 0958", "+27 82 555 5555", "12345"[:4]),
+    "authUserId": ("null-7", "10", "nana", "u-0", "auth0|7", "-7", "_1", "none|ann"),
+    "firstName": ("Nan", "Na", "Nil", "Blank", "N", "N A", "Max", "J", "Mrinal", "\u26f3"),
+    "lastName": ("Nullam", "Lord", "Mr", "O", "Ref", "Blank"),
+    "email": ("nonet@club.example", "test@club.example", "ana@a.example", "Na Lee <lee@club.example>", "m@x.example"),
+    "phoneNumber": ("020 7946 0958", "+27 82 555 5555", "12345"[:4], "07777 000777", "020 7946 0958 x1111111"),
     "homeClubId": ("0", "none-such"),
 }
 
@@ -46,6 +57,24 @@ def test_a_placeholder_is_none_with_a_warning(column: str, text: str) -> None:
 def test_what_only_looks_like_a_placeholder_is_kept(column: str, text: str) -> None:
     row = read_one(teetime.player, **{column: text})
     assert (value_of(row, column), row["_warnings"]) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "quoted"),
+    [
+        ("email", "Ann Smith <noreply@club.example>", "noreply@club.example"),
+        ("phoneNumber", "Ann's mobile: 07777 777777", "07777777777"),
+        ("authUserId", "smith|null", "null"),
+    ],
+)
+def test_a_warning_quotes_nothing_but_the_placeholder(column: str, text: str, quoted: str) -> None:
+    assert read_one(teetime.player, **{column: text})["_warnings"] == [f"{column}:PLACEHOLDER:{quoted}"]
+
+
+@pytest.mark.parametrize("text", ["-", "N/A", "null"])
+def test_a_tag_that_says_nothing_is_set_aside(text: str) -> None:
+    row = read_one(crm.profile_tag, tag=text)
+    assert (row["_problems"], row["_warnings"]) == (["tag:MISSING_VALUE"], [f"tag:PLACEHOLDER:{text}"])
 
 
 def test_a_record_whose_own_id_is_a_placeholder_is_set_aside() -> None:

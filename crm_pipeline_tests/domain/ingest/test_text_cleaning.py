@@ -71,6 +71,8 @@ NUMBERS = {
     ("9007199254740992.0::double", "DOUBLE"): "9.007199254740992E+15",  # its neighbour reads the same
     ("'nan'::double", "DOUBLE"): "nan",
     ("16777215::float", "FLOAT"): "16777215",
+    ("16777216::float", "FLOAT"): "1.677721600000000E+07",  # 16777217 reads the same
+    ("447700900123::float", "FLOAT"): "4.477008936960000E+11",
     ("17.00::decimal(12,2)", "DECIMAL(12,2)"): "17",
     ("17.50::decimal(12,2)", "DECIMAL(12,2)"): "17.50",
     ("42::bigint", "BIGINT"): "42",

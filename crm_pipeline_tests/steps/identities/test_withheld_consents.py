@@ -122,3 +122,52 @@ def test_a_second_row_of_a_contact_is_no_contact_set_aside(club: Club) -> Passin
     yield HOUR
     assert club.opt_ins() == ALL
     assert club.rows(withheld_consents) == []
+
+
+@clubs.test
+def test_of_a_contact_that_comes_twice_the_newest_row_counts_even_where_it_is_set_aside(club: Club) -> Passing:
+    yield HOUR
+    older = club.no | dict.fromkeys(OPT_INS, "true")
+    club.spoil(club.no)
+    club.tables["Contact"].append(older)
+    yield HOUR
+    assert club.opt_ins() == NONE
+
+
+@clubs.test
+def test_a_contact_that_lost_its_id_agrees_to_nothing(club: Club) -> Passing:
+    yield HOUR
+    club.change(club.no, id="null")
+    yield HOUR
+    assert club.opt_ins() == NONE
+    yield HOUR
+    assert club.opt_ins() == NONE
+    club.remove("Contact", club.no)
+    yield HOUR
+    assert club.opt_ins() == ALL
+
+
+@clubs.test
+def test_a_contact_whose_row_lost_its_club_agrees_to_nothing(club: Club) -> Passing:
+    club.no["id"] = "astray"
+    yield HOUR
+    club.change(club.no, tenantId="nowhere")
+    yield HOUR
+    assert club.opt_ins() == NONE
+    yield HOUR
+    assert club.opt_ins() == NONE
+    club.change(club.no, tenantId=club.tenant)
+    yield HOUR
+    assert club.opt_ins() == (True, False, False, False)
+
+
+@clubs.test
+def test_a_club_with_rows_without_an_id_may_delete_a_contact_once_they_are_mended(club: Club) -> Passing:
+    nobody = club.add("Contact", "")
+    yield HOUR
+    club.remove("Contact", club.no)
+    yield HOUR
+    assert club.opt_ins() == NONE, "the row without an id may be the contact's"
+    club.change(nobody, id="somebody")
+    yield HOUR
+    assert club.opt_ins() == ALL
