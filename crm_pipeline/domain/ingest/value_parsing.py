@@ -15,7 +15,11 @@ from typing import Any, NamedTuple
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Column
 
-from crm_pipeline.domain.ingest.placeholders import build_placeholder_condition, build_placeholder_sql
+from crm_pipeline.domain.ingest.placeholders import (
+    build_placeholder_condition,
+    build_placeholder_sql,
+    define_placeholders,
+)
 from crm_pipeline.domain.ingest.text_cleaning import (
     ROUNDED_NUMBER_PATTERN,
     build_canonical_id_sql,
@@ -67,11 +71,12 @@ class ValidationRule(NamedTuple):
 
 
 def define_parsing(con: DuckDBPyConnection) -> None:
-    """Creates the macros that the queries of this module use.
+    """Creates the macros and variables that the queries of this module use.
 
     Creates: clean_line(value), see `build_line_sql`; to_half_width(value), see `build_half_width_sql`;
     first_instant(midnight, zone), the instant of a local midnight.
     """
+    define_placeholders(con)
     con.execute(f"""
         create or replace temp macro clean_line(value) as {build_line_sql("value")};
         create or replace temp macro to_half_width(value) as {build_half_width_sql("value")};
@@ -83,7 +88,7 @@ def build_values_query(columns: Sequence[Column[Any]], types: Mapping[str, str],
 
     `types` are the DuckDB types of the relation's columns by name.
     Reads: `raw`; where the tenant is among the columns, tenants (tenant_id, timezone), as `_tenant_timezone`; the
-    macros of `define_parsing`.
+    macros and variables of `define_parsing`.
     """
     texts = [column for column in columns if _is_text(column)]
     others = [column for column in columns if not _is_text(column)]
