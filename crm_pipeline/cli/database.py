@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, report_setting_errors
 from crm_pipeline.cli.preflight import require_embedded_server, require_warehouse
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, READERS_WAREHOUSE, WAREHOUSE, DatabaseNeed
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
@@ -112,7 +113,7 @@ def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
         with report_setting_errors(), create_administrator_engine(settings).begin() as connection:
             yield connection
     except DBAPIError as error:
-        raise click.ClickException(str(error.orig).splitlines()[0]) from None
+        raise click.ClickException(describe_error(error)) from None
 
 
 def _find_warehouse_url(settings: Settings, *needs: DatabaseNeed) -> str:

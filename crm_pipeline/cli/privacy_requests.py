@@ -14,6 +14,7 @@ from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.explain.lake_reader import PersonRecords
 from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
 from crm_pipeline.explain.warehouse_reader import NothingPublishedError, PublishedTenant, read_published_tenant
+from crm_pipeline.faults import describe_error
 from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request
 from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import Subject, build_erasure_request
@@ -191,9 +192,8 @@ def write_explain_log(settings: Settings, question: ProfileLookup) -> None:
         with Warehouse(warehouse).engine().begin() as connection:
             privacy_schema.write_log_entry(connection, "EXPLAIN", question.tenant_id, subject=subject)
     except DBAPIError as error:
-        cause = str(error.orig).splitlines()[0]
         raise ForgetError(
-            f"what is asked has to be recorded, and cannot be: {cause}."
+            f"what is asked has to be recorded, and cannot be: {describe_error(error)}."
             " An administrator prepares it: any command with WAREHOUSE_ADMIN_URL set"
         ) from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
+from dagster._core.execution.plan.objects import ErrorSource
 
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import (
@@ -18,7 +18,7 @@ from crm_pipeline.defs.dagster_context import (
     group_neighbours,
 )
 from crm_pipeline.defs.ingest.snapshots import FRESHNESS_CHECK
-from crm_pipeline.defs.jobs.alerts import find_failure_description, find_first_cause
+from crm_pipeline.defs.jobs.alerts import describe_run_failure, describe_step_failure
 from crm_pipeline.defs.jobs.new_tenants import add_tenants, discover_tenants
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.resources.connections import open_lake
@@ -148,9 +148,9 @@ def _execute_job(
         if event.is_step_failure:
             if event.step_failure_data.error_source is ErrorSource.INTERRUPT:
                 raise KeyboardInterrupt
-            outcome.failures.append(f"{event.step_key}: {_format_failure(event.step_failure_data)}")
-    if not result.success and not outcome.failures:
-        outcome.failures.append("the run failed before its first step; see its log in Dagster")
+            outcome.failures.append(f"{event.step_key}: {describe_step_failure(event.step_failure_data)}")
+    if not outcome.failures:
+        outcome.failures += [describe_run_failure(event) for event in result.all_events if event.is_run_failure]
     outcome.published_rows += _count_published_rows(instance, result.run_id)
 
 
@@ -162,11 +162,3 @@ def _count_published_rows(instance: dg.DagsterInstance, run_id: str) -> int:
         if materialization and materialization.asset_key.path[-1] in (PROFILES.name, TIMELINE.name):
             rows += sum(int(str(materialization.metadata[kind].value)) for kind in ROW_COUNTS)
     return rows
-
-
-def _format_failure(failure: StepFailureData) -> str:
-    """Returns the message of a failed step: its own description if it has one, else the first line of its error."""
-    if description := find_failure_description(failure):
-        return description
-    error = find_first_cause(failure.error)
-    return error.message.strip().splitlines()[0] if error else "failed"

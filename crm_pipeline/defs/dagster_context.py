@@ -1,6 +1,7 @@
 """A run's tenants, hour and tags in Dagster, and the run context of a step built from them."""
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import dagster as dg
 from adbc_driver_manager import dbapi
 
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, parse_time
@@ -26,12 +28,28 @@ TENANT_PARTITIONS = dg.DynamicPartitionsDefinition(name="tenants")
 
 
 @contextmanager
+def report_errors() -> Iterator[None]:
+    """Turns an error of the body into a Failure of one line, since Dagster stores and shows all that an error says.
+
+    The calls that led to it are the Failure's metadata.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested, dg.DagsterError):
+        raise
+    except Exception as error:  # noqa: BLE001  none of them passes as it is
+        calls = "".join(traceback.format_tb(error.__traceback__))
+        raise dg.Failure(describe_error(error), metadata={"calls": dg.MetadataValue.text(calls)}) from None
+
+
+@contextmanager
 def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Settings) -> Iterator[RunContext]:
     """Yields the run context of an asset's step; its connection is closed at the end.
 
-    Raises: KeyboardInterrupt where Ctrl-C, or a cancellation by Dagster, reaches the step during a query.
+    Raises: Failure for every error of the step; KeyboardInterrupt where Ctrl-C, or a cancellation by Dagster, reaches
+    the step during a query.
     """
-    with _raise_interrupts(), closing(lake.connect()) as con:
+    with report_errors(), _raise_interrupts(), closing(lake.connect()) as con:
         accepted_shrinks = frozenset(context.run.tags.get(ACCEPT_SHRINK_TAG, "").split(","))
         yield RunContext(
             con,

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import list_run_tenants
+from crm_pipeline.defs.dagster_context import list_run_tenants, report_errors
 from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy import schema as privacy_schema
@@ -24,14 +24,16 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         if dagster_run is None or context.log is None:
             raise dg.DagsterInvariantViolationError("tenants are held for a run, and there is none")
         tenants = list_run_tenants(dagster_run, context.instance) if context.instance else None
-        with hold_tenants(context.resources.warehouse, dagster_run.run_id, tenants, context.log.info):
+        with report_errors(), hold_tenants(context.resources.warehouse, dagster_run.run_id, tenants, context.log.info):
             yield
 
     @dg.resource(description="PostgreSQL, schema crm.")
+    @report_errors()
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
         return open_warehouse(settings)
 
     @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
+    @report_errors()
     def lake(context: dg.InitResourceContext) -> Lake:
         new_lake = open_lake(settings)
         privacy_schema.restore_tombstones(new_lake, context.resources.warehouse.engine())

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "crm_pipeline"
 ORDER = (
     "vocabulary",
     "settings",
+    "faults",
     "tables.columns",
     "tables.projections",
     "tables.sources",

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.metadata import DAILY
 from crm_pipeline.resources.dagster_storage.purge import delete_old_runs
 
@@ -15,6 +16,7 @@ RUN_RETENTION = timedelta(days=30)
     description=f"Delete runs and their events after {RUN_RETENTION.days} days, "
     "but for the latest of every asset and partition."
 )
+@report_errors()
 def purge_runs(context: dg.OpExecutionContext) -> None:
     """Deletes the old runs, and logs how many."""
     deleted_runs = delete_old_runs(context.instance, datetime.now(UTC) - RUN_RETENTION)

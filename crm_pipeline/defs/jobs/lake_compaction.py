@@ -4,6 +4,7 @@ from contextlib import closing
 
 import dagster as dg
 
+from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.metadata import DAILY, build_rows_table
 from crm_pipeline.resources.lake.compaction import compact_table, delete_abandoned_spill
 from crm_pipeline.resources.lake.lake import Lake
@@ -15,6 +16,7 @@ from crm_pipeline.tables.projections import to_lake_name
     name="compact_and_fold",
     description="Compact every log, merge new changes into its base, delete files that are no longer needed.",
 )
+@report_errors()
 def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """Compacts one table after the other; their contents do not change."""
     delete_abandoned_spill(lake)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.metadata import WEEKLY, build_rows_table
 from crm_pipeline.privacy.inactive_golfers import erase_inactive_golfers
 from crm_pipeline.privacy.request import read_pending_requests
@@ -22,6 +23,7 @@ from crm_pipeline.tables.projections import to_lake_name
 
 
 @dg.op(description="Rewrite every log without the rows that no hour shows which can still be requested.")
+@report_errors()
 def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """Rewrites one table after the other, by the clock; a pinned hour does not extend how long rows are stored."""
     before = datetime.now(UTC) - timedelta(days=LOG_RETENTION_DAYS)
@@ -33,6 +35,7 @@ def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
 
 
 @dg.op(description="Erase the casual golfers who have been inactive for as many months as their club has set.")
+@report_errors()
 def remove_casual_golfers(
     context: dg.OpExecutionContext,
     lake: dg.ResourceParam[Lake],

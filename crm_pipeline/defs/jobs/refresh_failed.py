@@ -7,7 +7,7 @@ published without a service that could not be read.
 import dagster as dg
 from sqlalchemy import text
 
-from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, build_range_tags, group_neighbours
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, build_range_tags, group_neighbours, report_errors
 from crm_pipeline.defs.jobs.asset_jobs import refresh
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -20,6 +20,7 @@ MISSING_SERVICE_QUERY = text(f"""
 
 
 @dg.op(name="find_left_behind", description="Find the tenants whose last refresh failed, or went without a service.")
+@report_errors()
 def find_stale_tenants(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
     """Stores the stale tenants in the output's metadata, in ranges, for the sensor; logs their names."""
     known = list(context.instance.get_dynamic_partitions(str(TENANT_PARTITIONS.name)))

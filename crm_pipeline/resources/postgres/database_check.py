@@ -8,7 +8,7 @@ from typing import Final
 import psycopg2  # type: ignore[import-untyped]
 from sqlalchemy import URL, make_url
 
-from crm_pipeline.resources.sources.database_errors import find_connection_fault, find_sqlstate_fault
+from crm_pipeline.faults import describe_postgres_error
 from crm_pipeline.settings import SettingError, Settings, format_libpq_url, format_path
 
 MIN_SERVER_VERSION: Final = 15
@@ -73,8 +73,7 @@ def check_database(url: str, need: DatabaseNeed) -> None:
     try:
         problem = _find_problem(address, need)
     except psycopg2.Error as error:
-        fault = find_sqlstate_fault(error.pgcode) if error.pgcode else find_connection_fault(str(error))
-        problem = fault.reason
+        problem = describe_postgres_error(error)
     if problem:
         place = format_path(f"database {address.database} on {format_server(address)}")
         raise SettingError(f"{need.setting}: {place} cannot be used: {problem}") from None

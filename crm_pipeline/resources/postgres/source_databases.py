@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg2  # type: ignore[import-untyped]
-from sqlalchemy import URL, Engine, NullPool, Table, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Engine, NullPool, Table, create_engine
+from sqlalchemy.exc import DBAPIError
 
+from crm_pipeline.faults import describe_error
+from crm_pipeline.resources.postgres.database_check import format_server
+from crm_pipeline.settings import parse_database_url
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.vocabulary import Service
 
 _EXISTING_QUERY: Final = "select datname from pg_database where datname = any(%s) order by 1"
-_FAULTS: Final = {
-    None: "it does not answer, or refuses the login",
-    "42501": "the login may not create databases",
-}
-"""What is wrong, by SQLSTATE; libpq has none while it connects."""
 
 
 class SourceDatabaseError(Exception):
@@ -29,24 +27,20 @@ def create_source_databases(server_url: str, folder: Path) -> Mapping[Service, U
     """Creates database `sample_<service>` per service with the rows of a sample without faults; returns their URLs.
 
     Raises:
-        SourceDatabaseError: the URL is none, the server refuses, or one of the databases exists.
+        SettingError: the URL is none.
+        SourceDatabaseError: the server refuses, or one of the databases exists.
     """
-    try:
-        server = _parse_server_url(server_url)
-    except (ArgumentError, ValueError):  # its text quotes the URL with its password
-        raise SourceDatabaseError("this is no URL of a PostgreSQL server") from None
+    server = parse_database_url("--to", server_url)
     names = {service: f"sample_{service.lower()}" for service in Service}
     try:
         if existing := _find_existing(server, list(names.values())):
-            raise SourceDatabaseError(f"{_format_server(server)} has {', '.join(existing)} already: drop them first")
+            raise SourceDatabaseError(f"{format_server(server)} has {', '.join(existing)} already: drop them first")
         for service, name in names.items():
             engine = create_database(server, name)
             load_service(engine, service, folder)
             engine.dispose()
     except (DBAPIError, psycopg2.Error) as error:
-        state = getattr(getattr(error, "orig", error), "pgcode", None)
-        reason = _FAULTS.get(state, f"PostgreSQL reports SQLSTATE {state}")
-        raise SourceDatabaseError(f"{_format_server(server)}: {reason}") from None
+        raise SourceDatabaseError(f"{format_server(server)}: {describe_error(error)}") from None
     return {service: server.set(drivername="postgresql", database=name) for service, name in names.items()}
 
 
@@ -73,17 +67,6 @@ def load_table(engine: Engine, table: Table, file: Path) -> None:
         connection.commit()
 
 
-def _parse_server_url(server_url: str) -> URL:
-    url = make_url(server_url)
-    if not url.drivername.startswith("postgres"):
-        raise ValueError(url.drivername)
-    return url.set(drivername="postgresql+psycopg2")
-
-
 def _find_existing(server: URL, names: list[str]) -> list[str]:
     with create_engine(server, poolclass=NullPool).connect() as connection:
         return list(connection.exec_driver_sql(_EXISTING_QUERY, (names,)).scalars())
-
-
-def _format_server(server: URL) -> str:
-    return f"{server.host or 'the local server'}:{server.port or 5432}"

@@ -65,9 +65,9 @@ def test_a_server_that_refuses_is_named_without_the_password(server: EmbeddedPos
     superuser, owner = make_url(server.url("postgres")), make_url(server.url("crm"))
     drop_databases(server)
     for url, reason in (
-        (superuser.set(port=1), "127.0.0.1:1: it does not answer, or refuses the login"),
-        (superuser.set(password="hunter2"), "it does not answer, or refuses the login"),
-        (owner, "the login may not create databases"),
+        (superuser.set(port=1), "127.0.0.1:1: PostgreSQL: the connection is refused"),
+        (superuser.set(password="hunter2"), "the role or its password is wrong"),
+        (owner, "the role has not the right to do it (SQLSTATE 42501)"),
     ):
         done = here("sample", *ASKED, "--to", url.render_as_string(hide_password=False))
         assert_one_clear_line(done.exit_code, done.stderr, reason)
@@ -77,7 +77,7 @@ def test_a_server_that_refuses_is_named_without_the_password(server: EmbeddedPos
 @pytest.mark.parametrize("url", ["somewhere", "postgresql://u:hunter2@host:port/db", "mysql://u:hunter2@host/db"])
 def test_what_is_no_url_of_postgresql_is_refused(url: str) -> None:
     done = here("sample", *ASKED, "--to", url)
-    assert_one_clear_line(done.exit_code, done.stderr, "--to: this is no URL of a PostgreSQL server")
+    assert_one_clear_line(done.exit_code, done.stderr, "--to is no database URL such as postgresql://")
     assert not re.search("hunter2", done.output)
 
 

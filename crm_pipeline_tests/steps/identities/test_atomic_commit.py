@@ -1,5 +1,6 @@
 """Identities are stored completely or not at all: runs that end between two commits leave no trace."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -159,7 +160,7 @@ class FullLake(Lake):
 
     def replace(self, con: Any, table: Table, incoming: str, **how: Any) -> ChangeCounts:  # noqa: ANN401  the lake's own
         if table is profile_ids:
-            raise OSError("no space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
         return super().replace(con, table, incoming, **how)
 
 
@@ -170,7 +171,7 @@ def test_a_whole_run_an_hour_after_one_that_failed(
     share_keys(services)
     with monkeypatch.context() as patched:
         patched.setattr(resources, "open_lake", lambda settings: FullLake(settings.lake_url, settings.home / "spill"))
-        assert "no space left on device" in refresh(refreshed, services, as_of=ONE).failures[0]
+        assert "No space left on device" in refresh(refreshed, services, as_of=ONE).failures[0]
     assert refresh(refreshed, as_of=TWO).failures == []
     assert present(refreshed) == untouched(first_run, tmp_path, TWO)
     assert ask(refreshed, f"select count(*) from crm.profile_events where occurred_at > '{NOON}'") == [(0,)]

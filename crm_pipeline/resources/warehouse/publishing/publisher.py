@@ -1,7 +1,6 @@
 """The publisher: makes one tenant's tables equal to the lake in one transaction, and retries transient errors."""
 
 import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from sqlalchemy import Table
 
+from crm_pipeline.faults import describe_postgres_error, find_sqlstate
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.resources.warehouse.publishing.bulk_copy import load_pending_rows
@@ -105,8 +105,8 @@ class Publisher:
                 return self._publish_tables(tenant_id, rows)
             except adbc.Error as error:
                 if attempt == MAX_ATTEMPTS or not self._prepare_retry(error):
-                    raise PublishError(f"{tenant_id}: {format_postgres_error(error)}") from None
-                LOGGER.warning("%s: trying again after %s", tenant_id, format_postgres_error(error))
+                    raise PublishError(f"{tenant_id}: {describe_postgres_error(error)}") from None
+                LOGGER.warning("%s: trying again after %s", tenant_id, describe_postgres_error(error))
                 time.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError
 
@@ -131,7 +131,7 @@ class Publisher:
             self.connection.commit()
         except adbc.Error as error:
             self._roll_back()
-            LOGGER.warning("nothing is sent ahead: %s", format_postgres_error(error))
+            LOGGER.warning("nothing is sent ahead: %s", describe_postgres_error(error))
             return
         self.loaded_tables = {
             (table.name, tenant) for (table, _), tenants in tenants_by_relation.items() for tenant in tenants
@@ -250,12 +250,6 @@ def _is_pending(tenant_id: str, pending: PendingRows, published: PublicationStat
     return published.version != pending.version
 
 
-def format_postgres_error(error: adbc.Error) -> str:
-    """Returns PostgreSQL's own sentence, without the statement before it and the details after it, which quote rows."""
-    messages = re.findall(r"(?:ERROR|FATAL):  (.+)", str(error))
-    return messages[-1] if messages else str(error).splitlines()[0]
-
-
 def is_transient_error(error: adbc.Error) -> bool:
     """Whether a retry may succeed; an error without a SQLSTATE comes from the connection."""
-    return (error.sqlstate or "08").strip("\0").startswith(_TRANSIENT_SQLSTATES)
+    return (find_sqlstate(error) or "08").startswith(_TRANSIENT_SQLSTATES)

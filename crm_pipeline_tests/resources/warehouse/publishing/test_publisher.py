@@ -1,5 +1,6 @@
 """Publishing a tenant makes its tables equal to the lake's rows with as few changes as possible, or not at all."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -137,9 +138,9 @@ def test_a_count_that_does_not_match_rolls_back_every_table(warehouse: Warehouse
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"email": "secret@example.com\0"}, 'invalid byte sequence for encoding "UTF8": 0x00'),
-        ({"field_sources": "{secret@example.com"}, "invalid input syntax for type json"),
-        ({"email": "secret@example.com", "first_seen_at": None}, 'null value in column "first_seen_at" of relation'),
+        ({"email": "secret@example.com\0"}, "there is text that is not UTF-8 (SQLSTATE 22021)"),
+        ({"field_sources": "{secret@example.com"}, "PostgreSQL reports SQLSTATE 22P02"),
+        ({"email": "secret@example.com", "first_seen_at": None}, "PostgreSQL reports SQLSTATE 23502 ("),
     ],
 )
 def test_what_postgresql_refuses_is_reported_without_the_row_and_the_next_tenant_follows(
@@ -147,7 +148,7 @@ def test_what_postgresql_refuses_is_reported_without_the_row_and_the_next_tenant
 ) -> None:
     con = a_connection()
     with warehouse.publisher(con, as_of=AS_OF, run_id="r") as publisher:
-        with pytest.raises(PublishError, match=f"^bad: {message}") as refused:
+        with pytest.raises(PublishError, match=f"^{re.escape(f'bad: {message}')}") as refused:
             publisher.publish("bad", [create_pending_rows(con, customer_profiles, [profile(IDS[0], "bad") | fault], 1)])
         assert "secret" not in str(refused.value)
         assert refused.value.__suppress_context__

@@ -159,7 +159,7 @@ def test_a_row_refused_while_loading_pending_rows_affects_only_its_own_club(
     publisher, due = find_pending(lake, warehouse, CLUBS)
     publisher.load_pending_rows(due)
     assert publisher.loaded_tables == set()
-    with pytest.raises(PublishError, match=r"^ash: invalid byte sequence"):
+    with pytest.raises(PublishError, match=r"^ash: there is text that is not UTF-8"):
         publisher.publish("ash", due["ash"])
     assert publisher.publish("birch", due["birch"]) == expected(0, 1)
     publisher.connection.close()
