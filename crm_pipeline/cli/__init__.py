@@ -4,7 +4,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -28,6 +28,8 @@ from crm_pipeline.cli.options import (
 from crm_pipeline.cli.preflight import require_free_port, require_refresh_places, require_warehouse
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.cli.sample import sample_command
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.database_check import WAREHOUSE
 from crm_pipeline.settings import Settings
 from crm_pipeline.tables import list_source_tables
@@ -39,7 +41,27 @@ if TYPE_CHECKING:
 SOURCE_TABLE_NAMES = [f"{service}.{table.name}" for service in Service for table in list_source_tables(service)]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Commands whose errors are one line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  what the command returns
+        """Returns what the command returns.
+
+        Raises:
+            click.ClickException: it raised any error but those of click, and of a terminal that is gone.
+        """
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = escape_invisible_characters(error.message)
+            raise
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001  none of them passes as it is
+            raise click.ClickException(describe_error(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="crm-pipeline", prog_name="crm-pipeline")
 def main() -> None:
     """One customer profile per golfer and club, from SCL, TeeTime, Messaging and the CRM."""
@@ -119,7 +141,7 @@ def _print_outcome(console: Console, outcome: "RefreshOutcome", sources: Path | 
     console.print(f"Took {outcome.seconds:.1f} s")
     if outcome.failures:
         for failure in outcome.failures:
-            console.print(f"[bold red]failed[/] {escape(failure)}", highlight=False)
+            console.print(f"[bold red]failed[/] {escape(escape_invisible_characters(failure))}", highlight=False)
         sys.exit(1)
     if not dry_run:
         home = format_option("--home", os.environ.get("CRM_PIPELINE_HOME"))

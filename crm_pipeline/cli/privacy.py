@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, create_console
 from crm_pipeline.cli.preflight import require_lake, require_warehouse
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, DAGSTER_STORAGE, WAREHOUSE
 from crm_pipeline.settings import SettingError, Settings
 
@@ -52,7 +54,7 @@ def forget_command(
     except (privacy_requests.ForgetError, SettingError, TenantsBusyError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
-        raise click.ClickException(f"not finished, run it again: {str(error.orig).splitlines()[0]}") from None
+        raise click.ClickException(f"not finished, run it again: {describe_error(error)}") from None
     for certificate in certificates:
         if as_json:
             click.echo(json.dumps(certificate, indent=2))
@@ -100,7 +102,7 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
     except (ForgetError, SettingError) as error:
         raise click.ClickException(str(error)) from None
     except DBAPIError as error:
-        raise click.ClickException(str(error.orig).splitlines()[0]) from None
+        raise click.ClickException(describe_error(error)) from None
     click.echo(f"inactive casual golfers of {tenant} are kept {f'for {months} months' if months else 'for ever'}")
 
 
@@ -112,12 +114,12 @@ def _open_privacy_settings(home: Path | None) -> Settings:
 
 
 def _print_progress(line: str) -> None:
-    click.echo(f"  … {line}", err=True)
+    click.echo(f"  … {escape_invisible_characters(line)}", err=True)
 
 
 def _confirm_forgetting(person: "FoundPerson", *, is_confirmed: bool) -> None:
     """Says who is meant, and asks unless that was answered before; ends the command if the answer is no."""
-    click.echo(f"{person.masked_name}, profile {person.profile_id}", err=True)
+    click.echo(f"{escape_invisible_characters(person.masked_name)}, profile {person.profile_id}", err=True)
     for service, count in person.record_counts.items():
         click.echo(f"  {service}: {count} record{'' if count == 1 else 's'}", err=True)
     if not is_confirmed:

@@ -6,6 +6,8 @@ import sys
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+
 
 class ProgressHandler(logging.Handler):
     """A handler that prints the starts and ends of steps and the pipeline's own messages; the rest is in the UI."""
@@ -33,7 +35,11 @@ def _format_event(event: DagsterEvent) -> str | None:
 
 def _format_message(record: logging.LogRecord, meta: dict[str, str]) -> str | None:
     message = str(meta.get("orig_message", ""))
-    return f"    {message}" if record.levelno >= logging.WARNING or message.startswith("waiting") else None
+    return (
+        f"    {escape_invisible_characters(message)}"
+        if record.levelno >= logging.WARNING or message.startswith("waiting")
+        else None
+    )
 
 
 @dg.logger

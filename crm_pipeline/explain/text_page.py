@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
 from crm_pipeline.explain.labels import (
     MATCH_KEY_LABELS,
@@ -77,7 +78,8 @@ class _Page:
     def print_heading(self, answer: Row, person: Row) -> None:
         former = answer["asked"]["redirected_from"]
         if former:
-            self.print_line(f"{former} is a former id: that profile is now part of this one.\n")
+            self.print_line(f"{former} is a former id: that profile is now part of this one.")
+            self.console.print()
         club = answer["club"]
         self.print_line(format_display_name(person), style="bold")
         self.print_line(f"{club['name']}, as of {self.format_time(answer['as_of'])}, times in {club['timezone']}")
@@ -106,7 +108,8 @@ class _Page:
         ]
         self.print_section("Why they are not one person", reasons[:MAX_NON_MATCHES])
         self.print_section("Says nothing about who somebody is", list(build_excluded_key_lines(people[0])))
-        self.print_line(f"\nOne of them in full: crm-pipeline explain --tenant {asked['tenant_id']} --profile ID")
+        self.console.print()
+        self.print_line(f"One of them in full: crm-pipeline explain --tenant {asked['tenant_id']} --profile ID")
 
     def print_numbers(self, numbers: Row) -> None:
         engagement, churn = numbers["engagement"], numbers["churn"]
@@ -139,7 +142,9 @@ class _Page:
     def print_section(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         if not rows:
             return
-        self.print_line(f"\n{title}", style="bold")
+        self.console.print()
+        self.print_line(title, style="bold")
+        rows = [(escape_invisible_characters(label), escape_invisible_characters(words)) for label, words in rows]
         label_width = max(len(label) for label, _ in rows)
         indent = " " * (label_width + 4 if label_width else 2)
         for label, words in rows:
@@ -150,7 +155,7 @@ class _Page:
                 self.print_line(indent + continuation)
 
     def print_line(self, words: str, style: str | None = None) -> None:
-        self.console.print(Text(words), style=style, soft_wrap=True)
+        self.console.print(Text(escape_invisible_characters(words)), style=style, soft_wrap=True)
 
     def format_time(self, stored: str) -> str:
         return self.clock.format_time(datetime.fromisoformat(stored))

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 from rich.console import Console
 from rich.text import Text
 
-from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters, format_unknown_tenants
 from crm_pipeline.domain.profile_facts.facts import create_golden_record
 from crm_pipeline.domain.timeline import events as timelines
 from crm_pipeline.resources.connections import open_lake
@@ -175,8 +175,9 @@ def print_what_if_result(console: Console, result: WhatIfResult, limit: int) -> 
         _print_line(console, f"At {other} instead of {now}, nothing would change for {result.tenant_id}.")
         return
     _print_line(
-        console, f"{result.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed.\n"
+        console, f"{result.tenant_id}: a least confidence of {other} instead of {now}. Nothing has been changed."
     )
+    console.print()
     for number, words in (
         (f"{result.profiles:,} → {result.other_profiles:,}", "profiles"),
         (f"{result.people_affected:,}", "people of today would gain or lose records"),
@@ -194,7 +195,8 @@ def print_what_if_result(console: Console, result: WhatIfResult, limit: int) -> 
 def _print_changes(console: Console, title: str, changes: list[ProfileChange], arrow: str, limit: int) -> None:
     if not changes:
         return
-    _print_line(console, f"\n{title}")
+    console.print()
+    _print_line(console, title)
     for change in changes[:limit]:
         _print_line(console, f"  {change.profile_id}{arrow}{', '.join(change.profile_ids)}")
     if len(changes) > limit:
@@ -202,4 +204,4 @@ def _print_changes(console: Console, title: str, changes: list[ProfileChange], a
 
 
 def _print_line(console: Console, words: str) -> None:
-    console.print(Text(words), soft_wrap=True)
+    console.print(Text(escape_invisible_characters(words)), soft_wrap=True)

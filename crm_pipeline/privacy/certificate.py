@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.privacy.request import ErasureRequest
 from crm_pipeline.resources.privacy.tombstones import build_tombstone
 
@@ -48,7 +49,8 @@ def print_certificate(console: Console, certificate: Mapping[str, Any]) -> None:
     """Prints the certificate: its id, the places that held rows, the hashes, and what is out of reach."""
     reason = certificate["reason"] or "none given"
     console.print(f"[bold]Certificate of erasure {certificate['certificate_id']}[/]", highlight=False)
-    console.print(escape(f"{certificate['tenant_id']}, {certificate['forgotten_at']}, reason: {reason}"))
+    heading = f"{certificate['tenant_id']}, {certificate['forgotten_at']}, reason: {reason}"
+    console.print(escape(escape_invisible_characters(heading)))
     place_table = Table(title="Taken out, and left", title_justify="left")
     for heading in ("place", "removed", "left"):
         place_table.add_column(heading)

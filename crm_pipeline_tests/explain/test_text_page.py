@@ -1,10 +1,13 @@
 """The text page of `explain`: stages and risks in words that staff know."""
 
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from crm_pipeline.explain.text_page import print_answer
 from crm_pipeline_tests.fixtures.homes.questions import answer, page
 from crm_pipeline_tests.fixtures.worlds.world_rows import HEATHER
 
@@ -54,3 +57,34 @@ def test_stages_and_risks_are_described_in_words(sample_home: Path, record: str,
 def test_a_page_has_no_jargon(sample_home: Path, tenant: str, record: str) -> None:
     said = page(answer(sample_home, tenant, "record", record))
     assert JARGON.findall(said) == []
+
+
+def test_what_steers_a_terminal_or_ends_a_line_is_escaped() -> None:
+    people = [
+        {
+            "display_name": name,
+            "profile_id": name,
+            "records": [{"service": "SCL", "service_record_id": "\x9b31m7"}],
+            "refused": [],
+            "no_evidence": [],
+        }
+        for name in ("Ann\x1b[2J\x07", "Lee\u202egnik\u2066\u2069", "Ito\nprofile of a member\u2028\x85")
+    ]
+    found = {
+        "asked": {"tenant_id": "links\x1b", "by": "email", "value": "a\r@example.org"},
+        "club": {"name": "Links\x9d", "timezone": "UTC"},
+        "as_of": "2026-03-31T12:00:00+00:00",
+        "people": people,
+    }
+    output = StringIO()
+    print_answer(Console(file=output, width=100), found)
+    assert all(line.isprintable() for line in output.getvalue().split("\n"))
+    for escaped in (
+        r"Ann\x1b[2J\x07",
+        r"Lee\u202egnik",
+        r"Ito\nprofile",
+        r"\u2028\x85",
+        r"\x9b31m7",
+        r"a\r@example.org",
+    ):
+        assert escaped in output.getvalue()

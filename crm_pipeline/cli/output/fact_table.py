@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+
 Fact = str | int | Sequence[str]
 """A number, a value, or several lines."""
 UNLIMITED_WIDTH: Final = 100_000
@@ -62,4 +64,5 @@ def _build_fact_list(headings: Sequence[str], facts: Sequence[Fact]) -> Table:
 def _format_fact(fact: Fact) -> str:
     if isinstance(fact, int):
         return f"{fact:,}"
-    return fact if isinstance(fact, str) else "\n".join(fact)
+    lines = [fact] if isinstance(fact, str) else fact
+    return "\n".join(map(escape_invisible_characters, lines))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from crm_pipeline.cli.output.fact_table import Fact, print_facts
-from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
 
@@ -96,7 +95,7 @@ def build_run_document(
 def _build_tenant_facts(tenant: Mapping[str, Any]) -> Sequence[Fact]:
     """Returns the facts in the order of HEADINGS."""
     return (
-        escape_invisible_characters(tenant["tenant_id"]),
+        tenant["tenant_id"],
         tenant["records"],
         tenant["profiles"],
         [f"{rule} {count}" for rule, count in tenant["links_by_rule"].items()],

@@ -8,7 +8,6 @@ from rich.console import Console
 from sqlalchemy import text
 
 from crm_pipeline.cli.output.fact_table import Fact, print_facts
-from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.views import tenant_freshness
@@ -79,7 +78,7 @@ def _build_club_document(club: ClubStatus) -> dict[str, Any]:
 def _build_club_facts(club: TenantFreshness, matters: dict[str, Any]) -> Sequence[Fact]:
     """Returns the facts in the order of HEADINGS."""
     return (
-        escape_invisible_characters(club.tenant_id),
+        club.tenant_id,
         club.state,
         club.sentences,
         _format_hour(club.as_of),

@@ -41,7 +41,7 @@ class Alert:
             if self.tenants is None
             else _format_short_list([escape_invisible_characters(tenant) for tenant in self.tenants])
         )
-        return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list(self.reasons, '; ')} (run {self.run_id})"
+        return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list([*map(escape_invisible_characters, self.reasons)], '; ')} (run {self.run_id})"
 
 
 class NotifierError(Exception):
@@ -56,8 +56,8 @@ class NotifierError(Exception):
 def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """Sends an alert with the messages of the failed steps; without any, with Dagster's message."""
     failures = {str(event.step_key): event.step_failure_data for event in context.get_step_failure_events()}
-    messages = [f"{step}: {_format_step_failure(failure)}" for step, failure in failures.items()] or [
-        _format_run_failure(context.failure_event)
+    messages = [f"{step}: {describe_step_failure(failure)}" for step, failure in failures.items()] or [
+        describe_run_failure(context.failure_event)
     ]
     unpublished = [tenant for failure in failures.values() for tenant in _list_unpublished_tenants(failure)]
     _send_alert(
@@ -126,33 +126,25 @@ def load_notifier(path: str) -> Callable[[Alert], Any]:
     return notifier
 
 
-def find_failure_description(failure: StepFailureData) -> str | None:
-    """Returns the description of the step's own Failure, if it raised one."""
+def describe_step_failure(failure: StepFailureData) -> str:
+    """Returns the description of the step's own Failure, else the class of its error."""
     user_failure = failure.user_failure_data
-    return user_failure.description if user_failure and user_failure.description else None
+    return (user_failure and user_failure.description) or _describe_first_cause(failure.error)
 
 
-def find_first_cause(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
-    """Returns the error that caused all the others."""
-    while error and error.cause:
-        error = error.cause
-    return error
-
-
-def _format_step_failure(failure: StepFailureData) -> str:
-    return find_failure_description(failure) or _find_error_class(failure.error)
-
-
-def _format_run_failure(event: dg.DagsterEvent) -> str:
+def describe_run_failure(event: dg.DagsterEvent) -> str:
     """Returns Dagster's first line on a run that failed outside its steps; more lines may quote a worker's output."""
     error = getattr(event.event_specific_data, "error", None)
     first_line = (event.message or "failed").splitlines()[0]
-    return f"{first_line} {_find_error_class(error)}" if error else first_line
+    return f"{first_line} {_describe_first_cause(error)}" if error else first_line
 
 
-def _find_error_class(error: SerializableErrorInfo | None) -> str:
-    cause = find_first_cause(error)
-    return (cause.cls_name if cause else None) or "an error without a name"
+def _describe_first_cause(error: SerializableErrorInfo | None) -> str:
+    """Returns what a Failure says that caused all the other errors; of any other error the class."""
+    while error and error.cause:
+        error = error.cause
+    name = (error.cls_name if error else None) or "an error without a name"
+    return error.message.partition(": ")[2].strip() if error and name == dg.Failure.__name__ else name
 
 
 def _list_unpublished_tenants(failure: StepFailureData) -> Sequence[str]:

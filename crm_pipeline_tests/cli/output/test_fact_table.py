@@ -68,3 +68,10 @@ def test_every_word_is_there_in_whatever_width(rows: list[list[Fact]], width: in
 @pytest.mark.parametrize("width", [80, 200])
 def test_markup_in_a_name_is_shown_as_it_is(width: int) -> None:
     assert "[red]links" in shown([["[red]links", 1, "why", []]], width)
+
+
+@pytest.mark.parametrize("width", [20, 200])
+def test_what_steers_a_terminal_or_ends_a_line_is_escaped(width: int) -> None:
+    output = shown([["links\x1b[2J", 7, "it\u202ekcol", ["SCL\nFRESH"]]], width)
+    assert all(line.isprintable() for line in output.split("\n"))
+    assert r"\x1b[2J" in output
