@@ -41,7 +41,8 @@ class Alert:
             if self.tenants is None
             else _format_short_list([escape_invisible_characters(tenant) for tenant in self.tenants])
         )
-        return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list([*map(escape_invisible_characters, self.reasons)], '; ')} (run {self.run_id})"
+        reasons = [escape_invisible_characters(reason) for reason in self.reasons]
+        return f"{self.job} as of {self.as_of}, {tenants}: {_format_short_list(reasons, '; ')} (run {self.run_id})"
 
 
 class NotifierError(Exception):
