@@ -7,6 +7,7 @@ import dagster as dg
 
 from crm_pipeline.defs.console_logger import progress_logger
 from crm_pipeline.defs.resources import build_resources
+from crm_pipeline.resources.home import close_home
 from crm_pipeline.settings import Settings
 
 
@@ -28,4 +29,6 @@ def _load_folder() -> dg.Definitions:
     return dg.load_from_defs_folder(path_within_project=Path(__file__))
 
 
-defs = build_defs(Settings.from_environment())
+_settings = Settings.from_environment()
+close_home(_settings)
+defs = build_defs(_settings)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from crm_pipeline.resources.home import close_home
 from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, format_time, parse_time
 from crm_pipeline.vocabulary import Service
 
@@ -46,13 +47,15 @@ def report_setting_errors() -> Iterator[None]:
 
 
 def build_settings(home: Path | None, sources: Path | None = None, as_of: datetime | None = None) -> Settings:
-    """Returns the settings of the environment, overridden by these options.
+    """Returns the settings of the environment, overridden by these options; closes the home to other users.
 
     Raises:
         click.ClickException: A setting is wrong.
     """
     with report_setting_errors():
-        return override_environment(home, sources, format_time(as_of) if as_of else None)
+        settings = override_environment(home, sources, format_time(as_of) if as_of else None)
+    close_home(settings)
+    return settings
 
 
 def parse_time_option(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:
