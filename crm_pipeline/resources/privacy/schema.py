@@ -20,6 +20,7 @@ from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import list_lake_key_columns
 from crm_pipeline.resources.privacy.tombstones import store_forgotten_totals
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA as CRM
+from crm_pipeline.resources.warehouse.schema import quote_name
 from crm_pipeline.tables.outputs.privacy import forgotten_sums, tombstones
 from crm_pipeline.tables.projections import to_arrow_schema, to_postgres_type
 
@@ -56,7 +57,7 @@ _INSERT_LOG_SQL: Final = text(f"""
 
 def create_privacy_schema(administrator: Connection, warehouse_url: str) -> None:
     """Creates the schema, its tables and its roles where they are missing, and grants their rights."""
-    pipeline = str(make_url(warehouse_url).username)
+    pipeline = quote_name(str(make_url(warehouse_url).username))
     execute = administrator.exec_driver_sql
     execute("select pg_advisory_xact_lock(hashtextextended('crm privacy', 0))")
     for role in (PRIVACY_OWNER_ROLE, OFFICERS_ROLE):

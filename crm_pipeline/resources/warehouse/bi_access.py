@@ -13,7 +13,7 @@ from typing import NamedTuple
 from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
-from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, quote_literal
+from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, quote_literal, quote_name
 from crm_pipeline.settings import format_libpq_url
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -52,7 +52,7 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
     _prepare_database(administrator, str(address.username), str(address.database))
     schema = bi_schema_name(tenant_id)
     _create_role(administrator, schema, "nologin")
-    _execute_statement(administrator, f"grant connect on database {address.database} to {schema}")
+    _execute_statement(administrator, f"grant connect on database {quote_name(str(address.database))} to {schema}")
     _execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
     _execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
     _execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
@@ -134,12 +134,12 @@ def _prepare_database(administrator: Connection, pipeline: str, database: str) -
     """Creates the role that owns the views, grants its rights, and revokes what every role may do by default."""
     _execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
     _create_role(administrator, BI_OWNER_ROLE, "nologin")
-    _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {pipeline}")
+    _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {quote_name(pipeline)}")
     _execute_statement(administrator, f"grant usage on schema {CRM_SCHEMA} to {BI_OWNER_ROLE}")
     for table, _ in BI_VIEWS.values():
         columns = f" ({', '.join(REDIRECT_COLUMNS)})" if table is profile_ids else ""
         _execute_statement(administrator, f"grant select{columns} on {CRM_SCHEMA}.{table.name} to {BI_OWNER_ROLE}")
-    _execute_statement(administrator, f"revoke connect, temporary on database {database} from public")
+    _execute_statement(administrator, f"revoke connect, temporary on database {quote_name(database)} from public")
     _execute_statement(administrator, "revoke all on schema public from public")
     _execute_statement(
         administrator,
@@ -147,7 +147,7 @@ def _prepare_database(administrator: Connection, pipeline: str, database: str) -
         for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
             and proname ~ '{DANGEROUS_FUNCTIONS}' and has_function_privilege('public', oid, 'execute') loop
             execute format('revoke execute on function %s from public', f);
-            execute format('grant execute on function %s to {pipeline}', f);
+            execute format('grant execute on function %s to %I', f, {quote_literal(pipeline)});
         end loop; end $$""",
     )
 

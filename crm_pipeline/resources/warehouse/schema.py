@@ -151,6 +151,11 @@ def attach_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
         cursor.execute(f"alter table {partition} drop constraint {PARTITION_CONSTRAINT}")
 
 
+def quote_name(name: str) -> str:
+    """Returns a name as an SQL identifier; that of a role or database that an installation chose may have hyphens."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def quote_literal(value: str) -> str:
     """Returns the value as an SQL string literal."""
     return "'" + value.replace("'", "''") + "'"

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import pytest
 from psycopg2 import OperationalError, ProgrammingError, connect  # type: ignore[import-untyped]
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.warehouse.bi_access import (
     BI_OWNER_ROLE,
     BiLogin,
@@ -18,12 +20,13 @@ from crm_pipeline.resources.warehouse.bi_access import (
     grant_bi_access,
     revoke_bi_access,
 )
-from crm_pipeline.resources.warehouse.schema import tenant_table_name
+from crm_pipeline.resources.warehouse.schema import quote_name, tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.servers.bi_attempts import SEES_NOTHING, WAYS_OUT
+from crm_pipeline_tests.fixtures.servers.service_databases import administer
 from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_row, ask, connected, publish
 
 OURS, THEIRS = "ours", "o'hara 100% :club"
@@ -171,3 +174,28 @@ def test_access_that_is_revoked_ends_at_once(prepared: Warehouse, administrator:
     left = """select rolname from pg_roles where rolname like 'bi_leaver%'
         union all select nspname from pg_namespace where nspname like 'bi_leaver%'"""
     assert ask(prepared, left) == []
+
+
+def test_role_and_database_of_the_warehouse_may_have_any_name(
+    shared_server: EmbeddedPostgres, administrator: Engine
+) -> None:
+    role, database = 'crm-pipeline "eu"', "crm-eu.west"
+    create = f"""create role {quote_name(role)} login password 'open'"""
+    administer(shared_server, create, f"create database {quote_name(database)} owner {quote_name(role)}")
+    address = make_url(shared_server.url("crm")).set(username=role, password="open", database=database)
+    warehouse = Warehouse(address.render_as_string(hide_password=False))
+    warehouse.migrate_schema()
+    superuser = create_engine(administrator.url.set(database=database), poolclass=NullPool)
+    try:
+        with superuser.begin() as connection:
+            login = grant_bi_access(connection, OURS, warehouse.url)
+            privacy_schema.create_privacy_schema(connection, warehouse.url)
+        with logged_in(login, database) as session, session.cursor() as cursor:
+            cursor.execute("select count(*) from customer_profiles")
+            assert cursor.fetchall() == [(0,)]
+        with warehouse.engine().begin() as connection:
+            privacy_schema.write_log_entry(connection, "GRANT", OURS)
+    finally:
+        with superuser.begin() as connection:
+            revoke_bi_access(connection, OURS)
+        administer(shared_server, f"drop database {quote_name(database)} with (force)", f"drop role {quote_name(role)}")
