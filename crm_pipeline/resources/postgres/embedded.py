@@ -16,6 +16,7 @@ from typing import IO
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
 
@@ -113,7 +114,7 @@ class EmbeddedPostgres:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock, log = _open_private_file(self._folder / "turn.lock", "a"), _open_private_file(self._log, "a")
         except OSError as failure:
-            raise EmbeddedPostgresError(f"no place for a server: {failure}") from None
+            raise EmbeddedPostgresError(f"no place for a server: {describe_error(failure)}") from None
         with lock, log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield log
@@ -141,9 +142,11 @@ class EmbeddedPostgres:
 
     def _read_access(self) -> _ServerAccess:
         try:
-            return _ServerAccess(**json.loads(self._access_file.read_text()))
-        except OSError as failure:
-            raise EmbeddedPostgresError(f"not started yet, or the passwords are lost or not ours: {failure}") from None
+            access = _ServerAccess(**json.loads(self._access_file.read_text()))
+            return _ServerAccess(int(access.port), {role: str(password) for role, password in access.passwords.items()})
+        except (OSError, ValueError, TypeError, AttributeError) as failure:
+            reason = describe_error(failure) if isinstance(failure, OSError) else f"{self._access_file} is damaged"
+            raise EmbeddedPostgresError(f"not started yet, or the passwords are lost or not ours: {reason}") from None
 
     def _write_access(self, access: _ServerAccess) -> None:
         draft = self._access_file.with_suffix(".new")

@@ -148,6 +148,18 @@ def test_lost_passwords_are_an_error_at_once(server: EmbeddedPostgres) -> None:
     aside.rename(file)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", '{"port": "x", "passwords": {}}', '{"passwords": 7}', '{"other": 1}']
+)
+def test_damaged_passwords_are_one_line_that_quotes_none(server: EmbeddedPostgres, text: str) -> None:
+    file = server.home / "postgres/access.json"
+    good = file.read_text()
+    file.write_text(text)
+    with pytest.raises(EmbeddedPostgresError, match=r"^[^\n]+access\.json is damaged$"):
+        server.start()
+    file.write_text(good)
+
+
 def test_a_home_that_never_had_a_server(tmp_path: Path) -> None:
     never = EmbeddedPostgres(tmp_path / "never")
     never.stop()

@@ -1,6 +1,7 @@
 """PostgreSQL's programs run as root and as any other user, and their errors are shown."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +17,8 @@ NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-def test_an_error_shows_the_end_of_the_log(server: EmbeddedPostgres) -> None:
+def test_an_error_is_one_line_with_the_reason_and_without_a_querys_values(server: EmbeddedPostgres) -> None:
+    ask(server.url("crm"), "do $$ begin raise warning 'jean@example.org'; end $$")
     server.stop()
     settings = server.home / "postgres/data/postgresql.conf"
     good = settings.read_text()
@@ -24,6 +26,9 @@ def test_an_error_shows_the_end_of_the_log(server: EmbeddedPostgres) -> None:
     with pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "max_connections"') as failure:
         server.start()
     settings.write_text(good)
+    assert "jean" in (server.home / "postgres/server.log").read_text()
+    assert re.fullmatch(r"[^\n]+; see .*server\.log", str(failure.value))
+    assert "jean" not in str(failure.value)
     assert not [password for password in passwords(server) if password in str(failure.value)]
 
 
@@ -62,4 +67,20 @@ def test_without_root() -> None:
         assert starter(server.home, uid=NOBODY).communicate()[0] == "started\n"
         assert (server.home / "postgres/data").stat().st_uid == NOBODY
         assert ask(server.url("crm"), "select 1") == 1
+        server.stop()
+
+
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
+def test_root_under_a_folder_that_another_user_has_closed() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        closed = Path(folder) / "of somebody"
+        (closed / "home").mkdir(parents=True)
+        closed.chmod(0o700)
+        os.chown(closed, NOBODY - 1, NOBODY - 1)
+        server = EmbeddedPostgres(closed / "home")
+        server.start()
+        assert ask(server.url("crm"), "select 1") == 1
+        server.stop()
+        server.start()
         server.stop()
