@@ -5,9 +5,11 @@ that snapshot could not see was written by a transaction at or above its horizon
 differing clocks and rows with a stale updatedAt are all found, on a replica as on a primary.
 """
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import adbc_driver_postgresql.dbapi as postgres
@@ -50,6 +52,8 @@ READING_SETTINGS = {
 }
 """Settings of a role or database that would change what is read. Without row_security, PostgreSQL refuses a table whose
 policies hide rows from the role, instead of leaving them out."""
+READING_DEADLINE = timedelta(hours=1)
+"""Longest time that reading all tables of a service may take."""
 RETRY_DELAYS = (1.0, 5.0)
 """Seconds before the second and the third attempt."""
 TRANSACTION_ID_COUNT = 2**32
@@ -110,7 +114,41 @@ def _read_tables(
             horizon, request = _read_horizon(cursor, request)
         except AdbcError as error:
             raise build_reading_error(service, None, error) from None
-        return Delivery({table.name: _read_table(con, cursor, service, table, request) for table in tables}, horizon)
+        with _end_after_deadline(service, url, cursor):
+            read = {table.name: _read_table(con, cursor, service, table, request) for table in tables}
+        return Delivery(read, horizon)
+
+
+@contextmanager
+def _end_after_deadline(service: Service, url: str, cursor: postgres.Cursor) -> Iterator[None]:
+    """Ends the session where the body takes longer than READING_DEADLINE, which makes the body fail.
+
+    The session's own timeouts are not enough: a function of the database can reset them, and catch a cancellation.
+
+    Raises:
+        SourceError: it took longer.
+    """
+    cursor.execute("select pg_backend_pid()")
+    [(pid,)] = cursor.fetchall()
+    is_over = threading.Event()
+
+    def end_session() -> None:
+        is_over.set()
+        with closing(_open_connection(service, url)) as connection, closing(connection.cursor()) as administrator:
+            administrator.execute("select pg_terminate_backend($1)", (pid,))
+            administrator.fetchall()
+
+    timer = threading.Timer(READING_DEADLINE.total_seconds(), end_session)
+    timer.start()
+    try:
+        yield
+    except SourceError:
+        if is_over.is_set():
+            minutes = READING_DEADLINE.total_seconds() / 60
+            raise SourceError(f"{service}: the database takes longer than {minutes:g} minutes to read") from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _open_connection(service: Service, url: str) -> postgres.Connection:

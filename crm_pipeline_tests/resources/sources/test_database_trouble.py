@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from itertools import repeat
 
 import pytest
@@ -127,6 +128,25 @@ def test_a_query_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: py
         connection.exec_driver_sql('drop table "Tenant"')
         connection.exec_driver_sql(f'create view "Tenant" as select {columns} from pg_sleep(600)')
     assert read(url_of(engine)) == 'CRM: table "Tenant" cannot be read: the query took too long, or was cancelled'
+
+
+def test_a_function_that_resets_the_timeouts_and_catches_a_cancellation_meets_a_deadline(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "RETRY_DELAYS", one_attempt())
+    monkeypatch.setattr(database, "READING_DEADLINE", timedelta(seconds=3))
+    monkeypatch.setitem(database.TIMEOUTS, "statement_timeout", "1s")
+    columns = ", ".join(f'null::text as "{column.name}"' for column in crm.tenant.columns)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("""
+            create function linger() returns int language plpgsql volatile as $$ begin
+                perform set_config('statement_timeout', '0', false);
+                begin perform pg_sleep(600); exception when query_canceled then perform pg_sleep(600); end;
+                return 1;
+            end $$""")
+        connection.exec_driver_sql('drop table "Tenant"')
+        connection.exec_driver_sql(f'create view "Tenant" as select {columns} from linger()')
+    assert read(url_of(engine)) == "CRM: the database takes longer than 0.05 minutes to read"
 
 
 def test_a_table_that_is_being_altered_is_waited_for_and_then_named(
