@@ -10,9 +10,14 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 BASE_VERSION_PROPERTY: Final = "crm_pipeline.through"
 """Property of a base's commit: the newest version of the log that the base contains."""
+
+
+class DamagedLakeError(Exception):
+    """A table's Delta log cannot be read; the message names the table."""
 
 
 class LakeFile(NamedTuple):
@@ -61,7 +66,11 @@ class _Commit(NamedTuple):
 
 
 def list_lake_files(path: str) -> LakeFiles:
-    """Returns the files that the newest commit of the table at `path` lists; empty without a table."""
+    """Returns the files that the newest commit of the table at `path` lists; empty without a table.
+
+    Raises:
+        DamagedLakeError: the table's log cannot be read.
+    """
     newest = _find_newest_commit(path)
     return LakeFiles() if newest is None else _read_commit_files(newest)
 
@@ -78,6 +87,8 @@ def _find_newest_commit(path: str) -> _Commit | None:
     if name is None:
         return None
     status = (log / name).stat()
+    if not status.st_size:  # Delta Lake would take the version before it for the newest
+        raise _build_damage_error(path)
     return _Commit(path, name, status.st_ino, status.st_mtime_ns)
 
 
@@ -88,7 +99,7 @@ def _read_columns(path: str) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _read_commit_files(commit: _Commit) -> LakeFiles:
-    actions = DeltaTable(commit.path).get_add_actions(flatten=True)
+    actions = _open_table(commit.path).get_add_actions(flatten=True)
     paths = (f"{commit.path}/{unquote(file)}" for file in actions["path"].to_pylist())
     oldest, newest = (actions[f"{end}._version"].to_pylist() for end in ("min", "max"))
     return LakeFiles(map(LakeFile, paths, oldest, newest))
@@ -96,5 +107,19 @@ def _read_commit_files(commit: _Commit) -> LakeFiles:
 
 @lru_cache(maxsize=256)
 def _read_commit_base_version(commit: _Commit) -> int:
-    history = DeltaTable(commit.path).history()
+    history = _open_table(commit.path).history()
     return next(int(info[BASE_VERSION_PROPERTY]) for info in history if BASE_VERSION_PROPERTY in info)
+
+
+def _open_table(path: str) -> DeltaTable:
+    try:
+        return DeltaTable(path)
+    except DeltaError:
+        raise _build_damage_error(path) from None
+
+
+def _build_damage_error(path: str) -> DamagedLakeError:
+    return DamagedLakeError(
+        f"table {Path(path).name} of the lake cannot be read: the newest files of its _delta_log are damaged;"
+        " restore the lake from a backup"
+    )
