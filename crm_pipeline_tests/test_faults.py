@@ -20,6 +20,7 @@ from crm_pipeline.settings import parse_folder
 
 PLANTED = "jean@example.org", "hunter2"
 NOBODY = "postgresql://jean%40example.org:hunter2@127.0.0.1:1/crm"
+BY_SQLALCHEMY = NOBODY.replace("://", "+psycopg2://", 1)
 
 
 def raise_error(error: Exception) -> None:
@@ -31,7 +32,10 @@ def raise_error(error: Exception) -> None:
     [
         (lambda: psycopg2.connect(NOBODY), "PostgreSQL: the connection is refused"),
         (lambda: adbc.connect(NOBODY), "PostgreSQL: the connection is refused"),
-        (lambda: create_engine(NOBODY).connect(), "PostgreSQL: the connection is refused"),
+        (
+            lambda: create_engine(NOBODY.replace("://", "+psycopg2://", 1)).connect(),
+            "PostgreSQL: the connection is refused",
+        ),
         (lambda: duckdb.sql("select 'jean@example.org'::int").fetchall(), "ConversionException in other code"),
         (lambda: raise_error(KeyError("jean@example.org")), "KeyError in other code"),
         (lambda: raise_error(ValueError("jean@example.org: No space left on device (os error 28)")), "No space left"),
