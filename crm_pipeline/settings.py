@@ -24,6 +24,7 @@ ERASURE_KEY_FILE = "erasure_key"
 """In a home with the embedded server: the key that is made with the first tombstone, unless ERASURE_KEY is set."""
 SAMPLE_FILE = "sample.json"
 """In a folder of synthetic clubs: how they were made, and `until`, when their data end. A copy makes a home a demo."""
+EXAMPLE_URL = "postgresql://role:password@host:5432/database"
 DATABASE_DRIVER = "postgresql+psycopg2"
 DATABASE_SCHEME_PATTERN = re.compile(r"\s*postgres(ql)?(?P<driver>\+\w+)?://", re.IGNORECASE)
 DATABASE_URL_PATTERN = re.compile(
@@ -117,10 +118,13 @@ def parse_folder(name: str, value: str) -> Path:
     """Returns the folder that a path or a file:// URL names, every character of a path as it is.
 
     Raises:
-        SettingError: the value of setting `name` is another kind of URL, or one that names no local file.
+        SettingError: the value of setting `name` is another kind of URL, or one that names no local file, or may be a
+            malformed one with a password, which a message about a missing folder would show.
     """
     scheme, is_url, rest = value.partition("://")
     if not is_url or not re.fullmatch("[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        if re.search(":.*@|password *=", value, re.DOTALL | re.IGNORECASE) and not Path(value).exists():
+            raise SettingError(f"{name} is neither a folder that is there nor a URL such as {EXAMPLE_URL}")
         return Path(value)
     host, _, path = rest.partition("/")
     if scheme.lower() != "file":
@@ -162,7 +166,7 @@ def _split_database_url(name: str, value: str) -> dict[str, str]:
         match = None
     if not match or re.search("[^0-9,]", parts.get("port", "")):
         raise SettingError(
-            f"{name} is no database URL such as postgresql://role:password@host:5432/database;"
+            f"{name} is no database URL such as {EXAMPLE_URL};"
             " in a role or a password, @ is written %40, / is %2F and : is %3A"
         )
     return parts

@@ -17,6 +17,7 @@ from crm_pipeline.settings import (
     format_libpq_url,
     format_time,
     parse_database_url,
+    parse_folder,
     parse_time,
 )
 from crm_pipeline.vocabulary import Service
@@ -209,6 +210,27 @@ def test_what_names_no_postgresql_is_refused(name: str, other: str) -> None:
 def test_a_source_is_a_folder_or_a_postgresql_database() -> None:
     with pytest.raises(SettingError, match="CRM_SOURCE must be a folder or a postgresql:// URL"):
         database_url("CRM_SOURCE", "mysql://ada:hunter2@db/crm")
+
+
+@pytest.mark.parametrize("name", [*SOURCES, "LAKE_URL"])
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "ada:hunter2@db/crm",
+        "postgresql:/ada:hunter2@db/crm",
+        "postgres ql://ada:hun/hunter2@db/crm",
+        "host=db password=hunter2",
+    ],
+)
+def test_a_folder_that_may_be_a_malformed_url_is_refused_unless_it_is_there(
+    name: str, malformed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=f"^{name} is neither a folder that is there nor a URL such as") as error:
+        database_url(name, malformed)
+    assert "hunter2" not in str(error.value)
+    (tmp_path / "a:b@c").mkdir()
+    assert parse_folder(name, "a:b@c") == Path("a:b@c")
 
 
 def test_settings_that_are_printed_show_no_password() -> None:
