@@ -4,9 +4,12 @@ From a database, every row is read once a week and for tenants to which a remove
 and otherwise the rows that may have changed. From a folder, every row is read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import duckdb
 from sqlalchemy import Table
 
 from crm_pipeline.domain.contact_keys.email_and_name import NORMALISATION_VERSION
@@ -95,15 +98,16 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
     returned_tenants = find_returned_tenants(run.con, run.lake, run.tenants, read_whole_at)
     request = ExtractionRequest(run.tenants) if returned_tenants else _build_request(run, previous_state)
     tombstones = find_tombstones(run.con, run.lake, service, run.erasure_key)
-    delivery = sources.read_snapshot(run.con, service, request)
-    run.load_tenants()
-    changed_tables = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
-    read_rows = {t.name: _count_delivered_rows(run, rows) for t, rows in changed_tables.items()}
-    excluded_rows = sum(_load_incoming_rows(run, table, rows, tombstones) for table, rows in changed_tables.items())
-    _validate_shrinks(run, service, changed_tables)
-    changes = {
-        t.name: _append_changes(run, t, changed_tables[t]) if t in changed_tables else NO_CHANGES for t in tables
-    }
+    with _report_lack_of_memory(run, service):
+        delivery = sources.read_snapshot(run.con, service, request)
+        run.load_tenants()
+        changed_tables = {t: rows for t in tables if _has_changes(run, rows := delivery.tables[t.name])}
+        read_rows = {t.name: _count_delivered_rows(run, rows) for t, rows in changed_tables.items()}
+        excluded_rows = sum(_load_incoming_rows(run, table, rows, tombstones) for table, rows in changed_tables.items())
+        _validate_shrinks(run, service, changed_tables)
+        changes = {
+            t.name: _append_changes(run, t, changed_tables[t]) if t in changed_tables else NO_CHANGES for t in tables
+        }
     store_forgotten_totals(run.con, run.lake, returned_tenants, run.as_of)
     if tombstones and tombstones.has_golfers:
         end_tombstones(run.con, run.lake, run.as_of)
@@ -113,6 +117,23 @@ def extract_service(run: RunContext, sources: Sources, service: Service) -> Extr
     }
     ignored_rows = {name: rows.ignored_rows for name, rows in delivery.tables.items() if rows.ignored_rows}
     return Extraction(_format_read_summary(delivery), changes, undeclared, read_rows, ignored_rows, excluded_rows)
+
+
+@contextmanager
+def _report_lack_of_memory(run: RunContext, service: Service) -> Iterator[None]:
+    """Turns a lack of memory, or of spill, into an error of this service alone, and frees what its tables take.
+
+    Tables that were appended before stay: the next run reads the service again, as after a run that died.
+    """
+    try:
+        yield
+    except (SourceError, duckdb.OutOfMemoryException) as error:
+        for table in list_source_tables(service):
+            for name in (f"raw_{table.name}", f"keys_{table.name}", _incoming_table_name(table)):
+                run.con.execute(f"drop table if exists {name}")
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{service}: CRM_PIPELINE_MEMORY is too little for the tables it delivered") from None
 
 
 def count_present_rows(run: RunContext, service: Service) -> dict[str, int]:

@@ -1,9 +1,5 @@
 """What is wrong with a home, a lake or this machine ends a command with one line and exit code 1."""
 
-import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,32 +53,3 @@ def test_a_truncated_delta_log(tmp_path: Path, commit: int, left: float) -> None
     log = Path(lake.path(TABLE)).rename(tmp_path / "lake/crm_tenant") / "_delta_log" / f"{commit:020}.json"
     log.write_bytes(log.read_bytes()[: int(log.stat().st_size * left)])
     assert_one_line(tmp_path, WHAT_IF, "table crm_tenant of the lake cannot be read")
-
-
-@contextmanager
-def without_file_handles() -> Iterator[None]:
-    """Lets this process open no more files during the body."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(handle.name) for handle in Path("/proc/self/fd").iterdir()) + 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used, before[1]))
-    spare = []
-    try:
-        while True:
-            spare.append(os.open("/dev/null", os.O_RDONLY))
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        for handle in spare:
-            os.close(handle)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_no_file_handles_left(tmp_path: Path) -> None:
-    lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
-    put(lake, [a_row("links", "A")])
-    Path(lake.path(TABLE)).rename(tmp_path / "lake/crm_tenant")
-    here(*WHAT_IF, "--home", str(tmp_path))  # imports what it needs
-    with without_file_handles():
-        assert_one_line(tmp_path, WHAT_IF, "Too many open files")

@@ -5,6 +5,7 @@ and any past hour can be read. A log may have a base: the present rows as of one
 replaceable, so that reading the present costs about one plain scan.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,16 @@ from crm_pipeline.tables.projections import to_lake_name
 
 TARGET_FILE_BYTES = 32 * 1024 * 1024
 """A file is held in memory until it is full; compaction merges files into larger ones."""
+
+
+MAX_SPILL_FACTOR = 20
+"""Times its memory that a connection may spill: more is a table that no service should deliver."""
+
+
+def find_max_spill(memory: str) -> str:
+    """Returns what a connection with so much memory may spill, in DuckDB's notation too."""
+    amount, unit = re.fullmatch(r"([\d.]+) ?(\w+)", memory).groups()
+    return f"{float(amount) * MAX_SPILL_FACTOR:g}{unit}"
 
 
 class ChangeCounts(NamedTuple):
@@ -112,6 +123,7 @@ class Lake:
         # A folder per connection: two processes that spill into one folder overwrite each other's files.
         con.execute("set temp_directory = $folder", {"folder": str(self.spill / uuid4().hex)})
         con.execute("set memory_limit = $memory", {"memory": self.memory})
+        con.execute("set max_temp_directory_size = $size", {"size": find_max_spill(self.memory)})
         con.execute("set preserve_insertion_order = false")
         con.execute("set enable_progress_bar = false")
         # A step reads the same files dozens of times, and files never change.
