@@ -50,6 +50,6 @@ def test_a_truncated_delta_log(tmp_path: Path, commit: int, left: float) -> None
     lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
     put(lake, [a_row("jean@example.org", "A")])
     put(lake, [a_row("jean@example.org", "A", 2)])
-    log = Path(lake.path(TABLE)).rename(tmp_path / "lake/crm_tenant") / "_delta_log" / f"{commit:020}.json"
+    log = Path(lake.path(TABLE)).rename(tmp_path / "lake/service_snapshots") / "_delta_log" / f"{commit:020}.json"
     log.write_bytes(log.read_bytes()[: int(log.stat().st_size * left)])
-    assert_one_line(tmp_path, WHAT_IF, "table crm_tenant of the lake cannot be read")
+    assert_one_line(tmp_path, WHAT_IF, "table service_snapshots of the lake cannot be read")
