@@ -149,8 +149,9 @@ def _execute_job(
             if event.step_failure_data.error_source is ErrorSource.INTERRUPT:
                 raise KeyboardInterrupt
             outcome.failures.append(f"{event.step_key}: {describe_step_failure(event.step_failure_data)}")
-    if not outcome.failures:
-        outcome.failures += [describe_run_failure(event) for event in result.all_events if event.is_run_failure]
+    if not result.success and not outcome.failures:
+        reasons = [describe_run_failure(event) for event in result.all_events if event.is_run_failure]
+        outcome.failures += reasons or ["the run failed before its first step; see its log in Dagster"]
     outcome.published_rows += _count_published_rows(instance, result.run_id)
 
 

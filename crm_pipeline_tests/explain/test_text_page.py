@@ -3,6 +3,7 @@
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -70,7 +71,7 @@ def test_what_steers_a_terminal_or_ends_a_line_is_escaped() -> None:
         }
         for name in ("Ann\x1b[2J\x07", "Lee\u202egnik\u2066\u2069", "Ito\nprofile of a member\u2028\x85")
     ]
-    found = {
+    found: dict[str, Any] = {
         "asked": {"tenant_id": "links\x1b", "by": "email", "value": "a\r@example.org"},
         "club": {"name": "Links\x9d", "timezone": "UTC"},
         "as_of": "2026-03-31T12:00:00+00:00",

@@ -129,8 +129,9 @@ def load_notifier(path: str) -> Callable[[Alert], Any]:
 
 def describe_step_failure(failure: StepFailureData) -> str:
     """Returns the description of the step's own Failure, else the class of its error."""
-    user_failure = failure.user_failure_data
-    return (user_failure and user_failure.description) or _describe_first_cause(failure.error)
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    return _describe_first_cause(failure.error)
 
 
 def describe_run_failure(event: dg.DagsterEvent) -> str:

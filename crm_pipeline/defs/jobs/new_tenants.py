@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 import duckdb
 
-from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
+from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, report_errors
 from crm_pipeline.domain.ingest.tenant_validation import is_usable_id
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.tables.sources import crm
@@ -43,6 +43,7 @@ def add_tenants(instance: dg.DagsterInstance, tenants: Sequence[str]) -> list[st
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Makes every new tenant of the CRM a partition, so that the next refresh includes it.",
 )
+@report_errors()
 def new_tenants(context: dg.SensorEvaluationContext, sources: dg.ResourceParam[Sources]) -> dg.SkipReason:
     """Returns a skip reason with the number of tenants, after adding those that are new in the CRM."""
     try:

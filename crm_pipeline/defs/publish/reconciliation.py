@@ -5,12 +5,14 @@ It locks all tenants meanwhile, like a run of all tenants.
 
 import dagster as dg
 
+from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.reconcile import delete_publication_states, find_differences
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 
 @dg.op(description="Count and add up every tenant's rows in the warehouse and in the lake.")
+@report_errors()
 def compare_warehouse(
     context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake], warehouse: dg.ResourceParam[Warehouse]
 ) -> None:

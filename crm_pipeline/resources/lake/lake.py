@@ -44,8 +44,7 @@ MAX_SPILL_FACTOR = 20
 
 def find_max_spill(memory: str) -> str:
     """Returns what a connection with so much memory may spill, in DuckDB's notation too."""
-    amount, unit = re.fullmatch(r"([\d.]+) ?(\w+)", memory).groups()
-    return f"{float(amount) * MAX_SPILL_FACTOR:g}{unit}"
+    return re.sub(r"^[\d.]+", lambda amount: f"{float(amount[0]) * MAX_SPILL_FACTOR:.3f}", memory)
 
 
 class ChangeCounts(NamedTuple):
