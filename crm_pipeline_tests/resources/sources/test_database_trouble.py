@@ -130,6 +130,16 @@ def test_a_query_that_takes_too_long_is_given_up(engine: Engine, monkeypatch: py
     assert read(url_of(engine)) == 'CRM: table "Tenant" cannot be read: the query took too long, or was cancelled'
 
 
+def test_an_error_about_a_value_quotes_none(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "RETRY_DELAYS", one_attempt())
+    columns = ", ".join(f'null::text as "{column.name}"' for column in crm.tenant.columns if column.name != "id")
+    with engine.connect() as connection:
+        connection.exec_driver_sql('drop table "Tenant"')
+        value = "('jean@example.org' || random())::int"
+        connection.exec_driver_sql(f'create view "Tenant" as select {value} as id, {columns}')
+    assert read(url_of(engine)) == 'CRM: table "Tenant" cannot be read: PostgreSQL reports SQLSTATE 22P02'
+
+
 def test_a_function_that_resets_the_timeouts_and_catches_a_cancellation_meets_a_deadline(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
