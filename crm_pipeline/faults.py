@@ -138,8 +138,8 @@ def describe_error(error: BaseException) -> str:
             return f"{format_path(error.filename)}: {reason}" if error.filename else reason
     if type(error).__module__.partition(".")[0] == PACKAGE.name:
         return format_path(str(error))
-    reason = find_system_reason(str(error))
-    return f"{type(error).__name__} in {_find_place(error)}" + (f": {reason}" if reason else "")
+    said = find_system_reason(str(error))
+    return f"{type(error).__name__} in {_find_place(error)}" + (f": {said}" if said else "")
 
 
 def find_system_reason(message: str) -> str | None:
