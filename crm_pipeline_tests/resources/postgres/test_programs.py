@@ -23,7 +23,7 @@ def test_an_error_is_one_line_with_the_reason_and_without_a_querys_values(server
     settings = server.home / "postgres/data/postgresql.conf"
     good = settings.read_text()
     settings.write_text(good + "max_connections = many\n")
-    with pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "max_connections"') as failure:
+    with pytest.raises(EmbeddedPostgresError, match=r'configuration file "\S+" contains errors; see ') as failure:
         server.start()
     settings.write_text(good)
     assert "jean" in (server.home / "postgres/server.log").read_text()
