@@ -53,7 +53,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = escape_invisible_characters(error.message)
+            error.message = escape_invisible_characters(error.message)  # type: ignore[misc]  # final in click
             raise
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise

@@ -39,10 +39,7 @@ def sample_command(until: datetime, out: Path | None, server: str | None, **size
 
     with tempfile.TemporaryDirectory() as scratch:
         folder, faults = (Path(scratch), 0.0) if out is None else (out, DEFAULT_FAULTS)
-        try:
-            generate_sample(**size, out=folder, until=until, faults=faults)
-        except OSError as error:
-            raise click.ClickException(f"{format_path(folder)} cannot be written: {error.strerror or error}") from None
+        generate_sample(**size, out=folder, until=until, faults=faults)
         if server is not None:
             _load_databases(server, folder, until)
     if out is not None:

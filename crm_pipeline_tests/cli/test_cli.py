@@ -72,7 +72,7 @@ def test_the_version_is_that_of_the_package() -> None:
         (["sample", "--out", __file__], f"'--out': Directory '{__file__}' is a file"),
         (["sample", "--out", str(Path(__file__).parent)], "cli has other files: give a new folder"),
         (["sample", "--out", "postgresql://ada:secret@db/crm"], "--out is a folder; a URL is for --to"),
-        (["sample", "--out", "/proc/sample"], "/proc/sample cannot be written: "),
+        (["sample", "--out", "/proc/sample"], "/proc/sample: No such file or directory"),
         (["sample"], "give one of --out and --to"),
         (["sample", "--out", "nowhere", "--to", "postgresql://somewhere"], "give one of --out and --to"),
         (["what-if", "--tenant", "t", "--min-confidence", "high"], "'--min-confidence': 'high' is not a valid float"),

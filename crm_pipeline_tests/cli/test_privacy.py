@@ -36,7 +36,7 @@ def profiles_of_lindiwe(home: Path) -> set[str]:
     [
         (("--email", LINDIWE), "short", "ERASURE_KEY has fewer than 32 characters"),
         (("--email", FAMILY), KEY, "3 people fit; give one of these with --profile: "),
-        (("--email", "nobody@example.com"), KEY, "nobody at fynbos-links has the email address nobody@example.com"),
+        (("--email", "absent@example.com"), KEY, "nobody at fynbos-links has the email address absent@example.com"),
     ],
 )
 def test_nobody_is_forgotten_by_mistake(sample_home: Path, lookup: tuple[str, ...], key: str, words: str) -> None:

@@ -173,7 +173,7 @@ def test_a_link_that_looks_odd_is_a_question_about_the_person(sample_home: Path)
 @pytest.mark.parametrize(
     ("by", "value", "words"),
     [
-        ("email", "nobody@example.com", "nobody at heather-moor has the email address nobody@example.com"),
+        ("email", "absent@example.com", "nobody at heather-moor has the email address absent@example.com"),
         ("email", "no address", "'no address' is no email address at heather-moor"),
         ("phone", "07911 100199", "nobody at heather-moor has the phone number +447911100199"),
         ("phone", "12", "'12' is no phone number at heather-moor"),

@@ -135,7 +135,7 @@ def _end_after_deadline(service: Service, url: str, cursor: postgres.Cursor) -> 
     def end_session() -> None:
         is_over.set()
         with closing(_open_connection(service, url)) as connection, closing(connection.cursor()) as administrator:
-            administrator.execute("select pg_terminate_backend($1)", (pid,))
+            administrator.execute("select pg_terminate_backend(cast($1 as bigint)::integer)", (pid,))
             administrator.fetchall()
 
     timer = threading.Timer(READING_DEADLINE.total_seconds(), end_session)
