@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from crm_pipeline.cli.options import (
 from crm_pipeline.cli.preflight import require_free_port, require_refresh_places, require_warehouse
 from crm_pipeline.cli.privacy import forget_command, retention_command, unforget_command
 from crm_pipeline.cli.sample import sample_command
+from crm_pipeline.defs.progress_lines import PROGRESS_LINES
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.database_check import WAREHOUSE
@@ -50,6 +52,9 @@ class _Commands(click.Group):
         Raises:
             click.ClickException: it raised any error but those of click, and of a terminal that is gone.
         """
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal may have no letters but ASCII
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
@@ -107,8 +112,11 @@ def run_command(  # noqa: PLR0913  one for each option
     """Refresh the profiles and timelines once."""
     accept_interrupts()
     settings = build_settings(home, sources, as_of)
+    if not settings.as_of:
+        _require_sources(settings)
     require_refresh_places(settings, dry_run=dry_run)
     settings = pin_sample_end(settings, keep=not dry_run)
+    click.get_current_context().with_resource(PROGRESS_LINES.never_silent())
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.output.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
     from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
@@ -171,12 +179,13 @@ def ui_command(sources: Path | None, home: Path | None, port: int) -> None:
     require_free_port(port)
     require_refresh_places(settings)
     settings = pin_sample_end(settings, keep=True)
-    from crm_pipeline.cli.ui import serve_dagster  # noqa: PLC0415
+    from crm_pipeline.cli.ui import hold_home, serve_dagster  # noqa: PLC0415
     from crm_pipeline.resources.dagster_storage.instance import open_instance  # noqa: PLC0415  seconds for other commands
 
-    open_instance(settings).dispose()
-    click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
-    serve_dagster(port)
+    with hold_home(settings.home):
+        click.echo("Dagster is being started")
+        open_instance(settings).dispose()
+        serve_dagster(port)
 
 
 @main.command("status")

@@ -28,7 +28,11 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="The whole an
 
 def create_console(*, stderr: bool = False) -> Console:
     """Returns the terminal; a file or a pipe is as wide as COLUMNS says, or PIPE_WIDTH."""
-    has_width = (sys.stderr if stderr else sys.stdout).isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    columns = os.environ.get("COLUMNS", "")
+    if not (columns.isascii() and columns.isdecimal()):
+        os.environ.pop("COLUMNS", None)  # rich takes every digit of Unicode for one that int() reads
+        columns = ""
+    has_width = (sys.stderr if stderr else sys.stdout).isatty() or columns
     return Console(width=None if has_width else PIPE_WIDTH, stderr=stderr)
 
 

@@ -3,15 +3,17 @@
 Each has a session of its own: Ctrl-C in a terminal reaches the command alone, which ends the others in order.
 """
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from crm_pipeline.cli.interrupts import ignore_interrupts
+from crm_pipeline.settings import format_path
 
 CODE_LOCATION = "crm_pipeline.definitions"
 GRACE_SECONDS = 60.0
@@ -32,8 +35,25 @@ UNDER_WAY = dg.RunsFilter(
 )
 
 
+@contextmanager
+def hold_home(home: Path) -> Iterator[None]:
+    """Keeps other `crm-pipeline ui` away from a home while the body runs; its schedule would start every hour twice.
+
+    Raises:
+        click.ClickException: one is there.
+    """
+    with (home / "ui.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException(f"another crm-pipeline ui serves {format_path(home)}") from None
+        yield
+
+
 def serve_dagster(port: int) -> None:
     """Serves Dagster on 127.0.0.1 until KeyboardInterrupt; then none of its processes and no run of theirs is left.
+
+    Prints the address once the page is there.
 
     Raises:
         click.ClickException: One of the processes ended by itself.
@@ -42,12 +62,20 @@ def serve_dagster(port: int) -> None:
         services = DagsterServices(Path(folder))
         try:
             services.start(port)
+            services.watch(until=lambda: _is_served(port))
+            click.echo(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)")
             services.watch()
         except KeyboardInterrupt:
             click.echo("Ending Dagster and the runs it has started")
         finally:
             ignore_interrupts()
             services.end()
+
+
+def _is_served(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @dataclass(frozen=True)

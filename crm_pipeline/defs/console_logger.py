@@ -1,11 +1,11 @@
 """The log of a run in a terminal: a line as each step starts and ends, and the warnings of the assets."""
 
 import logging
-import sys
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 
+from crm_pipeline.defs.progress_lines import PROGRESS_LINES
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 
 
@@ -18,8 +18,7 @@ class ProgressHandler(logging.Handler):
         event = meta.get("dagster_event") if isinstance(meta, dict) else None
         line = _format_event(event) if event else _format_message(record, meta)
         if line:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            PROGRESS_LINES.write(line)
 
 
 def _format_event(event: DagsterEvent) -> str | None:

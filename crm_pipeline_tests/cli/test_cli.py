@@ -102,6 +102,20 @@ def test_status_through_a_pipe_is_as_wide_as_columns_says(sample_home: Path) -> 
     assert done.stdout.count("SCL FRESH 2026-03-31 12:00") == len(TENANTS)
 
 
+@pytest.mark.parametrize("terminal", [{"PYTHONIOENCODING": "ascii"}, {"COLUMNS": "\u00b2"}])
+def test_status_is_said_in_any_terminal(sample_home: Path, terminal: dict[str, str]) -> None:
+    done = crm_pipeline("status", home=sample_home, **terminal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("SCL FRESH 2026-03-31 12:00") == len(TENANTS)
+
+
+def test_what_cannot_be_written_is_one_line(sample_home: Path) -> None:
+    command = [str(BIN / "crm-pipeline"), "status", "--home", str(sample_home)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
 def test_database_url_is_all_that_is_printed_and_takes_logins(sample_home: Path) -> None:
     done = crm_pipeline("database", "url", home=sample_home)
     assert (done.returncode, done.stderr) == (0, "")

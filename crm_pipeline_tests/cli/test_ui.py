@@ -3,9 +3,11 @@
 import signal
 from pathlib import Path
 
+import click
 import dagster as dg
 import pytest
 
+from crm_pipeline.cli.ui import hold_home
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.settings import build_source_pool_name
 from crm_pipeline.tables import PUBLISHED_TABLES
@@ -25,6 +27,17 @@ from crm_pipeline_tests.fixtures.servers.patience import wait_until
 from crm_pipeline_tests.fixtures.servers.webserver import set_schedule_back, webserver
 
 RUN_SESSIONS = "select application_name from pg_stat_activity where application_name like 'crm-pipeline%'"
+
+
+def test_a_home_is_served_once(tmp_path: Path) -> None:
+    with (
+        hold_home(tmp_path),
+        pytest.raises(click.ClickException, match="another crm-pipeline ui serves"),
+        hold_home(tmp_path),
+    ):
+        pass
+    with hold_home(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT] if SOAK else [signal.SIGTERM])

@@ -38,6 +38,7 @@ ORDER = (
     "steps",
     "privacy",
     "explain",
+    "defs.progress_lines",
     "defs.metadata",
     "defs.console_logger",
     "defs.dagster_context",

@@ -22,7 +22,7 @@ HEADINGS = (
     "stages",
     "open reviews",
     "timeline events",
-    "bad rows",
+    "quarantined",
 )
 SUMMARY_QUERY = """
     with snapshot_counts as ({records}),
@@ -74,7 +74,7 @@ def print_summary(console: Console, tenants: Sequence[Mapping[str, Any]], as_of:
         f"Customer profiles as of {as_of:%Y-%m-%d %H:%M} UTC",
         HEADINGS,
         [_build_tenant_facts(tenant) for tenant in tenants],
-        "bad rows are in crm.quarantined_records, reviews in crm.identity_reviews",
+        "quarantined rows are in crm.quarantined_records, reviews in crm.identity_reviews",
     )
 
 

@@ -10,6 +10,7 @@ from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_row
 from crm_pipeline.domain.ingest.tenant_validation import Tenant, escape_invisible_characters
 from crm_pipeline.domain.ingest.time_zones import find_zone_differences
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.validate import quarantine_tenants
 from crm_pipeline.tables.sources import crm
@@ -34,12 +35,12 @@ def tenants(
     """Returns the valid tenants, and quarantines those whose own row is invalid.
 
     Reads: the CRM's Tenant table in the lake.
-    Raises: Failure where no club is known at all.
+    Raises: Failure where none of the run's clubs has a row in it.
     """
     with open_run_context(context, lake, settings) as run:
         usable, faulty = run.load_tenants()
         if not usable and not faulty:
-            raise dg.Failure("no tenant is known: the CRM's Tenant table has not been read yet", allow_retries=False)
+            raise dg.Failure(_describe_absence(run), allow_retries=False)
         quarantine_tenants(run, faulty)
         differences = find_zone_differences(run.con, [tenant.timezone for tenant in usable], run.as_of)
         for zone, first, last in differences:
@@ -56,6 +57,13 @@ def tenants(
                 "quarantined_tenants": len(faulty),
             }
         )
+
+
+def _describe_absence(run: RunContext) -> str:
+    if not run.con.sql("from known_tenants limit 1").fetchall():
+        return "no tenant is known: the CRM's Tenant table has not been read yet"
+    names = ", ".join(escape_invisible_characters(tenant) for tenant in run.tenants or ())
+    return f"the CRM has no Tenant row any more of {names}"
 
 
 def _list_tenant_rows(usable: Sequence[Tenant], faulty: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_pub
 from crm_pipeline.defs.publish.check_results import build_check_specs, build_step_evaluations, report_results
 from crm_pipeline.defs.publish.freshness_check import build_freshness_evaluation, build_freshness_spec, report_freshness
 from crm_pipeline.defs.publish.materializations import report_materializations
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_news, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -22,11 +23,13 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures
 from crm_pipeline.steps.publish.publish import (
     PROFILES,
+    TENANT_GONE,
     TIMELINE,
     count_published_rows,
     find_pending_tables,
     find_snapshot_ages,
     find_tenant_refreshes,
+    list_gone_tenants,
     publish_reports,
     publish_tenants,
     update_data_docs,
@@ -92,7 +95,11 @@ def published(
             )
             publish_reports(run, publisher, unpublished)
             refreshes = find_tenant_refreshes(run, usable, unpublished, [club.tenant_id for club in clubs_before])
-            publisher.store_refresh_time(refreshes, run.tenants, find_snapshot_ages(run))
+            for tenant in list_gone_tenants(refreshes):
+                context.log.warning(
+                    "%s: %s; what was published stays", escape_invisible_characters(tenant), TENANT_GONE
+                )
+            publisher.store_refresh_time(refreshes, run.tenants, find_snapshot_ages(run, refreshes))
             rows = count_published_rows(publisher)
         clubs = _read_clubs(warehouse)
         news = find_news(clubs_before, clubs)

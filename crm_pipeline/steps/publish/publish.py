@@ -94,13 +94,20 @@ def update_data_docs(
         write_suite_pages(run.con, run.as_of, folder)
 
 
-def find_snapshot_ages(run: RunContext) -> list[SnapshotAge]:
-    """Returns the hour and the number of rows of each service snapshot per known tenant of the run."""
+def find_snapshot_ages(run: RunContext, refreshes: Sequence[TenantRefresh]) -> list[SnapshotAge]:
+    """Returns the hour and the number of rows of each service snapshot per tenant that the run refreshed.
+
+    Of a tenant that left the CRM it is the hour at which the service was last read for any tenant.
+    """
     current = run.lake.create_current_view(run.con, operations.service_snapshots, tenants=run.tenants)
-    rows = run.con.sql(f"""
+    query = f"""
         select service, tenant_id, min(extracted_at), cast(sum(rows) as bigint) from {current}
-        where tenant_id in (from known_tenants) group by all order by all""").fetchall()
-    return [SnapshotAge(*row) for row in rows]
+        where tenant_id in (from known_tenants) group by all
+        union all
+        select service, gone_id, max(extracted_at), cast(coalesce(sum(rows) filter (tenant_id = gone_id), 0) as bigint)
+        from {current} cross join (select unnest($gone::varchar[]) as gone_id) group by all
+        order by all"""
+    return [SnapshotAge(*row) for row in run.con.execute(query, {"gone": list_gone_tenants(refreshes)}).fetchall()]
 
 
 def find_tenant_refreshes(
@@ -121,6 +128,11 @@ def find_tenant_refreshes(
     if run.tenants is not None:
         run_tenants &= set(run.tenants)
     return [TenantRefresh(tenant, statuses.get(tenant), reasons.get(tenant)) for tenant in sorted(run_tenants)]
+
+
+def list_gone_tenants(refreshes: Sequence[TenantRefresh]) -> list[str]:
+    """Returns the tenants that left the CRM."""
+    return [refresh.tenant_id for refresh in refreshes if refresh.unpublished_reason == TENANT_GONE]
 
 
 def count_published_rows(publisher: Publisher) -> dict[tuple[str, str], int]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
@@ -181,3 +181,26 @@ def test_a_run_that_succeeds_alerts_of_the_clubs_it_was_not_of(home: Path, expec
         (alert,) = list_failed_checks(instance, runs(home)[-1].run_id)
     stale = (f"{club} {expected[club].state}: {expected[club].sentences}" for club in (PINES, SAGUARO))
     assert alert == f"customer_profiles: {'; '.join(stale)}"
+
+
+def test_a_club_that_left_the_crm_is_named_and_its_services_are_as_last_read(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    services = home.parent / "services"
+    tenants = services / "crm" / "Tenant.csv"
+    rows = tenants.read_text(encoding="utf-8").splitlines(keepends=True)
+    tenants.write_text("".join(row for row in rows if not row.startswith(SAGUARO)), encoding="utf-8")
+    refresh(home, services, as_of="2026-03-31T15:00:00Z")
+    assert f"{SAGUARO}: the CRM has no Tenant row of it any more; what was published stays" in capfd.readouterr().err
+    [club] = [each for each in read_status_document(home) if each["tenant_id"] == SAGUARO]
+    reason = "The tables keep 2026-03-31 12:00 UTC: the CRM has no Tenant row of it any more"
+    assert (club["state"], club["reason"]) == ("STUCK", reason)
+    states = {each["service"]: each["state"] for each in club["services"]}
+    assert states == {"SCL": "FRESH", "TEETIME": "FAILED", "MESSAGING": "FRESH", "CRM": "FRESH"}
+    failures = refresh(home, services, as_of="2026-03-31T15:00:00Z", tenants=[SAGUARO]).failures
+    assert f"tenants: the CRM has no Tenant row any more of {SAGUARO}" in failures
+
+
+def read_status_document(home: Path) -> list[dict[str, Any]]:
+    clubs: list[dict[str, Any]] = json.loads(command(home, "status", "--json").stdout)["tenants"]
+    return clubs
