@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, settings
 
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline_tests.fixtures.histories.incremental import Hours
 from crm_pipeline_tests.fixtures.histories.small_clubs import Outcomes, SharedHours, SmallClub
 from crm_pipeline_tests.fixtures.homes.homes import copied, made_once, make_blank
 from crm_pipeline_tests.fixtures.homes.questions import Changed, change_world, changed_world
@@ -25,7 +26,7 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-OWN_HOMES = {"own_home", "refreshed"}
+HOURLY_HISTORIES = {Hours.__module__, SharedHours.__module__}
 LONGEST = (
     "test_ui.py",
     "test_deploy_services.py",
@@ -45,17 +46,16 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that in the end nobody waits for one of them. Tests of whole runs are marked."""
     for item in items:
-        if isinstance(item, pytest.Function) and has_own_home(item):
+        if isinstance(item, pytest.Function) and needs_whole_run(item):
             item.add_marker("whole_run")
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-def has_own_home(test: pytest.Function) -> bool:
-    """Whether the test has a home of its own, in which the pipeline runs."""
-    fixtures = {*test.fixturenames}
-    reads_shared_home = "sample_home" in fixtures and not OWN_HOMES & fixtures
+def needs_whole_run(test: pytest.Function) -> bool:
+    """Whether all steps run for the test: in a home, or hour by hour in a lake."""
     uses_server_alone = test.path.is_relative_to(Path(__file__).parent / "resources")
-    return "blank" in fixtures and not reads_shared_home and not uses_server_alone
+    passes_hours = any(getattr(value, "__module__", "") in HOURLY_HISTORIES for value in vars(test.module).values())
+    return passes_hours or ("blank" in test.fixturenames and not uses_server_alone)
 
 
 @pytest.fixture

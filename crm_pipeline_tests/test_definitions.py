@@ -176,6 +176,7 @@ def test_importing_the_definitions_makes_nothing_and_warns_of_nothing(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.whole_run
 @pytest.mark.parametrize(
     ("command", "said"),
     [

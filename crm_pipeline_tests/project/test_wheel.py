@@ -6,6 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from crm_pipeline_tests.project.test_architecture import ROOT
 
 LOADS = """
@@ -18,6 +20,7 @@ print(*sorted(key.to_user_string() for key in crm_pipeline.definitions.defs.reso
 """
 
 
+@pytest.mark.whole_run
 def test_the_installed_wheel_loads_its_definitions_without_a_warning(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

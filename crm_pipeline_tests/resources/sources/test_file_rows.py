@@ -47,8 +47,7 @@ def with_a_long_row(row: str, place: int) -> list[str]:
     [
         (70, 3, "{}"),
         (70, 3, '"\n{}\n"'),
-        (130, 3, "{}"),
-        *([(70, 1, "{}"), (70, 0, '"{}"'), (33, 3, "{}"), (33, 1, '"{}"')] if SOAK else []),
+        *([(130, 3, "{}"), (70, 1, "{}"), (70, 0, '"{}"'), (33, 3, "{}"), (33, 1, '"{}"')] if SOAK else []),
     ],
 )
 def test_an_over_long_row_of_csv_is_quarantined_and_its_neighbours_stay(
@@ -72,7 +71,7 @@ def test_an_over_long_value_nobody_reads_stops_nothing(tmp_path: Path) -> None:
     assert contacts(tmp_path)[1][NAMES.index("lastName")] == "Bülow"
 
 
-@pytest.mark.parametrize(("megabytes", "place"), [(17, 2), (33, 0), *([(35, 1), (70, 2)] if SOAK else [])])
+@pytest.mark.parametrize(("megabytes", "place"), [(17, 2), *([(33, 0), (35, 1), (70, 2)] if SOAK else [])])
 def test_an_over_long_row_of_json_is_quarantined_and_its_neighbours_stay(
     tmp_path: Path, megabytes: int, place: int
 ) -> None:

@@ -179,7 +179,7 @@ def test_access_that_is_revoked_ends_at_once(prepared: Warehouse, administrator:
 def test_role_and_database_of_the_warehouse_may_have_any_name(
     shared_server: EmbeddedPostgres, administrator: Engine
 ) -> None:
-    role, database = 'crm-pipeline "eu"', "crm-eu.west"
+    role, database, tenant = 'crm-pipeline "eu"', "crm-eu.west", "elsewhere"  # roles are the server's
     create = f"""create role {quote_name(role)} login password 'open'"""
     administer(shared_server, create, f"create database {quote_name(database)} owner {quote_name(role)}")
     address = make_url(shared_server.url("crm")).set(username=role, password="open", database=database)
@@ -188,14 +188,14 @@ def test_role_and_database_of_the_warehouse_may_have_any_name(
     superuser = create_engine(administrator.url.set(database=database), poolclass=NullPool)
     try:
         with superuser.begin() as connection:
-            login = grant_bi_access(connection, OURS, warehouse.url)
+            login = grant_bi_access(connection, tenant, warehouse.url)
             privacy_schema.create_privacy_schema(connection, warehouse.url)
         with logged_in(login, database) as session, session.cursor() as cursor:
             cursor.execute("select count(*) from customer_profiles")
             assert cursor.fetchall() == [(0,)]
         with warehouse.engine().begin() as connection:
-            privacy_schema.write_log_entry(connection, "GRANT", OURS)
+            privacy_schema.write_log_entry(connection, "GRANT", tenant)
     finally:
         with superuser.begin() as connection:
-            revoke_bi_access(connection, OURS)
+            revoke_bi_access(connection, tenant)
         administer(shared_server, f"drop database {quote_name(database)} with (force)", f"drop role {quote_name(role)}")
