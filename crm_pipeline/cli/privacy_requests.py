@@ -63,11 +63,11 @@ def find_person(settings: Settings, question: ProfileLookup) -> FoundPerson | No
 
     Raises:
         ForgetError: Nobody or more than one person fits.
-        SettingError: The erasure key is missing.
+        SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
     lake = open_lake(settings)
     if not may_create_erasure_key(settings, lake):
-        require_erasure_key(settings)
+        require_erasure_key(settings, lake)
     try:
         with closing(lake.connect()) as con, read_published_tenant(settings, question.tenant_id) as published:
             people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
@@ -89,7 +89,7 @@ def forget_person(
 
     Raises:
         ForgetError: Nobody, more than one person or another one than confirmed fits.
-        SettingError: The erasure key is missing.
+        SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
     lake = open_lake(settings)
     key = find_or_create_erasure_key(settings, lake, report_progress)
@@ -109,9 +109,9 @@ def finish_erasures(settings: Settings, report_progress: ProgressReporter) -> li
     """Returns the certificates of the requests that were unfinished.
 
     Raises:
-        SettingError: The erasure key is missing.
+        SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
-    key = require_erasure_key(settings)
+    key = require_erasure_key(settings, open_lake(settings))
     with _hold_all_tenants(settings, report_progress) as administrator:
         return list(_finish_requests(settings, key, administrator, report_progress))
 
@@ -123,9 +123,9 @@ def unforget_people(
 
     Raises:
         ForgetError: The club has no such certificate, or its erasure is unfinished.
-        SettingError: The erasure key is missing.
+        SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
-    require_erasure_key(settings)
+    require_erasure_key(settings, open_lake(settings))
     with _hold_all_tenants(settings, report_progress) as administrator:
         lake, params = open_lake(settings), {"tenant": tenant_id, "certificate": certificate_id}
         if any(request.certificate_id == certificate_id.partition("-")[0] for request in read_pending_requests(lake)):
@@ -153,7 +153,7 @@ def set_retention_period(
 
     Raises:
         ForgetError: The tenant is unknown.
-        SettingError: The erasure key is missing.
+        SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
     administrator, warehouse, lake = (
         create_administrator_engine(settings),

@@ -18,9 +18,10 @@ from crm_pipeline.privacy.subject import Subject, build_erasure_request, find_su
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.privacy import schema as privacy_schema
+from crm_pipeline.resources.privacy.erasure_key import require_erasure_key
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.settings import Settings
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
@@ -46,11 +47,9 @@ def erase_inactive_golfers(
     The caller must hold every tenant.
 
     Raises:
-        SettingError: This process has no erasure key or no administrator's rights.
+        SettingError: This process has no erasure key, another than earlier tombstones', or no administrator's rights.
     """
-    administrator, key = create_administrator_engine(settings), settings.erasure_key
-    if key is None:
-        raise SettingError("ERASURE_KEY is not set")
+    administrator, key = create_administrator_engine(settings), require_erasure_key(settings, lake)
     with administrator.begin() as connection:
         privacy_schema.create_privacy_schema(connection, warehouse.url)
     requests = list(read_pending_requests(lake))

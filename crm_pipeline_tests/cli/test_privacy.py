@@ -18,6 +18,7 @@ from crm_pipeline_tests.fixtures.worlds.zephyrine import KEY
 FYNBOS = "fynbos-links"
 LINDIWE = "lindiwe@example.com"
 FAMILY = "kruisvelds@example.com"
+OTHER_KEY = "ERASURE_KEY is not the key that people were forgotten with before: give that one"
 SURE = "Everything we hold about this person goes and cannot be brought back. Sure? [y/N]:"
 
 
@@ -97,3 +98,11 @@ def test_a_key_that_is_lost_is_not_replaced(refreshed: Path) -> None:
     result = run(refreshed, "retention", "--forever", key=None)
     assert (result.exit_code, "ERASURE_KEY is not set" in result.stderr) == (1, True)
     assert not (refreshed / ERASURE_KEY_FILE).exists()
+    for command in (
+        ("retention", "--forever"),
+        ("forget", "--email", FAMILY, "--yes"),
+        ("unforget", "--certificate", "x"),
+    ):
+        result = run(refreshed, *command, key=KEY[::-1])
+        assert (result.exit_code, result.stderr) == (1, f"Error: {OTHER_KEY}\n")
+    assert refresh(refreshed, ERASURE_KEY=KEY).failures == []
