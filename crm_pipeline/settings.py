@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -20,6 +20,8 @@ DEFAULT_MEMORY = "1GB"
 FORBIDDEN_PATH_PATTERN = re.compile(r"[\[\]*?%=^|\\\x00-\x1f\x7f]")
 """Characters that DuckDB takes for a pattern or Delta Lake for another path: the lake would be elsewhere."""
 MIN_ERASURE_KEY_LENGTH = 32
+MAX_LEAD = timedelta(days=1)
+"""How far ahead of the clock a run's hour may be."""
 ERASURE_KEY_FILE = "erasure_key"
 """In a home with the embedded server: the key that is made with the first tombstone, unless ERASURE_KEY is set."""
 SAMPLE_FILE = "sample.json"
@@ -223,7 +225,7 @@ def read_sample_end(folder: Path) -> datetime | None:
 
 def _find_pinned_hour(home: Path) -> datetime | None:
     pinned, end = os.environ.get("CRM_PIPELINE_AS_OF"), read_sample_end(home)
-    as_of = parse_time("CRM_PIPELINE_AS_OF", pinned) if pinned else end
+    as_of = parse_hour("CRM_PIPELINE_AS_OF", pinned) if pinned else end
     if end and as_of != end:
         raise SettingError(
             f"{format_path(home)} is a demo, whose data end at {format_time(end)}: leave out --as-of and"
@@ -265,6 +267,18 @@ def parse_time(name: str, value: str) -> datetime:
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise SettingError(f"{name}: {value!r} is not an ISO 8601 time such as 2026-03-31T12:00:00Z") from error
+
+
+def parse_hour(name: str, value: str) -> datetime:
+    """Returns the hour of a run, as `parse_time` reads it.
+
+    Raises:
+        SettingError: the value is no time, or one so far ahead of the clock that every later run would be before it.
+    """
+    hour = parse_time(name, value)
+    if hour > datetime.now(UTC) + MAX_LEAD:
+        raise SettingError(f"{name}: {value} is more than a day ahead of the clock")
+    return hour
 
 
 def format_time(time: datetime) -> str:

@@ -68,6 +68,9 @@ def test_a_lake_is_a_folder_wherever_it_is_named_from(tmp_path: Path, monkeypatc
 
 
 def test_a_time_that_is_none_is_refused() -> None:
+    far = "CRM_PIPELINE_AS_OF: 2262-01-01 is more than a day ahead of the clock"
+    with clean_environment(CRM_PIPELINE_AS_OF="2262-01-01"), pytest.raises(SettingError, match=far):
+        Settings.from_environment()
     with clean_environment(CRM_PIPELINE_AS_OF="noon"), pytest.raises(SettingError, match="CRM_PIPELINE_AS_OF: 'noon'"):
         Settings.from_environment()
 

@@ -20,10 +20,10 @@ from crm_pipeline.cli.options import (
     JSON_OPTION,
     SOURCES_OPTION,
     build_settings,
+    build_time_callback,
     create_console,
     format_command,
     format_option,
-    parse_time_option,
     print_json,
 )
 from crm_pipeline.cli.preflight import require_free_port, require_refresh_places, require_warehouse
@@ -33,7 +33,7 @@ from crm_pipeline.defs.progress_lines import PROGRESS_LINES
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.database_check import WAREHOUSE
-from crm_pipeline.settings import Settings
+from crm_pipeline.settings import Settings, parse_hour
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
 
@@ -88,7 +88,9 @@ for command in (
 @SOURCES_OPTION
 @HOME_OPTION
 @click.option("--tenant", "tenants", multiple=True, help="Refresh only this tenant; may be given again.")
-@click.option("--as-of", callback=parse_time_option, help="The hour the data speak of, ISO 8601; now by default.")
+@click.option(
+    "--as-of", callback=build_time_callback(parse_hour), help="The hour the data speak of, ISO 8601; now by default."
+)
 @click.option(
     "--believe",
     "accepted_shrinks",

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from crm_pipeline.resources.home import close_home
-from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, format_time, parse_time
+from crm_pipeline.settings import SettingError, Settings, build_source_variable_name, format_time
 from crm_pipeline.vocabulary import Service
 
 PIPE_WIDTH = 200
@@ -62,16 +62,18 @@ def build_settings(home: Path | None, sources: Path | None = None, as_of: dateti
     return settings
 
 
-def parse_time_option(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:
-    """Returns the time that an option gives, as its callback.
+def build_time_callback(
+    parse: Callable[[str, str], datetime],
+) -> Callable[[click.Context, click.Parameter, str | None], datetime | None]:
+    """Returns the callback of an option for a time, which raises UsageError where `parse` raises SettingError."""
 
-    Raises:
-        click.UsageError: The value is not an ISO 8601 time.
-    """
-    try:
-        return None if value is None else parse_time(option.opts[0], value)
-    except SettingError as error:
-        raise click.UsageError(str(error), context) from None
+    def parse_option(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:
+        try:
+            return None if value is None else parse(option.opts[0], value)
+        except SettingError as error:
+            raise click.UsageError(str(error), context) from None
+
+    return parse_option
 
 
 def format_command(name: str) -> str:

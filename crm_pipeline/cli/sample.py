@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from crm_pipeline.cli.options import format_command, format_option, parse_time_option, report_setting_errors
+from crm_pipeline.cli.options import build_time_callback, format_command, format_option, report_setting_errors
 from crm_pipeline.settings import (
     FORBIDDEN_PATH_PATTERN,
     SAMPLE_FILE,
     build_source_variable_name,
     format_path,
     format_time,
+    parse_time,
 )
 
 DATABASES_HOME = "sample-home"
@@ -25,7 +26,11 @@ DATABASES_HOME = "sample-home"
 @click.option("--events", default=8000, show_default=True, type=click.IntRange(0))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @click.option(
-    "--until", default="2026-03-31T12:00:00Z", show_default=True, callback=parse_time_option, help="When the data end."
+    "--until",
+    default="2026-03-31T12:00:00Z",
+    show_default=True,
+    callback=build_time_callback(parse_time),
+    help="When the data end.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--to", "server", metavar="URL", help="PostgreSQL to write to, a database per service; without faults.")

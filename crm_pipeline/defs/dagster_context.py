@@ -16,7 +16,7 @@ from adbc_driver_manager import dbapi
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.settings import Settings, parse_time
+from crm_pipeline.settings import Settings, parse_hour
 
 AS_OF_TAG = "crm_pipeline/as_of"
 ACCEPT_SHRINK_TAG = "crm_pipeline/believe"
@@ -115,12 +115,12 @@ def list_context_tenants(context: dg.AssetExecutionContext) -> Sequence[str] | N
 def find_run_as_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
     """Returns the run's hour: the pinned one, else its tag (the schedule's tick), else when the run was created.
 
-    Raises: Failure where Dagster does not know the run.
+    Raises: Failure where Dagster does not know the run; SettingError where the tag is no hour that a run may have.
     """
     if settings.as_of:
         return settings.as_of
     if tag := context.run.tags.get(AS_OF_TAG):
-        return parse_time(AS_OF_TAG, tag)
+        return parse_hour(AS_OF_TAG, tag)
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
         raise dg.Failure(f"run {context.run.run_id} is not in Dagster's storage")

@@ -58,6 +58,11 @@ def test_the_version_is_that_of_the_package() -> None:
     ("arguments", "named"),
     [
         (["run", "--sources", str(SAMPLE), "--as-of", "yesterday"], "--as-of: 'yesterday' is not an ISO 8601 time"),
+        (
+            ["run", "--as-of", "2262-03-31T12:00:00Z"],
+            "--as-of: 2262-03-31T12:00:00Z is more than a day ahead of the clock",
+        ),
+        (["run", "--as-of", "9999-12-31T23:59:59Z"], "--as-of: 9999-12-31T23:59:59Z is more than a day ahead"),
         (["run", "--as-of", ""], "--as-of: '' is not an ISO 8601 time"),
         (["run", "--as-of", "0001-01-01T00:00:00+14:00"], "--as-of: '0001-01-01T00:00:00+14:00' is not an ISO"),
         (["run", "--believe", "foo"], "'--believe': 'foo' is not one of 'SCL.Member'"),
