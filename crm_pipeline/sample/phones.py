@@ -16,6 +16,8 @@ _FREE_DIGITS: Final = 7
 _NUMBER_COUNT: Final = 10**_FREE_DIGITS
 # Coprime to ten: consecutive numbers look unrelated, and none repeats within ten million.
 _STRIDE: Final = 7_654_321
+_PLACE_OF_NO_ZEROS: Final = _NUMBER_COUNT - 5
+"""In the place of the first number, of which zeros alone would be left: a placeholder."""
 # North American exchanges start at 2, so of three candidates for somebody's number at least two are valid.
 CANDIDATES_PER_PERSON: Final = 3
 
@@ -29,6 +31,7 @@ def build_phone_numbers(country: Country, first: int, count: int) -> tuple[pa.Ar
     No number repeats among the first three million people of a club.
     """
     places = np.arange(first * CANDIDATES_PER_PERSON, (first + count) * CANDIDATES_PER_PERSON, dtype=np.int64)
+    places[places == 0] = _PLACE_OF_NO_ZEROS
     digits = pc.utf8_lpad(pa.array(places * _STRIDE % _NUMBER_COUNT).cast(pa.string()), _FREE_DIGITS, "0")
     candidates = pc.binary_join_element_wise(country.mobile_prefix, digits, "")
     valid = candidates.filter(pc.match_substring_regex(candidates, _build_mobile_pattern(country.code)))

@@ -81,10 +81,10 @@ def test_no_log_and_no_table_of_dagsters_tells_who_anybody_is(
     keep_in_lake(refreshed, {FYNBOS: names_for_words, SAGUARO: "email || chr(0) as email"})
     failed = said(publish_alone(refreshed))
     assert f"{FYNBOS} (customer_profiles: " in failed
-    assert f"{SAGUARO} (invalid byte sequence" in failed
+    assert f"{SAGUARO} (there is text that is not UTF-8 (SQLSTATE 22021))" in failed
     not_json = "null as email, '{' || coalesce(display_name, '') as field_sources"
     keep_in_lake(refreshed, {SAGUARO: not_json})
-    assert f"{SAGUARO} (invalid input syntax for type json)" in said(publish_alone(refreshed))
+    assert f"{SAGUARO} (PostgreSQL reports SQLSTATE 22P02)" in said(publish_alone(refreshed))
     shown = capfd.readouterr()
     printed = [*faults, failed, shown.out, shown.err, caplog.text, *(str(entry.__dict__) for entry in caplog.records)]
     assert leaked("\n".join(printed)) == set()

@@ -23,8 +23,8 @@ from crm_pipeline_tests.fixtures.input.delivered import a_connection
 from crm_pipeline_tests.fixtures.input.sample_files import TABLES, e164, files, read
 from crm_pipeline_tests.fixtures.worlds.world import AS_OF
 
-SOUND_HASH: Final = "b3625d273cb9c221d2a5d1e3c9b4c16cc08d5c4f057ac466592ceb1a06e6c8ae"
-"""Of the files that the generator wrote before it made faults."""
+SOUND_HASH: Final = "57a72bb9d97823865e5d07d0eef19185ab6631d409125a350c0be5ade892273c"
+"""Of the files without faults, which a change of the faults leaves as they are."""
 EXPECTED_FAULTS: Final = {
     "1 a word for no login": (scl.member, "authUserId", r"null|None|undefined|N/A|\[object Object\]|anonymous"),
     "1 a word for no name": (teetime.player, "firstName", r"-|N/A|\.|Mrs?|Unknown"),

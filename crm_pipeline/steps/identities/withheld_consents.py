@@ -5,7 +5,8 @@ became unusable. The stored link says where it was linked; once that is gone, th
 links are, so a run that ends in between leaves both.
 
 A contact of which no row is left is deleted, unless its row may be one that is set aside without saying whose it is:
-one of its club without an id, or one with its id and without a known club. Then it is set aside as long as that row is.
+one of its club without a usable id, or one with its id and without a known club. Then it is set aside as long as that
+row is.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.sources import messaging
+from crm_pipeline.vocabulary import QuarantineReason as Reason
 
 _LAST_PROFILES_SQL: Final = """
     create or replace temp table last_profiles as
@@ -37,8 +39,10 @@ _MISSING_CONTACTS_SQL: Final = """
 _UNIDENTIFIED_CONTACTS_SQL: Final = """
     insert into set_aside_contacts
     select tenant_id, contact_id from missing_contacts
-    where tenant_id in (select tenant_id from present_messaging_contact where id is null)
+    where tenant_id in (select tenant_id from present_messaging_contact where {has_faulty_id})
         or contact_id in (select id from {delivered} where tenant_id not in (from known_tenants) and id is not null)"""
+_HAS_FAULTY_ID: Final = f"""len(list_filter(_problems,
+    lambda problem: starts_with(problem, 'id:') and not starts_with(problem, 'id:{Reason.DUPLICATE_KEY}'))) > 0"""
 _WITHHELD_CONSENTS_SQL: Final = """
     create or replace temp table found_withheld_consents as
     from last_profiles semi join set_aside_contacts using (tenant_id, contact_id)"""
@@ -60,6 +64,6 @@ def store_withheld_consents(run: RunContext, tenants: Sequence[str], condition: 
     run.con.execute(_MISSING_CONTACTS_SQL)
     if run.con.execute("from missing_contacts limit 1").fetchall():
         delivered = run.lake.create_current_view(run.con, messaging.contact, name="delivered_contacts")
-        run.con.execute(_UNIDENTIFIED_CONTACTS_SQL.format(delivered=delivered))
+        run.con.execute(_UNIDENTIFIED_CONTACTS_SQL.format(delivered=delivered, has_faulty_id=_HAS_FAULTY_ID))
     run.con.execute(_WITHHELD_CONSENTS_SQL)
     return run.replace(identity.withheld_consents, "found_withheld_consents", tenants, condition)

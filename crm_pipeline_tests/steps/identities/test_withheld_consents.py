@@ -148,6 +148,17 @@ def test_a_contact_that_lost_its_id_agrees_to_nothing(club: Club) -> Passing:
 
 
 @clubs.test
+def test_a_contact_whose_id_became_unusable_agrees_to_nothing(club: Club) -> Passing:
+    yield HOUR
+    club.change(club.no, id="no" * 150)
+    yield HOUR
+    assert club.opt_ins() == NONE
+    club.change(club.no, id="no")
+    yield HOUR
+    assert club.opt_ins() == (True, False, False, False)
+
+
+@clubs.test
 def test_a_contact_whose_row_lost_its_club_agrees_to_nothing(club: Club) -> Passing:
     club.no["id"] = "astray"
     yield HOUR
