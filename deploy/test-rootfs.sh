@@ -70,7 +70,7 @@ run_as_user() {
     # shellcheck disable=SC2046  one word per variable
     chroot --userspec="$(sed -n 's/^USER //p' "$dockerfile")" "$folder/image" \
         /usr/bin/env --ignore-environment --chdir="$(sed -n 's/^WORKDIR //p' "$dockerfile")" HOME=/srv/crm/home \
-        CRM_PIPELINE_AS_OF="$CRM_PIPELINE_AS_OF" $(sed -n 's/^ENV //p' "$dockerfile") "$@"
+        $(sed -n 's/^ENV //p' "$dockerfile") "$@"
 }
 
 # The image's own command, until its own health check passes.
