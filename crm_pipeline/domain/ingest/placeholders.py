@@ -114,15 +114,13 @@ def _build_pattern(words: Iterable[str], *others: str, signs: str = _ONLY_SIGNS)
 
 _MAILBOXES: Final = "|".join(word.replace(" ", "[._-]?") for word in _NO_MAILBOXES)
 _ADDRESSES: Final = "|".join(_NO_ADDRESSES)
-_PATTERNS_BY_FORM: Final = {
+_PATTERNS_BY_FORM: Final = dict.fromkeys(TextForm, _build_pattern(_WORDS)) | {
     TextForm.ID: _build_pattern((*_WORDS, *_EMPTY_UUIDS), signs=_NO_ID_SIGNS),
     TextForm.LOGIN: _build_pattern((*_WORDS, *_NO_LOGINS, *_EMPTY_UUIDS), _NO_LOGIN_NUMBER, ""),
     TextForm.FIRST_NAME: _build_pattern((*_NO_NAMES, *sorted(TITLES))),
     TextForm.LAST_NAME: _build_pattern(_NO_NAMES),
     TextForm.EMAIL: _build_pattern(_WORDS, rf"({_MAILBOXES})[0-9]*(\+.*)?@.*|({_ADDRESSES})(\..*)?"),
     TextForm.PHONE: _build_pattern(_WORDS, _NO_NUMBER, ""),
-    TextForm.LINE: _build_pattern(_WORDS),
-    TextForm.TAG: _build_pattern(_WORDS),
 }
 
 
