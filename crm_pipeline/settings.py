@@ -174,6 +174,11 @@ def _split_database_url(name: str, value: str) -> dict[str, str]:
     return parts
 
 
+def format_sqlalchemy_url(url: URL) -> str:
+    """Returns the URL with its password as SQLAlchemy takes it; a database may end in a blank."""
+    return url.render_as_string(hide_password=False).replace(" ", "%20")
+
+
 def format_libpq_url(url: URL | str) -> str:
     """Returns the URL with its password as libpq takes it, in whose query a plus sign is no space."""
     rendered = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -183,7 +188,7 @@ def format_libpq_url(url: URL | str) -> str:
 
 def _read_database_url(name: str) -> str | None:
     value = os.environ.get(name)
-    return parse_database_url(name, value).render_as_string(hide_password=False) if value else None
+    return format_sqlalchemy_url(parse_database_url(name, value)) if value else None
 
 
 def _read_sources() -> dict[Service, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy import create_engine, make_url
@@ -15,6 +15,7 @@ from crm_pipeline.settings import (
     Settings,
     build_source_variable_name,
     format_libpq_url,
+    format_sqlalchemy_url,
     format_time,
     parse_database_url,
     parse_folder,
@@ -164,12 +165,13 @@ def test_in_the_query_of_sqlalchemys_spelling_a_plus_sign_is_a_space() -> None:
     assert parse_dsn(format_libpq_url(url)) == meant
 
 
+@example(role="ada", password="open", database=" ")
 @given(role=WORDS, password=WORDS, database=WORDS)
 def test_any_role_password_and_database_arrive_as_they_are(role: str, password: str, database: str) -> None:
     written = f"postgresql://{quote(role, safe='')}:{quote(password, safe='')}@db/{quote(database, safe='')}"
     url = parse_database_url("WAREHOUSE_URL", written)
     assert (url.username, url.password, url.database) == (role, password, database)
-    stored = url.render_as_string(hide_password=False)
+    stored = format_sqlalchemy_url(url)
     assert make_url(stored) == parse_database_url("WAREHOUSE_URL", stored) == url
     meant = {"user": role, "password": password, "host": "db", "dbname": database}
     assert parse_dsn(format_libpq_url(stored)) == meant

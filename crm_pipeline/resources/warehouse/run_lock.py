@@ -51,8 +51,10 @@ def hold_tenants(
                 log(f"waiting: {holder}")
                 is_reported = True
             time.sleep(0.5)
-        yield
-        _report_lost_connection(connection, log)
+        try:
+            yield
+        finally:
+            _release_locks(connection, log)
 
 
 def _acquire_locks(connection: Connection, tenants: Sequence[str] | None) -> bool:
@@ -93,9 +95,12 @@ def _find_lock_holders(connection: Connection, tenants: Sequence[str] | None) ->
     return ", ".join(names) or "another run"
 
 
-def _report_lost_connection(connection: Connection, log: Callable[[str], None]) -> None:
-    """Logs that the locks were lost during the run, which did no harm because publishing has its own locks."""
+def _release_locks(connection: Connection, log: Callable[[str], None]) -> None:
+    """Releases the locks at once; PostgreSQL ends a closed session only some time later.
+
+    Logs that they were lost during the run, which did no harm because publishing has its own locks.
+    """
     try:
-        connection.execute(text("select 1"))
+        connection.execute(text("select pg_advisory_unlock_all()"))
     except DBAPIError:
         log("the connection that held the tenants was lost: another run may have worked on them at the same time")
