@@ -3,7 +3,6 @@
 Each has a session of its own: Ctrl-C in a terminal reaches the command alone, which ends the others in order.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from crm_pipeline.cli.interrupts import ignore_interrupts
+from crm_pipeline.resources.postgres.embedded import try_lock_file
 from crm_pipeline.settings import format_path
 
 CODE_LOCATION = "crm_pipeline.definitions"
@@ -43,10 +43,8 @@ def hold_home(home: Path) -> Iterator[None]:
         click.ClickException: one is there.
     """
     with (home / "ui.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise click.ClickException(f"another crm-pipeline ui serves {format_path(home)}") from None
+        if not try_lock_file(file):
+            raise click.ClickException(f"another crm-pipeline ui serves {format_path(home)}")
         yield
 
 

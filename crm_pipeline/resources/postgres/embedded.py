@@ -55,7 +55,7 @@ class EmbeddedPostgres:
         with self._hold_server_lock() as log:
             if self._data.exists():
                 self._read_access()
-            while not (is_stopped := _try_lock_file(log)) and not self.is_running():
+            while not (is_stopped := try_lock_file(log)) and not self.is_running():
                 if time.monotonic() > deadline:
                     raise build_error_with_log("a server runs but takes no logins", log)
                 time.sleep(0.05)
@@ -67,7 +67,7 @@ class EmbeddedPostgres:
         if not self._folder.exists():
             return
         with self._hold_server_lock() as log:
-            if not _try_lock_file(log):
+            if not try_lock_file(log):
                 run_program(log, self._data, "pg_ctl", "stop", "--mode=fast", *WAIT_OPTIONS)
                 fcntl.flock(log, fcntl.LOCK_EX)
 
@@ -161,7 +161,8 @@ def _open_private_file(path: Path, mode: str) -> IO[str]:
     return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def _try_lock_file(file: IO[str]) -> bool:
+def try_lock_file(file: IO[str]) -> bool:
+    """Whether this process has the lock on an open file now; it lasts until everybody who has it open closed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
