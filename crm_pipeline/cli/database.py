@@ -90,6 +90,7 @@ def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
     if not is_confirmed:
         click.confirm("Everything published of this club, and every login to it, goes. Sure?", abort=True)
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
+    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
     from crm_pipeline.resources.warehouse import bi_access, run_lock, tenant_removal  # noqa: PLC0415
 
     warehouse = open_warehouse(settings)
@@ -101,7 +102,7 @@ def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
             bi_access.revoke_bi_access(admin, tenant)
             rows = tenant_removal.delete_tenant_rows(warehouse, tenant)
         tenant_removal.drop_tenant_partitions(warehouse, tenant)
-    except run_lock.TenantsBusyError as error:
+    except TenantsBusyError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{rows:,} rows of {tenant} are gone")
 

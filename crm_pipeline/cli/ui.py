@@ -21,7 +21,7 @@ import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from crm_pipeline.cli.interrupts import ignore_interrupts
-from crm_pipeline.resources.postgres.embedded import try_lock_file
+from crm_pipeline.resources.locking import try_lock_file
 from crm_pipeline.settings import format_path
 
 CODE_LOCATION = "crm_pipeline.definitions"

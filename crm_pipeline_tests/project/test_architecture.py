@@ -22,6 +22,7 @@ ORDER = (
     "tables.outputs",
     "tables",
     "domain",
+    "resources.locking",
     "resources.lake",
     "resources.sources",
     "resources.warehouse.schema",

@@ -17,6 +17,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
 from crm_pipeline.faults import describe_error
+from crm_pipeline.resources.locking import open_private_file, try_lock_file
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
 
@@ -112,7 +113,7 @@ class EmbeddedPostgres:
         """Yields the open log while no other process may start or stop this server."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock, log = _open_private_file(self._folder / "turn.lock", "a"), _open_private_file(self._log, "a")
+            lock, log = open_private_file(self._folder / "turn.lock", "a"), open_private_file(self._log, "a")
         except OSError as failure:
             raise EmbeddedPostgresError(f"no place for a server: {describe_error(failure)}") from None
         with lock, log:
@@ -150,24 +151,11 @@ class EmbeddedPostgres:
 
     def _write_access(self, access: _ServerAccess) -> None:
         draft = self._access_file.with_suffix(".new")
-        with _open_private_file(draft, "w") as file:
+        with open_private_file(draft, "w") as file:
             json.dump(asdict(access), file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._access_file)
-
-
-def _open_private_file(path: Path, mode: str) -> IO[str]:
-    return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
-
-
-def try_lock_file(file: IO[str]) -> bool:
-    """Whether this process has the lock on an open file now; it lasts until everybody who has it open closed it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def find_free_port(preferred: int) -> int:

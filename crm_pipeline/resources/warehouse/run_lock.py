@@ -3,22 +3,17 @@
 A killed run loses its locks with its connection. Runs of different tenants never wait for each other.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from crm_pipeline.resources.locking import LOCK_TIMEOUT_SECONDS, wait_for_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 
 ALL_TENANTS_TEXT = "every tenant"
 ALL_TENANTS_LOCK = "run everything"
-LOCK_TIMEOUT_SECONDS = 600.0
-
-
-class TenantsBusyError(Exception):
-    """Another run holds these tenants and did not finish in time; the message names the run."""
 
 
 @contextmanager
@@ -38,23 +33,19 @@ def hold_tenants(
     engine = warehouse.engine().execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("select set_config('application_name', :name, false)"), {"name": application})
-        deadline = time.monotonic() + timeout_seconds
-        is_reported = False
-        while not _acquire_locks(connection, tenants):
-            holder = (
-                f"{_find_lock_holders(connection, tenants)} holds "
-                f"{ALL_TENANTS_TEXT if tenants is None else ', '.join(tenants)} or some of them"
-            )
-            if time.monotonic() > deadline:
-                raise TenantsBusyError(f"{holder} and did not finish within {timeout_seconds:.0f} s")
-            if not is_reported:
-                log(f"waiting: {holder}")
-                is_reported = True
-            time.sleep(0.5)
+        wait_for_tenants(lambda: _try_acquire(connection, tenants), log, timeout_seconds)
         try:
             yield
         finally:
             _release_locks(connection, log)
+
+
+def _try_acquire(connection: Connection, tenants: Sequence[str] | None) -> str | None:
+    """Returns None once all locks are acquired, else in words who holds some of them."""
+    if _acquire_locks(connection, tenants):
+        return None
+    wanted = ALL_TENANTS_TEXT if tenants is None else ", ".join(tenants)
+    return f"{_find_lock_holders(connection, tenants)} holds {wanted} or some of them"
 
 
 def _acquire_locks(connection: Connection, tenants: Sequence[str] | None) -> bool:

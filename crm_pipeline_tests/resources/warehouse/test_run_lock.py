@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import text
 
-from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError, hold_tenants
+from crm_pipeline.resources.locking import TenantsBusyError
+from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS, wait_until
 from crm_pipeline_tests.fixtures.servers.warehouses import ask, connected

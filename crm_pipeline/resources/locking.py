@@ -1,0 +1,46 @@
+"""What every lock needs: locks of files, and waiting for those who hold tenants."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+LOCK_TIMEOUT_SECONDS: Final = 600.0
+POLL_SECONDS: Final = 0.5
+
+
+class TenantsBusyError(Exception):
+    """Others hold these tenants and did not finish in time; the message names them."""
+
+
+def wait_for_tenants(find_holders: Callable[[], str | None], log: Callable[[str], None], timeout_seconds: float) -> None:
+    """Returns once `find_holders` has acquired what is wanted and so returns none; logs once who is waited for.
+
+    Raises:
+        TenantsBusyError: the holders are still there after `timeout_seconds`.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    is_reported = False
+    while holders := find_holders():
+        if time.monotonic() > deadline:
+            raise TenantsBusyError(f"{holders} and did not finish within {timeout_seconds:.0f} s")
+        if not is_reported:
+            log(f"waiting: {holders}")
+            is_reported = True
+        time.sleep(POLL_SECONDS)
+
+
+def open_private_file(path: Path, mode: str) -> IO[str]:
+    """Returns the open file, created for this user alone where it is not there."""
+    return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def try_lock_file(file: IO[str]) -> bool:
+    """Whether this process has the lock on an open file now; it lasts until everybody who has it open closed it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
