@@ -22,7 +22,7 @@ from crm_pipeline.defs.jobs.alerts import describe_run_failure, describe_step_fa
 from crm_pipeline.defs.jobs.new_tenants import add_tenants, discover_tenants
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.resources.connections import open_lake
-from crm_pipeline.resources.dagster_storage.instance import build_process_tag, open_instance
+from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.settings import Settings, read_sample_end
@@ -68,7 +68,6 @@ def refresh_tenants(
     tags = {
         AS_OF_TAG: outcome.as_of.isoformat(),
         ACCEPT_SHRINK_TAG: ",".join(accepted_shrinks),
-        **build_process_tag(),
         **REPOSITORY_TAG,
     }
     with _open_dagster_instance(settings, dry_run=dry_run) as instance:

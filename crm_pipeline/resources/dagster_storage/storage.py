@@ -7,16 +7,33 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import click
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
+from crm_pipeline.resources.dagster_storage.pool_slots import PatientEventLogStorage
+from crm_pipeline.resources.dagster_storage.run_leases import LeasedRunStorage
 from crm_pipeline.resources.postgres.database_check import DAGSTER_STORAGE, check_databases
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.settings import SettingError, Settings
 
 
 class SettingsStorage(DagsterPostgresStorage):
-    """Dagster's PostgreSQL storage at DAGSTER_PG_URL, else in the embedded server, started where it is not running."""
+    """Dagster's PostgreSQL storage at DAGSTER_PG_URL, else in the embedded server, started where it is not running.
+
+    Its runs have leases, and steps wait for the slots of pools patiently.
+    """
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # The parent's own would open storages of its own first, which takes as long again.
+        DagsterStorage.__init__(self)
+        self.postgres_url = postgres_url
+        self.should_autocreate_tables = True
+        self._inst_data = inst_data
+        self._run_storage = LeasedRunStorage(postgres_url)
+        self._event_log_storage = PatientEventLogStorage(postgres_url)
+        self._schedule_storage = PostgresScheduleStorage(postgres_url)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
