@@ -41,7 +41,8 @@ def forget_command(
     from crm_pipeline.cli import privacy_requests  # noqa: PLC0415
     from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
-    from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.privacy.erase import ErasureOpenError, require_complete  # noqa: PLC0415
+    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
 
     question = ProfileLookup(tenant, *lookups[0])
     try:
@@ -60,8 +61,10 @@ def forget_command(
             click.echo(json.dumps(certificate, indent=2))
         else:
             print_certificate(create_console(), certificate)
-    if not all(certificate["is_complete"] for certificate in certificates):
-        raise click.ClickException("something is left, see above")
+    try:
+        require_complete(certificates)
+    except ErasureOpenError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.command("unforget")
@@ -73,7 +76,7 @@ def unforget_command(tenant: str, certificate: str, reason: str | None, home: Pa
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
     settings = _open_privacy_settings(home)
     from crm_pipeline.cli.privacy_requests import ForgetError, unforget_people  # noqa: PLC0415
-    from crm_pipeline.resources.warehouse.run_lock import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
 
     try:
         removed_count = unforget_people(settings, tenant, certificate, reason, _print_progress)

@@ -15,11 +15,13 @@ from crm_pipeline.explain.lake_reader import PersonRecords
 from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
 from crm_pipeline.explain.warehouse_reader import NothingPublishedError, PublishedTenant, read_published_tenant
 from crm_pipeline.faults import describe_error
-from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request
+from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request, finish_open_requests
 from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import Subject, build_erasure_request
 from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.lake.lake_lock import hold_lake
+from crm_pipeline.resources.lake.table_register import require_registered_tables
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.privacy import schema as privacy_schema
@@ -94,7 +96,7 @@ def forget_person(
     lake = open_lake(settings)
     key = find_or_create_erasure_key(settings, lake, report_progress)
     with _hold_all_tenants(settings, report_progress) as administrator:
-        certificates = list(_finish_requests(settings, key, administrator, report_progress))
+        certificates = finish_open_requests(settings, lake, key, administrator, report_progress)
         try:
             request = _build_person_request(settings, lake, question, reason, key, confirmed)
         except (ProfileNotFoundError, NothingPublishedError) as error:
@@ -111,9 +113,10 @@ def finish_erasures(settings: Settings, report_progress: ProgressReporter) -> li
     Raises:
         SettingError: The erasure key is missing, or not that of earlier tombstones.
     """
-    key = require_erasure_key(settings, open_lake(settings))
+    lake = open_lake(settings)
+    key = require_erasure_key(settings, lake)
     with _hold_all_tenants(settings, report_progress) as administrator:
-        return list(_finish_requests(settings, key, administrator, report_progress))
+        return finish_open_requests(settings, lake, key, administrator, report_progress)
 
 
 def unforget_people(
@@ -202,17 +205,15 @@ def write_explain_log(settings: Settings, question: ProfileLookup) -> None:
 def _hold_all_tenants(settings: Settings, report_progress: ProgressReporter) -> Iterator[Engine]:
     """Yields the administrator's engine while every tenant is held and no run works."""
     administrator, warehouse = create_administrator_engine(settings), open_warehouse(settings)
-    with hold_tenants(warehouse, "forget", None, report_progress):
+    lake = open_lake(settings)
+    with (
+        hold_tenants(warehouse, "forget", None, report_progress),
+        hold_lake(lake, "crm-pipeline forget", None, report_progress),
+    ):
         with administrator.begin() as connection:
             privacy_schema.create_privacy_schema(connection, warehouse.url)
+        require_registered_tables(lake)
         yield administrator
-
-
-def _finish_requests(
-    settings: Settings, key: str, administrator: Engine, report_progress: ProgressReporter
-) -> Iterator[dict[str, Any]]:
-    for request in read_pending_requests(open_lake(settings)):
-        yield from execute_erasure_request(settings, request, key, administrator, report_progress)
 
 
 def _build_person_request(

@@ -8,6 +8,8 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import list_run_tenants, report_errors
 from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.lake.lake import Lake
+from crm_pipeline.resources.lake.lake_lock import hold_lake
+from crm_pipeline.resources.lake.table_register import register_tables, require_registered_tables
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
@@ -24,7 +26,12 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         if dagster_run is None or context.log is None:
             raise dg.DagsterInvariantViolationError("tenants are held for a run, and there is none")
         tenants = list_run_tenants(dagster_run, context.instance) if context.instance else None
-        with report_errors(), hold_tenants(context.resources.warehouse, dagster_run.run_id, tenants, context.log.info):
+        run_id, log = dagster_run.run_id, context.log.info
+        with (
+            report_errors(),
+            hold_tenants(context.resources.warehouse, run_id, tenants, log),
+            hold_lake(open_lake(settings), f"crm-pipeline run {run_id[:8]}", tenants, log),
+        ):
             yield
 
     @dg.resource(description="PostgreSQL, schema crm.")
@@ -33,11 +40,13 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         return open_warehouse(settings)
 
     @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
-    @report_errors()
-    def lake(context: dg.InitResourceContext) -> Lake:
-        new_lake = open_lake(settings)
-        privacy_schema.restore_tombstones(new_lake, context.resources.warehouse.engine())
-        return new_lake
+    def lake(context: dg.InitResourceContext) -> Iterator[Lake]:
+        with report_errors():
+            new_lake = open_lake(settings)
+            require_registered_tables(new_lake)
+            privacy_schema.restore_tombstones(new_lake, context.resources.warehouse.engine())
+            yield new_lake
+            register_tables(new_lake)
 
     return {
         "settings": settings,

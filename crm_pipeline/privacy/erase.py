@@ -1,11 +1,12 @@
 """Execution of an erasure request: tombstones, then every place in turn, then the checks; the request is deleted last.
 
-Every step can be repeated. If the process is killed anywhere, the next `forget` finishes the request before anything
-else; until then the tombstones keep the person from coming back, and the stored request still lists what remains.
+Every step can be repeated. A request stays open until every check has found nothing: if the process is killed, or
+something is left, the next `forget` or upkeep goes on with it before anything else. Until then the tombstones keep the
+person from coming back, and the stored request still lists what remains.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from crm_pipeline.privacy import byte_search
 from crm_pipeline.privacy.byte_search import SearchTerms
 from crm_pipeline.privacy.certificate import build_certificate
-from crm_pipeline.privacy.request import ErasureRequest
+from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import create_forgotten_relation
 from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.dagster_storage.storage import find_dagster_url
@@ -36,14 +37,20 @@ from crm_pipeline.tables.projections import to_arrow_schema, to_lake_name
 
 ProgressReporter = Callable[[str], None]
 DAGSTER_PLACE_PREFIX = "Dagster's storage: "
+SNAPSHOTS_PLACE = "warehouse: sessions that still see what was deleted"
+
+
+class ErasureOpenError(Exception):
+    """Something of people to be forgotten is left and the request stays open; the message says where."""
 
 
 def execute_erasure_request(
     settings: Settings, request: ErasureRequest, key: str, administrator: Engine, report_progress: ProgressReporter
 ) -> list[dict[str, Any]]:
-    """Returns one certificate per club, after erasing the people everywhere and writing it to the privacy log.
+    """Returns one certificate per club, after erasing the people everywhere.
 
-    The caller must hold every tenant.
+    Complete ones are written to the privacy log, and the request is deleted; else it stays open. The caller must hold
+    every tenant.
     """
     lake = open_lake(settings)
     report_progress("tombstones")
@@ -51,7 +58,7 @@ def execute_erasure_request(
     with closing(lake.connect()) as con:
         _store_lake_tombstones(con, lake, request, key)
     _erase_lake_rows(settings, lake, request, report_progress)
-    _erase_warehouse_rows(settings, request, lake, administrator, report_progress)
+    old_snapshots = _erase_warehouse_rows(settings, request, lake, administrator, report_progress)
     _redact_reports(settings, request, lake, report_progress)
     if _find_postgres_folder(settings).exists():
         report_progress("write-ahead log")
@@ -59,8 +66,44 @@ def execute_erasure_request(
             _create_embedded_engine(settings, "postgres"), _find_postgres_folder(settings)
         )
     report_progress("checks")
-    remaining = _count_remaining_data(settings, lake, request)
+    remaining = _count_remaining_data(settings, lake, request) | {SNAPSHOTS_PLACE: old_snapshots}
     certificates = [build_certificate(request, tenant_id, key, remaining) for tenant_id in request.tenants]
+    if not any(remaining.values()):
+        report_progress("order")
+        _close_request(request, lake, administrator, certificates)
+    return certificates
+
+
+def finish_open_requests(
+    settings: Settings, lake: Lake, key: str, administrator: Engine, report_progress: ProgressReporter
+) -> list[dict[str, Any]]:
+    """Returns the certificates of the requests that were open, after executing them; the caller holds every tenant."""
+    return [
+        certificate
+        for request in read_pending_requests(lake)
+        for certificate in execute_erasure_request(settings, request, key, administrator, report_progress)
+    ]
+
+
+def require_complete(certificates: Iterable[Mapping[str, Any]]) -> None:
+    """Does nothing where all certificates are complete.
+
+    Raises:
+        ErasureOpenError: one is not.
+    """
+    left = {
+        f"{certificate['certificate_id']}: {place['left']:,} in {place['place']}"
+        for certificate in certificates
+        for place in certificate["places"]
+        if place["left"]
+    }
+    if left:
+        raise ErasureOpenError(f"something is left, and the next forget or upkeep goes on with it: {'; '.join(sorted(left))}")
+
+
+def _close_request(
+    request: ErasureRequest, lake: Lake, administrator: Engine, certificates: Sequence[dict[str, Any]]
+) -> None:
     with administrator.begin() as connection:
         for certificate in certificates:
             privacy_schema.write_log_entry(
@@ -71,9 +114,7 @@ def execute_erasure_request(
                 reason=request.reason,
                 certificate=certificate,
             )
-    report_progress("order")
     request.delete(lake)
-    return certificates
 
 
 def build_tombstone_rows(request: ErasureRequest, key: str) -> dict[str, list[dict[str, Any]]]:
@@ -130,7 +171,8 @@ def _erase_lake_rows(
 
 def _erase_warehouse_rows(
     settings: Settings, request: ErasureRequest, lake: Lake, administrator: Engine, report_progress: ProgressReporter
-) -> None:
+) -> int:
+    """Returns how many sessions see the deleted rows still, so that the rewritten tables have them."""
     warehouse = open_warehouse(settings)
     report_progress("warehouse: rows")
     deleted = warehouse_erasure.delete_subject_rows(
@@ -138,9 +180,19 @@ def _erase_warehouse_rows(
     )
     for table, rows in deleted.items():
         request.add_removed_rows(lake, f"warehouse: crm.{table}", rows)
+    warehouse_erasure.replace_totals(warehouse, request.tenants, _read_totals(lake, request.tenants))
     report_progress("warehouse: files")
+    old_snapshots = warehouse_erasure.count_old_snapshots(administrator)
     warehouse_erasure.rewrite_tables(warehouse, request.tenants)
     warehouse_erasure.rewrite_statistics(administrator)
+    return old_snapshots
+
+
+def _read_totals(lake: Lake, tenants: Sequence[str]) -> list[dict[str, Any]]:
+    with closing(lake.connect()) as con:
+        totals = lake.create_current_view(con, privacy.forgotten_totals, tenants=tenants)
+        columns = ", ".join(column.name for column in privacy.forgotten_totals.columns)
+        return con.sql(f"select {columns}, _row_hash as row_hash from {totals}").to_arrow_table().to_pylist()
 
 
 def _redact_reports(settings: Settings, request: ErasureRequest, lake: Lake, report_progress: ProgressReporter) -> None:

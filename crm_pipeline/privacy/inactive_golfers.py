@@ -3,6 +3,7 @@
 `domain/privacy/inactivity.py` selects them, and one erasure request, as `forget` makes it, removes them all.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,8 +13,13 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.privacy.inactivity import ACTIVITY_TIMES, find_inactive_profiles
-from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request
-from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
+from crm_pipeline.privacy.erase import (
+    ProgressReporter,
+    execute_erasure_request,
+    finish_open_requests,
+    require_complete,
+)
+from crm_pipeline.privacy.request import ErasureRequest
 from crm_pipeline.privacy.subject import Subject, build_erasure_request, find_subject_records
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
@@ -42,25 +48,26 @@ _CREATE_RETENTION_PERIODS = f"""
 def erase_inactive_golfers(
     settings: Settings, lake: Lake, warehouse: Warehouse, months: Mapping[str, int], report_progress: ProgressReporter
 ) -> dict[str, int]:
-    """Returns how many people of each club were removed, by unfinished requests and by retention.
+    """Returns how many people of each club were removed, by requests that were open and by retention.
 
     The caller must hold every tenant.
 
     Raises:
         SettingError: This process has no erasure key, another than earlier tombstones', or no administrator's rights.
+        ErasureOpenError: Something is left; its request stays open.
     """
     administrator, key = create_administrator_engine(settings), require_erasure_key(settings, lake)
     with administrator.begin() as connection:
         privacy_schema.create_privacy_schema(connection, warehouse.url)
-    requests = list(read_pending_requests(lake))
-    for request in requests:
-        execute_erasure_request(settings, request, key, administrator, report_progress)
-    if retention_request := _build_retention_request(lake, months):
-        retention_request.store(lake)
-        execute_erasure_request(settings, retention_request, key, administrator, report_progress)
-        requests.append(retention_request)
-    people = [person.tenant_id for request in requests for person in request.people]
-    return {tenant: people.count(tenant) for tenant in sorted(set(people))}
+    certificates = finish_open_requests(settings, lake, key, administrator, report_progress)
+    if months and (request := _build_retention_request(lake, months)):
+        request.store(lake)
+        certificates += execute_erasure_request(settings, request, key, administrator, report_progress)
+    require_complete(certificates)
+    counts: Counter[str] = Counter()
+    for certificate in certificates:
+        counts[certificate["tenant_id"]] += certificate["people"]
+    return dict(sorted(counts.items()))
 
 
 def _build_retention_request(lake: Lake, months: Mapping[str, int]) -> ErasureRequest | None:

@@ -87,7 +87,7 @@ def test_who_no_longer_comes_goes_and_everybody_else_stays_byte_for_byte(home: H
         words = f"inactive casual golfers of {tenant} are kept for {months} months"
         assert set_months(home, "--casual-golfers-months", str(months), tenant=tenant) == (0, words)
     without_key = retain(home.path, key=None)
-    assert said(without_key).startswith("whom retention is to remove is still there: ERASURE_KEY is not set, ")
+    assert said(without_key).startswith("people who are to be forgotten are still there: ERASURE_KEY is not set, ")
     for place in PLACES:
         dies = [sys.executable, "-m", "crm_pipeline_tests.fixtures.homes.golfers", str(home.path), place]
         assert subprocess.run(dies, env={**os.environ, "ERASURE_KEY": KEY}, check=False).returncode == -9

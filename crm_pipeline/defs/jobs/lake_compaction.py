@@ -5,6 +5,7 @@ from contextlib import closing
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import report_errors
+from crm_pipeline.defs.jobs.people_retention import finish_erasures
 from crm_pipeline.defs.metadata import DAILY, build_rows_table
 from crm_pipeline.resources.lake.compaction import compact_table, delete_abandoned_spill
 from crm_pipeline.resources.lake.lake import Lake
@@ -29,7 +30,8 @@ def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -
     context.add_output_metadata({"tables": build_rows_table(rows)})
 
 
-@dg.job(description="Compact the lake, so that reading it stays as fast as at first.", tags=DAILY.tags)
+@dg.job(description="Compact the lake, so that reading it stays as fast as at first, and finish open erasures.", tags=DAILY.tags)
 def lake_upkeep() -> None:
-    """A job of one op."""
+    """A job of two ops; neither waits for the other."""
     compact_lake()
+    finish_erasures()

@@ -3,6 +3,7 @@
 A past hour can be requested for `LOG_RETENTION_DAYS`; rows that no such hour shows are removed from the lake.
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import dagster as dg
 
 from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.metadata import WEEKLY, build_rows_table
+from crm_pipeline.privacy.erase import ErasureOpenError
 from crm_pipeline.privacy.inactive_golfers import erase_inactive_golfers
 from crm_pipeline.privacy.request import read_pending_requests
 from crm_pipeline.resources.lake.compaction import LOG_RETENTION_DAYS
@@ -48,12 +50,33 @@ def remove_casual_golfers(
     """
     with warehouse.engine().connect() as connection:
         months = privacy_schema.read_retention_months(connection)
+    _erase_people(context, lake, settings, warehouse, months)
+
+
+@dg.op(description="Go on with what `forget` or retention could not finish; fails until nothing is left.")
+@report_errors()
+def finish_erasures(
+    context: dg.OpExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    """Executes the erasure requests that are open, and no others.
+
+    Raises: Failure where something is left, or this process may not do what `forget` does.
+    """
+    _erase_people(context, lake, settings, warehouse, {})
+
+
+def _erase_people(
+    context: dg.OpExecutionContext, lake: Lake, settings: Settings, warehouse: Warehouse, months: Mapping[str, int]
+) -> None:
     if not months and not any(read_pending_requests(lake)):
         return
     try:
         removed = erase_inactive_golfers(settings, lake, warehouse, months, context.log.info)
-    except SettingError as error:
-        raise dg.Failure(f"whom retention is to remove is still there: {error}", allow_retries=False) from None
+    except (SettingError, ErasureOpenError) as error:
+        raise dg.Failure(f"people who are to be forgotten are still there: {error}", allow_retries=False) from None
     rows = [{"tenant": tenant, "golfers_removed": count} for tenant, count in removed.items()]
     context.add_output_metadata({"tenants": build_rows_table(rows)})
 

@@ -21,11 +21,12 @@ class DamagedLakeError(Exception):
 
 
 class LakeFile(NamedTuple):
-    """One file, and the oldest and the newest version of any row in it."""
+    """One file, the oldest and the newest version of any row in it, and its size in bytes."""
 
     path: str
     oldest: int
     newest: int
+    size: int
 
 
 class LakeFiles(tuple[LakeFile, ...]):
@@ -75,6 +76,12 @@ def list_lake_files(path: str) -> LakeFiles:
     return LakeFiles() if newest is None else _read_commit_files(newest)
 
 
+def find_newest_commit_number(path: str) -> int:
+    """Returns the number of the newest commit of the table at `path`, which is never set back; -1 without a table."""
+    newest = _find_newest_commit(path)
+    return -1 if newest is None else int(newest.name.partition(".")[0])
+
+
 def read_base_version(path: str) -> int | None:
     """Returns the version of the log whose state the base at `path` is; None without a base."""
     newest = _find_newest_commit(path)
@@ -102,7 +109,7 @@ def _read_commit_files(commit: _Commit) -> LakeFiles:
     actions = _open_table(commit.path).get_add_actions(flatten=True)
     paths = (f"{commit.path}/{unquote(file)}" for file in actions["path"].to_pylist())
     oldest, newest = (actions[f"{end}._version"].to_pylist() for end in ("min", "max"))
-    return LakeFiles(map(LakeFile, paths, oldest, newest))
+    return LakeFiles(map(LakeFile, paths, oldest, newest, actions["size_bytes"].to_pylist()))
 
 
 @lru_cache(maxsize=256)

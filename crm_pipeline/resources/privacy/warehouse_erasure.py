@@ -6,7 +6,7 @@ A deleted row stays in its page until the page is rewritten, so the tables are r
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, text
 
@@ -16,14 +16,25 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import acquir
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, STATES_TABLE, tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED_TABLES
+from crm_pipeline.tables.outputs.privacy import forgotten_totals
 
 ERASABLE_TABLES: Final = tuple(table for table in PUBLISHED_TABLES if table in OUTPUT_CONDITIONS)
 _TEXT_COLUMNS_QUERY: Final = """
     select table_name, column_name from information_schema.columns
     where table_schema = 'public' and data_type in ('text', 'character varying') order by 1, 2"""
+_OLD_SNAPSHOTS_QUERY: Final = text("""
+    with holders as (
+        select backend_xmin as oldest from pg_stat_activity
+        where pid <> pg_backend_pid() and backend_type <> 'autovacuum worker' and datname = current_database()
+        union all select transaction from pg_prepared_xacts where database = current_database()
+        union all select xmin from pg_replication_slots
+        union all select catalog_xmin from pg_replication_slots where database = current_database())
+    select count(*) from holders where oldest is not null and age(oldest) >= age(cast(cast(:now as text) as xid))""")
 _FETCH_ROWS: Final = 2_000
 _MAX_SEGMENTS: Final = 1_000
 SEGMENT_TIMEOUT_SECONDS: Final = 60.0
+SNAPSHOT_TIMEOUT_SECONDS: Final = 30.0
+"""Time that other sessions get to end their transactions before a rewrite that has to be repeated."""
 
 
 def delete_subject_rows(
@@ -49,6 +60,19 @@ def delete_subject_rows(
             text(f"delete from {CRM_SCHEMA}.{STATES_TABLE} where tenant_id = any(:tenants)"), {"tenants": list(tenants)}
         )
     return deleted
+
+
+def replace_totals(warehouse: Warehouse, tenants: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Makes the tenants' `forgotten_totals` equal to these rows, in one transaction; a closed club is not published."""
+    table = f"{CRM_SCHEMA}.{forgotten_totals.name}"
+    names = [*(column.name for column in forgotten_totals.columns), "row_hash"]
+    with warehouse.engine().begin() as connection:
+        for tenant_id in tenants:
+            acquire_publish_lock(connection, tenant_id)
+        connection.execute(text(f"delete from {table} where tenant_id = any(:tenants)"), {"tenants": list(tenants)})
+        if rows:
+            values = ", ".join(f":{name}" for name in names)
+            connection.execute(text(f"insert into {table} ({', '.join(names)}) values ({values})"), rows)
 
 
 def count_subject_rows(
@@ -80,6 +104,21 @@ def rewrite_statistics(administrator: Engine) -> None:
     """Rewrites the planner's statistics, which quote frequent values and the bounds of the others."""
     with _connect_autocommit(administrator) as connection:
         connection.execute(text("vacuum (full) pg_catalog.pg_statistic"))
+
+
+def count_old_snapshots(administrator: Engine, timeout_seconds: float = SNAPSHOT_TIMEOUT_SECONDS) -> int:
+    """Returns how many other sessions, transactions and slots still see rows deleted by now, after waiting for them.
+
+    A rewritten table keeps the rows that any of them sees.
+    """
+    with _connect_autocommit(administrator) as connection:
+        now = connection.execute(text("select cast(pg_current_xact_id() as text)")).scalar_one()
+        deadline = time.monotonic() + timeout_seconds
+        while (count := connection.execute(_OLD_SNAPSHOTS_QUERY, {"now": now}).scalar_one()) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.5)
+    return int(count)
 
 
 def read_dagster_texts(engine: Engine) -> Iterator[bytes]:
