@@ -25,6 +25,9 @@ MAX_SUM_CENTS = 9 * 10**18
 """The largest sum that is stored, up or down; sums are computed in wider integers than those that store them."""
 MAX_COUNT = 1_000_000
 """The largest number of players, position or score, up or down."""
+BY_TENANT = {"partitioned_by": "tenant_id"}
+"""`info` of a published table of people: each club's rows, statistics and indexes are a partition of their own, so that
+nothing a club may see, the planner's estimates included, depends on the people of another."""
 
 
 class TextForm(StrEnum):

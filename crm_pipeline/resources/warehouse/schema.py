@@ -6,10 +6,22 @@ The columns are those of `tables`, and `row_hash`.
 import hashlib
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
-import adbc_driver_postgresql.dbapi as adbc
-from sqlalchemy import ARRAY, BigInteger, Column, Index, MetaData, Numeric, String, Table, Text, create_mock_engine
+from sqlalchemy import (
+    ARRAY,
+    DDL,
+    BigInteger,
+    Column,
+    Index,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    create_mock_engine,
+    event,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.types import TypeEngine
 
@@ -18,6 +30,17 @@ from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.columns import output_metadata
 from crm_pipeline.tables.projections import POSTGRESQL_DIALECT, list_key_columns
 from crm_pipeline.tables.views import service_freshness, tenant_freshness
+
+
+class Cursor(Protocol):
+    """A cursor of any driver, for statements without parameters."""
+
+    def execute(self, operation: str, /) -> object:
+        """Executes the statement as it is."""
+
+    def fetchall(self) -> list[Any]:
+        """Returns its rows."""
+
 
 CRM_SCHEMA = str(output_metadata.schema)
 STATES_TABLE = "publication_states"
@@ -63,6 +86,8 @@ def build_warehouse_tables() -> MetaData:
         table = Table(declared.name, schema, *columns, hashed, comment=declared.comment, **options)
         for name, indexed in declared.info.get("indexes", {}).items():
             Index(name, sql(indexed), _table=table)
+        if partitioned:
+            event.listen(table, "after_create", DDL(_build_no_statistics_sql(table)))
     Table(
         STATES_TABLE,
         schema,
@@ -70,6 +95,14 @@ def build_warehouse_tables() -> MetaData:
         comment="The pipeline's own: what each publication was made from.",
     )
     return schema
+
+
+def _build_no_statistics_sql(table: Table) -> str:
+    """Returns the statement that keeps ANALYZE from statistics of a partitioned table as a whole: they quote values of
+    all clubs, and no erasure of a club's rows would rewrite them. Partitions have statistics of their own.
+    """
+    columns = ", ".join(f"alter column {column.name} set statistics 0" for column in table.columns)
+    return f"alter table {CRM_SCHEMA}.{table.name} {columns}"
 
 
 def _build_state_columns() -> list[Column[Any]]:
@@ -122,7 +155,16 @@ def tenant_table_name(table: Table, tenant_id: str) -> str:
     return f"{parent}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:16]}"
 
 
-def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
+def ensure_partition(cursor: Cursor, table: Table, tenant_id: str) -> None:
+    """Creates the tenant's partition of a partitioned table, without rows, if it has none."""
+    cursor.execute(f"select to_regclass({quote_literal(tenant_table_name(table, tenant_id))}) is null")
+    if cursor.fetchall()[0][0]:
+        create_partition(cursor, table, tenant_id)
+        index_partition(cursor, table, tenant_id)
+    attach_partition(cursor, table, tenant_id)
+
+
+def create_partition(cursor: Cursor, table: Table, tenant_id: str) -> None:
     """Creates the tenant's partition, to be loaded, indexed and attached in the same transaction."""
     parent, partition = f"{CRM_SCHEMA}.{table.name}", tenant_table_name(table, tenant_id)
     # With this constraint attaching does not scan the rows.
@@ -132,20 +174,20 @@ def create_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
         with (fillfactor = {FILLFACTOR})""")
 
 
-def index_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
+def index_partition(cursor: Cursor, table: Table, tenant_id: str) -> None:
     """Creates the table's indexes on a loaded partition, four times as fast as filling them row by row."""
     partition = tenant_table_name(table, tenant_id)
     cursor.execute(f"alter table {partition} add primary key ({', '.join(list_key_columns(table))})")
-    for columns in table.info["indexes"].values():
+    for columns in table.info.get("indexes", {}).values():
         cursor.execute(f"create index on {partition} ({columns})")
 
 
-def attach_partition(cursor: adbc.Cursor, table: Table, tenant_id: str) -> None:
+def attach_partition(cursor: Cursor, table: Table, tenant_id: str) -> None:
     """Attaches the tenant's partition unless it is attached; blocks no reader, only other attaching publishers."""
     if not table.info.get("partitioned_by"):
         return
     partition, value = tenant_table_name(table, tenant_id), quote_literal(tenant_id)
-    cursor.execute("select from pg_class where oid = to_regclass($1) and not relispartition", (partition,))
+    cursor.execute(f"select from pg_class where oid = to_regclass({quote_literal(partition)}) and not relispartition")
     if cursor.fetchall():
         cursor.execute(f"alter table {CRM_SCHEMA}.{table.name} attach partition {partition} for values in ({value})")
         cursor.execute(f"alter table {partition} drop constraint {PARTITION_CONSTRAINT}")

@@ -3,6 +3,7 @@
 from sqlalchemy import Table
 
 from crm_pipeline.tables.columns import (
+    BY_TENANT,
     flag,
     fraction,
     integer,
@@ -31,6 +32,7 @@ customer_identities = Table(
     flag("email_is_shared", "Whether its email is shared by too many, or suppressed, and so no evidence."),
     flag("phone_is_shared", "Whether its phone is shared by too many, or suppressed, and so no evidence."),
     comment="Every record of every service, the profile it belongs to, and the evidence for the link.",
+    info=BY_TENANT,
 )
 
 identity_reviews = Table(
@@ -49,6 +51,7 @@ identity_reviews = Table(
     stamp("opened_at", "as_of of the run that first asked."),
     stamp("closed_at", "as_of of the run that found it settled; null while open.", nullable=True),
     comment="Identity questions for a person: what was refused or looks odd, why, and what would settle it.",
+    info=BY_TENANT,
 )
 identity_reviews.c.closed_at.info["hashed"] = True
 
@@ -64,6 +67,7 @@ profile_events = Table(
     run_id("The run that saw it."),
     text("reason", "Why, in words.", max_length=1_000),
     comment="The life of every profile id.",
+    info=BY_TENANT,
 )
 
 profile_ids = Table(
@@ -80,6 +84,7 @@ profile_ids = Table(
     uuid("redirects_to", "The live id it redirects to; null when live or retired.", nullable=True),
     flag("is_live", "Whether it is a profile now."),
     comment="Every profile id ever made, the record it is anchored at, and where it redirects to.",
+    info=BY_TENANT,
 )
 
 withheld_consents = Table(

@@ -3,6 +3,7 @@
 from sqlalchemy import Table
 
 from crm_pipeline.tables.columns import (
+    BY_TENANT,
     cents,
     flag,
     fraction,
@@ -60,4 +61,5 @@ customer_profiles = Table(
     planned_at("first_seen_at", "Earliest creation time among the profile's records."),
     stamp("updated_at", "as_of of the run in which the row last changed."),
     comment="One row per person and club: who they are, what they agreed to, how they are doing.",
+    info=BY_TENANT,
 )

@@ -2,7 +2,17 @@
 
 from sqlalchemy import Table
 
-from crm_pipeline.tables.columns import integer, json, output_metadata, planned_at, primary, recorded_at, text, uuid
+from crm_pipeline.tables.columns import (
+    BY_TENANT,
+    integer,
+    json,
+    output_metadata,
+    planned_at,
+    primary,
+    recorded_at,
+    text,
+    uuid,
+)
 from crm_pipeline.vocabulary import CountsAs, EventType, Service, VisitKind
 
 customer_timeline = Table(
@@ -27,8 +37,5 @@ customer_timeline = Table(
         nullable=True,
     ),
     comment="Everything a customer did or was sent, from all services, in one stream.",
-    info={
-        "partitioned_by": "tenant_id",
-        "indexes": {"customer_timeline_by_profile": "tenant_id, profile_id, occurred_at desc"},
-    },
+    info=BY_TENANT | {"indexes": {"customer_timeline_by_profile": "tenant_id, profile_id, occurred_at desc"}},
 )

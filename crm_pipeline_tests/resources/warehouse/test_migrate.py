@@ -33,8 +33,8 @@ SHAPE = """
     union all select 'view', viewname, '', definition, '' from pg_views where schemaname = 'crm'"""
 NEXT = '''"""What a later release might do."""
 from alembic import op
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 def upgrade():
     op.execute("alter table crm.customer_profiles alter column status type varchar(20)")
     op.execute("alter table crm.customer_profiles add column shoe_size bigint")
@@ -68,7 +68,7 @@ def test_a_schema_made_by_all_revisions_is_the_one_made_directly(empty: Warehous
 def test_migrating_leaves_the_newest_revision(empty: Warehouse) -> None:
     for _ in range(2):
         empty.migrate_schema()
-        assert ask(empty, "select version_num from crm.alembic_version") == [("0004",)]
+        assert ask(empty, "select version_num from crm.alembic_version") == [("0005",)]
 
 
 def test_a_schema_older_than_the_revisions_counts_as_the_first(empty: Warehouse) -> None:
@@ -92,7 +92,7 @@ def test_a_recreated_table_counts_as_never_published(empty: Warehouse) -> None:
 
 def with_next_revision(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives the package one more revision."""
-    (folder / "0005_next.py").write_text(NEXT, encoding="utf-8")
+    (folder / "0006_next.py").write_text(NEXT, encoding="utf-8")
     original = migrate.build_alembic_config
 
     def config(connection: Connection) -> Config:
