@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,6 @@ from crm_pipeline.resources.postgres.programs import find_program
 from crm_pipeline.resources.warehouse.publishing.publication_state import find_fingerprints
 from crm_pipeline.resources.warehouse.schema import tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
-from crm_pipeline.tables.outputs.timeline import customer_timeline
 
 SIZES: Final = (20, 100_000, 2_000_000)
 ASKED_FROM: Final = 2_000_000
@@ -87,11 +87,11 @@ def make_peer(warehouse: Warehouse, tenants: list[str]) -> None:
     """The same tables with the same indexes and partitions, empty, in schema peer."""
     statements = ["create schema peer"]
     for table in TABLES:
-        partitioned = " partition by list (tenant_id)" if table is customer_timeline else ""
+        partitioned = " partition by list (tenant_id)" if table.info.get("partitioned_by") else ""
         statements.append(f"create table peer.{table.name} (like crm.{table.name} including all){partitioned}")
-    for tenant in tenants:
-        partition = tenant_table_name(customer_timeline, tenant).replace("crm.", "peer.")
-        statements.append(f"create table {partition} partition of peer.customer_timeline for values in ('{tenant}')")
+    for table, tenant in product((table for table in TABLES if table.info.get("partitioned_by")), tenants):
+        partition = tenant_table_name(table, tenant).replace("crm.", "peer.")
+        statements.append(f"create table {partition} partition of peer.{table.name} for values in ('{tenant}')")
     psql(warehouse, *statements)
 
 

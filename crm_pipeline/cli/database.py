@@ -71,7 +71,10 @@ def grant_login(home: Path | None, tenant: str) -> None:
         if freshness is None or freshness.as_of is None:
             reason = f": {freshness.reason}" if freshness else ""
             raise click.ClickException(f"nothing is published of {tenant}{reason}")
-        login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
+        try:
+            login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
+        except bi_access.NameTakenError as error:
+            raise click.ClickException(str(error)) from None
         privacy_schema.create_privacy_schema(administrator, warehouse.url)
         privacy_schema.write_log_entry(administrator, "GRANT", tenant, subject=make_url(login.url).username)
     for database in login.open_databases:
@@ -102,7 +105,7 @@ def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
             bi_access.revoke_bi_access(admin, tenant)
             rows = tenant_removal.delete_tenant_rows(warehouse, tenant)
         tenant_removal.drop_tenant_partitions(warehouse, tenant)
-    except TenantsBusyError as error:
+    except (TenantsBusyError, bi_access.NameTakenError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{rows:,} rows of {tenant} are gone")
 

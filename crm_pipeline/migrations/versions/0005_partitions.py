@@ -30,7 +30,8 @@ GRANTS = """
         from pg_class join pg_attribute on attrelid = pg_class.oid, aclexplode(attacl) a
         where pg_class.oid = 'crm.{table}'::regclass)
     select format('grant %s %s on crm.{table} to %s %s', what, columns,
-        case grantee when 0 then 'public' else quote_ident(rolname) end, case when is_grantable then 'with grant option' end)
+        case grantee when 0 then 'public' else quote_ident(rolname) end,
+        case when is_grantable then 'with grant option' end)
     from rights left join pg_roles on pg_roles.oid = grantee
     where grantee <> relowner and coalesce(rolname, '') <> 'crm_bi_owner'"""
 """The rights on a table, less those of the owner of the clubs' views: these read partitions from now on."""

@@ -103,6 +103,11 @@ def rewrite_tables(warehouse: Warehouse, tenants: Sequence[str]) -> None:
 def rewrite_statistics(administrator: Engine) -> None:
     """Rewrites the planner's statistics, which quote frequent values and the bounds of the others."""
     with _connect_autocommit(administrator) as connection:
+        # Those of a partitioned table as a whole are of an ANALYZE before the table was declared to have none.
+        connection.execute(
+            text(f"""delete from pg_catalog.pg_statistic where stainherit and starelid in (
+                select oid from pg_class where relnamespace = to_regnamespace('{CRM_SCHEMA}') and relkind = 'p')""")
+        )
         connection.execute(text("vacuum (full) pg_catalog.pg_statistic"))
 
 

@@ -1,4 +1,4 @@
-"""BI access per club: a schema with views of that club's rows, and logins that can read only these.
+"""BI access per club: a schema with views of that club's partitions, and logins that can read only these.
 
 Roles are created by an administrator, since the pipeline's role may not create any. The views belong to a role without
 login; the pipeline can change them, and does so when a migration changes their tables.
@@ -13,7 +13,13 @@ from typing import NamedTuple
 from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
-from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA, quote_literal, quote_name
+from crm_pipeline.resources.warehouse.schema import (
+    CRM_SCHEMA,
+    ensure_partition,
+    quote_literal,
+    quote_name,
+    tenant_table_name,
+)
 from crm_pipeline.settings import format_libpq_url
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -35,6 +41,19 @@ LOGIN_SETTINGS = {
 CONNECTION_LIMIT = 20
 DANGEROUS_FUNCTIONS = r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*)$"
 """Functions withdrawn from the public: every role shares the large objects, and advisory locks can stop a publisher."""
+COUNTING_FUNCTIONS = (
+    r"^(pg_stat_(get|have)_(?!activity$).*|pg_current_wal_.*"
+    r"|pg_(database|tablespace|relation|total_relation|table|indexes)_size)$"
+)
+"""Functions withdrawn from the public because they tell the sizes of other clubs' tables and what is done to them."""
+COUNTING_COLUMNS = ("relpages", "reltuples", "relallvisible", "relallfrozen")
+"""Columns of pg_class withdrawn for the same reason."""
+MONITORING_ROLE = "pg_monitor"
+"""PostgreSQL's role for those who watch a server; it keeps what tells sizes and counts."""
+
+
+class NameTakenError(Exception):
+    """A club's schema would have the name of another's; the message is one line."""
 
 
 class BiLogin(NamedTuple):
@@ -47,16 +66,22 @@ class BiLogin(NamedTuple):
 
 
 def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: str) -> BiLogin:
-    """Returns a new login that sees this club alone; its password is stored only in the returned URL."""
+    """Returns a new login that sees this club alone; its password is stored only in the returned URL.
+
+    Raises:
+        NameTakenError: the name of its schema is another club's.
+    """
     address = make_url(warehouse_url)
     _prepare_database(administrator, str(address.username), str(address.database))
-    schema = bi_schema_name(tenant_id)
+    schema = find_bi_schema(administrator, tenant_id)
     _create_role(administrator, schema, "nologin")
     _execute_statement(administrator, f"grant connect on database {quote_name(str(address.database))} to {schema}")
     _execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
     _execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
     _execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
+    _execute_statement(administrator, f"set local role {address.username}")
     create_bi_views(administrator, schema, tenant_id)
+    _execute_statement(administrator, "reset role")
     login, password = f"{schema}_{secrets.token_hex(3)}", secrets.token_urlsafe(24)
     driver = administrator.connection.driver_connection
     password_hash = encrypt_password(password, login, scope=driver, algorithm="scram-sha-256")
@@ -69,30 +94,51 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
 
 
 def bi_schema_name(tenant_id: str) -> str:
-    """Returns the name of a club's schema and of the role that may read it."""
-    slug = re.sub("[^a-z0-9]+", "_", tenant_id.lower()).strip("_")[:40]
-    return f"bi_{slug}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:8]}"
+    """Returns the name of a new schema of a club and of the role that may read it; names of logins add 7 characters."""
+    slug = re.sub("[^a-z0-9]+", "_", tenant_id.lower()).strip("_")[:36]
+    return f"bi_{slug}_{hashlib.sha256(tenant_id.encode()).hexdigest()[:16]}"
+
+
+def find_bi_schema(connection: Connection, tenant_id: str) -> str:
+    """Returns the name of the club's schema: of the one it has, which may be of an older release, or of a new one.
+
+    Raises:
+        NameTakenError: a schema of that name is there, and is not the club's.
+    """
+    if schema := find_bi_schemas(connection).get(tenant_id):
+        return schema
+    name = bi_schema_name(tenant_id)
+    if connection.exec_driver_sql(f"select from pg_namespace where nspname = '{name}'").all():
+        raise NameTakenError(f"{tenant_id} cannot have schema {name}: it is not this club's")
+    return name
 
 
 def find_bi_schemas(connection: Connection) -> dict[str, str]:
-    """Returns the schema name of each club that has one."""
+    """Returns the schema name of each club that has one; the schema's comment says whose it is."""
     schemas = connection.exec_driver_sql(
         f"""select obj_description(oid, 'pg_namespace'), nspname from pg_namespace
         where nspowner = (select oid from pg_roles where rolname = '{BI_OWNER_ROLE}')"""
     )
-    return {tenant: schema for tenant, schema in schemas if bi_schema_name(tenant or "") == schema}
+    return {tenant: schema for tenant, schema in schemas if tenant}
 
 
 def create_bi_views(connection: Connection, schema: str, tenant_id: str) -> None:
-    """Creates the club's missing views; existing ones stay, since replacing one would block its readers."""
+    """Creates the club's missing views; existing ones stay, since replacing one would block its readers.
+
+    A view reads the club's partition and not the whole table, whose estimates depend on all clubs. It names the club
+    nevertheless: indexes begin with it.
+    """
     for name, (table, condition) in BI_VIEWS.items():
         if connection.exec_driver_sql(f"select to_regclass('{schema}.{name}')").scalar():
             continue
+        with closing(connection.connection.cursor()) as cursor:
+            ensure_partition(cursor, table, tenant_id)
         columns = [c for c in table.columns if table is not profile_ids or c.name in REDIRECT_COLUMNS]
+        partition, selected = tenant_table_name(table, tenant_id), ", ".join(c.name for c in columns)
+        _execute_statement(connection, f"grant select ({selected}) on {partition} to {BI_OWNER_ROLE}")
         _execute_statement(
             connection,
-            f"""create view {schema}.{name} with (security_barrier) as
-            select {", ".join(c.name for c in columns)} from {CRM_SCHEMA}.{table.name}
+            f"""create view {schema}.{name} with (security_barrier) as select {selected} from {partition}
             where tenant_id = {quote_literal(tenant_id)} and {condition}""",
         )
         for column in columns:
@@ -113,8 +159,12 @@ def drop_bi_views(connection: Connection) -> dict[str, str]:
 
 
 def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
-    """Drops a club's schema and all its logins, and ends their sessions."""
-    schema = bi_schema_name(tenant_id)
+    """Drops a club's schema and all its logins, and ends their sessions.
+
+    Raises:
+        NameTakenError: it has none, and one of its name is another club's.
+    """
+    schema = find_bi_schema(administrator, tenant_id)
     members = administrator.exec_driver_sql(f"""
         select m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
         join pg_roles r on r.oid = a.roleid where r.rolname = '{schema}' and m.rolname ~ '^{schema}_'""")
@@ -132,24 +182,41 @@ def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
 
 def _prepare_database(administrator: Connection, pipeline: str, database: str) -> None:
     """Creates the role that owns the views, grants its rights, and revokes what every role may do by default."""
+    # Rights on partitions come with the views.
     _execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
     _create_role(administrator, BI_OWNER_ROLE, "nologin")
     _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {quote_name(pipeline)}")
     _execute_statement(administrator, f"grant usage on schema {CRM_SCHEMA} to {BI_OWNER_ROLE}")
-    for table, _ in BI_VIEWS.values():
-        columns = f" ({', '.join(REDIRECT_COLUMNS)})" if table is profile_ids else ""
-        _execute_statement(administrator, f"grant select{columns} on {CRM_SCHEMA}.{table.name} to {BI_OWNER_ROLE}")
     _execute_statement(administrator, f"revoke connect, temporary on database {quote_name(database)} from public")
     _execute_statement(administrator, "revoke all on schema public from public")
+    _withdraw_functions(administrator, DANGEROUS_FUNCTIONS, quote_name(pipeline))
+    _withdraw_functions(administrator, COUNTING_FUNCTIONS, f"{quote_name(pipeline)}, {MONITORING_ROLE}")
+    _withdraw_counting_columns(administrator, f"{quote_name(pipeline)}, {MONITORING_ROLE}")
+
+
+def _withdraw_functions(administrator: Connection, pattern: str, roles: str) -> None:
+    """Takes functions of PostgreSQL whose names match the pattern from the public, and leaves them to the roles."""
     _execute_statement(
         administrator,
         f"""do $$ declare f regprocedure; begin
         for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
-            and proname ~ '{DANGEROUS_FUNCTIONS}' and has_function_privilege('public', oid, 'execute') loop
+            and proname ~ '{pattern}' and has_function_privilege('public', oid, 'execute') loop
             execute format('revoke execute on function %s from public', f);
-            execute format('grant execute on function %s to %I', f, {quote_literal(pipeline)});
+            execute format('grant execute on function %s to {roles}', f);
         end loop; end $$""",
     )
+
+
+def _withdraw_counting_columns(administrator: Connection, roles: str) -> None:
+    """Leaves to the public all columns of pg_class but those that count, and these to the roles."""
+    columns = administrator.exec_driver_sql(
+        "select attname from pg_attribute where attrelid = 'pg_catalog.pg_class'::regclass and attname <> all(%s)",
+        (list(COUNTING_COLUMNS),),
+    )
+    public = ", ".join(columns.scalars())
+    _execute_statement(administrator, "revoke select on pg_catalog.pg_class from public")
+    _execute_statement(administrator, f"grant select ({public}) on pg_catalog.pg_class to public")
+    _execute_statement(administrator, f"grant select on pg_catalog.pg_class to {roles}")
 
 
 def _create_role(administrator: Connection, name: str, options: str) -> None:

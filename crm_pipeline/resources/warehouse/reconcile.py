@@ -42,7 +42,9 @@ class TableDifference(NamedTuple):
 
 def find_differences(lake: Lake, warehouse: Warehouse) -> list[TableDifference]:
     """Returns all differences in the tables published from the lake; no run may publish meanwhile."""
-    with closing(lake.connect()) as con, warehouse.engine().connect() as connection:
+    # A transaction for each query: it locks every partition of a table.
+    engine = warehouse.engine().execution_options(isolation_level="AUTOCOMMIT")
+    with closing(lake.connect()) as con, engine.connect() as connection:
         return [
             difference
             for table in PUBLISHED_TABLES

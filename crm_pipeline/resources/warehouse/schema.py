@@ -98,8 +98,9 @@ def build_warehouse_tables() -> MetaData:
 
 
 def _build_no_statistics_sql(table: Table) -> str:
-    """Returns the statement that keeps ANALYZE from statistics of a partitioned table as a whole: they quote values of
-    all clubs, and no erasure of a club's rows would rewrite them. Partitions have statistics of their own.
+    """Returns the statement that keeps ANALYZE from statistics of a partitioned table as a whole.
+
+    They would quote values of all clubs, and outlive an erasure, which rewrites a club's partitions and theirs.
     """
     columns = ", ".join(f"alter column {column.name} set statistics 0" for column in table.columns)
     return f"alter table {CRM_SCHEMA}.{table.name} {columns}"
