@@ -1,19 +1,21 @@
 """The BI login of a club reads its own rows and nothing else."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from psycopg2 import OperationalError, ProgrammingError, connect  # type: ignore[import-untyped]
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from psycopg2 import OperationalError, ProgrammingError  # type: ignore[import-untyped]
+from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.warehouse.bi_access import (
     BI_OWNER_ROLE,
+    BI_VIEWS,
     BiLogin,
+    NameTakenError,
     bi_schema_name,
     create_bi_views,
     drop_bi_views,
@@ -26,11 +28,13 @@ from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.servers.bi_attempts import SEES_NOTHING, WAYS_OUT
+from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, logged_in
 from crm_pipeline_tests.fixtures.servers.service_databases import administer
 from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_row, ask, connected, publish
 
 OURS, THEIRS = "ours", "o'hara 100% :club"
 LEAST_PRIVILEGE: Final = "42501"
+SAME_SHORT_HASH: Final = tuple("x" * 40 + number for number in ("6542", "70735"))
 
 
 def profile(tenant: str, number: int, **values: object) -> Row:
@@ -59,21 +63,8 @@ def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLo
             revoke_bi_access(connection, tenant)
 
 
-@contextmanager
-def logged_in(login: BiLogin, database: str = "crm") -> Iterator[Any]:
-    """A connection like that of a BI tool, but with writes switched on."""
-    connection = connect(make_url(login.url).set(database=database).render_as_string(hide_password=False))
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("set default_transaction_read_only = off")
-    yield connection
-    connection.close()
-
-
 def rows(login: BiLogin, query: str) -> list[tuple[Any, ...]]:
-    with logged_in(login) as connection, connection.cursor() as cursor:
-        cursor.execute(query)
-        return list(cursor.fetchall())
+    return ask_as(login, query)[0]
 
 
 @pytest.mark.parametrize("tenant", [OURS, THEIRS])
@@ -96,13 +87,14 @@ def test_a_login_reads_what_every_column_means(clubs: dict[str, BiLogin]) -> Non
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 def test_every_way_out_is_refused(clubs: dict[str, BiLogin], prepared: Warehouse, way: str) -> None:
-    login = clubs[OURS]
+    login, people = clubs[OURS], tenant_table_name(customer_profiles, THEIRS).partition(".")[2]
     with connected(prepared) as pipeline, logged_in(login) as connection, connection.cursor() as cursor:
         attempt = WAYS_OUT[way].format(
             theirs=bi_schema_name(THEIRS),
             owner=BI_OWNER_ROLE,
             login=make_url(login.url).username,
             partition=tenant_table_name(customer_timeline, THEIRS),
+            of_their_people=f"from pg_class where relname = '{people}'",
             pid=pipeline.execute(text("select pg_backend_pid()")).scalar(),
         )
         with pytest.raises(ProgrammingError) as refused:
@@ -112,7 +104,7 @@ def test_every_way_out_is_refused(clubs: dict[str, BiLogin], prepared: Warehouse
 
 @pytest.mark.parametrize("what", SEES_NOTHING)
 def test_what_cannot_be_refused_shows_nothing(clubs: dict[str, BiLogin], prepared: Warehouse, what: str) -> None:
-    ask(prepared, "analyze crm.customer_profiles")
+    ask(prepared, "analyze")
     assert rows(clubs[OURS], SEES_NOTHING[what]) == []
 
 
@@ -125,6 +117,60 @@ def test_a_login_reaches_no_other_database(clubs: dict[str, BiLogin], database: 
     assert clubs[OURS].open_databases == []
     with pytest.raises(OperationalError, match="permission denied for database"), logged_in(clubs[OURS], database):
         pytest.fail("connected")
+
+
+def test_a_login_lists_tables_and_columns_as_tools_do(clubs: dict[str, BiLogin]) -> None:
+    engine = create_engine(make_url(clubs[OURS].url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        assert sorted(inspector.get_view_names()) == sorted(BI_VIEWS)
+        columns = [column["name"] for column in inspector.get_columns("customer_profiles")]
+    assert columns == [column.name for column in customer_profiles.columns]
+    listed = "select table_name from information_schema.tables where table_schema = current_schema order by 1"
+    assert rows(clubs[OURS], listed) == [(name,) for name in sorted(BI_VIEWS)]
+
+
+def test_those_who_watch_the_server_still_read_its_counters(clubs: dict[str, BiLogin], administrator: Engine) -> None:
+    assert clubs
+    with administrator.begin() as connection:
+        connection.execute(text("set local role pg_monitor"))
+        counted = "select count(n_live_tup), count(reltuples) > 0 from pg_stat_user_tables join pg_class on oid = relid"
+        assert connection.execute(text(counted)).one()[1]
+
+
+def test_clubs_whose_short_hashes_are_equal_have_a_schema_each() -> None:
+    short = {hashlib.sha256(club.encode()).hexdigest()[:8] for club in SAME_SHORT_HASH}
+    assert len(short) == 1
+    assert len({bi_schema_name(club) for club in SAME_SHORT_HASH}) == len(SAME_SHORT_HASH)
+    assert all(len(bi_schema_name(club)) + len("_abcdef") < 64 for club in SAME_SHORT_HASH)
+
+
+def test_a_schema_that_is_another_clubs_is_neither_shared_nor_dropped(
+    clubs: dict[str, BiLogin], prepared: Warehouse, administrator: Engine
+) -> None:
+    with administrator.begin() as connection:
+        connection.exec_driver_sql(f"comment on schema {bi_schema_name(OURS)} is 'usurper'")
+        for attempt in (
+            lambda: grant_bi_access(connection, OURS, prepared.url),
+            lambda: revoke_bi_access(connection, OURS),
+        ):
+            with pytest.raises(
+                NameTakenError, match=r"^ours cannot have schema bi_ours_[0-9a-f]+: it is not this club's$"
+            ):
+                attempt()
+        connection.rollback()
+    assert rows(clubs[OURS], "select tenant_id from customer_profiles") == [(OURS,)]
+
+
+def test_a_club_keeps_the_schema_that_an_older_release_named(
+    clubs: dict[str, BiLogin], prepared: Warehouse, administrator: Engine
+) -> None:
+    assert clubs
+    with administrator.connect() as connection:
+        for kind in ("schema", "role"):
+            connection.exec_driver_sql(f"alter {kind} {bi_schema_name(OURS)} rename to bi_ours_12345678")
+        assert grant_bi_access(connection, OURS, prepared.url).schema == "bi_ours_12345678"
+        connection.rollback()
 
 
 def test_owners_cannot_log_in_and_the_pipeline_cannot_make_roles(
