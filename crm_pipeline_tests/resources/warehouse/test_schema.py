@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from crm_pipeline.domain.privacy.subject_rows import OUTPUT_CONDITIONS
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -52,8 +53,13 @@ def test_every_table_has_its_declared_comment_and_so_has_every_view(warehouse: W
     } | views
 
 
-def test_the_timeline_is_partitioned_by_tenant_and_indexed_for_a_profiles_page(warehouse: Warehouse) -> None:
-    assert ask(warehouse, "select pg_get_partkeydef('crm.customer_timeline'::regclass)") == [("LIST (tenant_id)",)]
+def test_every_table_of_people_that_has_a_club_is_partitioned_by_it(warehouse: Warehouse) -> None:
+    partitioned = ask(warehouse, "select relname, pg_get_partkeydef(oid) from pg_class where relkind = 'p'")
+    of_people = {table for table in OUTPUT_CONDITIONS if table in PUBLISHED_TABLES and not table.c.tenant_id.nullable}
+    assert set(partitioned) == {(table.name, "LIST (tenant_id)") for table in of_people}
+
+
+def test_the_timeline_is_indexed_for_a_profiles_page(warehouse: Warehouse) -> None:
     indexed = ask(warehouse, "select pg_get_indexdef('crm.customer_timeline_by_profile'::regclass)")[0][0]
     assert indexed.endswith("(tenant_id, profile_id, occurred_at DESC)")
 

@@ -24,8 +24,13 @@ WAITS = """select count(*) from pg_stat_activity
 
 
 def has_partition(warehouse: Warehouse) -> bool:
+    names = [tenant_table_name(table, "leaves") for table in CLUB["leaves"]]
     return bool(
-        ask(warehouse, f"select to_regclass('{tenant_table_name(customer_timeline, 'leaves')}') is not null")[0][0]
+        ask(
+            warehouse,
+            "select from unnest(cast(:names as text[])) name where to_regclass(name) is not null",
+            names=names,
+        )
     )
 
 

@@ -80,14 +80,14 @@ def look(reader: Connection, tenant: str) -> Sight:
 def allowed_sights(tenant: str, isolation: Isolation) -> set[Sight]:
     """Returns all that may be seen of a tenant published from hour 1 on; the old tenant also had hour 0.
 
-    A statement planned before a partition is attached and executed afterwards sees all of the first publication but
-    that partition: PostgreSQL plans with the present partitions, and READ COMMITTED takes a new snapshot of the rows.
+    A statement planned before the partitions are attached and executed afterwards sees all of the first publication but
+    them: PostgreSQL plans with the present partitions, and READ COMMITTED takes a new snapshot of the rows.
     """
     hours = {hour_of(tenant, hour) for hour in range(1, PUBLICATIONS + 1)}
     if tenant == "old":
         return hours | {hour_of(tenant, 0)}
-    version, profiles, _, statuses, others = hour_of(tenant, 1)
-    planned_before = {(version, profiles, 0, statuses, others)} if isolation == "READ COMMITTED" else set()
+    version, *_ = hour_of(tenant, 1)
+    planned_before = {(version, 0, 0, None, 0)} if isolation == "READ COMMITTED" else set()
     return hours | {(-1, 0, 0, None, 0)} | planned_before
 
 
