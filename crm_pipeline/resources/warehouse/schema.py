@@ -4,7 +4,7 @@ The columns are those of `tables`, and `row_hash`.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ class Cursor(Protocol):
     def execute(self, operation: str, /) -> object:
         """Executes the statement as it is."""
 
-    def fetchall(self) -> list[Any]:
+    def fetchall(self) -> Sequence[Any]:
         """Returns its rows."""
 
 
@@ -87,7 +87,7 @@ def build_warehouse_tables() -> MetaData:
         for name, indexed in declared.info.get("indexes", {}).items():
             Index(name, sql(indexed), _table=table)
         if partitioned:
-            event.listen(table, "after_create", DDL(_build_no_statistics_sql(table)))
+            event.listen(table, "after_create", DDL(_build_no_statistics_sql(table)))  # type: ignore[no-untyped-call]
     Table(
         STATES_TABLE,
         schema,
