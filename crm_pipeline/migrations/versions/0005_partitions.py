@@ -47,10 +47,10 @@ def upgrade() -> None:
     A schema without a revision counts as the first, even if it was made by this release.
     """
     for table, key in KEYS.items():
-        if not _execute(f"select from pg_class where oid = 'crm.{table}'::regclass and relkind = 'p'"):
+        if not _execute(f"select 1 from pg_class where oid = 'crm.{table}'::regclass and relkind = 'p'"):
             _copy_rows(table, key)
             _replace_table(table)
-    has_views = _execute("select from pg_roles where rolname = 'crm_bi_owner'")
+    has_views = _execute("select 1 from pg_roles where rolname = 'crm_bi_owner'")
     for table in (*KEYS, "customer_timeline"):
         columns = ", ".join(f"alter {name} set statistics 0" for (name,) in _execute(COLUMNS.format(table=table)))
         _execute(f"alter table crm.{table} {columns}")
