@@ -79,7 +79,7 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
     _execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
     _execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
     _execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
-    _execute_statement(administrator, f"set local role {address.username}")
+    _execute_statement(administrator, f"set local role {quote_name(str(address.username))}")
     create_bi_views(administrator, schema, tenant_id)
     _execute_statement(administrator, "reset role")
     login, password = f"{schema}_{secrets.token_hex(3)}", secrets.token_urlsafe(24)
@@ -202,7 +202,7 @@ def _withdraw_functions(administrator: Connection, pattern: str, roles: str) -> 
         for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
             and proname ~ '{pattern}' and has_function_privilege('public', oid, 'execute') loop
             execute format('revoke execute on function %s from public', f);
-            execute format('grant execute on function %s to {roles}', f);
+            execute format('grant execute on function %s to %s', f, {quote_literal(roles)});
         end loop; end $$""",
     )
 
