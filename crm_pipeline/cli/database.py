@@ -1,4 +1,4 @@
-"""The commands `crm-pipeline database url | psql | stop | grant | drop-tenant`."""
+"""The commands `crm-pipeline database url | psql | stop | grant | check | drop-tenant`."""
 
 import os
 from collections.abc import Iterator
@@ -80,6 +80,26 @@ def grant_login(home: Path | None, tenant: str) -> None:
     for database in login.open_databases:
         click.echo(f"It may connect to database {database} as well: revoke connect on it from public.", err=True)
     click.echo(login.url)
+
+
+@database_commands.command("check")
+@HOME_OPTION
+def check_limits(home: Path | None) -> None:
+    """Print which limits on clubs' logins the server lacks; exits with 1 where a club could see or stop another."""
+    settings = build_settings(home)
+    require_warehouse(settings, WAREHOUSE, ADMINISTRATOR)
+    from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415  saves other commands seconds
+    from crm_pipeline.resources.warehouse import bi_limits  # noqa: PLC0415
+
+    pipeline = str(make_url(open_warehouse(settings).url).username)
+    with _open_administrator_connection(settings) as administrator:
+        shortcomings = bi_limits.find_shortcomings(administrator, pipeline)
+    for each in shortcomings:
+        click.echo(f"{'!' if each.is_critical else '-'} lacks {each.limit}: {each.consequence}")
+    if not shortcomings:
+        click.echo("The server has every limit that clubs' logins need.")
+    elif any(each.is_critical for each in shortcomings):
+        raise click.ClickException("a club could see or stop another; docs/warehouse.md says how to set the limits")
 
 
 @database_commands.command("drop-tenant")

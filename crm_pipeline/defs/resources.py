@@ -12,6 +12,7 @@ from crm_pipeline.resources.lake.lake_lock import hold_lake
 from crm_pipeline.resources.lake.table_register import register_tables, require_registered_tables
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.sources.sources import Sources
+from crm_pipeline.resources.warehouse.bi_limits import MAX_TRANSACTION_MINUTES, end_long_transactions
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import Settings
@@ -36,8 +37,17 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     @dg.resource(description="PostgreSQL, schema crm.")
     @report_errors()
-    def warehouse(_: dg.InitResourceContext) -> Warehouse:
-        return open_warehouse(settings)
+    def warehouse(context: dg.InitResourceContext) -> Warehouse:
+        new_warehouse = open_warehouse(settings)
+        with new_warehouse.engine().begin() as connection:
+            ended = end_long_transactions(connection)
+        if ended and context.log:
+            context.log.warning(
+                "%d BI sessions were ended: a transaction of theirs was older than %d minutes",
+                ended,
+                MAX_TRANSACTION_MINUTES,
+            )
+        return new_warehouse
 
     @dg.resource(required_resource_keys={"tenant_lock", "warehouse"}, description="Change logs in Delta Lake.")
     def lake(context: dg.InitResourceContext) -> Iterator[Lake]:

@@ -28,6 +28,7 @@ from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.privacy import lake_erasure, warehouse_erasure
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.privacy.tombstones import build_key_id, build_tombstone, store_forgotten_totals
+from crm_pipeline.resources.warehouse.bi_limits import end_sessions
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.atomic_commit import roll_back_partial_commits
@@ -98,7 +99,9 @@ def require_complete(certificates: Iterable[Mapping[str, Any]]) -> None:
         if place["left"]
     }
     if left:
-        raise ErasureOpenError(f"something is left, and the next forget or upkeep goes on with it: {'; '.join(sorted(left))}")
+        raise ErasureOpenError(
+            f"something is left, and the next forget or upkeep goes on with it: {'; '.join(sorted(left))}"
+        )
 
 
 def _close_request(
@@ -174,6 +177,9 @@ def _erase_warehouse_rows(
 ) -> int:
     """Returns how many sessions see the deleted rows still, so that the rewritten tables have them."""
     warehouse = open_warehouse(settings)
+    with administrator.begin() as connection:
+        if ended := end_sessions(connection, request.tenants):
+            report_progress(f"warehouse: {ended} sessions of these clubs' logins were ended")
     report_progress("warehouse: rows")
     deleted = warehouse_erasure.delete_subject_rows(
         warehouse, request.tenants, [*request.records, *request.dependent_rows]

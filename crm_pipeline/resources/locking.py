@@ -15,7 +15,9 @@ class TenantsBusyError(Exception):
     """Others hold these tenants and did not finish in time; the message names them."""
 
 
-def wait_for_tenants(find_holders: Callable[[], str | None], log: Callable[[str], None], timeout_seconds: float) -> None:
+def wait_for_tenants(
+    find_holders: Callable[[], str | None], log: Callable[[str], None], timeout_seconds: float
+) -> None:
     """Returns once `find_holders` has acquired what is wanted and so returns none; logs once who is waited for.
 
     Raises:

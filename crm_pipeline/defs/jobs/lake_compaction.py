@@ -30,7 +30,10 @@ def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -
     context.add_output_metadata({"tables": build_rows_table(rows)})
 
 
-@dg.job(description="Compact the lake, so that reading it stays as fast as at first, and finish open erasures.", tags=DAILY.tags)
+@dg.job(
+    description="Compact the lake, so that reading it stays as fast as at first, and finish open erasures.",
+    tags=DAILY.tags,
+)
 def lake_upkeep() -> None:
     """A job of two ops; neither waits for the other."""
     compact_lake()

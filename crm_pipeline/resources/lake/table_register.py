@@ -19,7 +19,9 @@ from crm_pipeline.tables.columns import output_metadata, source_metadata
 from crm_pipeline.tables.projections import to_lake_name
 
 REGISTER_NAME: Final = "tables.json"
-RESTORE_ADVICE: Final = "restore the lake from a backup, or delete all of it: the next run then reads every service anew"
+RESTORE_ADVICE: Final = (
+    "restore the lake from a backup, or delete all of it: the next run then reads every service anew"
+)
 
 
 def require_registered_tables(lake: Lake) -> None:

@@ -1,8 +1,10 @@
-"""Creates the data folder of a new embedded server: databases and their owners, server settings, login rules.
+"""Creates the data folder of a new embedded server: databases and their owners, and login rules.
 
-A change here affects new servers only.
+A change here affects new servers only, but for the server's settings, which every start gives.
 """
 
+import shlex
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +26,8 @@ SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path may have 107 bytes, and a home can be deeper
     "max_connections": "100",
+    "reserved_connections": "10",
+    "max_notify_queue_pages": "1024",
     "shared_buffers": "256MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
@@ -38,10 +42,14 @@ SERVER_SETTINGS = {
 LOGIN_RULES = "host all all 127.0.0.1/32 scram-sha-256\n"
 
 
+def build_server_options(port: int) -> str:
+    """Returns the options of a server's start, quoted for a shell."""
+    return shlex.join(["-p", str(port), *chain.from_iterable(("-c", f"{k}={v}") for k, v in SERVER_SETTINGS.items())])
+
+
 def create_cluster(log: IO[str], data: Path, passwords: dict[str, str]) -> None:
     """Creates data folder `data`: its databases, and their owners and the superuser with these passwords by role."""
-    settings = [f"--set={name}={value}" for name, value in SERVER_SETTINGS.items()]
-    run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS, *settings)
+    run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS)
     (data / "pg_hba.conf").write_text(LOGIN_RULES)
     # In single-user mode, before the server first listens: a data folder in its place is complete.
     statements = _build_bootstrap_sql(passwords)
@@ -53,6 +61,7 @@ def _build_bootstrap_sql(passwords: dict[str, str]) -> str:
     for database, role in DATABASE_OWNERS.items():
         statements.append(f"CREATE ROLE {role} {OWNER_RIGHTS} PASSWORD '{passwords[role]}'")
         statements.append(f"CREATE DATABASE {database} OWNER {role}")
+        statements.append(f"GRANT pg_use_reserved_connections TO {role}")
     everywhere = ", ".join(["postgres", "template1", *DATABASE_OWNERS])
     statements.append(f"REVOKE CONNECT ON DATABASE {everywhere} FROM PUBLIC")
     return "".join(f"{statement};\n" for statement in statements)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.locking import open_private_file, try_lock_file
-from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, create_cluster
+from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, build_server_options, create_cluster
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
 
 SERVER_TIMEOUT_SECONDS = 600
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
         port = find_free_port(access.port)
         if port != access.port:
             self._write_access(_ServerAccess(port, access.passwords))
-        run_program(log, self._data, "pg_ctl", "start", *WAIT_OPTIONS, f"--options=-p {port}")
+        run_program(log, self._data, "pg_ctl", "start", *WAIT_OPTIONS, f"--options={build_server_options(port)}")
         if not self.is_running():
             raise build_error_with_log("the server has started but refuses the login kept beside it", log)
 

@@ -13,6 +13,15 @@ from typing import NamedTuple
 from psycopg2.extensions import encrypt_password  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Table, make_url
 
+from crm_pipeline.resources.warehouse.bi_limits import (
+    BI_OWNER_ROLE,
+    CONNECTION_LIMIT,
+    LOGIN_SETTINGS,
+    end_sessions,
+    execute_statement,
+    limit_login,
+    withdraw_rights,
+)
 from crm_pipeline.resources.warehouse.schema import (
     CRM_SCHEMA,
     ensure_partition,
@@ -25,7 +34,6 @@ from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 
-BI_OWNER_ROLE = "crm_bi_owner"
 BI_VIEWS: dict[str, tuple[Table, str]] = {
     "customer_profiles": (customer_profiles, "true"),
     "customer_timeline": (customer_timeline, "true"),
@@ -33,23 +41,6 @@ BI_VIEWS: dict[str, tuple[Table, str]] = {
 }
 """Per view its table and the condition of the club's rows it shows."""
 REDIRECT_COLUMNS = ("tenant_id", "profile_id", "redirects_to")
-LOGIN_SETTINGS = {
-    "default_transaction_read_only": "on",
-    "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "15min",
-}
-CONNECTION_LIMIT = 20
-DANGEROUS_FUNCTIONS = r"^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*)$"
-"""Functions withdrawn from the public: every role shares the large objects, and advisory locks can stop a publisher."""
-COUNTING_FUNCTIONS = (
-    r"^(pg_stat_(get|have)_(?!activity$).*|pg_current_wal_.*"
-    r"|pg_(database|tablespace|relation|total_relation|table|indexes)_size)$"
-)
-"""Functions withdrawn from the public because they tell the sizes of other clubs' tables and what is done to them."""
-COUNTING_COLUMNS = ("relpages", "reltuples", "relallvisible", "relallfrozen")
-"""Columns of pg_class withdrawn for the same reason."""
-MONITORING_ROLE = "pg_monitor"
-"""PostgreSQL's role for those who watch a server; it keeps what tells sizes and counts."""
 
 
 class NameTakenError(Exception):
@@ -75,20 +66,19 @@ def grant_bi_access(administrator: Connection, tenant_id: str, warehouse_url: st
     _prepare_database(administrator, str(address.username), str(address.database))
     schema = find_bi_schema(administrator, tenant_id)
     _create_role(administrator, schema, "nologin")
-    _execute_statement(administrator, f"grant connect on database {quote_name(str(address.database))} to {schema}")
-    _execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
-    _execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
-    _execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
-    _execute_statement(administrator, f"set local role {quote_name(str(address.username))}")
+    execute_statement(administrator, f"grant connect on database {quote_name(str(address.database))} to {schema}")
+    execute_statement(administrator, f"create schema if not exists {schema} authorization {BI_OWNER_ROLE}")
+    execute_statement(administrator, f"comment on schema {schema} is {quote_literal(tenant_id)}")
+    execute_statement(administrator, f"grant usage on schema {schema} to {schema}")
+    execute_statement(administrator, f"set local role {quote_name(str(address.username))}")
     create_bi_views(administrator, schema, tenant_id)
-    _execute_statement(administrator, "reset role")
+    execute_statement(administrator, "reset role")
     login, password = f"{schema}_{secrets.token_hex(3)}", secrets.token_urlsafe(24)
     driver = administrator.connection.driver_connection
     password_hash = encrypt_password(password, login, scope=driver, algorithm="scram-sha-256")
     _create_role(administrator, login, f"login connection limit {CONNECTION_LIMIT} password '{password_hash}'")
-    _execute_statement(administrator, f"grant {schema} to {login}")
-    for name, value in {"search_path": schema, **LOGIN_SETTINGS}.items():
-        _execute_statement(administrator, f"alter role {login} set {name} = '{value}'")
+    execute_statement(administrator, f"grant {schema} to {login}")
+    limit_login(administrator, login, {"search_path": schema, **LOGIN_SETTINGS})
     url = format_libpq_url(address.set(username=login, password=password))
     return BiLogin(url, schema, _find_open_databases(administrator, login))
 
@@ -135,18 +125,18 @@ def create_bi_views(connection: Connection, schema: str, tenant_id: str) -> None
             ensure_partition(cursor, table, tenant_id)
         columns = [c for c in table.columns if table is not profile_ids or c.name in REDIRECT_COLUMNS]
         partition, selected = tenant_table_name(table, tenant_id), ", ".join(c.name for c in columns)
-        _execute_statement(connection, f"grant select ({selected}) on {partition} to {BI_OWNER_ROLE}")
-        _execute_statement(
+        execute_statement(connection, f"grant select ({selected}) on {partition} to {BI_OWNER_ROLE}")
+        execute_statement(
             connection,
             f"""create view {schema}.{name} with (security_barrier) as select {selected} from {partition}
             where tenant_id = {quote_literal(tenant_id)} and {condition}""",
         )
         for column in columns:
-            _execute_statement(
+            execute_statement(
                 connection, f"comment on column {schema}.{name}.{column.name} is {quote_literal(str(column.comment))}"
             )
-        _execute_statement(connection, f"alter view {schema}.{name} owner to {BI_OWNER_ROLE}")
-        _execute_statement(connection, f"grant select on {schema}.{name} to {schema}")
+        execute_statement(connection, f"alter view {schema}.{name} owner to {BI_OWNER_ROLE}")
+        execute_statement(connection, f"grant select on {schema}.{name} to {schema}")
 
 
 def drop_bi_views(connection: Connection) -> dict[str, str]:
@@ -154,7 +144,7 @@ def drop_bi_views(connection: Connection) -> dict[str, str]:
     schemas = find_bi_schemas(connection)
     for schema in schemas.values():
         for name in BI_VIEWS:
-            _execute_statement(connection, f"drop view if exists {schema}.{name}")
+            execute_statement(connection, f"drop view if exists {schema}.{name}")
     return schemas
 
 
@@ -169,59 +159,28 @@ def revoke_bi_access(administrator: Connection, tenant_id: str) -> None:
         select m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
         join pg_roles r on r.oid = a.roleid where r.rolname = '{schema}' and m.rolname ~ '^{schema}_'""")
     logins = list(members.scalars())
-    _execute_statement(administrator, f"drop schema if exists {schema} cascade")
+    end_sessions(administrator, [tenant_id])
+    execute_statement(administrator, f"drop schema if exists {schema} cascade")
     for login in logins:
-        _execute_statement(
-            administrator, f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{login}'"
-        )
-        _execute_statement(administrator, f"drop role {login}")
+        execute_statement(administrator, f"drop role {login}")
     if administrator.exec_driver_sql(f"select from pg_roles where rolname = '{schema}'").all():
-        _execute_statement(administrator, f"drop owned by {schema}")
-        _execute_statement(administrator, f"drop role {schema}")
+        execute_statement(administrator, f"drop owned by {schema}")
+        execute_statement(administrator, f"drop role {schema}")
 
 
 def _prepare_database(administrator: Connection, pipeline: str, database: str) -> None:
     """Creates the role that owns the views, grants its rights, and revokes what every role may do by default."""
     # Rights on partitions come with the views.
-    _execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
+    execute_statement(administrator, "select pg_advisory_xact_lock(hashtextextended('crm bi access', 0))")
     _create_role(administrator, BI_OWNER_ROLE, "nologin")
-    _execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {quote_name(pipeline)}")
-    _execute_statement(administrator, f"grant usage on schema {CRM_SCHEMA} to {BI_OWNER_ROLE}")
-    _execute_statement(administrator, f"revoke connect, temporary on database {quote_name(database)} from public")
-    _execute_statement(administrator, "revoke all on schema public from public")
-    _withdraw_functions(administrator, DANGEROUS_FUNCTIONS, quote_name(pipeline))
-    _withdraw_functions(administrator, COUNTING_FUNCTIONS, f"{quote_name(pipeline)}, {MONITORING_ROLE}")
-    _withdraw_counting_columns(administrator, f"{quote_name(pipeline)}, {MONITORING_ROLE}")
-
-
-def _withdraw_functions(administrator: Connection, pattern: str, roles: str) -> None:
-    """Takes functions of PostgreSQL whose names match the pattern from the public, and leaves them to the roles."""
-    _execute_statement(
-        administrator,
-        f"""do $$ declare f regprocedure; begin
-        for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
-            and proname ~ '{pattern}' and has_function_privilege('public', oid, 'execute') loop
-            execute format('revoke execute on function %s from public', f);
-            execute format('grant execute on function %s to %s', f, {quote_literal(roles)});
-        end loop; end $$""",
-    )
-
-
-def _withdraw_counting_columns(administrator: Connection, roles: str) -> None:
-    """Leaves to the public all columns of pg_class but those that count, and these to the roles."""
-    columns = administrator.exec_driver_sql(
-        "select attname from pg_attribute where attrelid = 'pg_catalog.pg_class'::regclass and attname <> all(%s)",
-        (list(COUNTING_COLUMNS),),
-    )
-    public = ", ".join(columns.scalars())
-    _execute_statement(administrator, "revoke select on pg_catalog.pg_class from public")
-    _execute_statement(administrator, f"grant select ({public}) on pg_catalog.pg_class to public")
-    _execute_statement(administrator, f"grant select on pg_catalog.pg_class to {roles}")
+    execute_statement(administrator, f"grant {BI_OWNER_ROLE} to {quote_name(pipeline)}")
+    execute_statement(administrator, f"grant usage on schema {CRM_SCHEMA} to {BI_OWNER_ROLE}")
+    withdraw_rights(administrator, pipeline, database)
 
 
 def _create_role(administrator: Connection, name: str, options: str) -> None:
     if not administrator.exec_driver_sql(f"select from pg_roles where rolname = '{name}'").all():
-        _execute_statement(
+        execute_statement(
             administrator,
             f"create role {name} {options} nosuperuser nocreatedb nocreaterole noreplication nobypassrls",
         )
@@ -233,9 +192,3 @@ def _find_open_databases(administrator: Connection, login: str) -> list[str]:
         and has_database_privilege('{login}', oid, 'connect') order by 1"""
     )
     return [name for (name,) in databases]
-
-
-def _execute_statement(connection: Connection, statement: str) -> None:
-    """Executes a statement as it is: in SQLAlchemy's text a club's id may look like a placeholder."""
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute(statement)

@@ -117,7 +117,9 @@ def test_a_run_that_waits_sleeps_says_for_whom_and_ends_on_a_signal(own_home: Pa
         wait_for_slot(holder)
         [run] = list_runs(own_home)
         with start_reader(own_home) as waiting:
-            assert re.search(f"waiting: crm-pipeline run {run.run_id[:8]} holds pool scl_source$", read_waiting_line(waiting))
+            assert re.search(
+                f"waiting: crm-pipeline run {run.run_id[:8]} holds pool scl_source$", read_waiting_line(waiting)
+            )
             before = count_cpu_seconds(waiting.pid)
             time.sleep(4)
             assert count_cpu_seconds(waiting.pid) - before < 1.0

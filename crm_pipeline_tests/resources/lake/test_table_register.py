@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +17,13 @@ TOTALS = "select 'heather' as tenant_id, 2025 as year, 'EUR' as currency, {} as 
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
+def lake(tmp_path: Path) -> Lake:
     """A registered lake of one table with two commits."""
     new_lake = Lake(str(tmp_path / "lake"), tmp_path / "spill")
     for cents in (100, 200):
         write_totals(new_lake, cents)
     register_tables(new_lake)
-    yield new_lake
+    return new_lake
 
 
 def write_totals(lake: Lake, cents: int) -> None:
