@@ -22,6 +22,8 @@ from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, 
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
 
 SERVER_TIMEOUT_SECONDS = 600
+MAX_LOG_BYTES = 10 * 1024 * 1024
+"""Size at which the server's log begins anew."""
 WAIT_OPTIONS = ("--wait", f"--timeout={SERVER_TIMEOUT_SECONDS}")
 
 
@@ -118,6 +120,8 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"no place for a server: {describe_error(failure)}") from None
         with lock, log:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if log.tell() > MAX_LOG_BYTES:
+                log.truncate(0)  # the server appends, also while it runs
             yield log
 
     def _start_server(self, log: IO[str]) -> None:

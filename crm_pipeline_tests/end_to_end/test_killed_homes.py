@@ -1,0 +1,65 @@
+"""Runs, servers and both killed, on two host names: the next run needs no hand and ends as if undisturbed."""
+
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.moving_home import (
+    IN_OTHER_HOST,
+    Clock,
+    list_profiles,
+    read_published,
+    refresh_here,
+    refreshing,
+)
+from crm_pipeline_tests.fixtures.homes.soak import SOAK
+
+KILLS: Final = 200 if SOAK else 4
+LONGEST_SECONDS: Final = 16.0
+"""About as long as an undisturbed run takes with its start."""
+LEASE_SECONDS: Final = 30.0
+HOSTS: Final = ((), IN_OTHER_HOST) if os.geteuid() == 0 and shutil.which("unshare") else ((),)
+
+
+def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(blank: Path, tmp_path: Path) -> None:
+    chance, clock, kills = Random(11), Clock(tmp_path / "services"), 0
+    with copied(blank, tmp_path / "undisturbed") as undisturbed, copied(blank, tmp_path / "disturbed") as disturbed:
+        while kills < KILLS:
+            began = time.monotonic()
+            refresh_here(undisturbed, clock)
+            undisturbed_seconds = time.monotonic() - began
+            for _ in range(chance.randrange(1, 4)):
+                kill_during_run(disturbed, clock, chance)
+                kills += 1
+            began = time.monotonic()
+            refresh_here(disturbed, clock)
+            assert time.monotonic() - began < 3 * undisturbed_seconds + LEASE_SECONDS
+            assert read_published(disturbed) == read_published(undisturbed)
+            clock.pass_hour(list_profiles(undisturbed))
+
+
+def kill_during_run(home: Path, clock: Clock, chance: Random) -> None:
+    """Starts a run and kills it, the server or both, after a while."""
+    victims = chance.choice((("run",), ("run",), ("server",), ("run", "server")))
+    with refreshing(home, clock, host=chance.choice(HOSTS)) as process:
+        time.sleep(chance.uniform(0.0, LONGEST_SECONDS))
+        if "run" in victims:
+            process.kill()
+        if "server" in victims:
+            kill_server(home)
+            if "run" not in victims:
+                # It ends by itself, well or badly, and not with a traceback.
+                assert "Traceback" not in process.communicate(timeout=300)[0]
+
+
+def kill_server(home: Path) -> None:
+    """Kills the server's first process as a crash would, if there is one; the others then end by themselves."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        lines = (home / "postgres" / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        os.kill(int(lines[0]), signal.SIGKILL)
