@@ -198,7 +198,10 @@ def _read_totals(lake: Lake, tenants: Sequence[str]) -> list[dict[str, Any]]:
     with closing(lake.connect()) as con:
         totals = lake.create_current_view(con, privacy.forgotten_totals, tenants=tenants)
         columns = ", ".join(column.name for column in privacy.forgotten_totals.columns)
-        return con.sql(f"select {columns}, _row_hash as row_hash from {totals}").to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = (
+            con.sql(f"select {columns}, _row_hash as row_hash from {totals}").to_arrow_table().to_pylist()
+        )
+        return rows
 
 
 def _redact_reports(settings: Settings, request: ErasureRequest, lake: Lake, report_progress: ProgressReporter) -> None:

@@ -32,7 +32,7 @@ class PatientEventLogStorage(PostgresEventLogStorage):
         Raises:
             TenantsBusyError: it has waited for `LOCK_TIMEOUT_SECONDS`.
         """
-        status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        status: ConcurrencyClaimStatus = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
         if status.is_claimed:
             self._waits.pop((run_id, step_key), None)
             return status
@@ -40,7 +40,9 @@ class PatientEventLogStorage(PostgresEventLogStorage):
         with raise_execution_interrupts():
             time.sleep(POLL_SECONDS)
         fail_dead_runs(self._instance)
-        return status.with_sleep_interval(0.0)
+        # It has slept; Dagster would go round without a pause until any later time.
+        ask_again: ConcurrencyClaimStatus = status.with_sleep_interval(0.0)
+        return ask_again
 
     def _report_wait(self, pool: str, run_id: str, step_key: str) -> None:
         is_first = (run_id, step_key) not in self._waits

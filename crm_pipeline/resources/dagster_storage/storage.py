@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import click
-from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
@@ -27,7 +26,7 @@ class SettingsStorage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         # The parent's own would open storages of its own first, which takes as long again.
-        DagsterStorage.__init__(self)
+        super(DagsterPostgresStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.postgres_url = postgres_url
         self.should_autocreate_tables = True
         self._inst_data = inst_data

@@ -192,7 +192,7 @@ def test_a_term_holds(reasons: dict[str, list[Values]], terms: str, story: str) 
 
 def test_every_term_is_shown_to_hold_with_its_log_odds_and_words(reasons: dict[str, list[Values]]) -> None:
     shown = {(r["term"], r["log_odds"], r["words"]) for terms in reasons.values() for r in terms}
-    assert shown == set(MEMBER_TERMS)
+    assert shown == {(term.code, term.log_odds, term.words) for term in MEMBER_TERMS}
 
 
 def test_terms_need_a_running_contract() -> None:

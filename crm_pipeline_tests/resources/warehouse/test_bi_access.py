@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.warehouse.bi_access import (
-    BI_OWNER_ROLE,
     BI_VIEWS,
     BiLogin,
     NameTakenError,
@@ -22,6 +21,7 @@ from crm_pipeline.resources.warehouse.bi_access import (
     grant_bi_access,
     revoke_bi_access,
 )
+from crm_pipeline.resources.warehouse.bi_limits import BI_OWNER_ROLE
 from crm_pipeline.resources.warehouse.schema import quote_name, tenant_table_name
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.identity import profile_ids
