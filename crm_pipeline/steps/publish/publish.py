@@ -66,11 +66,11 @@ def publish_tenants(
 
 def publish_reports(run: RunContext, publisher: Publisher, unpublished: dict[str, str]) -> None:
     """Publishes the report tables of every tenant, failed ones included: quarantine, check results, churn models."""
+    pending = defaultdict(list)
     for table in REPORT_TABLES:
-        pending = find_pending_rows(run, publisher.publication_states, table, run.tenants)
-        publish_tenants(
-            run, publisher, {tenant: [rows] for tenant, rows in pending.items()}, list(pending), unpublished
-        )
+        for tenant, rows in find_pending_rows(run, publisher.publication_states, table, run.tenants).items():
+            pending[tenant].append(rows)
+    publish_tenants(run, publisher, pending, list(pending), unpublished)
 
 
 def update_data_docs(

@@ -19,10 +19,14 @@ EXTRA_CHANGE_COLUMNS = EXTRA_ROW_COLUMNS | {"is_removed": ("_is_removed", "BOOLE
 """Columns besides the declared ones: per PostgreSQL name the DuckDB column, its type there and its Arrow type."""
 
 
-def copy_rows(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str, *, target: str) -> int:
-    """Returns how many rows of query `source` were copied into `target`, a name within the table's schema."""
-    reader = _build_arrow_reader(con, table, source, EXTRA_ROW_COLUMNS)
-    return int(cursor.adbc_ingest(target, reader, mode="append", db_schema_name=table.schema))
+def read_rows(con: duckdb.DuckDBPyConnection, table: Table, source: str) -> pa.RecordBatchReader:
+    """Returns the rows of query `source` with `row_hash`, which are read as they are copied."""
+    return _build_arrow_reader(con, table, source, EXTRA_ROW_COLUMNS)
+
+
+def copy_rows(cursor: adbc.Cursor, table: Table, rows: pa.RecordBatchReader, *, target: str) -> int:
+    """Returns how many rows were copied into `target`, a name within the table's schema."""
+    return int(cursor.adbc_ingest(target, rows, mode="append", db_schema_name=table.schema))
 
 
 def copy_changes(cursor: adbc.Cursor, con: duckdb.DuckDBPyConnection, table: Table, source: str) -> str:

@@ -1,6 +1,6 @@
-"""Parallel publication of many tenants over several connections, because changed rows wait for the disk.
+"""Parallel publication of many tenants over several connections, because rows wait for the server and its disk.
 
-Tenants whose rows must all be read from the lake stay on one connection: there is only one connection to the lake.
+Tenants whose rows must all be read from the lake share few of them: there is only one connection to the lake.
 """
 
 from collections.abc import Generator, Sequence
@@ -14,6 +14,8 @@ from crm_pipeline.resources.warehouse.publishing.table_publication import Pendin
 
 PublishOutcome = dict[str, ChangeCounts] | PublishError
 MAX_CONNECTIONS: Final = 8
+MAX_READERS: Final = 2
+"""Connections with tenants whose rows are all read: one reads while the other's are written and indexed."""
 MIN_ROWS_PER_CONNECTION: Final = 1_000
 """Minimum of changed rows per connection: opening one and its temp tables costs as much as publishing fewer."""
 
@@ -34,22 +36,24 @@ def publish_parallel(publisher: Publisher, pending: PendingByTenant) -> Generato
 
 
 def _balance_tenants(pending: PendingByTenant) -> Sequence[PendingByTenant]:
-    """Returns a batch per connection with about equally many changed rows.
+    """Returns a batch per connection with about equally many rows to write.
 
-    The last batch also has the tenants with a table that is read in full.
+    The last `MAX_READERS` batches also have the tenants with a table that is read in full.
     """
-    changed_rows = {
-        tenant: sum(table_rows.changed_rows for table_rows in rows)
-        for tenant, rows in pending.items()
-        if all(table_rows.changes_relation for table_rows in rows)
-    }
-    loads = [0] * min(MAX_CONNECTIONS, 1 + sum(changed_rows.values()) // MIN_ROWS_PER_CONNECTION)
+    row_counts = {tenant: sum(map(_count_rows_to_write, rows)) for tenant, rows in pending.items()}
+    loads = [0] * max(1, min(MAX_CONNECTIONS, 1 + sum(row_counts.values()) // MIN_ROWS_PER_CONNECTION))
     batches: list[dict[str, Sequence[PendingRows]]] = [{} for _ in loads]
-    for tenant in sorted(pending, key=lambda tenant: (-changed_rows.get(tenant, 0), tenant)):
-        position = loads.index(min(loads)) if tenant in changed_rows else -1
+    for tenant in sorted(pending, key=lambda tenant: (-row_counts[tenant], tenant)):
+        is_read_in_full = not all(table_rows.changes_relation for table_rows in pending[tenant])
+        first = max(0, len(loads) - MAX_READERS) if is_read_in_full else 0
+        position = loads.index(min(loads[first:]), first)
         batches[position][tenant] = pending[tenant]
-        loads[position] += changed_rows.get(tenant, 0)
-    return batches
+        loads[position] += row_counts[tenant]
+    return [batch for batch in batches[:-1] if batch] + batches[-1:]
+
+
+def _count_rows_to_write(rows: PendingRows) -> int:
+    return rows.changed_rows if rows.changes_relation else rows.fingerprint.rows
 
 
 def _publish_tenant(publisher: Publisher, tenant: str, rows: Sequence[PendingRows]) -> PublishOutcome:

@@ -8,14 +8,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 from sqlalchemy import Connection, Table, text
 
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
-from crm_pipeline.resources.warehouse.publishing.bulk_copy import copy_changes, copy_rows, pending_table_name
+from crm_pipeline.resources.warehouse.publishing.bulk_copy import (
+    copy_changes,
+    copy_rows,
+    pending_table_name,
+    read_rows,
+)
 from crm_pipeline.resources.warehouse.publishing.publication_state import (
     ContentFingerprint,
     PublicationState,
@@ -26,6 +31,8 @@ from crm_pipeline.resources.warehouse.schema import create_partition, index_part
 from crm_pipeline.tables.projections import list_key_columns, to_duckdb_type
 
 LOGGER = logging.getLogger(__name__)
+MAX_ROWS_AHEAD: Final = 200_000
+"""Rows of a new tenant that are read before they are copied: at most some 200 MB for each connection."""
 PUBLISH_LOCK_SQL = "select pg_advisory_xact_lock(hashtextextended('publish ' || {}, 0))"
 """Lock on a tenant's tables until the transaction ends; the parameter of the tenant id goes into the braces."""
 
@@ -77,32 +84,46 @@ class TablePublication:
     def publish(self) -> tuple[ChangeCounts, ContentFingerprint]:
         """Returns the change counts and the new fingerprint; the caller attaches a new partition."""
         target, changes = tenant_table_name(self.pending.table, self.tenant_id), NO_CHANGES
-        is_new = self._is_new(target)
-        if self.pending.changes_relation and self.published and not is_new:
+        if self._is_new(target):
+            return self._publish_new_rows(target)
+        if self.pending.changes_relation and self.published:
             pending_sql = self._pending_changes_sql(self.pending.changes_relation)
             changes, fingerprint = self._apply_changes(target, pending_sql, self.published.fingerprint)
             if fingerprint == self.pending.fingerprint:
                 return changes, fingerprint
             LOGGER.warning("%s: %s is compared row by row", self.tenant_id, self.pending.table.name)
         with self.con_lock:
-            return self._publish_all_rows(target, changes, is_new=is_new)
+            return self._publish_differences(target, changes)
 
-    def _publish_all_rows(
-        self, target: str, changes: ChangeCounts, *, is_new: bool
-    ) -> tuple[ChangeCounts, ContentFingerprint]:
+    def _publish_new_rows(self, target: str) -> tuple[ChangeCounts, ContentFingerprint]:
+        """Returns the same as `publish`, of a tenant without rows, whose indexes are created afterwards.
+
+        Rows are read ahead where they are few enough, so that another connection reads while these are copied.
+        """
+        table, name = self.pending.table, target.partition(".")[2]
+        if table.info.get("partitioned_by"):
+            create_partition(self.cursor, table, self.tenant_id)
+        with self.con_lock:
+            fingerprint = self._find_fingerprint()
+            rows = read_rows(self.con, table, self._all_rows_query())
+            if is_read_ahead := fingerprint.rows <= MAX_ROWS_AHEAD:
+                rows = rows.read_all().to_reader()
+            else:
+                copied = copy_rows(self.cursor, table, rows, target=name)
+        if is_read_ahead:
+            copied = copy_rows(self.cursor, table, rows, target=name) if fingerprint.rows else 0
+        self._check_target(target, fingerprint)
+        if table.info.get("partitioned_by"):
+            index_partition(self.cursor, table, self.tenant_id)
+        return ChangeCounts(copied, 0, 0), fingerprint
+
+    def _publish_differences(self, target: str, changes: ChangeCounts) -> tuple[ChangeCounts, ContentFingerprint]:
         """Returns the same as `publish`, from all rows; `changes` were applied before and are added."""
         fingerprint = self._find_fingerprint()
-        if is_new:
-            changes = self._load_all_rows(target, fingerprint)
-        else:
-            self._find_differences(target)
-            compared, _ = self._apply_changes(
-                target, self._copy_changes("from _pending_changes"), ContentFingerprint(0, 0)
-            )
-            changes = ChangeCounts(*(one + other for one, other in zip(changes, compared, strict=True)))
+        self._find_differences(target)
+        compared, _ = self._apply_changes(target, self._copy_changes("from _pending_changes"), ContentFingerprint(0, 0))
+        changes = ChangeCounts(*(one + other for one, other in zip(changes, compared, strict=True)))
         self._check_target(target, fingerprint)
-        if is_new and self.pending.table.info.get("partitioned_by"):
-            index_partition(self.cursor, self.pending.table, self.tenant_id)
         return changes, fingerprint
 
     def _is_new(self, target: str) -> bool:
@@ -122,15 +143,6 @@ class TablePublication:
         return find_fingerprints(self.con, self.pending.table, f"({self._all_rows_query()})").get(
             self.tenant_id, ContentFingerprint(0, 0)
         )
-
-    def _load_all_rows(self, target: str, fingerprint: ContentFingerprint) -> ChangeCounts:
-        table = self.pending.table
-        if table.info.get("partitioned_by"):
-            create_partition(self.cursor, table, self.tenant_id)
-        if not fingerprint.rows:
-            return NO_CHANGES
-        name = target.partition(".")[2]
-        return ChangeCounts(copy_rows(self.cursor, self.con, table, self._all_rows_query(), target=name), 0, 0)
 
     def _all_rows_query(self) -> str:
         return self._tenant_rows_query(self.pending.relation)
