@@ -84,7 +84,7 @@ def measure_auc(forecast: Floats, has_left: npt.NDArray[np.bool_]) -> float:
     stayed = has_left.size - left
     if not left * stayed:
         return float("nan")
-    # Of equal forecasts each has the mean of their ranks. `scipy.stats` has a function for it, and takes a second to load.
+    # Of equal forecasts each has the mean of their ranks. The function of `scipy.stats` takes a second to load.
     _, position, count = np.unique(forecast, return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[position]
     return float((rank[has_left].sum() - left * (left + 1) / 2) / (left * stayed))
