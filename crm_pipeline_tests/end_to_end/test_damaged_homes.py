@@ -14,6 +14,7 @@ from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.moving_home import (
     Clock,
+    assert_names_nobody,
     list_profiles,
     read_published,
     refresh_here,
@@ -78,6 +79,7 @@ def test_a_damaged_file_is_repaired_or_named_and_nothing_wrong_is_published(
         said = process.communicate(timeout=WAIT_SECONDS)[0]
     try:
         assert "Traceback" not in said, said
+        assert_names_nobody(said, history.clock)
         if process.returncode:
             assert [line for line in said.splitlines() if line][-1].startswith("Error: "), said
             EmbeddedPostgres(home).stop()

@@ -13,8 +13,10 @@ from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.moving_home import (
     IN_OTHER_HOST,
     Clock,
+    assert_names_nobody,
     list_profiles,
     read_published,
+    read_reports,
     refresh_here,
     refreshing,
 )
@@ -42,6 +44,7 @@ def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(blank: 
             assert time.monotonic() - began < 3 * undisturbed_seconds + LEASE_SECONDS
             assert read_published(disturbed) == read_published(undisturbed)
             clock.pass_hour(list_profiles(undisturbed))
+        assert_names_nobody(read_reports(disturbed), clock)
 
 
 def kill_during_run(home: Path, clock: Clock, chance: Random) -> None:
@@ -55,7 +58,9 @@ def kill_during_run(home: Path, clock: Clock, chance: Random) -> None:
             kill_server(home)
             if "run" not in victims:
                 # It ends by itself, well or badly, and not with a traceback.
-                assert "Traceback" not in process.communicate(timeout=300)[0]
+                said = process.communicate(timeout=300)[0]
+                assert "Traceback" not in said
+                assert_names_nobody(said, clock)
 
 
 def kill_server(home: Path) -> None:

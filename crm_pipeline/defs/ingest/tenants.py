@@ -1,6 +1,6 @@
 """Asset `tenants`: the clubs of a run, and those quarantined because their own row is invalid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import version
 
 import dagster as dg
@@ -39,8 +39,9 @@ def tenants(
     """
     with open_run_context(context, lake, settings) as run:
         usable, faulty = run.load_tenants()
-        if not usable and not faulty:
-            raise dg.Failure(_describe_absence(run), allow_retries=False)
+        known = {tenant for (tenant,) in run.con.sql("from known_tenants").fetchall()}
+        if not known.intersection(known if run.tenants is None else run.tenants):
+            raise dg.Failure(_describe_absence(run, known), allow_retries=False)
         quarantine_tenants(run, faulty)
         differences = find_zone_differences(run.con, [tenant.timezone for tenant in usable], run.as_of)
         for zone, first, last in differences:
@@ -59,8 +60,8 @@ def tenants(
         )
 
 
-def _describe_absence(run: RunContext) -> str:
-    if not run.con.sql("from known_tenants limit 1").fetchall():
+def _describe_absence(run: RunContext, known: Set[str]) -> str:
+    if not known:
         return "no tenant is known: the CRM's Tenant table has not been read yet"
     names = ", ".join(escape_invisible_characters(tenant) for tenant in run.tenants or ())
     return f"the CRM has no Tenant row any more of {names}"
