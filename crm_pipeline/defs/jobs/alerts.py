@@ -131,22 +131,29 @@ def describe_step_failure(failure: StepFailureData) -> str:
     """Returns the description of the step's own Failure, else the class of its error."""
     if failure.user_failure_data and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
-    return _describe_first_cause(failure.error)
+    return _describe_first_cause(failure.error)[1]
 
 
 def describe_run_failure(event: dg.DagsterEvent) -> str:
-    """Returns Dagster's first line on a run that failed outside its steps; more lines may quote a worker's output."""
+    """Returns what a Failure says that ended a run outside its steps; else Dagster's first line, and the error's class.
+
+    More lines of Dagster's may quote a worker's output.
+    """
     error = getattr(event.event_specific_data, "error", None)
     first_line = (event.message or "failed").splitlines()[0]
-    return f"{first_line} {_describe_first_cause(error)}" if error else first_line
+    if error is None:
+        return first_line
+    is_ours, cause = _describe_first_cause(error)
+    return cause if is_ours else f"{first_line} {cause}"
 
 
-def _describe_first_cause(error: SerializableErrorInfo | None) -> str:
-    """Returns what a Failure says that caused all the other errors; of any other error the class."""
+def _describe_first_cause(error: SerializableErrorInfo | None) -> tuple[bool, str]:
+    """Returns whether a Failure caused all the other errors, and what it says; of any other error the class."""
     while error and error.cause:
         error = error.cause
-    name = (error.cls_name if error else None) or "an error without a name"
-    return error.message.partition(": ")[2].strip() if error and name == dg.Failure.__name__ else name
+    if error and error.cls_name == dg.Failure.__name__:
+        return True, error.message.partition(": ")[2].strip()
+    return False, (error.cls_name if error else None) or "an error without a name"
 
 
 def _list_unpublished_tenants(failure: StepFailureData) -> Sequence[str]:

@@ -92,7 +92,7 @@ def withdraw_rights(administrator: Connection, pipeline: str, database: str) -> 
     _withdraw_functions(administrator, DANGEROUS_FUNCTIONS, role)
     _withdraw_functions(administrator, COUNTING_FUNCTIONS, f"{role}, {MONITORING_ROLE}")
     _withdraw_counting_columns(administrator, f"{role}, {MONITORING_ROLE}")
-    for granted in PIPELINE_ROLES:
+    for granted in _list_pipeline_roles(administrator):
         execute_statement(administrator, f"grant {granted} to {role}")
 
 
@@ -123,11 +123,19 @@ def find_shortcomings(administrator: Connection, pipeline: str) -> list[Shortcom
         *_find_login_shortcomings(administrator),
         *_find_server_shortcomings(administrator),
     ]
-    for role in PIPELINE_ROLES:
+    for role in _list_pipeline_roles(administrator):
         query = f"select pg_has_role({quote_literal(pipeline)}, '{role}', 'usage')"
         if not administrator.exec_driver_sql(query).scalar_one():
             found.append(Shortcoming(f"role {role} for {pipeline}", "logins can keep the pipeline waiting", False))
     return sorted(found, key=lambda each: not each.is_critical)
+
+
+def _list_pipeline_roles(administrator: Connection) -> list[str]:
+    """Returns those of `PIPELINE_ROLES` that the server has: reserved connections came with PostgreSQL 16."""
+    roles = administrator.exec_driver_sql(
+        "select rolname from pg_roles where rolname = any(%s)", (list(PIPELINE_ROLES),)
+    )
+    return list(roles.scalars())
 
 
 def _find_public_rights(administrator: Connection) -> list[Shortcoming]:

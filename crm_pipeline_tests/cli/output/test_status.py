@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import Table, insert
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.warehouse.schema import ensure_partition
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.identity import identity_reviews
 from crm_pipeline.tables.outputs.operations import data_quality_results, quarantined_records, tenant_refreshes
@@ -67,6 +69,9 @@ def home(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     with copied(blank, tmp_path_factory.mktemp("status") / "home") as home:
         with connected(Warehouse(EmbeddedPostgres(home).url("crm"))) as connection:
             for table, values in list_rows():
+                if table.info.get("partitioned_by"):
+                    with closing(connection.connection.cursor()) as cursor:
+                        ensure_partition(cursor, table, str(values["tenant_id"]))
                 connection.execute(insert(table), a_row(table, **values))
         yield home
 
