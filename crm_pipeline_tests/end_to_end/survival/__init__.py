@@ -1,0 +1,1 @@
+"""Homes that are killed, damaged or share a lake."""
