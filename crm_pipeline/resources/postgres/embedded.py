@@ -120,7 +120,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"no place for a server: {describe_error(failure)}") from None
         with lock, log:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if log.tell() > MAX_LOG_BYTES:
+            if self._log.stat().st_size > MAX_LOG_BYTES:
                 log.truncate(0)  # the server appends, also while it runs
             yield log
 
