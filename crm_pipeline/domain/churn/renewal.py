@@ -27,24 +27,20 @@ RENEWAL_CODE: Final = "renewal"
 
 
 class MemberTerm(NamedTuple):
-    """A reason to expect a lapse: what it adds to the log odds, and how a club manager would say it.
-
-    A term that is a later stage of another one adds more than that, and holds in its place.
-    """
+    """A reason to expect a lapse: what it adds to the log odds, and how a club manager would say it."""
 
     code: str
     log_odds: float
     words: str
-    earlier_stage: str | None = None
 
 
 MEMBER_TERMS: Final = (
     MemberTerm("overdue_1_30", 0.7, "Fee overdue by up to 30 days"),
-    MemberTerm("overdue_31_60", 1.4, "Fee overdue by 31 to 60 days", "overdue_1_30"),
-    MemberTerm("overdue_over_60", 2.5, "Fee overdue by more than 60 days", "overdue_31_60"),
+    MemberTerm("overdue_31_60", 1.4, "Fee overdue by 31 to 60 days"),
+    MemberTerm("overdue_over_60", 2.5, "Fee overdue by more than 60 days"),
     MemberTerm("no_play_60", 0.8, "Not played for 60 days of the season"),
-    MemberTerm("no_play_180", 1.4, "Not played for 180 days of the season", "no_play_60"),
-    MemberTerm("no_play_365", 2.0, "Not played for a year", "no_play_180"),
+    MemberTerm("no_play_180", 1.4, "Not played for 180 days of the season"),
+    MemberTerm("no_play_365", 2.0, "Not played for a year"),
     MemberTerm("never_played", 1.0, "Has never played"),
     MemberTerm("play_rate_dropped", 0.5, "Plays less than half as much as a year ago"),
     MemberTerm("no_competition_180", 0.4, "Stopped entering competitions"),

@@ -5,8 +5,6 @@ The likelihood is that of lapsing within a year, given the next renewal's number
 All clubs together are shrunk to the prior, a club to all clubs, a tier to its club: always by the same
 2.5 * ||ln theta - ln theta_0||^2, so that a tier of five members counts for next to nothing and one of five hundred for
 nearly all. The terms stay as they are until `MIN_LAPSES` lapses were seen, and can weaken but never change their sign.
-What is fitted of a later stage is its step above the earlier one: a stage that nobody had reached a year ago follows
-what was learned of the stages before it, and never adds less than they do.
 """
 
 from collections.abc import Mapping
@@ -18,22 +16,12 @@ from scipy.special import expit, log_expit
 
 from crm_pipeline.domain.churn.mbg_nbd_fit import PRIOR_STRENGTH
 from crm_pipeline.domain.churn.mle import maximise_likelihood
-from crm_pipeline.domain.churn.renewal import MEMBER_TERMS, PRIOR_DELTA, PRIOR_GAMMA, PRIOR_LOG_ODDS, MemberTerm
+from crm_pipeline.domain.churn.renewal import MEMBER_TERMS, PRIOR_DELTA, PRIOR_GAMMA, PRIOR_LOG_ODDS
 
 Floats = npt.NDArray[np.float64]
 
 MIN_LAPSES: Final = 50
 MEMBER_TERM_CODES: Final = tuple(term.code for term in MEMBER_TERMS)
-
-
-def _list_stages(term: MemberTerm) -> set[str]:
-    """Returns the code of a term and those of the stages before it."""
-    by_code = {each.code: each for each in MEMBER_TERMS}
-    return {term.code} | (_list_stages(by_code[term.earlier_stage]) if term.earlier_stage else set())
-
-
-STAGE_STEPS: Final = np.array([[code in _list_stages(term) for code in MEMBER_TERM_CODES] for term in MEMBER_TERMS])
-"""Which steps a term's log odds are the sum of, (terms, steps)."""
 
 
 class RenewalParameters(NamedTuple):
@@ -64,24 +52,21 @@ def fit_renewal(members: MemberArrays, prior: RenewalParameters, *, terms: bool 
     Raises:
         ArithmeticError: the search did not converge.
     """
-    stepped = members._replace(term_flags=members.term_flags @ STAGE_STEPS)
-    steps = np.linalg.solve(STAGE_STEPS, [prior.log_odds[code] for code in MEMBER_TERM_CODES])
     is_free = np.ones(2 + len(MEMBER_TERM_CODES), dtype=np.bool_)
     is_free[2:] = terms and members.has_lapsed.sum() >= MIN_LAPSES
-    start = np.log([prior.gamma, prior.delta, *steps])
+    start = np.log([prior.gamma, prior.delta, *(prior.log_odds[code] for code in MEMBER_TERM_CODES)])
 
     def compute_free_likelihood(theta: Floats) -> tuple[float, Floats]:
         full_theta = start.copy()
         full_theta[is_free] = theta
-        value, slope = compute_log_likelihood(full_theta, stepped)
+        value, slope = compute_log_likelihood(full_theta, members)
         return value, slope[is_free]
 
     theta = start.copy()
     theta[is_free] = maximise_likelihood(
         compute_free_likelihood, start[is_free], members.has_lapsed.size, PRIOR_STRENGTH
     )
-    gamma, delta = np.exp(theta[:2]).tolist()
-    log_odds = (STAGE_STEPS @ np.exp(theta[2:])).tolist()
+    gamma, delta, *log_odds = np.exp(theta).tolist()
     return RenewalParameters(gamma, delta, dict(zip(MEMBER_TERM_CODES, log_odds, strict=True)))
 
 
