@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
-from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.resources.postgres.embedded import MAX_LOG_BYTES, EmbeddedPostgres
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError
 from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, passwords, postmaster, starter
 
@@ -72,6 +72,15 @@ def test_passwords_are_in_one_private_file_only(server: EmbeddedPostgres, seen: 
     assert "postgres" in everything
     assert len(set(passwords(server))) == 3
     assert not [password for password in passwords(server) if password in everything]
+
+
+def test_a_log_that_has_grown_large_begins_anew_while_the_server_runs(server: EmbeddedPostgres) -> None:
+    log = server.home / "postgres/server.log"
+    with log.open("a") as lines:
+        lines.write("x" * (MAX_LOG_BYTES + 1))
+    server.start()
+    assert log.stat().st_size == 0
+    assert server.is_running()
 
 
 def test_files_are_closed_to_others(server: EmbeddedPostgres) -> None:
