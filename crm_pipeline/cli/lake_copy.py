@@ -20,7 +20,8 @@ from crm_pipeline.resources.lake.commit import write_files
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import list_lake_key_columns
 from crm_pipeline.settings import Settings
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
+from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs import operations
 
 
@@ -45,7 +46,7 @@ def create_working_copy(settings: Settings, *, dry_run: bool) -> Iterator[Settin
 def copy_lake_as_of(lake: Lake, copy: Lake, as_of: datetime) -> None:
     """Copies the logs as a run at `as_of` saw them: rows extracted by then, and outputs of the runs before it."""
     with closing(lake.connect()) as con:
-        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
+        for table in LAKE_TABLES:
             if DeltaTable.is_deltatable(lake.path(table)):
                 is_input = table.metadata is source_metadata or table.info.get("is_input")
                 rows = con.sql(

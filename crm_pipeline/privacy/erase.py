@@ -32,7 +32,7 @@ from crm_pipeline.resources.warehouse.bi_limits import end_sessions
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.atomic_commit import roll_back_partial_commits
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.outputs import privacy
 from crm_pipeline.tables.projections import to_arrow_schema, to_lake_name
 
@@ -164,7 +164,7 @@ def _erase_lake_rows(
         run = RunContext(con, lake, request.requested_at, request.certificate_id, request.tenants)
         roll_back_partial_commits(run, request.tenants)
         create_forgotten_relation(con, [*request.records, *request.dependent_rows])
-        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
+        for table in LAKE_TABLES:
             report_progress(f"lake: {to_lake_name(table)}")
             request.add_removed_rows(lake, f"lake: {to_lake_name(table)}", lake_erasure.erase_rows(con, lake, table))
         # The newest versions of a table's rows may be gone, so the committed versions are stored again.
@@ -241,9 +241,8 @@ def _count_remaining_data(settings: Settings, lake: Lake, request: ErasureReques
     records = [*request.records, *request.dependent_rows]
     with closing(lake.connect()) as con:
         create_forgotten_relation(con, records)
-        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
         remaining = {
-            f"lake: {to_lake_name(table)}": lake_erasure.count_remaining_rows(con, lake, table) for table in tables
+            f"lake: {to_lake_name(table)}": lake_erasure.count_remaining_rows(con, lake, table) for table in LAKE_TABLES
         }
     published = warehouse_erasure.count_subject_rows(open_warehouse(settings), request.tenants, records)
     remaining |= {f"warehouse: crm.{table}": rows for table, rows in published.items()}

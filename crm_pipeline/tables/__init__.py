@@ -7,7 +7,17 @@ from crm_pipeline.tables.outputs import churn, operations
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline.vocabulary import Service
 
-__all__ = ["PERSON_TABLES", "PUBLISHED_TABLES", "PUBLISHER_TABLES", "REPORT_TABLES", "list_source_tables"]
+__all__ = [
+    "LAKE_TABLES",
+    "PERSON_TABLES",
+    "PUBLISHED_TABLES",
+    "PUBLISHER_TABLES",
+    "REPORT_TABLES",
+    "list_source_tables",
+]
+
+LAKE_TABLES: tuple[Table, ...] = (*source_metadata.tables.values(), *output_metadata.tables.values())
+"""Every table that may have a log in the lake: those of the services, then ours."""
 
 PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")

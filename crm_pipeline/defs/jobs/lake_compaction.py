@@ -9,7 +9,7 @@ from crm_pipeline.defs.jobs.people_retention import finish_erasures
 from crm_pipeline.defs.metadata import DAILY, build_rows_table
 from crm_pipeline.resources.lake.compaction import compact_table, delete_abandoned_spill
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.projections import to_lake_name
 
 
@@ -22,9 +22,8 @@ def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -
     """Compacts one table after the other; their contents do not change."""
     delete_abandoned_spill(lake)
     with closing(lake.connect()) as con:
-        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
         compactions = {
-            to_lake_name(table): compaction for table in tables if (compaction := compact_table(con, lake, table))
+            to_lake_name(table): compaction for table in LAKE_TABLES if (compaction := compact_table(con, lake, table))
         }
     rows = [{"table": name, **compaction._asdict()} for name, compaction in compactions.items()]
     context.add_output_metadata({"tables": build_rows_table(rows)})

@@ -20,7 +20,7 @@ from crm_pipeline.resources.privacy import schema as privacy_schema
 from crm_pipeline.resources.privacy.lake_erasure import delete_old_versions
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.settings import SettingError, Settings
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.projections import to_lake_name
 
 
@@ -30,8 +30,7 @@ def drop_past_rows(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake])
     """Rewrites one table after the other, by the clock; a pinned hour does not extend how long rows are stored."""
     before = datetime.now(UTC) - timedelta(days=LOG_RETENTION_DAYS)
     with closing(lake.connect()) as con:
-        tables = (*source_metadata.tables.values(), *output_metadata.tables.values())
-        dropped = {to_lake_name(table): delete_old_versions(con, lake, table, before) for table in tables}
+        dropped = {to_lake_name(table): delete_old_versions(con, lake, table, before) for table in LAKE_TABLES}
     rows = [{"table": name, "versions_dropped": count} for name, count in dropped.items() if count]
     context.add_output_metadata({"tables": build_rows_table(rows)})
 

@@ -6,16 +6,14 @@ ids and figures. `<lake>/tables.json` has the newest commit of each; commits are
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-
-from sqlalchemy import Table
 
 from crm_pipeline.resources.lake.files import DamagedLakeError, find_newest_commit_number, list_lake_files
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.locking import open_private_file
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.projections import to_lake_name
 
 REGISTER_NAME: Final = "tables.json"
@@ -31,7 +29,7 @@ def require_registered_tables(lake: Lake) -> None:
         DamagedLakeError: a table is lost, older than it was, or lacks a file; the message names it.
     """
     registered = _read_register(lake)
-    for table in _list_tables():
+    for table in LAKE_TABLES:
         name, path = to_lake_name(table), lake.path(table)
         if (commit := find_newest_commit_number(path)) < registered.get(name, -1):
             state = "is gone" if commit < 0 else "is an older copy"
@@ -48,16 +46,11 @@ def register_tables(lake: Lake) -> None:
         return
     with open_private_file(path.with_suffix(".lock"), "a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        commits = {to_lake_name(table): find_newest_commit_number(lake.path(table)) for table in _list_tables()}
+        commits = {to_lake_name(table): find_newest_commit_number(lake.path(table)) for table in LAKE_TABLES}
         draft = path.with_suffix(".new")
         with open_private_file(draft, "w") as file:
             json.dump({name: commit for name, commit in commits.items() if commit >= 0}, file)
         draft.replace(path)
-
-
-def _list_tables() -> Iterator[Table]:
-    yield from source_metadata.tables.values()
-    yield from output_metadata.tables.values()
 
 
 def _read_register(lake: Lake) -> Mapping[str, int]:

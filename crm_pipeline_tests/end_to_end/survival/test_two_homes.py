@@ -9,7 +9,7 @@ from typing import Final
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import list_lake_key_columns
 from crm_pipeline.resources.lake.table_register import require_registered_tables
-from crm_pipeline.tables.columns import output_metadata, source_metadata
+from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.moving_home import (
     Clock,
@@ -61,7 +61,7 @@ def assert_sound(lake: Lake) -> None:
     """Asserts that every table is readable, complete and has each row once."""
     require_registered_tables(lake)
     with closing(lake.connect()) as con:
-        for table in (*source_metadata.tables.values(), *output_metadata.tables.values()):
+        for table in LAKE_TABLES:
             if lake.version(table) < 0:
                 continue
             keys = ", ".join(list_lake_key_columns(table))
