@@ -5,7 +5,6 @@ last.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Final, NamedTuple
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord
+from crm_pipeline.resources.private_files import write_private_json
 
 REQUESTS_FOLDER = "_pending_erasures"
 _JSON_KEYS: Final = {"dependent_rows": "followers"}
@@ -98,14 +98,7 @@ class ErasureRequest:
         file = _find_requests_folder(lake) / f"{self.certificate_id}.json"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         document = {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
-        temporary_file = file.with_suffix(".new")
-        with open(
-            temporary_file, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-        ) as text:
-            json.dump(document, text)
-            text.flush()
-            os.fsync(text.fileno())
-        temporary_file.replace(file)
+        write_private_json(file, document)
 
     def delete(self, lake: Lake) -> None:
         """Deletes the request's file and the half-written files of killed processes."""

@@ -1,10 +1,8 @@
 """What every lock needs: locks of files, and waiting for those who hold tenants."""
 
 import fcntl
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Final
 
 LOCK_TIMEOUT_SECONDS: Final = 600.0
@@ -32,11 +30,6 @@ def wait_for_tenants(
             log(f"waiting: {holders}")
             is_reported = True
         time.sleep(POLL_SECONDS)
-
-
-def open_private_file(path: Path, mode: str) -> IO[str]:
-    """Returns the open file, created for this user alone where it is not there."""
-    return open(path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def try_lock_file(file: IO[str]) -> bool:

@@ -22,6 +22,7 @@ ORDER = (
     "tables.outputs",
     "tables",
     "domain",
+    "resources.private_files",
     "resources.locking",
     "resources.lake",
     "resources.sources",

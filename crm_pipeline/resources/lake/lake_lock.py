@@ -16,12 +16,8 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.locking import (
-    LOCK_TIMEOUT_SECONDS,
-    open_private_file,
-    try_lock_file,
-    wait_for_tenants,
-)
+from crm_pipeline.resources.locking import LOCK_TIMEOUT_SECONDS, try_lock_file, wait_for_tenants
+from crm_pipeline.resources.private_files import open_private_file
 
 
 class LakeHolder(NamedTuple):

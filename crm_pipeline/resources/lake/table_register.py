@@ -10,9 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from crm_pipeline.resources.lake.files import DamagedLakeError, find_newest_commit_number, list_lake_files
+from crm_pipeline.resources.lake.files import (
+    DamagedLakeError,
+    LakeFile,
+    find_newest_commit_number,
+    list_lake_files,
+)
 from crm_pipeline.resources.lake.lake import Lake
-from crm_pipeline.resources.locking import open_private_file
+from crm_pipeline.resources.private_files import open_private_file, write_private_json
 from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.projections import to_lake_name
 
@@ -35,22 +40,24 @@ def require_registered_tables(lake: Lake) -> None:
             state = "is gone" if commit < 0 else "is an older copy"
             raise DamagedLakeError(f"table {name} of the lake {state}, and the others are not: {RESTORE_ADVICE}")
         for file in list_lake_files(path):
-            if not Path(file.path).is_file() or Path(file.path).stat().st_size != file.size:
+            if not _is_whole(file):
                 raise DamagedLakeError(f"a file of table {name} of the lake is gone or cut: {RESTORE_ADVICE}")
 
 
 def register_tables(lake: Lake) -> None:
     """Writes the newest commit of every table into the register; of two processes at once neither sets one back."""
     path = Path(lake.url) / REGISTER_NAME
-    if not path.parent.is_dir():
-        return
     with open_private_file(path.with_suffix(".lock"), "a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         commits = {to_lake_name(table): find_newest_commit_number(lake.path(table)) for table in LAKE_TABLES}
-        draft = path.with_suffix(".new")
-        with open_private_file(draft, "w") as file:
-            json.dump({name: commit for name, commit in commits.items() if commit >= 0}, file)
-        draft.replace(path)
+        write_private_json(path, {name: commit for name, commit in commits.items() if commit >= 0})
+
+
+def _is_whole(file: LakeFile) -> bool:
+    try:
+        return Path(file.path).stat().st_size == file.size
+    except FileNotFoundError:
+        return False
 
 
 def _read_register(lake: Lake) -> Mapping[str, int]:

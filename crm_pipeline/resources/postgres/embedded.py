@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import secrets
 import shutil
 import socket
@@ -17,9 +16,10 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
 from crm_pipeline.faults import describe_error
-from crm_pipeline.resources.locking import open_private_file, try_lock_file
+from crm_pipeline.resources.locking import try_lock_file
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS, SUPERUSER, build_server_options, create_cluster
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError, build_error_with_log, run_program
+from crm_pipeline.resources.private_files import open_private_file, write_private_json
 
 SERVER_TIMEOUT_SECONDS = 600
 MAX_LOG_BYTES = 10 * 1024 * 1024
@@ -154,12 +154,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"not started yet, or the passwords are lost or not ours: {reason}") from None
 
     def _write_access(self, access: _ServerAccess) -> None:
-        draft = self._access_file.with_suffix(".new")
-        with open_private_file(draft, "w") as file:
-            json.dump(asdict(access), file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._access_file)
+        write_private_json(self._access_file, asdict(access))
 
 
 def find_free_port(preferred: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.privacy.tombstones import build_key_id
+from crm_pipeline.resources.private_files import open_private_file
 from crm_pipeline.settings import ERASURE_KEY_FILE, SettingError, Settings, format_path
 from crm_pipeline.tables.outputs import privacy
 
@@ -60,7 +61,7 @@ def _find_key_ids(lake: Lake) -> set[str]:
 
 def _write_new_file(file: Path, text: str) -> None:
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    with open(draft, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as lines:
+    with open_private_file(draft, "x") as lines:
         lines.write(text)
         lines.flush()
         os.fsync(lines.fileno())
