@@ -93,7 +93,7 @@ def build_pending_batches(
     run: RunContext, pending: PendingByTenant, tenants: Sequence[str]
 ) -> Iterator[dict[str, list[PendingRows]]]:
     """Yields the pending rows of tenants batch by batch; full contents are read once per batch."""
-    row_counts = Counter({tenant: sum(map(_count_rows_to_read, pending[tenant])) for tenant in tenants})
+    row_counts = Counter({tenant: sum(rows.row_count for rows in pending[tenant]) for tenant in tenants})
     for batch_tenants in split_into_batches(sorted(tenants), row_counts, MAX_PENDING_ROWS):
         full_relations = _select_full_rows(run, pending, batch_tenants)
         yield {
@@ -122,10 +122,6 @@ def find_newest_versions(
         select {tenant_id_sql(table)}, max(_version) from {log}
         where {build_tenant_condition(tenants)} group by 1""").fetchall()
     return versions | dict(found)
-
-
-def _count_rows_to_read(rows: PendingRows) -> int:
-    return rows.changed_rows if rows.changes_relation else rows.fingerprint.rows
 
 
 def _select_full_rows(run: RunContext, pending: PendingByTenant, tenants: Sequence[str]) -> dict[Table, str]:

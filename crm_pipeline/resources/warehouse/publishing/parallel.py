@@ -40,7 +40,7 @@ def _balance_tenants(pending: PendingByTenant) -> Sequence[PendingByTenant]:
 
     The last `MAX_READERS` batches also have the tenants with a table that is read in full.
     """
-    row_counts = {tenant: sum(map(_count_rows_to_write, rows)) for tenant, rows in pending.items()}
+    row_counts = {tenant: sum(table_rows.row_count for table_rows in rows) for tenant, rows in pending.items()}
     loads = [0] * max(1, min(MAX_CONNECTIONS, 1 + sum(row_counts.values()) // MIN_ROWS_PER_CONNECTION))
     batches: list[dict[str, Sequence[PendingRows]]] = [{} for _ in loads]
     for tenant in sorted(pending, key=lambda tenant: (-row_counts[tenant], tenant)):
@@ -50,10 +50,6 @@ def _balance_tenants(pending: PendingByTenant) -> Sequence[PendingByTenant]:
         batches[position][tenant] = pending[tenant]
         loads[position] += row_counts[tenant]
     return [batch for batch in batches[:-1] if batch] + batches[-1:]
-
-
-def _count_rows_to_write(rows: PendingRows) -> int:
-    return rows.changed_rows if rows.changes_relation else rows.fingerprint.rows
 
 
 def _publish_tenant(publisher: Publisher, tenant: str, rows: Sequence[PendingRows]) -> PublishOutcome:

@@ -6,6 +6,7 @@ compared. An empty target gets all rows, and its indexes afterwards.
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import RLock
 from typing import Final, NamedTuple
@@ -62,6 +63,11 @@ class PendingRows(NamedTuple):
     changed_rows: int = 0
     """Number of the tenant's rows in `changes_relation`."""
 
+    @property
+    def row_count(self) -> int:
+        """Returns the number of rows to read and write: the changed ones, or all of them where these are not known."""
+        return self.changed_rows if self.changes_relation else self.fingerprint.rows
+
 
 PendingByTenant = Mapping[str, Sequence[PendingRows]]
 """The tables to publish, per tenant."""
@@ -103,14 +109,13 @@ class TablePublication:
         table, name = self.pending.table, target.partition(".")[2]
         if table.info.get("partitioned_by"):
             create_partition(self.cursor, table, self.tenant_id)
-        with self.con_lock:
+        with ExitStack() as reading:
+            reading.enter_context(self.con_lock)
             fingerprint = self._find_fingerprint()
             rows = read_rows(self.con, table, self._all_rows_query())
-            if is_read_ahead := fingerprint.rows <= MAX_ROWS_AHEAD:
+            if fingerprint.rows <= MAX_ROWS_AHEAD:
                 rows = rows.read_all().to_reader()
-            else:
-                copied = copy_rows(self.cursor, table, rows, target=name)
-        if is_read_ahead:
+                reading.close()
             copied = copy_rows(self.cursor, table, rows, target=name) if fingerprint.rows else 0
         self._check_target(target, fingerprint)
         if table.info.get("partitioned_by"):
