@@ -10,7 +10,10 @@ POLL_SECONDS: Final = 0.5
 
 
 class TenantsBusyError(Exception):
-    """Others hold these tenants and did not finish in time; the message names them."""
+    """Others hold what is wanted and did not finish in time; the message names them."""
+
+    def __init__(self, holders: str, timeout_seconds: float) -> None:
+        super().__init__(f"{holders} and did not finish within {timeout_seconds:.0f} s")
 
 
 def wait_for_tenants(
@@ -25,7 +28,7 @@ def wait_for_tenants(
     is_reported = False
     while holders := find_holders():
         if time.monotonic() > deadline:
-            raise TenantsBusyError(f"{holders} and did not finish within {timeout_seconds:.0f} s")
+            raise TenantsBusyError(holders, timeout_seconds)
         if not is_reported:
             log(f"waiting: {holders}")
             is_reported = True

@@ -50,6 +50,6 @@ class PatientEventLogStorage(PostgresEventLogStorage):
         others = ", ".join(sorted(run[:8] for run in self.get_concurrency_info(pool).active_run_ids))
         reason = f"crm-pipeline run {others or 'that has just ended'} holds pool {pool}"
         if time.monotonic() - began > LOCK_TIMEOUT_SECONDS:
-            raise TenantsBusyError(f"{reason} and did not finish within {LOCK_TIMEOUT_SECONDS:.0f} s")
+            raise TenantsBusyError(reason, LOCK_TIMEOUT_SECONDS)
         if is_first:
             LOGGER.warning("waiting: %s", reason)

@@ -50,9 +50,9 @@ class LeasedRunStorage(PostgresRunStorage):
         """Returns the runs that are under way and whose lease nobody has."""
         runs = self.get_runs(UNDER_WAY)
         with self.connect() as connection:
-            # Read again after the lease: a run that ended in between gave it up.
-            dead = [run.run_id for run in runs if not _is_leased(connection, run.run_id)]
-        return [run for run in self.get_runs(UNDER_WAY) if run.run_id in dead]
+            free = {run.run_id for run in runs if not _is_leased(connection, run.run_id)}
+        # Read again after the leases: a run that ended in between gave its up.
+        return [run for run in self.get_runs(UNDER_WAY) if run.run_id in free] if free else []
 
     def _take_lease(self, run_id: str) -> Connection:
         options = {"application_name": f"crm-pipeline run {run_id[:8]}", "options": KEEPALIVE}

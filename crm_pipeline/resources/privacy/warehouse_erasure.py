@@ -111,14 +111,14 @@ def rewrite_statistics(administrator: Engine) -> None:
         connection.execute(text("vacuum (full) pg_catalog.pg_statistic"))
 
 
-def count_old_snapshots(administrator: Engine, timeout_seconds: float = SNAPSHOT_TIMEOUT_SECONDS) -> int:
+def count_old_snapshots(administrator: Engine) -> int:
     """Returns how many other sessions, transactions and slots still see rows deleted by now, after waiting for them.
 
     A rewritten table keeps the rows that any of them sees.
     """
     with _connect_autocommit(administrator) as connection:
         now = connection.execute(text("select cast(pg_current_xact_id() as text)")).scalar_one()
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + SNAPSHOT_TIMEOUT_SECONDS
         while (count := connection.execute(_OLD_SNAPSHOTS_QUERY, {"now": now}).scalar_one()) and (
             time.monotonic() < deadline
         ):

@@ -6,9 +6,9 @@ it, or enforced by the pipeline. PostgreSQL lets every role change its own passw
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from crm_pipeline.resources.warehouse.schema import quote_literal, quote_name
 
@@ -41,7 +41,7 @@ MONITORING_ROLE: Final = "pg_monitor"
 """PostgreSQL's role for those who watch a server; it keeps what tells sizes and counts."""
 PIPELINE_ROLES: Final = ("pg_signal_backend", "pg_read_all_stats", "pg_use_reserved_connections")
 """Roles of PostgreSQL by which the pipeline ends transactions of logins, and connects when they take all places."""
-SERVER_SETTINGS: Final = {
+REQUIRED_SERVER_SETTINGS: Final = {
     "reserved_connections": ("> 0", "logins can take every connection, the pipeline's too"),
     "log_min_error_statement": (
         "in ('fatal', 'panic')",
@@ -118,9 +118,11 @@ def end_long_transactions(connection: Connection) -> int:
 
 def find_shortcomings(administrator: Connection, pipeline: str) -> list[Shortcoming]:
     """Returns the limits that this server lacks, the critical ones first."""
+    logins = administrator.exec_driver_sql(_LOGINS_SQL).all()
     found = [
-        *_find_public_rights(administrator),
-        *_find_login_shortcomings(administrator),
+        # Without any login nobody can use the rights of the public.
+        *(_find_public_rights(administrator) if logins else ()),
+        *_find_login_shortcomings(logins),
         *_find_server_shortcomings(administrator),
     ]
     for role in _list_pipeline_roles(administrator):
@@ -139,9 +141,7 @@ def _list_pipeline_roles(administrator: Connection) -> list[str]:
 
 
 def _find_public_rights(administrator: Connection) -> list[Shortcoming]:
-    """Returns the rights that the public still has; without any login nobody can use them."""
-    if not administrator.exec_driver_sql(_LOGINS_SQL).all():
-        return []
+    """Returns the rights that the public still has."""
     rights = {
         "connections to the database by everybody": (
             "has_database_privilege('public', current_database(), 'connect')",
@@ -153,8 +153,14 @@ def _find_public_rights(administrator: Connection) -> list[Shortcoming]:
         ),
         "objects in schema public": ("has_schema_privilege('public', 'public', 'create')", "a login can fill the disk"),
         "code in plpgsql": ("has_language_privilege('public', 'plpgsql', 'usage')", "a login can fill the log"),
-        "dangerous functions": (_public_functions_sql(DANGEROUS_FUNCTIONS), "a login can stop a publication"),
-        "counting functions": (_public_functions_sql(COUNTING_FUNCTIONS), "a login can count another club's rows"),
+        "dangerous functions": (
+            f"exists ({_build_public_functions_query(DANGEROUS_FUNCTIONS)})",
+            "a login can stop a publication",
+        ),
+        "counting functions": (
+            f"exists ({_build_public_functions_query(COUNTING_FUNCTIONS)})",
+            "a login can count another club's rows",
+        ),
         "counting columns of pg_class": (
             "has_column_privilege('public', 'pg_catalog.pg_class', 'reltuples', 'select')",
             "a login can count another club's rows",
@@ -167,14 +173,15 @@ def _find_public_rights(administrator: Connection) -> list[Shortcoming]:
     ]
 
 
-def _public_functions_sql(pattern: str) -> str:
-    return f"""exists (select from pg_proc where pronamespace = 'pg_catalog'::regnamespace
-        and proname ~ {quote_literal(pattern)} and has_function_privilege('public', oid, 'execute'))"""
+def _build_public_functions_query(pattern: str) -> str:
+    """Returns a query of PostgreSQL's functions whose names match the pattern and that the public may execute."""
+    return f"""select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
+        and proname ~ {quote_literal(pattern)} and has_function_privilege('public', oid, 'execute')"""
 
 
-def _find_login_shortcomings(administrator: Connection) -> list[Shortcoming]:
+def _find_login_shortcomings(logins: Sequence[Row[Any]]) -> list[Shortcoming]:
     found = []
-    for login in administrator.exec_driver_sql(_LOGINS_SQL):
+    for login in logins:
         name, config = login.rolname, " ".join(login.rolconfig or ())
         if login.is_mighty:
             found.append(Shortcoming(f"no powers for {name}", "it can see every club", is_critical=True))
@@ -192,7 +199,7 @@ def _find_login_shortcomings(administrator: Connection) -> list[Shortcoming]:
 
 def _find_server_shortcomings(administrator: Connection) -> list[Shortcoming]:
     found = []
-    for name, (condition, consequence) in SERVER_SETTINGS.items():
+    for name, (condition, consequence) in REQUIRED_SERVER_SETTINGS.items():
         value = administrator.exec_driver_sql(f"select current_setting('{name}', true)").scalar()
         typed = "cast(%s as bigint)" if condition.startswith(">") else "%s"
         if value is None or not administrator.exec_driver_sql(f"select {typed} {condition}", (value,)).scalar_one():
@@ -205,8 +212,7 @@ def _withdraw_functions(administrator: Connection, pattern: str, roles: str) -> 
     execute_statement(
         administrator,
         f"""do $$ declare f regprocedure; begin
-        for f in select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace
-            and proname ~ '{pattern}' and has_function_privilege('public', oid, 'execute') loop
+        for f in {_build_public_functions_query(pattern)} loop
             execute format('revoke execute on function %s from public', f);
             execute format('grant execute on function %s to %s', f, {quote_literal(roles)});
         end loop; end $$""",
