@@ -49,9 +49,11 @@ def build_server_options(port: int) -> str:
 
 def create_cluster(log: IO[str], data: Path, passwords: dict[str, str]) -> None:
     """Creates data folder `data`: its databases, and their owners and the superuser with these passwords by role."""
-    run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS)
+    settings = [f"--set={name}={value}" for name, value in SERVER_SETTINGS.items()]
+    run_program(log, data, "initdb", f"--username={SUPERUSER}", *CLUSTER_OPTIONS, *settings)
     (data / "pg_hba.conf").write_text(LOGIN_RULES)
-    # In single-user mode, before the server first listens: a data folder in its place is complete.
+    # In single-user mode, before the server first listens: a data folder in its place is complete. The settings above
+    # keep the passwords out of the log where a statement fails.
     statements = _build_bootstrap_sql(passwords)
     run_program(log, data, "postgres", "--single", "-c", "exit_on_error=on", "postgres", statements=statements)
 

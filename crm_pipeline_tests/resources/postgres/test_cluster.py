@@ -1,13 +1,16 @@
 """What a new embedded server has: databases closed to each other's owners, durable settings, a log without secrets."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from crm_pipeline.resources.postgres import cluster
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
+from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError
 from crm_pipeline_tests.fixtures.homes.support import stopped_afterwards
 from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
 
@@ -58,3 +61,16 @@ def test_a_failing_statement_leaves_no_secret_in_the_log(server: EmbeddedPostgre
     log = (server.home / "postgres/server.log").read_text()
     assert "already exists" in log
     assert "hunter2" not in log
+
+
+def test_a_server_that_cannot_be_made_leaves_no_secret_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "DATABASE_OWNERS", {"crm": cluster.SUPERUSER})
+    with (tmp_path / "server.log").open("w+") as log:
+        with pytest.raises(EmbeddedPostgresError, match="postgres failed"):
+            cluster.create_cluster(log, tmp_path / "data", {cluster.SUPERUSER: "hunter2"})
+        log.seek(0)
+        said = log.read()
+    assert "already exists" in said
+    assert "hunter2" not in said
