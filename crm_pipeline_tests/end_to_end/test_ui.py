@@ -279,7 +279,7 @@ def test_a_browser_shows_what_is_broken_for_whom_without_a_click(eyes: Browser) 
     broken.wait_for()
     assert all(words in broken.inner_text() for words in ("heather-moor", "109 of 109"))
     page.get_by_text("Execution history").click()
-    failed = page.get_by_role("row").filter(has_text="Broken: Scores lie between 0 and 100.")
+    failed = page.get_by_role("row").filter(has_text="Broken: Scores lie between 0 and 100.").first
     failed.wait_for()
     assert all(words in failed.inner_text() for words in ("Failed", "heather-moor"))
 

@@ -1,7 +1,5 @@
 """Erasures that cannot end at once: each stays open, says why, and is complete after the next upkeep."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +11,15 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from crm_pipeline.cli.options import override_environment
-from crm_pipeline.definitions import build_defs
 from crm_pipeline.resources.connections import open_warehouse
-from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.privacy import warehouse_erasure
 from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline_tests.fixtures.homes.erasures import forgotten, money
 from crm_pipeline_tests.fixtures.homes.homes import copied
+from crm_pipeline_tests.fixtures.homes.runs import run_job, said
 from crm_pipeline_tests.fixtures.homes.support import clean_environment, refresh
+from crm_pipeline_tests.fixtures.servers.embedded_servers import kill_server
 from crm_pipeline_tests.fixtures.worlds.zephyrine import CLUB, EMAIL, KEY, traces, write_clubs
 
 FIRST, SECOND = "2026-03-31T12:00:00Z", "2026-04-02T12:00:00Z"
@@ -48,16 +46,7 @@ def home(refreshed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 def upkeep(home: Path, key: str = KEY) -> dg.ExecuteInProcessResult:
     """The result of a run of the daily job."""
-    with clean_environment(ERASURE_KEY=key):
-        settings = override_environment(home)
-        with open_instance(settings) as instance:
-            job = build_defs(settings).resolve_job_def("lake_upkeep")
-            return job.execute_in_process(instance=instance, raise_on_error=False)
-
-
-def find_failure(result: dg.ExecuteInProcessResult) -> str:
-    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
-    return str(failure.user_failure_data.description if failure.user_failure_data else failure.error)
+    return run_job(home, "lake_upkeep", ERASURE_KEY=key)
 
 
 def is_open(home: Path) -> bool:
@@ -85,7 +74,7 @@ def test_with_a_foreign_snapshot_it_stays_open_and_the_next_upkeep_completes_it(
         assert is_open(home)
         again = upkeep(home)
         assert not again.success
-        assert find_failure(again).startswith("people who are to be forgotten are still there: something is left")
+        assert said(again).startswith("people who are to be forgotten are still there: something is left")
         assert is_open(home)
     assert upkeep(home).success
     assert not is_open(home)
@@ -121,12 +110,11 @@ def test_when_the_server_is_killed_the_next_upkeep_completes_it(
     name = {"warehouse: files": "rewrite_tables", "write-ahead log": "delete_wal_segments"}[place]
     original = getattr(warehouse_erasure, name)
 
-    def kill_server(*arguments: object) -> None:
-        postmaster = (home / "postgres" / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0]
-        os.kill(int(postmaster), signal.SIGKILL)
+    def kill_server_first(*arguments: object) -> None:
+        kill_server(EmbeddedPostgres(home))
         original(*arguments)
 
-    monkeypatch.setattr(warehouse_erasure, name, kill_server)
+    monkeypatch.setattr(warehouse_erasure, name, kill_server_first)
     with pytest.raises(Exception, match=r"connection|server"):
         forgotten(home, "email", EMAIL)
     monkeypatch.setattr(warehouse_erasure, name, original)
@@ -141,7 +129,7 @@ def test_with_another_key_it_stays_open_and_says_so(home: Path) -> None:
         forgotten(home, "email", EMAIL)
     refused = upkeep(home, key="another key of a sufficient length")
     assert not refused.success
-    assert "ERASURE_KEY" in find_failure(refused)
+    assert "ERASURE_KEY" in said(refused)
     assert is_open(home)
     assert upkeep(home).success
     assert traces(home) == {}

@@ -1,17 +1,14 @@
 """Runs, servers and both killed, on two host names: the next run needs no hand and ends as if undisturbed."""
 
-import os
-import shutil
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.moving_home import (
-    IN_OTHER_HOST,
     Clock,
     assert_names_nobody,
     list_profiles,
@@ -21,12 +18,14 @@ from crm_pipeline_tests.fixtures.homes.moving_home import (
     refreshing,
 )
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.embedded_servers import kill_server
+from crm_pipeline_tests.fixtures.servers.other_host import CAN_RENAME_HOST, IN_OTHER_HOST
 
 KILLS: Final = 200 if SOAK else 4
 LONGEST_SECONDS: Final = 16.0
 """About as long as an undisturbed run takes with its start."""
 LEASE_SECONDS: Final = 30.0
-HOSTS: Final = ((), IN_OTHER_HOST) if os.geteuid() == 0 and shutil.which("unshare") else ((),)
+HOSTS: Final = ((), IN_OTHER_HOST) if CAN_RENAME_HOST else ((),)
 
 
 def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(blank: Path, tmp_path: Path) -> None:
@@ -55,16 +54,10 @@ def kill_during_run(home: Path, clock: Clock, chance: Random) -> None:
         if "run" in victims:
             process.kill()
         if "server" in victims:
-            kill_server(home)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                kill_server(EmbeddedPostgres(home))
             if "run" not in victims:
                 # It ends by itself, well or badly, and not with a traceback.
                 said = process.communicate(timeout=300)[0]
                 assert "Traceback" not in said
                 assert_names_nobody(said, clock)
-
-
-def kill_server(home: Path) -> None:
-    """Kills the server's first process as a crash would, if there is one; the others then end by themselves."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        lines = (home / "postgres" / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        os.kill(int(lines[0]), signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from crm_pipeline.cli.options import override_environment
 from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline_tests.fixtures.homes.support import clean_environment
+from crm_pipeline_tests.fixtures.servers.other_host import IN_OTHER_HOST, needs_other_host
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 
 HOLD_SLOT = """
@@ -41,16 +41,9 @@ def reading():
 with open_instance(override_environment(Path(sys.argv[1]))) as instance:
     reading.execute_in_process(instance=instance)
 """
-IN_OTHER_HOST = ("unshare", "--uts", "sh", "-c", 'hostname elsewhere; exec "$@"', "sh")
 HOSTS = [
     pytest.param((), id="this host"),
-    pytest.param(
-        IN_OTHER_HOST,
-        id="another host name",
-        marks=pytest.mark.skipif(
-            os.geteuid() != 0 or not shutil.which("unshare"), reason="only root gets a host name of its own"
-        ),
-    ),
+    pytest.param(IN_OTHER_HOST, id="another host name", marks=needs_other_host),
 ]
 
 

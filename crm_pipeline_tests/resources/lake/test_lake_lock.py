@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.lake_lock import hold_lake
 from crm_pipeline.resources.locking import TenantsBusyError
+from crm_pipeline_tests.fixtures.servers.other_host import IN_OTHER_HOST, needs_other_host
 
 HOLD = """
 import sys
@@ -47,11 +47,9 @@ def is_free(lake: Lake, tenants: Tenants) -> bool:
 
 
 @contextmanager
-def start_holder(lake: Lake, *tenants: str, host: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Yields a process that has said its first line, on a host of that name, and kills it in the end."""
-    command = [sys.executable, "-c", HOLD, lake.url, "run 12345678", *tenants]
-    if host:
-        command = ["unshare", "--uts", "sh", "-c", f'hostname {host}; exec "$@"', "sh", *command]
+def start_holder(lake: Lake, *tenants: str, host: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+    """Yields a process that wants these tenants, on such a host, and kills it in the end."""
+    command = [*host, sys.executable, "-c", HOLD, lake.url, "run 12345678", *tenants]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child
@@ -104,9 +102,9 @@ def test_who_waits_says_for_whom_and_goes_on_once_it_is_free(lake: Lake) -> None
         assert not is_free(lake, ["a"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root gets a host name of its own")
+@needs_other_host
 def test_a_process_of_another_host_name_is_seen_and_its_death_too(lake: Lake) -> None:
-    with start_holder(lake, "a", host="elsewhere") as child:
+    with start_holder(lake, "a", host=IN_OTHER_HOST) as child:
         assert read_line(child) == "held"
         with (
             pytest.raises(TenantsBusyError, match=r"process \d+ of elsewhere\) holds a or some of them in the lake"),

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from crm_pipeline.resources.postgres.cluster import DATABASE_OWNERS
 from crm_pipeline.resources.postgres.embedded import MAX_LOG_BYTES, EmbeddedPostgres
 from crm_pipeline.resources.postgres.programs import EmbeddedPostgresError
-from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, passwords, postmaster, starter
+from crm_pipeline_tests.fixtures.servers.embedded_servers import ask, kill_server, passwords, postmaster, starter
 
 
 def command_lines() -> set[str]:
@@ -28,7 +28,7 @@ def command_lines() -> set[str]:
 
 
 def kill_outright(server: EmbeddedPostgres) -> None:
-    os.kill(postmaster(server), signal.SIGKILL)
+    kill_server(server)
     while server.is_running():
         time.sleep(0.01)
 

@@ -28,7 +28,7 @@ from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.servers.bi_attempts import SEES_NOTHING, WAYS_OUT
-from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, logged_in
+from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, granted, logged_in
 from crm_pipeline_tests.fixtures.servers.service_databases import administer
 from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_row, ask, connected, publish
 
@@ -55,12 +55,8 @@ def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLo
             profile_ids: ids,
         }
         publish(prepared, tenant, rows, 1)
-    with administrator.begin() as connection:
-        logins = {tenant: grant_bi_access(connection, tenant, prepared.url) for tenant in (OURS, THEIRS)}
-    yield logins
-    with administrator.begin() as connection:
-        for tenant in (OURS, THEIRS):
-            revoke_bi_access(connection, tenant)
+    with granted(administrator, prepared, OURS, THEIRS) as logins:
+        yield logins
 
 
 def rows(login: BiLogin, query: str) -> list[tuple[Any, ...]]:

@@ -12,8 +12,6 @@ from crm_pipeline.resources.warehouse.bi_access import (
     BI_VIEWS,
     REDIRECT_COLUMNS,
     BiLogin,
-    grant_bi_access,
-    revoke_bi_access,
 )
 from crm_pipeline.resources.warehouse.schema import quote_literal
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -21,7 +19,7 @@ from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
-from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as
+from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, granted
 from crm_pipeline_tests.fixtures.servers.warehouses import Row, a_row, ask, publish
 
 OURS, THEIRS = "estimates ours", "estimates theirs"
@@ -62,11 +60,8 @@ def login(prepared: Warehouse, administrator: Engine) -> Iterator[BiLogin]:
     ours = {column: [f"our {column} {number}" for number in range(40)] for column in PLANTED}
     publish(prepared, OURS, a_club(OURS, PEOPLE, ours), 1)
     publish(prepared, THEIRS, a_club(THEIRS, 10, {}), 1)
-    with administrator.begin() as connection:
-        login = grant_bi_access(connection, OURS, prepared.url)
-    yield login
-    with administrator.begin() as connection:
-        revoke_bi_access(connection, OURS)
+    with granted(administrator, prepared, OURS) as logins:
+        yield logins[OURS]
 
 
 def analyze(administrator: Engine) -> None:

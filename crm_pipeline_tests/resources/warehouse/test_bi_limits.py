@@ -8,11 +8,11 @@ from sqlalchemy import Engine, text
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse import bi_limits
-from crm_pipeline.resources.warehouse.bi_access import BiLogin, grant_bi_access, revoke_bi_access
+from crm_pipeline.resources.warehouse.bi_access import BiLogin, grant_bi_access
 from crm_pipeline.resources.warehouse.bi_limits import end_long_transactions, end_sessions, find_shortcomings
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.profiles import customer_profiles
-from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, logged_in
+from crm_pipeline_tests.fixtures.servers.bi_logins import ask_as, granted, logged_in
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, connected, publish
 
 HEATHER, FYNBOS = "heather", "fynbos"
@@ -25,12 +25,8 @@ def clubs(prepared: Warehouse, administrator: Engine) -> Iterator[dict[str, BiLo
     for number, tenant in enumerate((HEATHER, FYNBOS)):
         row = a_row(customer_profiles, tenant_id=tenant, id=f"00000000-0000-0000-0000-{number:012}")
         publish(prepared, tenant, {customer_profiles: [row]}, 1)
-    with administrator.begin() as connection:
-        logins = {tenant: grant_bi_access(connection, tenant, prepared.url) for tenant in (HEATHER, FYNBOS)}
-    yield logins
-    with administrator.begin() as connection:
-        for tenant in (HEATHER, FYNBOS):
-            revoke_bi_access(connection, tenant)
+    with granted(administrator, prepared, HEATHER, FYNBOS) as logins:
+        yield logins
 
 
 def find_limits(administrator: Engine) -> dict[str, bool]:

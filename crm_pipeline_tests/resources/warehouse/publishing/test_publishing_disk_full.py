@@ -12,6 +12,7 @@ from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables.outputs.timeline import customer_timeline
+from crm_pipeline_tests.fixtures.servers.embedded_servers import postmaster
 from crm_pipeline_tests.fixtures.servers.warehouses import AS_OF as HOUR
 from crm_pipeline_tests.fixtures.servers.warehouses import (
     Row,
@@ -30,7 +31,7 @@ ROOM: Final = 20 * MEGABYTE
 @contextmanager
 def files_end_at(server: EmbeddedPostgres, size: int) -> Iterator[None]:
     """Limits file sizes for sessions that begin now, which is for PostgreSQL like a full disk."""
-    pid = int((server.home / "postgres" / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+    pid = postmaster(server)
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,6 +1,5 @@
 """After a kill -9 of publisher or server at any moment, a restart and one run make the tables equal the lake."""
 
-import os
 import random
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from typing import Final
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
+from crm_pipeline_tests.fixtures.servers.embedded_servers import kill_server
 from crm_pipeline_tests.fixtures.servers.lakes import a_lake, assert_equal, publish_lake, store_hour
 
 KILLS: Final = 30 if SOAK else 2
@@ -29,10 +29,6 @@ print("published", flush=True)
 """
 
 
-def postmaster(server: EmbeddedPostgres) -> int:
-    return int((server.home / "postgres" / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
-
-
 def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], seconds: float, *, target: str) -> bool:
     """Whether the publisher had finished before it, or its server, was killed."""
     command = [sys.executable, "-c", PUBLISH, str(lake), server.url("crm"), *tenants]
@@ -42,7 +38,7 @@ def publish_and_kill(lake: Path, server: EmbeddedPostgres, tenants: list[str], s
         time.sleep(seconds)
         has_finished = publisher.poll() is not None
         if target == "server":
-            os.kill(postmaster(server), signal.SIGKILL)
+            kill_server(server)
         publisher.send_signal(signal.SIGKILL)
     return has_finished
 
