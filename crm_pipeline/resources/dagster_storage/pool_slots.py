@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from dagster._core.errors import raise_execution_interrupts
 from dagster._utils.concurrency import ConcurrencyClaimStatus
-from dagster_postgres.event_log import PostgresEventLogStorage
 
+from crm_pipeline.resources.dagster_storage.event_batches import BatchEventLogStorage
 from crm_pipeline.resources.dagster_storage.run_leases import fail_dead_runs
 from crm_pipeline.resources.locking import LOCK_TIMEOUT_SECONDS, POLL_SECONDS, TenantsBusyError
 
 LOGGER: Final = logging.getLogger(__name__)
 
 
-class PatientEventLogStorage(PostgresEventLogStorage):
+class PatientEventLogStorage(BatchEventLogStorage):
     """Dagster's storage of events and pools."""
 
     def __init__(self, postgres_url: str, **options: Any) -> None:  # noqa: ANN401  Dagster's own

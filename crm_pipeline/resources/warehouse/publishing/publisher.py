@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import Final, NamedTuple
 
@@ -60,7 +60,8 @@ class Publisher:
     """Publisher of tenants, each in its own transaction, over one connection that is replaced when it is lost."""
 
     con: duckdb.DuckDBPyConnection
-    connect: Callable[[], adbc.Connection]
+    connect: Callable[..., adbc.Connection]
+    """`Warehouse.connect`."""
     as_of: datetime
     run_id: str
     con_lock: RLock = field(default_factory=RLock, repr=False)
@@ -76,7 +77,7 @@ class Publisher:
 
     def clone(self) -> "Publisher":
         """Returns a publisher with its own connection that adds to the same costs."""
-        clone = Publisher(self.con, self.connect, self.as_of, self.run_id, self.con_lock)
+        clone = Publisher(self.con, partial(self.connect, self.connection), self.as_of, self.run_id, self.con_lock)
         clone.costs = self.costs
         return clone
 
@@ -164,7 +165,8 @@ class Publisher:
                 changes = self._publish_pending_tables(cursor, tenant_id, rows)
                 # Last, because other publishers of new tenants wait from here to the commit.
                 for pending in rows:
-                    attach_partition(cursor, pending.table, tenant_id)
+                    if pending.table.name in changes:
+                        attach_partition(cursor, pending.table, tenant_id)
                 wal_bytes = _read_wal_bytes(cursor) - wal_bytes
                 self.connection.commit()
                 if changes:
