@@ -1,5 +1,6 @@
 """Fixtures every test may use."""
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, settings
 
+from crm_pipeline.cli import GARBAGE_THRESHOLD
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline_tests.fixtures.histories.incremental import Hours
 from crm_pipeline_tests.fixtures.histories.small_clubs import Outcomes, SharedHours, SmallClub
@@ -22,6 +24,8 @@ from crm_pipeline_tests.fixtures.servers.lakes import a_lake
 # A machine that is busy with something else is no fault of the code's.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+# As the command line does: the imports of every test process make a million objects that stay.
+gc.set_threshold(GARBAGE_THRESHOLD)
 # A shell has its background commands ignore Ctrl-C, and Dagster's processes then ignore SIGTERM too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,15 +1,18 @@
 """Erasures that cannot end at once: each stays open, says why, and is complete after the next upkeep."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
+from crm_pipeline.cli import main
 from crm_pipeline.cli.options import override_environment
 from crm_pipeline.resources.connections import open_warehouse
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
@@ -18,10 +21,16 @@ from crm_pipeline.resources.warehouse.run_lock import hold_tenants
 from crm_pipeline_tests.fixtures.homes.erasures import forgotten, money
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.runs import run_job, said
+from crm_pipeline_tests.fixtures.homes.small_disk import full_disk, needs_mount, own_disk
 from crm_pipeline_tests.fixtures.homes.support import clean_environment, refresh
 from crm_pipeline_tests.fixtures.servers.embedded_servers import kill_server
-from crm_pipeline_tests.fixtures.worlds.zephyrine import CLUB, EMAIL, KEY, traces, write_clubs
+from crm_pipeline_tests.fixtures.worlds.zephyrine import CLUB, EMAIL, KEY, find_words, traces, write_clubs
 
+FORGET = ("forget", "--tenant", CLUB, "--email", EMAIL, "--yes")
+ROOMS_ON_DISK: Final = (0, 1_000_000, 10_000_000)
+"""Bytes: for nothing, for the lake's files, for some of the tables too."""
+FULL_DISK: Final = re.compile("disk is full|No space left on device|the connection (fails|broke)")
+"""The last where the server's own log has no room: it gives up and starts again."""
 FIRST, SECOND = "2026-03-31T12:00:00Z", "2026-04-02T12:00:00Z"
 
 
@@ -122,6 +131,26 @@ def test_when_the_server_is_killed_the_next_upkeep_completes_it(
     assert upkeep(home).success
     assert not is_open(home)
     assert traces(home) == {}
+
+
+@needs_mount
+@pytest.mark.parametrize("room", ROOMS_ON_DISK)
+def test_with_a_full_disk_it_says_so_and_the_next_upkeep_completes_it(
+    refreshed: Path, tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse_erasure, "SNAPSHOT_TIMEOUT_SECONDS", 0.0)
+    with own_disk(tmp_path / "disk") as disk, copied(refreshed, disk / "home") as home:
+        with full_disk(disk, room), clean_environment(ERASURE_KEY=KEY):
+            result = CliRunner().invoke(main, [*FORGET, "--home", str(home)])
+        reason = result.stderr.splitlines()[-1]
+        assert (result.exit_code, bool(FULL_DISK.search(reason))) == (1, True), result.stderr
+        assert find_words(reason.encode()) == set()
+        if is_open(home):
+            assert upkeep(home).success
+        else:
+            assert forgotten(home, "email", EMAIL)["is_complete"]
+        assert not is_open(home)
+        assert traces(home) == {}
 
 
 def test_with_another_key_it_stays_open_and_says_so(home: Path) -> None:

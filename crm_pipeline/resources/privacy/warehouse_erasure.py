@@ -170,19 +170,18 @@ def delete_wal_segments(administrator: Engine, data_folder: Path) -> None:
     """Makes the server delete every present segment of the write-ahead log, used or reserved for reuse."""
     with _connect_autocommit(administrator) as connection:
         connection.execute(text("alter system set wal_recycle = off"))
-        try:
-            _reload_configuration(connection, "off")
-            segments = _list_wal_segments(data_folder)
-            deadline = time.monotonic() + SEGMENT_TIMEOUT_SECONDS
-            while segments & _list_wal_segments(data_folder) and time.monotonic() < deadline:
-                # Segments reserved for reuse come next in the log, so it has to advance past them.
-                for _ in range(min(len(segments) + 1, _MAX_SEGMENTS)):
-                    connection.execute(text("select pg_logical_emit_message(false, 'crm', 'x')"))
-                    connection.execute(text("select pg_switch_wal()"))
-                connection.execute(text("checkpoint"))
-        finally:
-            connection.execute(text("alter system reset wal_recycle"))
-            connection.execute(text("select pg_reload_conf()"))
+        _reload_configuration(connection, "off")
+        segments = _list_wal_segments(data_folder)
+        deadline = time.monotonic() + SEGMENT_TIMEOUT_SECONDS
+        while segments & _list_wal_segments(data_folder) and time.monotonic() < deadline:
+            # Segments reserved for reuse come next in the log, so it has to advance past them.
+            for _ in range(min(len(segments) + 1, _MAX_SEGMENTS)):
+                connection.execute(text("select pg_logical_emit_message(false, 'crm', 'x')"))
+                connection.execute(text("select pg_switch_wal()"))
+            connection.execute(text("checkpoint"))
+        # Where the server gave up, the erasure stays open, and its next attempt comes here again.
+        connection.execute(text("alter system reset wal_recycle"))
+        connection.execute(text("select pg_reload_conf()"))
 
 
 def _reload_configuration(connection: Connection, expected: str) -> None:
