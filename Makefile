@@ -43,7 +43,7 @@ PYTEST = $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test: $(READY)  ## the tests of all parts, under ten minutes
 	$(PYTEST) -m "not whole_run"
 
-test-runs: $(READY)  ## the tests for which the whole pipeline runs: hour by hour, or with Dagster, PostgreSQL and a browser
+test-runs: $(READY)  ## the tests that run the whole pipeline, hour by hour or with Dagster, PostgreSQL and a browser, or kill processes
 	$(PYTEST) -m whole_run
 
 soak: $(READY)  ## all tests at their full counts

@@ -47,6 +47,18 @@ LONGEST = (
 )
 
 
+KILLED = (
+    "test_run_leases.py",
+    "test_storage.py",
+    "test_extract_killed.py",
+    "test_publishing_killed.py",
+    "test_publishing_disk_full.py",
+    "test_embedded.py",
+    "test_programs.py",
+)
+"""Files whose tests start and kill runs and servers."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that in the end nobody waits for one of them. Tests of whole runs are marked."""
     for item in items:
@@ -56,10 +68,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def needs_whole_run(test: pytest.Function) -> bool:
-    """Whether all steps run for the test: in a home, or hour by hour in a lake."""
+    """Whether all steps run for the test, in a home or hour by hour in a lake, or processes are killed for it."""
     uses_server_alone = test.path.is_relative_to(Path(__file__).parent / "resources")
     passes_hours = any(getattr(value, "__module__", "") in HOURLY_HISTORIES for value in vars(test.module).values())
-    return passes_hours or ("blank" in test.fixturenames and not uses_server_alone)
+    return passes_hours or test.path.name in KILLED or ("blank" in test.fixturenames and not uses_server_alone)
 
 
 @pytest.fixture

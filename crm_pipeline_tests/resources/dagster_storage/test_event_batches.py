@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from crm_pipeline.resources.dagster_storage.event_batches import BatchEventLogStorage
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
-from crm_pipeline_tests.fixtures.servers.service_databases import new_database
+from crm_pipeline_tests.fixtures.servers.service_databases import administer, new_database
 
 STORED = {
     "event_logs": "id, run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition",
@@ -40,5 +40,6 @@ def test_planned_materializations_are_stored_as_dagster_stores_them(shared_serve
         assert [record.event_log_entry for record in planned] == events
         storage.dispose()
         engine.dispose()
+        administer(shared_server, f"drop database {engine.url.database} with (force)")
     one_by_one, in_batches = stored
     assert in_batches == one_by_one

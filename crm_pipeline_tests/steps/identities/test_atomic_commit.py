@@ -181,7 +181,7 @@ ENDED = st.tuples(worlds(6).map(lambda some: {T: some}), st.integers(1, WHOLE + 
 COMPLETED = st.tuples(worlds(6).map(lambda some: {T: some}), st.none())
 
 
-@settings(max_examples=300 if SOAK else 3, deadline=None, database=None)
+@settings(max_examples=300 if SOAK else 2, deadline=None, database=None)
 @given(st.lists(st.one_of(COMPLETED, ENDED), max_size=2), ENDED, st.lists(ENDED, max_size=1), COMPLETED)
 def test_whatever_ended_when_the_next_whole_run_finds_some_history_of_whole_runs(
     before: list[Hour], ended: Hour, also: list[Hour], last: Hour
