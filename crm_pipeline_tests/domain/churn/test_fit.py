@@ -88,8 +88,8 @@ def test_where_nobody_paid_twice_there_is_no_spend_to_predict() -> None:
 
 
 def test_a_tier_is_shrunk_to_its_club_and_a_club_to_all() -> None:
-    count = 600
-    tier = np.array((["Gold"] * 299 + ["Junior"] * 299 + [None] * 2), dtype=np.object_)
+    count = 12_000
+    tier = np.array((["Gold"] * 5_999 + ["Junior"] * 5_999 + [None] * 2), dtype=np.object_)
     lapsed = np.where(tier == "Junior", np.arange(count) % 2, np.arange(count) % 20 == 0).astype(np.float64)
     club = MemberArrays(np.ones(count), np.zeros((count, len(MEMBER_TERM_CODES))), lapsed)
     few = MemberArrays(np.ones(2), np.zeros((2, len(MEMBER_TERM_CODES))), np.zeros(2))
