@@ -55,6 +55,7 @@ KILLED = (
     "test_publishing_disk_full.py",
     "test_embedded.py",
     "test_programs.py",
+    "test_atomic_commit.py",
 )
 """Files whose tests start and kill runs and servers."""
 

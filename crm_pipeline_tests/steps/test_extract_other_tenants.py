@@ -38,10 +38,10 @@ def extract(tmp_path: Path) -> Extract:
     return extract_hour
 
 
-@pytest.fixture
-def others(tmp_path: Path) -> Path:
-    """Two other clubs, larger than ours."""
-    folder = tmp_path / "others"
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two other clubs, larger than ours. For reading only."""
+    folder = tmp_path_factory.mktemp("others")
     generate_sample(tenants=2, people=800, events=20_000, seed=3, out=folder, until=NOON)
     return folder
 

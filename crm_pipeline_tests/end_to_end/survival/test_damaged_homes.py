@@ -75,12 +75,12 @@ def test_a_damaged_file_is_repaired_or_named_and_nothing_wrong_is_published(
     sound = tmp_path / "sound"
     shutil.copy2(file, sound)
     damage(file, kind, history.earlier / file.relative_to(home), chance)
-    with refreshing(home, history.clock) as process:
-        said = process.communicate(timeout=WAIT_SECONDS)[0]
+    with refreshing(home, history.clock) as command:
+        exit_code, said = command.wait(WAIT_SECONDS)
     try:
         assert "Traceback" not in said, said
         assert_names_nobody(said, history.clock)
-        if process.returncode:
+        if exit_code:
             assert len([line for line in said.splitlines() if line.startswith(("Error: ", "failed "))]) == 1, said
             EmbeddedPostgres(home).stop()
             shutil.copy2(sound, file)

@@ -6,6 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import pytest
+
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.moving_home import (
@@ -19,17 +21,23 @@ from crm_pipeline_tests.fixtures.homes.moving_home import (
 )
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.servers.embedded_servers import kill_server
-from crm_pipeline_tests.fixtures.servers.other_host import CAN_RENAME_HOST, IN_OTHER_HOST
+from crm_pipeline_tests.fixtures.servers.other_host import CAN_RENAME_HOST, OTHER_HOST
 
-KILLS: Final = 200 if SOAK else 4
+HISTORIES: Final = 4 if SOAK else 1
+KILLS: Final = 50 if SOAK else 4
+"""In each history."""
 LONGEST_SECONDS: Final = 16.0
 """About as long as an undisturbed run takes with its start."""
 LEASE_SECONDS: Final = 30.0
-HOSTS: Final = ((), IN_OTHER_HOST) if CAN_RENAME_HOST else ((),)
+WAIT_SECONDS: Final = 300
+HOSTS: Final = (None, OTHER_HOST) if CAN_RENAME_HOST else (None,)
 
 
-def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(blank: Path, tmp_path: Path) -> None:
-    chance, clock, kills = Random(11), Clock(tmp_path / "services"), 0
+@pytest.mark.parametrize("history", range(HISTORIES))
+def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(
+    blank: Path, tmp_path: Path, history: int
+) -> None:
+    chance, clock, kills = Random(11 + history), Clock(tmp_path / "services"), 0
     with copied(blank, tmp_path / "undisturbed") as undisturbed, copied(blank, tmp_path / "disturbed") as disturbed:
         while kills < KILLS:
             began = time.monotonic()
@@ -49,15 +57,15 @@ def test_after_any_kill_the_next_run_ends_like_one_that_nobody_disturbed(blank: 
 def kill_during_run(home: Path, clock: Clock, chance: Random) -> None:
     """Starts a run and kills it, the server or both, after a while."""
     victims = chance.choice((("run",), ("run",), ("server",), ("run", "server")))
-    with refreshing(home, clock, host=chance.choice(HOSTS)) as process:
+    with refreshing(home, clock, host=chance.choice(HOSTS)) as command:
         time.sleep(chance.uniform(0.0, LONGEST_SECONDS))
         if "run" in victims:
-            process.kill()
+            command.kill()
         if "server" in victims:
             with suppress(FileNotFoundError, ProcessLookupError):
                 kill_server(EmbeddedPostgres(home))
             if "run" not in victims:
                 # It ends by itself, well or badly, and not with a traceback.
-                said = process.communicate(timeout=300)[0]
+                said = command.wait(WAIT_SECONDS)[1]
                 assert "Traceback" not in said
                 assert_names_nobody(said, clock)

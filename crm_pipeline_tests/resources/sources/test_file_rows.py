@@ -45,9 +45,12 @@ def with_a_long_row(row: str, place: int) -> list[str]:
 @pytest.mark.parametrize(
     ("megabytes", "place", "form"),
     [
-        (70, 3, "{}"),
         (70, 3, '"\n{}\n"'),
-        *([(130, 3, "{}"), (70, 1, "{}"), (70, 0, '"{}"'), (33, 3, "{}"), (33, 1, '"{}"')] if SOAK else []),
+        *(
+            [(70, 3, "{}"), (130, 3, "{}"), (70, 1, "{}"), (70, 0, '"{}"'), (33, 3, "{}"), (33, 1, '"{}"')]
+            if SOAK
+            else []
+        ),
     ],
 )
 def test_an_over_long_row_of_csv_is_quarantined_and_its_neighbours_stay(
@@ -95,7 +98,7 @@ def test_a_list_for_a_name_is_over_long_too(tmp_path: Path) -> None:
 TOO_LONG = f"x{'x' * 1024 * 1024}" * 128
 
 
-@pytest.mark.parametrize("form", ["{}", '"\n{}"', *(['"{}'] if SOAK else [])])
+@pytest.mark.parametrize("form", ['"\n{}"', *(["{}", '"{}'] if SOAK else [])])
 def test_a_row_too_long_to_be_read_at_all_is_named(tmp_path: Path, form: str) -> None:
     csv_of(tmp_path, a_line(), a_line(id="8", lastName=form.format(TOO_LONG)))
     line = 4 if "\n" in form else 3
