@@ -114,7 +114,7 @@ def hours(draw: st.DrawFn) -> Hour:
     return before, before._replace(people=(*changed, *new))
 
 
-@settings(max_examples=250 if SOAK else 6, deadline=None, database=None)
+@settings(max_examples=250 if SOAK else 4, deadline=None, database=None)
 @given(st.lists(hours(), min_size=HALF, max_size=HALF))
 def test_a_closure_resolves_as_everybody_does(found: Sequence[Hour]) -> None:
     before, after = ({f"club-{n}": hour[moment] for n, hour in enumerate(found)} for moment in (0, 1))

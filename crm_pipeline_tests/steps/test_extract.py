@@ -17,7 +17,7 @@ from crm_pipeline.tables.sources import scl
 from crm_pipeline_tests.fixtures.histories.histories import HISTORIES, TABLES, History, Move, a_database
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
-COUNT = 200 if SOAK else 3
+COUNT = 200 if SOAK else 2
 UNHURRIED = settings(
     max_examples=COUNT, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
 )

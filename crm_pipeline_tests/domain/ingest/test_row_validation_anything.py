@@ -45,7 +45,7 @@ ANYTHING = st.none() | ODD | st.text(st.characters(exclude_categories=["Cs"]), m
 TABLES = tuple(table for service in Service for table in list_source_tables(service))
 
 
-@settings(max_examples=200 if SOAK else 20, deadline=None)
+@settings(max_examples=200 if SOAK else 14, deadline=None)
 @given(st.data(), st.sampled_from(TABLES))
 def test_whatever_is_delivered_every_row_comes_out_exactly_once(data: st.DataObject, table: Table) -> None:
     names = [column.name for column in table.columns]

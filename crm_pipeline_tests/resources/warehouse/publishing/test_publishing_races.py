@@ -13,7 +13,7 @@ from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.servers.lakes import PendingPublication, a_lake, assert_equal, find_pending, store_hour
 from crm_pipeline_tests.fixtures.servers.warehouses import ask
 
-ROUNDS: Final = 200 if SOAK else 3
+ROUNDS: Final = 200 if SOAK else 2
 PEOPLE: Final = 30
 
 

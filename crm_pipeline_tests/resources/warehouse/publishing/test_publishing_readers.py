@@ -14,7 +14,7 @@ from crm_pipeline_tests.fixtures.servers.lakes import TABLES, a_lake, assert_equ
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS
 from crm_pipeline_tests.fixtures.servers.warehouses import connected
 
-PUBLICATIONS: Final = 50 if SOAK else 4
+PUBLICATIONS: Final = 50 if SOAK else 3
 LOCK_TIMEOUT: Final = "10s"
 PEOPLE: Final = 60
 SEEN = text("""
