@@ -72,9 +72,7 @@ def test_a_damaged_file_is_repaired_or_named_and_nothing_wrong_is_published(
     subprocess.run(["cp", "-a", str(history.home), str(home)], check=True)  # noqa: S607
     kind = KINDS[case % len(KINDS)]
     file = choose_file(home, history.earlier, kind, chance)
-    sound = tmp_path / "sound"
-    shutil.copy2(file, sound)
-    damage(file, kind, history.earlier / file.relative_to(home), chance)
+    damaged = damage(file, kind, history.earlier / file.relative_to(home), chance)
     with refreshing(home, history.clock) as command:
         exit_code, said = command.wait(WAIT_SECONDS)
     try:
@@ -83,7 +81,8 @@ def test_a_damaged_file_is_repaired_or_named_and_nothing_wrong_is_published(
         if exit_code:
             assert len([line for line in said.splitlines() if line.startswith(("Error: ", "failed "))]) == 1, said
             EmbeddedPostgres(home).stop()
-            shutil.copy2(sound, file)
+            for each in damaged:
+                subprocess.run(["cp", "-a", str(history.home / each.relative_to(home)), str(each)], check=True)  # noqa: S607
             EmbeddedPostgres(home).start()
             assert read_published(home) == history.before
         else:
@@ -111,8 +110,9 @@ def choose_file(home: Path, earlier: Path, kind: str, chance: Random) -> Path:
     return chance.choice(files)
 
 
-def damage(file: Path, kind: str, older: Path, chance: Random) -> None:
-    content = file.read_bytes()
+def damage(file: Path, kind: str, older: Path, chance: Random) -> list[Path]:
+    """Damages the file; returns it, and the one it was swapped with."""
+    content, damaged = file.read_bytes(), [file]
     if kind == "deleted":
         file.unlink()
     elif kind == "truncated":
@@ -128,3 +128,5 @@ def damage(file: Path, kind: str, older: Path, chance: Random) -> None:
             swapped = other.read_bytes()
             other.write_bytes(content)
             file.write_bytes(swapped)
+            damaged.append(other)
+    return damaged
