@@ -47,6 +47,8 @@ _FAULTS_BY_SQLSTATE: Final = {
     "55P03": Fault("it is locked", may_pass=True),
     "57014": Fault("the query took too long, or was cancelled"),
     "57P": _RESTARTING,
+    "XX001": Fault("a page of a table is damaged"),
+    "XX002": Fault("an index is damaged"),
 }
 """Faults by SQLSTATE, or by its beginning; the first that fits."""
 _FAULTS_OF_CONNECTING: Final = {

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.jobs.alerts import describe_step_failure
-from crm_pipeline.faults import describe_error
+from crm_pipeline.faults import describe_error, find_sqlstate_fault
 from crm_pipeline.resources.warehouse.publishing.table_publication import PublishError
 from crm_pipeline.settings import parse_folder
 
@@ -76,3 +76,10 @@ def test_a_step_stores_and_reports_the_line_alone(tmp_path: Path) -> None:
     assert any("ConversionException" in entry for entry in stored)
     # A line of code that has the value is shown among the calls; the error's message is not.
     assert not any("Could not convert" in entry for entry in stored)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "reason"), [("XX001", "a page of a table is damaged"), ("XX002", "an index is damaged")]
+)
+def test_what_a_disk_has_damaged_is_named(sqlstate: str, reason: str) -> None:
+    assert find_sqlstate_fault(sqlstate).reason == reason
