@@ -136,7 +136,7 @@ def _extract(url: str, folder: str, hours: str) -> None:
             extract_service(step, Sources({Service.CRM: _clubs(Path(folder) / "crm")}), Service.CRM)
         began = time.perf_counter()
         extract_service(step, Sources({Service.MESSAGING: url}), Service.MESSAGING)
-        quarantine_rows(step, Service.MESSAGING, "messaging_snapshot")
+        quarantine_rows(step, Service.MESSAGING)
         seconds = time.perf_counter() - began
         set_aside = step.count_quarantined("messaging_snapshot")
     if set_aside:

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from adbc_driver_manager import dbapi
 
+from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
@@ -60,6 +61,12 @@ def open_run_context(context: dg.AssetExecutionContext, lake: Lake, settings: Se
             accepted_shrinks,
             settings.erasure_key,
         )
+
+
+def report_failures(context: dg.AssetExecutionContext, failures: Mapping[str, str]) -> None:
+    """Logs the tenants for which a step failed, each with its reason; they are not published, and end the run so."""
+    for tenant, reason in failures.items():
+        context.log.error("%s: %s; what was published of it stays", escape_invisible_characters(tenant), reason)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""The incremental batches of each model, and the source rows they require.
+"""What each model's batches find affected, and the source rows they require.
 
 Required are the rows owned by `required_records` (tenant_id, service, record_id) and `affected_profiles` (tenant_id,
 profile_id), and single rows in `dirty_rows`. Reads: `watermarks` and per table `present_<lake name>`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from duckdb import DuckDBPyConnection
@@ -54,12 +53,11 @@ FULL_REFRESH_TRIGGERS: Final = (crm.tenant,)
 """The tables whose changes are a full refresh of the tenant in every model."""
 
 
-def find_timeline_batch(run: RunContext, tenants: list[str]) -> RunContext | None:
-    """Returns the batch of these tenants, all in `watermarks`, that rebuilds timeline events; None if nothing is dirty.
+def find_affected_events(batch: RunContext) -> bool:
+    """Whether any timeline event of the batch's tenants may have changed.
 
     Creates: temp tables `affected_profiles` and `dirty_rows`, whose events are rebuilt, and `required_<lake name>`.
     """
-    batch = replace(run, tenants=tenants, only_required=True)
     _find_source_changes(batch, PERSONAL_TABLES)
     find_validity_changes(batch.con, PERSON_TABLES.values())
     find_dirty_rows(batch.con, PERSONAL_TABLES, TIMELINE_TIME_TRIGGERS)
@@ -67,30 +65,28 @@ def find_timeline_batch(run: RunContext, tenants: list[str]) -> RunContext | Non
     find_affected_profiles(batch.con)
     # A dirty row can be without an owner; it has to be quarantined.
     if not has_rows(batch.con, "dirty_records", "dirty_rows", "affected_profiles"):
-        return None
+        return False
     require_affected_records(batch.con)
     add_linked_dirty_rows(batch.con)
     select_owned_and_dirty_rows(batch.con, PERSONAL_TABLES)
-    return batch
+    return True
 
 
-def find_score_batch(run: RunContext, tenants: list[str]) -> RunContext:
-    """Returns the batch of these tenants, all in `watermarks`, that scores affected profiles.
+def find_affected_scores(batch: RunContext) -> None:
+    """Finds the profiles of the batch's tenants whose scores may have changed, and what scoring them reads.
 
     Creates: temp tables `affected_profiles`, `required_profiles` (also the profiles they referred), `referrals` and
         `required_<lake name>`.
     """
-    batch = replace(run, tenants=tenants, only_required=True)
     _find_source_changes(batch, SCORE_SOURCE_TABLES)
     find_dirty_records(batch.con, SCORE_SOURCE_TABLES, SCORE_TIME_TRIGGERS)
     _find_identity_changes(batch)
     find_affected_profiles(batch.con)
-    batch.lake.create_current_view(batch.con, timeline.customer_timeline, tenants=tenants)
+    batch.lake.create_current_view(batch.con, timeline.customer_timeline, tenants=batch.tenants)
     find_changed_rows(batch.lake, batch.con, timeline.customer_timeline, ("tenant_id", "profile_id"), "watermarks")
     add_event_affected_profiles(batch.con)
     require_affected_records(batch.con)
     select_owned_rows(batch.con, SCORE_SOURCE_TABLES)
-    return batch
 
 
 def find_dirty_person_records(batch: RunContext) -> bool:
@@ -109,22 +105,21 @@ def find_dirty_person_records(batch: RunContext) -> bool:
     return has_rows(batch.con, "dirty_records")
 
 
-def find_validation_batch(run: RunContext, tenants: list[str], tables: Sequence[Table]) -> RunContext | None:
-    """Returns the batch of these tenants that validates rows of a service again; None if nothing is dirty.
+def find_revalidated_rows(batch: RunContext, tables: Sequence[Table]) -> bool:
+    """Whether the validity of any row of these tables of a service may have changed.
 
-    These are the dirty rows, and all rows of person records whose validity may have changed.
+    Validated again are the dirty rows, and all rows of person records whose validity may have changed.
 
     Creates: temp tables `dirty_records`, `dirty_rows` and `required_<lake name>`.
     """
-    batch = replace(run, tenants=tenants, only_required=True)
     _find_source_changes(batch, tables)
     find_validity_changes(batch.con, set(tables) & set(PERSON_TABLES.values()))
     find_dirty_rows(batch.con, set(tables) & set(PERSONAL_TABLES), {})
     if not has_rows(batch.con, "dirty_records", "dirty_rows"):
-        return None
+        return False
     require_dirty_records(batch.con)
     select_owned_and_dirty_rows(batch.con, tables)
-    return batch
+    return True
 
 
 def require_dirty_records(con: DuckDBPyConnection) -> None:

@@ -42,15 +42,14 @@ class RefreshPlan:
     full_refresh_tenants: list[str]
     incremental_tenants: list[str]
 
-    def store_watermarks(self, run: RunContext) -> None:
-        """Stores the versions as the tenants' watermarks; called after the asset has stored everything else."""
-        tenants = [*self.full_refresh_tenants, *self.incremental_tenants]
+    def store_watermarks(self, run: RunContext, tenants: Sequence[str]) -> None:
+        """Stores the versions as these tenants' watermarks; called after all else of them has been stored."""
         run.con.execute(
             """create or replace temp table new_watermarks as
             select unnest($tenants::varchar[]) as tenant_id, $asset as asset, $at::timestamptz as worked_at,
                 $versions as versions, $code as code""",
             {
-                "tenants": tenants,
+                "tenants": list(tenants),
                 "asset": self.asset,
                 "at": run.as_of,
                 "versions": json.dumps(self.versions),

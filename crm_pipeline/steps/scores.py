@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from crm_pipeline.domain.churn.parameters import load_models
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
@@ -13,15 +14,16 @@ from crm_pipeline.domain.scoring.lifecycle import (
 )
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
 from crm_pipeline.incremental.affected import SCORE_SOURCE_TABLES
-from crm_pipeline.incremental.model import BatchResult
+from crm_pipeline.incremental.materialize import Materialization, materialize
+from crm_pipeline.incremental.model import BatchResult, IncrementalModel
 from crm_pipeline.incremental.required_rows import (
     FULL_REFRESH_TRIGGERS,
     IDENTITY_COLUMNS,
     SCORE_INPUTS,
-    find_score_batch,
+    find_affected_scores,
 )
-from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.timeline import TIMELINE_EVENTS
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.tables.sources import scl
 
@@ -41,20 +43,12 @@ REQUIRED_EVENTS_QUERY = " union all ".join(
 )
 
 
-def materialize_scores(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[Counter[StageTransition]]]:
-    """Brings customer_profiles of the loaded tenants up to date; returns changes and stage transitions per batch."""
-    triggers = (*FULL_REFRESH_TRIGGERS, churn.churn_models)
-    plan = plan_refresh(run, "profile_scores", SCORE_INPUTS, tenants, full_refresh_triggers=triggers)
-    batch_results = [
-        _materialize_all_profiles(batch) for batch in run.tenant_batches(plan.full_refresh_tenants, TIMELINE, PROFILES)
-    ]
-    if plan.incremental_tenants:
-        batch_results.append(_materialize_affected_profiles(run, plan.incremental_tenants))
-    plan.store_watermarks(run)
-    return batch_results
+def materialize_scores(run: RunContext, tenants: Sequence[str]) -> Materialization[Counter[StageTransition]]:
+    """Brings customer_profiles of these tenants up to date; a batch's summary is its number of stage transitions."""
+    return materialize(PROFILE_SCORES, run, tenants)
 
 
-def _materialize_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
+def _build_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
     tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
     for table in (*IDENTITY_COLUMNS, TIMELINE):
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
@@ -62,9 +56,9 @@ def _materialize_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTra
     return _score_and_store(batch, tenants)
 
 
-def _materialize_affected_profiles(run: RunContext, tenants: list[str]) -> BatchResult[Counter[StageTransition]]:
-    batch = find_score_batch(run, tenants)
-    batch.load_tenants()
+def _build_affected_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
+    find_affected_scores(batch)
+    tenants = batch.tenants or ()
     batch.load_rows(SCORE_SOURCE_TABLES)
     for table, rows in ((identity.customer_identities, AFFECTED_IDENTITIES_QUERY), (TIMELINE, REQUIRED_EVENTS_QUERY)):
         batch.lake.create_current_view(batch.con, table, tenants=tenants, name=f"all_{table.name}")
@@ -82,7 +76,7 @@ def _score_and_store(
     batch.lake.create_current_view(batch.con, churn.churn_models)
     build_profiles(batch.con, load_models(batch.con))
     id_condition = f"in (select profile_id from {profiles})" if profiles else "is not null"
-    batch.quarantine(NEGATIVE_TOTALS_SQL, "profile_scores", tenants, f"service_record_id {id_condition}")
+    batch.quarantine(NEGATIVE_TOTALS_SQL, PROFILE_SCORES.name, tenants, f"service_record_id {id_condition}")
     batch.lake.create_current_view(batch.con, PROFILES, tenants=tenants)
     transitions = find_stage_changes(batch.con)
     # Events first: if the run dies in between, its stage changes are newer than all profiles and get replaced.
@@ -91,3 +85,14 @@ def _score_and_store(
         PROFILES.name: batch.replace(PROFILES, "profiles", tenants, f"id {id_condition}"),
     }
     return BatchResult(changes, transitions)
+
+
+PROFILE_SCORES: Final = IncrementalModel(
+    name="profile_scores",
+    upstream=(*TIMELINE_EVENTS.upstream, TIMELINE_EVENTS.name),
+    reads=SCORE_INPUTS,
+    rebuild_on=(*FULL_REFRESH_TRIGGERS, churn.churn_models),
+    writes=(TIMELINE, PROFILES),
+    build_all=_build_all_profiles,
+    build_affected=_build_affected_profiles,
+)

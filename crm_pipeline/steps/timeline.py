@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from crm_pipeline.domain.timeline.events import (
     ORPHANED_PAYMENTS_SQL,
@@ -10,10 +11,11 @@ from crm_pipeline.domain.timeline.events import (
     build_timeline,
 )
 from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL, build_revalidated_condition
-from crm_pipeline.incremental.model import BatchResult
-from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, TIMELINE_INPUTS, find_timeline_batch
-from crm_pipeline.incremental.watermarks import plan_refresh
+from crm_pipeline.incremental.materialize import Materialization, materialize
+from crm_pipeline.incremental.model import BatchResult, IncrementalModel
+from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, TIMELINE_INPUTS, find_affected_events
 from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.model import IDENTITIES
 from crm_pipeline.tables.outputs import identity, timeline
 from crm_pipeline.tables.ownership import PERSONAL_TABLES
 from crm_pipeline.tables.sources import scl, teetime
@@ -29,33 +31,25 @@ BOOKING_LOG_STATEMENTS = (
 """Creates temp table `teetime_booking_log`: the logged cancellations of required bookings."""
 
 
-def materialize_timeline(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[int]]:
-    """Brings customer_timeline of the loaded tenants up to date; returns changes and future events per batch."""
-    plan = plan_refresh(run, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS)
-    batch_results = [
-        _materialize_all_events(batch) for batch in run.tenant_batches(plan.full_refresh_tenants, TIMELINE)
-    ]
-    if plan.incremental_tenants:
-        batch_results.append(_materialize_affected_events(run, plan.incremental_tenants))
-    plan.store_watermarks(run)
-    return batch_results
+def materialize_timeline(run: RunContext, tenants: Sequence[str]) -> Materialization[int]:
+    """Brings customer_timeline of these tenants up to date; a batch's summary is its number of future events."""
+    return materialize(TIMELINE_EVENTS, run, tenants)
 
 
-def _materialize_all_events(batch: RunContext) -> BatchResult[int]:
+def _build_all_events(batch: RunContext) -> BatchResult[int]:
     tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
     for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.lake.create_log_view(batch.con, teetime.booking)
     future_events = build_timeline(batch.con)
-    batch.quarantine(f"{ORPHANED_ROWS_SQL} union all {ORPHANED_PAYMENTS_SQL}", "timeline_events", tenants)
+    batch.quarantine(f"{ORPHANED_ROWS_SQL} union all {ORPHANED_PAYMENTS_SQL}", TIMELINE_EVENTS.name, tenants)
     return BatchResult({TIMELINE.name: batch.replace(TIMELINE, "events", tenants)}, future_events)
 
 
-def _materialize_affected_events(run: RunContext, tenants: list[str]) -> BatchResult[int]:
-    batch = find_timeline_batch(run, tenants)
-    if batch is None:
+def _build_affected_events(batch: RunContext) -> BatchResult[int]:
+    if not find_affected_events(batch):
         return BatchResult({}, 0)
-    batch.load_tenants()
+    tenants = batch.tenants
     batch.load_rows(PERSONAL_TABLES)
     batch.lake.create_current_view(batch.con, TIMELINE, tenants=tenants)
     batch.lake.create_log_view(batch.con, teetime.booking, name="full_booking_log")
@@ -68,8 +62,19 @@ def _materialize_affected_events(run: RunContext, tenants: list[str]) -> BatchRe
     changes = batch.replace(TIMELINE, "events", tenants, present_rows="rebuilt_events")
     is_payment = f"table_name = '{scl.payment.name}'"
     is_checked = build_revalidated_condition([scl.payment])
-    batch.quarantine(ORPHANED_PAYMENTS_SQL, "timeline_events", tenants, f"{is_payment} and ({is_checked})")
+    batch.quarantine(ORPHANED_PAYMENTS_SQL, TIMELINE_EVENTS.name, tenants, f"{is_payment} and ({is_checked})")
     # A row becomes orphaned by its own change or its profile's. These tables are small, so all rows are checked.
     replace(batch, only_required=False).load_rows(PROFILE_REFERENCE_TABLES)
-    batch.quarantine(ORPHANED_ROWS_SQL, "timeline_events", tenants, f"not {is_payment}")
+    batch.quarantine(ORPHANED_ROWS_SQL, TIMELINE_EVENTS.name, tenants, f"not {is_payment}")
     return BatchResult({TIMELINE.name: changes}, future_events)
+
+
+TIMELINE_EVENTS: Final = IncrementalModel(
+    name="timeline_events",
+    upstream=(*IDENTITIES.upstream, IDENTITIES.name),
+    reads=TIMELINE_INPUTS,
+    rebuild_on=FULL_REFRESH_TRIGGERS,
+    writes=(TIMELINE,),
+    build_all=_build_all_events,
+    build_affected=_build_affected_events,
+)

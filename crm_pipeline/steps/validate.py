@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from sqlalchemy import Table
 
@@ -9,13 +11,17 @@ from crm_pipeline.domain.ingest.local_times import find_moved_times
 from crm_pipeline.domain.ingest.row_validation import build_faulty_rows_query
 from crm_pipeline.domain.ingest.tenant_validation import build_faulty_settings_query
 from crm_pipeline.incremental.affected import build_revalidated_condition
-from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, find_validation_batch
-from crm_pipeline.incremental.watermarks import plan_refresh
+from crm_pipeline.incremental.materialize import Materialization, materialize
+from crm_pipeline.incremental.model import BatchResult, IncrementalModel
+from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, find_revalidated_rows
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.vocabulary import Service
+
+SNAPSHOT_NAMES: Final = {service: f"{service.lower()}_snapshot" for service in Service}
+"""The asset of each service's snapshot, under which its invalid rows are quarantined."""
 
 
 def quarantine_tenants(run: RunContext, faulty: dict[str, list[str]]) -> None:
@@ -23,45 +29,65 @@ def quarantine_tenants(run: RunContext, faulty: dict[str, list[str]]) -> None:
     run.quarantine(build_faulty_settings_query(run.con, faulty), "tenants", run.tenants)
 
 
-def quarantine_rows(run: RunContext, service: Service, found_by: str) -> None:
+def quarantine_rows(run: RunContext, service: Service) -> Materialization[None]:
     """Quarantines the invalid present rows of a service; of incremental tenants, rows whose validity can have changed.
+
+    Rows of no tenant, and of tenants that are closed or faulty themselves, are one more batch, validated every time.
+    """
+    tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
+    materialization = materialize(build_validation(service), run, tenants)
+    tables = list_source_tables(service)
+    others = replace(run, tenants=_find_other_tenants(run, tables, tenants))
+    others.load_rows(tables)
+    is_other = f"not coalesce({build_tenant_condition(tenants)}, false)"
+    run.quarantine(
+        build_faulty_rows_query(tables, SNAPSHOT_NAMES[service]), SNAPSHOT_NAMES[service], run.tenants, is_other
+    )
+    return materialization
+
+
+def build_validation(service: Service) -> IncrementalModel[None]:
+    """Returns the model that validates a service's rows.
 
     All CRM rows are validated every time: they are few, and rows of other services are validated against them.
     """
-    tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
     tables = list_source_tables(service)
-    planned = [] if service is Service.CRM else tenants
-    plan = plan_refresh(run, found_by, tables, planned, full_refresh_triggers=FULL_REFRESH_TRIGGERS)
-    if _reread_local_times(run, tables, tenants if service is Service.CRM else plan.full_refresh_tenants):
-        plan = plan_refresh(run, found_by, tables, planned, full_refresh_triggers=FULL_REFRESH_TRIGGERS)
-    if plan.incremental_tenants and (batch := find_validation_batch(run, plan.incremental_tenants, tables)):
-        batch.load_rows(tables)
-        batch.quarantine(
-            build_faulty_rows_query(tables, found_by), found_by, batch.tenants, build_revalidated_condition(tables)
-        )
-    full_batch = (
-        replace(run, tenants=_find_other_tenants(run, tables, plan.incremental_tenants))
-        if plan.incremental_tenants
-        else run
+    return IncrementalModel(
+        name=SNAPSHOT_NAMES[service],
+        upstream=(),
+        reads=tables,
+        rebuild_on=FULL_REFRESH_TRIGGERS,
+        writes=(),
+        build_all=partial(_validate_all_rows, service),
+        build_affected=None if service is Service.CRM else partial(_revalidate_rows, service),
     )
-    full_batch.load_rows(tables)
-    is_full_batch_row = f"not coalesce({build_tenant_condition(plan.incremental_tenants)}, false)"
-    run.quarantine(build_faulty_rows_query(tables, found_by), found_by, run.tenants, is_full_batch_row)
-    plan.store_watermarks(run)
 
 
-def _reread_local_times(run: RunContext, tables: Sequence[Table], tenants: Sequence[str]) -> bool:
-    """Whether rows of these tenants changed because their tenant's zone did: their service may not have been read."""
-    moved = []
-    for table in tables if tenants else ():
-        present = run.lake.create_current_view(run.con, table, tenants=tenants, name=f"present_{to_lake_name(table)}")
-        if find_moved_times(run.con, table, present):
-            moved.append(table)
-            reread = f"reread_{to_lake_name(table)}"
-            run.replace(
-                table, reread, tenants, f"(tenant_id, _record_key) in (select (tenant_id, _record_key) from {reread})"
-            )
-    return bool(moved)
+def _validate_all_rows(service: Service, batch: RunContext) -> BatchResult[None]:
+    tables = list_source_tables(service)
+    _reread_local_times(batch, tables)
+    batch.load_rows(tables)
+    batch.quarantine(build_faulty_rows_query(tables, SNAPSHOT_NAMES[service]), SNAPSHOT_NAMES[service], batch.tenants)
+    return BatchResult({}, None)
+
+
+def _revalidate_rows(service: Service, batch: RunContext) -> BatchResult[None]:
+    tables, found_by = list_source_tables(service), SNAPSHOT_NAMES[service]
+    if find_revalidated_rows(batch, tables):
+        batch.load_rows(tables)
+        faults_query = build_faulty_rows_query(tables, found_by)
+        batch.quarantine(faults_query, found_by, batch.tenants, build_revalidated_condition(tables))
+    return BatchResult({}, None)
+
+
+def _reread_local_times(batch: RunContext, tables: Sequence[Table]) -> None:
+    """Stores anew the rows that a tenant's new zone changes: their service may not have been read."""
+    for table in tables:
+        name = to_lake_name(table)
+        present = batch.lake.create_current_view(batch.con, table, tenants=batch.tenants, name=f"present_{name}")
+        if find_moved_times(batch.con, table, present):
+            is_reread = f"(tenant_id, _record_key) in (select (tenant_id, _record_key) from reread_{name})"
+            batch.replace(table, f"reread_{name}", batch.tenants, is_reread)
 
 
 def _find_other_tenants(run: RunContext, tables: Sequence[Table], tenants: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
@@ -17,7 +17,6 @@ from crm_pipeline.defs.metadata import (
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.identities.atomic_commit import roll_back_partial_commits
 from crm_pipeline.steps.identities.model import materialize_identities
 from crm_pipeline.steps.identities.self_audit import audit_identities
 from crm_pipeline.tables.outputs import identity
@@ -60,9 +59,11 @@ def customer_identities(
     """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        if rolled_back_tenants := roll_back_partial_commits(run, tenants):
-            context.log.warning("took back what a run that ended half-way left of %s", ", ".join(rolled_back_tenants))
-        batch_results = materialize_identities(run, tenants)
+        identities = materialize_identities(run, tenants)
+        if identities.restored_tenants:
+            restored = ", ".join(identities.restored_tenants)
+            context.log.warning("took back what a run that ended half-way left of %s", restored)
+        report_failures(context, identities.failures)
         stored = lake.create_current_view(run.con, identity.customer_identities, tenants=tenants)
         links = dict(run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall())
         reasons = run.count_quarantined("customer_identities")
@@ -70,13 +71,15 @@ def customer_identities(
             metadata={
                 "links_by_rule": build_counts_table("rule", links),
                 "quarantined": build_counts_table("reason", reasons),
-                **build_changes_metadata(sum_changes(batch.changes for batch in batch_results), sum(links.values())),
+                **build_changes_metadata(
+                    sum_changes(batch.changes for batch in identities.batches), sum(links.values())
+                ),
                 **build_count_metrics("links", links),
                 **build_count_metrics("quarantined", reasons),
             },
             check_results=[
-                _build_links_check([fault for batch in batch_results for fault in batch.summary]),
-                _build_audit_check(run, tenants),
+                _build_links_check([fault for batch in identities.batches for fault in batch.summary]),
+                _build_audit_check(run, [tenant for tenant in tenants if tenant not in identities.failures]),
             ],
         )
 

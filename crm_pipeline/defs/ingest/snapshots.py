@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
@@ -22,7 +22,7 @@ from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, build_source_pool_name
 from crm_pipeline.steps.extract import EMPTY_EXTRACTION, Extraction, PastHourError, count_present_rows, extract_service
-from crm_pipeline.steps.validate import quarantine_rows
+from crm_pipeline.steps.validate import SNAPSHOT_NAMES, quarantine_rows
 from crm_pipeline.tables import list_source_tables
 from crm_pipeline.vocabulary import Service
 
@@ -31,7 +31,7 @@ FRESHNESS_CHECK = "snapshot_is_fresh"
 
 def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
     """Returns the asset of one service's snapshot; the CRM's is upstream of the others, since it lists the tenants."""
-    key = _name_snapshot(service)
+    key = SNAPSHOT_NAMES[service]
     table_names = ", ".join(table.name for table in list_source_tables(service))
 
     @dg.asset(
@@ -67,7 +67,7 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
             except SourceError as error:
                 extraction, source_error = EMPTY_EXTRACTION, str(error)
                 context.log.warning("%s; its last snapshot serves", source_error)
-            quarantine_rows(run, service, key)
+            report_failures(context, quarantine_rows(run, service).failures)
             return dg.MaterializeResult(
                 metadata=_build_extraction_metadata(run, service, extraction),
                 check_results=[
@@ -85,8 +85,8 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
 
 def _build_extraction_metadata(run: RunContext, service: Service, extraction: Extraction) -> dict[str, Any]:
     """Returns what became of the rows, table by table from reading to quarantine, and numbers that the UI plots."""
-    rows, reasons = count_present_rows(run, service), run.count_quarantined(_name_snapshot(service))
-    quarantined = run.count_quarantined(_name_snapshot(service), by="table_name")
+    rows, reasons = count_present_rows(run, service), run.count_quarantined(SNAPSHOT_NAMES[service])
+    quarantined = run.count_quarantined(SNAPSHOT_NAMES[service], by="table_name")
     undeclared = [
         {"table": name, "columns": ", ".join(columns)} for name, columns in extraction.undeclared_columns.items()
     ]
@@ -111,10 +111,6 @@ def _build_extraction_metadata(run: RunContext, service: Service, extraction: Ex
         **build_count_metrics("rows", rows),
         **build_count_metrics("quarantined", reasons),
     }
-
-
-def _name_snapshot(service: Service) -> str:
-    return f"{service.lower()}_snapshot"
 
 
 snapshots = [build_snapshot_asset(service) for service in Service]

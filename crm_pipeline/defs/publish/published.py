@@ -15,6 +15,7 @@ from crm_pipeline.defs.publish.check_results import build_check_specs, build_ste
 from crm_pipeline.defs.publish.freshness_check import build_freshness_evaluation, build_freshness_spec, report_freshness
 from crm_pipeline.defs.publish.materializations import report_materializations
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
+from crm_pipeline.incremental.materialize import load_failures
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_news, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -80,8 +81,10 @@ def published(
     """
     with open_run_context(context, lake, settings) as run:
         usable, faulty = run.load_tenants()
-        tenants = [tenant.tenant_id for tenant in usable]
-        unpublished = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
+        failures = load_failures(run, [tenant.tenant_id for tenant in usable])
+        tenants = [tenant.tenant_id for tenant in usable if tenant.tenant_id not in failures]
+        wrong_rows = {tenant: f"its Tenant row is wrong: {', '.join(faults)}" for tenant, faults in faulty.items()}
+        unpublished = wrong_rows | failures
         clubs_before = _read_clubs(warehouse)
         with warehouse.publisher(run.con, as_of=run.as_of, run_id=run.run_id) as publisher:
             pending = find_pending_tables(run, publisher, tenants)

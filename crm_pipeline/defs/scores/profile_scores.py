@@ -4,7 +4,7 @@ from collections import Counter
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
@@ -41,9 +41,10 @@ def profile_scores(
     """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        batch_results = materialize_scores(run, tenants)
+        scores = materialize_scores(run, tenants)
+        report_failures(context, scores.failures)
         stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=tenants))
-        transitions = sum((batch.summary for batch in batch_results), Counter[StageTransition]())
+        transitions = sum((batch.summary for batch in scores.batches), Counter[StageTransition]())
         reasons = run.count_quarantined("profile_scores")
         return dg.MaterializeResult(
             metadata={
@@ -58,7 +59,7 @@ def profile_scores(
                 ),
                 "quarantined": build_counts_table("reason", reasons),
                 **build_changes_metadata(
-                    sum_changes(batch.changes for batch in batch_results), sum(stage.profiles for stage in stages)
+                    sum_changes(batch.changes for batch in scores.batches), sum(stage.profiles for stage in stages)
                 ),
                 **build_count_metrics("profiles", {stage.stage: stage.profiles for stage in stages}),
                 **build_count_metrics("quarantined", reasons),

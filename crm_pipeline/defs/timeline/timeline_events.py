@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from crm_pipeline.defs.dagster_context import open_run_context
+from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
@@ -36,7 +36,8 @@ def timeline_events(
     """
     with open_run_context(context, lake, settings) as run:
         tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        batch_results = materialize_timeline(run, tenants)
+        timeline = materialize_timeline(run, tenants)
+        report_failures(context, timeline.failures)
         # Counted from ids: the id of an event contains its type.
         counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=tenants)
         events = dict(run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall())
@@ -45,8 +46,10 @@ def timeline_events(
             metadata={
                 "events_by_type": build_counts_table("event_type", events),
                 "quarantined": build_counts_table("reason", reasons),
-                **build_changes_metadata(sum_changes(batch.changes for batch in batch_results), sum(events.values())),
-                "events_in_the_future": sum(batch.summary for batch in batch_results),
+                **build_changes_metadata(
+                    sum_changes(batch.changes for batch in timeline.batches), sum(events.values())
+                ),
+                "events_in_the_future": sum(batch.summary for batch in timeline.batches),
                 **build_count_metrics("events", events),
                 **build_count_metrics("quarantined", reasons),
             }

@@ -1,7 +1,6 @@
 """The customer identities model: resolves all records of a tenant, or the identity closure of its dirty records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Table
@@ -15,16 +14,16 @@ from crm_pipeline.incremental.identity_closure import (
     RECORD_KEYS_QUERY,
     find_identity_closure,
 )
-from crm_pipeline.incremental.model import BatchResult
+from crm_pipeline.incremental.materialize import Materialization, materialize
+from crm_pipeline.incremental.model import BatchResult, IncrementalModel
 from crm_pipeline.incremental.required_rows import (
     FULL_REFRESH_TRIGGERS,
     find_dirty_person_records,
     require_dirty_records,
     select_owned_rows,
 )
-from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.steps.identities.atomic_commit import commit_identities
+from crm_pipeline.steps.identities.atomic_commit import commit_identities, roll_back_partial_commits
 from crm_pipeline.steps.identities.resolution import (
     ALL_ROWS,
     OVERRIDES_QUERY,
@@ -34,6 +33,7 @@ from crm_pipeline.steps.identities.resolution import (
     resolve_tenants,
 )
 from crm_pipeline.steps.identities.withheld_consents import store_withheld_consents
+from crm_pipeline.steps.validate import SNAPSHOT_NAMES
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.sources import crm
@@ -44,35 +44,21 @@ OTHER_STORED_TABLES: Final = (identity.withheld_consents, identity.record_keys)
 """Tables stored with the identities: one before them, one after them."""
 
 
-def materialize_identities(run: RunContext, tenants: Sequence[str]) -> list[BatchResult[list[str]]]:
-    """Brings the identities of the loaded tenants up to date; returns changes and link violations per batch."""
-    triggers = (*FULL_REFRESH_TRIGGERS, *OPERATOR_DECISIONS)
-    plan = plan_refresh(
-        run, "customer_identities", tuple(PERSON_TABLES.values()), tenants, full_refresh_triggers=triggers
-    )
-    batch_results = [
-        _materialize_all_records(batch)
-        for batch in run.tenant_batches(plan.full_refresh_tenants, *RESOLVED_RELATIONS, *OTHER_STORED_TABLES)
-    ]
-    if plan.incremental_tenants:
-        batch_results.append(
-            _materialize_identity_closure(replace(run, tenants=plan.incremental_tenants, only_required=True))
-        )
-    plan.store_watermarks(run)
-    return batch_results
+def materialize_identities(run: RunContext, tenants: Sequence[str]) -> Materialization[list[str]]:
+    """Brings the identities of these tenants up to date; a batch's summary is its link violations."""
+    return materialize(IDENTITIES, run, tenants)
 
 
-def _materialize_all_records(batch: RunContext) -> BatchResult[list[str]]:
+def _resolve_all_records(batch: RunContext) -> BatchResult[list[str]]:
     batch.load_all_rows()
     read_records(batch)
     return _resolve_and_store(batch, ALL_ROWS)
 
 
-def _materialize_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
+def _resolve_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     """Resolves the identity closure of the dirty records, if there are any."""
     if not find_dirty_person_records(batch):
         return BatchResult({}, [])
-    batch.load_tenants()
     require_dirty_records(batch.con)
     select_owned_rows(batch.con, PERSON_TABLES.values())
     batch.load_rows((*PERSON_TABLES.values(), *OPERATOR_DECISIONS))
@@ -93,7 +79,7 @@ def _resolve_and_store(batch: RunContext, conditions: Mapping[Table, str]) -> Ba
     record_condition, withheld = conditions[identity.customer_identities], identity.withheld_consents
     faults_query = f"{INVALID_KEYS_SQL} union all by name {INEFFECTIVE_ROWS_SQL}"
     revised_condition = build_revised_condition(conditions[crm.identity_override], record_condition)
-    batch.quarantine(faults_query, "customer_identities", tenants, revised_condition)
+    batch.quarantine(faults_query, IDENTITIES.name, tenants, revised_condition)
     resolve_tenants(batch, tenants, conditions)
     changes = {withheld.name: store_withheld_consents(batch, tenants, conditions[withheld])}
     changes |= commit_identities(batch, tenants, conditions)
@@ -115,3 +101,15 @@ def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions:
     for table in RESOLVED_RELATIONS:
         batch.con.execute(f"drop table {table.name}")
     return faults
+
+
+IDENTITIES: Final = IncrementalModel(
+    name=identity.customer_identities.name,
+    upstream=tuple(SNAPSHOT_NAMES.values()),
+    reads=tuple(PERSON_TABLES.values()),
+    rebuild_on=(*FULL_REFRESH_TRIGGERS, *OPERATOR_DECISIONS),
+    writes=(*RESOLVED_RELATIONS, *OTHER_STORED_TABLES),
+    build_all=_resolve_all_records,
+    build_affected=_resolve_identity_closure,
+    restore=roll_back_partial_commits,
+)

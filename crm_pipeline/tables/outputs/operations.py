@@ -123,3 +123,14 @@ worked_inputs = Table(
     comment="What assets were last computed from, so that an hour computes what changed. Kept in the lake only.",
     info={"lake_only": True},
 )
+
+tenant_failures = Table(
+    "tenant_failures",
+    output_metadata,
+    primary(text("tenant_id", "The club.")),
+    primary(text("asset", "The asset that failed for it.")),
+    text("reason", "What was wrong.", max_length=LONG_TEXT_LENGTH),
+    extracted_at("failed_at", "The as_of of the refresh that failed."),
+    comment="Clubs whose last refresh of an asset failed, though other clubs' did not. Kept in the lake only.",
+    info={"lake_only": True},
+)
