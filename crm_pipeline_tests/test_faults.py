@@ -71,7 +71,7 @@ def test_a_step_stores_and_reports_the_line_alone(tmp_path: Path) -> None:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         result = careless.execute_in_process(instance=instance, raise_on_error=False)
         stored = [entry.to_json() for entry in instance.all_logs(result.run_id)]  # type: ignore[no-untyped-call]
-    [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    [failure] = [event for event in result.all_events if event.is_step_failure]
     assert describe_step_failure(failure).startswith("ConversionException in crm_pipeline/")
     assert any("ConversionException" in entry for entry in stored)
     # A line of code that has the value is shown among the calls; the error's message is not.

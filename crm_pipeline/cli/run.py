@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.execution.plan.objects import ErrorSource
 
 from crm_pipeline.definitions import build_defs
 from crm_pipeline.defs.dagster_context import (
@@ -145,9 +144,9 @@ def _execute_job(
             outcome.failures.append(str(evaluation.metadata["reason"].value))
     for event in result.all_events:
         if event.is_step_failure:
-            if event.step_failure_data.error_source is ErrorSource.INTERRUPT:
+            if event.step_failure_data.error_source.name == "INTERRUPT":
                 raise KeyboardInterrupt
-            outcome.failures.append(f"{event.step_key}: {describe_step_failure(event.step_failure_data)}")
+            outcome.failures.append(f"{event.step_key}: {describe_step_failure(event)}")
     if not result.success and not outcome.failures:
         reasons = [describe_run_failure(event) for event in result.all_events if event.is_run_failure]
         outcome.failures += reasons or ["the run failed before its first step; see its log in Dagster"]

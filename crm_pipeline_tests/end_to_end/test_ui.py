@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from crm_pipeline.settings import SAMPLE_FILE
-from crm_pipeline.tables import list_source_tables
+from crm_pipeline.tables import PUBLISHED_TABLES, list_source_tables
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.homes.homes import copied
@@ -27,15 +27,18 @@ from crm_pipeline_tests.fixtures.servers.webserver import REPOSITORY, Webserver,
 
 SNAPSHOTS = ["crm_snapshot", "messaging_snapshot", "scl_snapshot", "teetime_snapshot", "tenants"]
 PUBLISHED = ["customer_profiles", "customer_timeline"]
+WHOLE_TABLES = sorted(f"crm/{table.name}" for table in PUBLISHED_TABLES if table.name not in PUBLISHED)
+SOURCES = [f"sources/{name}" for name in ("crm", "messaging", "scl", "teetime")]
 GROUPS = {
+    "sources": SOURCES,
     "snapshots": SNAPSHOTS,
     "identities": ["customer_identities"],
     "timeline": ["timeline_events"],
     "scores": ["profile_scores"],
-    "published": PUBLISHED,
+    "published": [*WHOLE_TABLES, *PUBLISHED],
     "churn": ["churn_backtest", "churn_model"],
 }
-EVERY_ASSET = [asset for group in GROUPS if group != "churn" for asset in GROUPS[group]]
+EVERY_ASSET = [asset for group in GROUPS if group not in ("churn", "sources") for asset in GROUPS[group]]
 """Of the hourly refresh."""
 TENANTS = ["fynbos-links", "heather-moor", "saguaro-ridge"]
 BUTTONS = {
@@ -70,7 +73,7 @@ FIGURES = {
 }
 """Words of each asset's last event: tables, and numbers by the name they are plotted under."""
 ASSETS = """{ assetNodes {
-    assetKey { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
+    assetKey { path } dependencyKeys { path } groupName description kinds owners { ... on TeamAssetOwner { team } }
     partitionStats { numPartitions numMaterialized numFailed } partitionKeys
     metadataEntries { label ... on TableSchemaMetadataEntry { schema { columns { name description } } } }
     assetMaterializations(limit: 50) { partition metadataEntries { label ... on IntMetadataEntry { intValue } } } } }"""
@@ -105,7 +108,7 @@ def ui(home: Path, missed_hour: datetime) -> Iterator[Webserver]:  # noqa: ARG00
 @pytest.fixture(scope="module")
 def assets(ui: Webserver) -> dict[str, dict[str, Any]]:
     """The nodes of the asset graph."""
-    return {node["assetKey"]["path"][-1]: node for node in ui.ask(ASSETS)["assetNodes"]}
+    return {"/".join(node["assetKey"]["path"]): node for node in ui.ask(ASSETS)["assetNodes"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,7 +116,7 @@ def launched(ui: Webserver) -> dict[str, dict[str, Any]]:
     """What is refreshed by hand, all launched together, since the daemon looks at a backfill only twice a minute."""
     return ({"whole graph": ui.backfill(EVERY_ASSET, TENANTS)} if SOAK else {}) | {
         button: ui.materialize(
-            PUBLISHED if button == "published assets" else EVERY_ASSET,
+            GROUPS["published"] if button == "published assets" else EVERY_ASSET,
             tenant,
             **({"job": "refresh"} if button == "job" else {}),
         )
@@ -139,7 +142,8 @@ def test_every_asset_says_what_it_is_whose_and_made_with_what(assets: dict[str, 
     for name, node in assets.items():
         assert node["description"], name
         assert node["owners"] == [{"team": "data"}], name
-        assert "postgres" in node["kinds"] if name in PUBLISHED else "deltalake" in node["kinds"], name
+        kind = "postgres" if node["groupName"] in ("published", "sources") else "deltalake"
+        assert kind in node["kinds"], name
 
 
 def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[str, Any]]) -> None:
@@ -156,7 +160,10 @@ def test_every_declared_column_is_shown_with_its_comment(assets: dict[str, dict[
         assert shown[asset] == {column.name: column.comment for column in table.columns}
     for service in Service:
         declared = {f"{t.name}.{c.name}": c.comment for t in list_source_tables(service) for c in t.columns}
-        assert shown[f"{service.lower()}_snapshot"] == declared
+        assert shown[f"{service.lower()}_snapshot"] == shown[f"sources/{service.lower()}"] == declared
+    for table in PUBLISHED_TABLES:
+        asset = table.name if table.name in PUBLISHED else f"crm/{table.name}"
+        assert shown[asset] == {column.name: column.comment for column in table.columns}
     assert all(comment for columns in shown.values() for comment in columns.values())
 
 
@@ -170,7 +177,31 @@ def test_every_materialisation_says_how_many_rows_there_are(assets: dict[str, di
         node = assets[name]
         counts = [numbers(event["metadataEntries"])["dagster/row_count"] for event in node["assetMaterializations"]]
         assert counts, name
-        assert all(count > 0 for count in counts), name
+        assert all(count > 0 for count in counts) or name in WHOLE_TABLES, name
+
+
+def test_every_published_table_says_how_many_rows_all_clubs_have(assets: dict[str, dict[str, Any]], home: Path) -> None:
+    for name in WHOLE_TABLES:
+        newest = assets[name]["assetMaterializations"][0]
+        [(rows,)] = ask(home, f"select count(*) from crm.{name.removeprefix('crm/')}")
+        assert numbers(newest["metadataEntries"])["dagster/row_count"] == rows, name
+
+
+def test_every_published_table_comes_from_services_that_link_to_their_declarations(
+    assets: dict[str, dict[str, Any]],
+) -> None:
+    for name in GROUPS["published"]:
+        upstream, found = [name], set()
+        while upstream:
+            node = assets[upstream.pop()]
+            parents = ["/".join(key["path"]) for key in node["dependencyKeys"]]
+            upstream += [parent for parent in parents if parent not in found]
+            found.update(parents)
+        services = found & set(SOURCES)
+        assert services, name
+        for service in services:
+            labels = [entry["label"] for entry in assets[service]["metadataEntries"]]
+            assert "dagster/code_references" in labels
 
 
 def test_row_counts_are_those_of_all_clubs_and_of_each(assets: dict[str, dict[str, Any]], home: Path) -> None:
@@ -226,7 +257,7 @@ def test_one_club_is_refreshed_by_hand(
     (run,) = ui.runs(launched[button], 1)
     assert run.status == "SUCCESS"
     assert {asset for asset, _, _ in run.materialised} == set(
-        PUBLISHED if button == "published assets" else EVERY_ASSET
+        GROUPS["published"] if button == "published assets" else EVERY_ASSET
     )
     assert {partition for asset, partition, _ in run.materialised if asset in PUBLISHED} == {tenant}
 
@@ -243,7 +274,7 @@ def test_the_whole_graph_is_refreshed_by_hand(ui: Webserver, launched: dict[str,
 
 def test_every_partition_is_materialised_when_no_run_is_left(ui: Webserver) -> None:
     ui.runs({}, RUNS)
-    stats = {node["assetKey"]["path"][-1]: node["partitionStats"] for node in ui.ask(ASSETS)["assetNodes"]}
+    stats = {"/".join(node["assetKey"]["path"]): node["partitionStats"] for node in ui.ask(ASSETS)["assetNodes"]}
     for name in PUBLISHED:
         assert stats[name] == {"numPartitions": 3, "numMaterialized": 3, "numFailed": 0}
 

@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import dagster as dg
 from click.testing import CliRunner
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from crm_pipeline.cli import main
-from crm_pipeline.cli.options import override_environment
-from crm_pipeline.defs.jobs.asset_jobs import reconcile
-from crm_pipeline.defs.resources import build_resources
-from crm_pipeline.resources.dagster_storage.instance import open_instance
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 from crm_pipeline.tables import PUBLISHED_TABLES, PUBLISHER_TABLES
-from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, contents
+from crm_pipeline_tests.fixtures.homes.runs import FYNBOS, HEATHER, contents, run_job
 from crm_pipeline_tests.fixtures.homes.support import ask, clean_environment, refresh
 
 WHEN = "published_at", "refreshed_at", "run_id"
@@ -37,16 +32,6 @@ def as_superuser(home: Path, *statements: str, database: str = "postgres") -> No
             connection.execute(text(statement))
 
 
-def reconciled(home: Path) -> dg.ExecuteInProcessResult:
-    """The nightly job, run once."""
-    with clean_environment():
-        settings = override_environment(home)
-        with open_instance(settings) as instance:
-            return reconcile.execute_in_process(
-                instance=instance, resources=build_resources(settings), raise_on_error=False
-            )
-
-
 def test_a_dropped_database_is_rebuilt_identically_by_one_run(refreshed: Path) -> None:
     before = hashes(refreshed)
     as_superuser(refreshed, "drop database crm with (force)", "create database crm owner crm_pipeline")
@@ -56,16 +41,16 @@ def test_a_dropped_database_is_rebuilt_identically_by_one_run(refreshed: Path) -
 
 def test_the_night_finds_nothing_after_a_refresh_and_whatever_was_spoilt_later(refreshed: Path) -> None:
     before = hashes(refreshed)
-    assert reconciled(refreshed).success
+    assert run_job(refreshed, "reconcile").success
     as_superuser(refreshed, f"delete from crm.customer_identities where tenant_id = '{HEATHER}'", database="crm")
-    result = reconciled(refreshed)
+    result = run_job(refreshed, "reconcile")
     (failure,) = result.get_step_failure_events()
     told = failure.step_failure_data.user_failure_data
     assert told
     assert f"customer_identities of {HEATHER}: 0 rows, the lake has " in str(told.description)
     assert FYNBOS not in str(told.description)
     assert refresh(refreshed).failures == []
-    assert reconciled(refreshed).success
+    assert run_job(refreshed, "reconcile").success
     assert hashes(refreshed) == before
 
 

@@ -23,6 +23,7 @@ from crm_pipeline.defs.metadata import (
 from crm_pipeline.domain.churn.backtest import BacktestResult
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
 from crm_pipeline.domain.churn.train import SCORED_HORIZON, TrainedModel, TrainingResult
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.churn_fit import fit_models, store_models
@@ -66,7 +67,7 @@ def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noq
         tags=WEEKLY.tags,
         freshness_policy=WEEKLY.freshness,
         metadata=build_columns_metadata(table),
-        code_version="1",
+        code_version=compute_code_hash(),
     )
 
 

@@ -14,6 +14,7 @@ from crm_pipeline.defs.metadata import (
     build_optional_table,
     sum_changes,
 )
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
@@ -48,7 +49,7 @@ MAX_SHOWN_FAULTS = 20
             description="A random sample of clubs, each resolved again on its own, gives the stored result.",
         ),
     ],
-    code_version="1",
+    code_version=compute_code_hash(),
 )
 def customer_identities(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

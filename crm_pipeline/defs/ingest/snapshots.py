@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context, report_failures
+from crm_pipeline.defs.ingest.sources import build_source_key
 from crm_pipeline.defs.metadata import (
     HOURLY,
     build_changes_metadata,
@@ -17,6 +18,7 @@ from crm_pipeline.defs.metadata import (
     build_optional_table,
     build_rows_table,
 )
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.run_context import RunContext
@@ -42,14 +44,14 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
         tags={**HOURLY.tags, "service": service.lower()},
         freshness_policy=HOURLY.freshness,
         description=f"{service} as last delivered: {table_names}. In the lake.",
-        deps=[] if service is Service.CRM else ["tenants"],
+        deps=[build_source_key(service), *([] if service is Service.CRM else ["tenants"])],
         check_specs=[
             dg.AssetCheckSpec(
                 FRESHNESS_CHECK, asset=key, description="The service was read in this run and its snapshot accepted."
             )
         ],
         metadata=build_columns_metadata(*list_source_tables(service)),
-        code_version="1",
+        code_version=compute_code_hash(),
         pool=build_source_pool_name(service),
     )
     def snapshot(

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from crm_pipeline.defs.dagster_context import AS_OF_TAG, list_run_tenants
@@ -56,7 +55,7 @@ class NotifierError(Exception):
 )
 def run_failed(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """Sends an alert with the messages of the failed steps; without any, with Dagster's message."""
-    failures = {str(event.step_key): event.step_failure_data for event in context.get_step_failure_events()}
+    failures = {str(event.step_key): event for event in context.get_step_failure_events()}
     messages = [f"{step}: {describe_step_failure(failure)}" for step, failure in failures.items()] or [
         describe_run_failure(context.failure_event)
     ]
@@ -127,8 +126,9 @@ def load_notifier(path: str) -> Callable[[Alert], Any]:
     return notifier
 
 
-def describe_step_failure(failure: StepFailureData) -> str:
+def describe_step_failure(event: dg.DagsterEvent) -> str:
     """Returns the description of the step's own Failure, else the class of its error."""
+    failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
     return _describe_first_cause(failure.error)[1]
@@ -156,7 +156,8 @@ def _describe_first_cause(error: SerializableErrorInfo | None) -> tuple[bool, st
     return False, (error.cls_name if error else None) or "an error without a name"
 
 
-def _list_unpublished_tenants(failure: StepFailureData) -> Sequence[str]:
+def _list_unpublished_tenants(event: dg.DagsterEvent) -> Sequence[str]:
+    failure = event.step_failure_data
     reasons = failure.user_failure_data.metadata.get(UNPUBLISHED_KEY) if failure.user_failure_data else None
     if isinstance(reasons, dg.JsonMetadataValue) and isinstance(reasons.value, dict):
         return sorted(reasons.value)

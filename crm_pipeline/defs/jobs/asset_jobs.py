@@ -1,21 +1,26 @@
 """The jobs over assets: the hourly refresh, the weekly fit, both in one, and the nightly reconciliation."""
 
+from typing import Final
+
 import dagster as dg
 
 from crm_pipeline.defs.churn.churn_models import CHURN_GROUP
 from crm_pipeline.defs.metadata import DAILY, HOURLY, WEEKLY
 from crm_pipeline.defs.publish.reconciliation import compare_warehouse
 
+EVERYTHING: Final = dg.AssetSelection.all() - dg.AssetSelection.checks(compare_warehouse)
+"""Every asset with the checks of its own step."""
 
-@dg.job(description="Prove that the warehouse equals the lake.", tags=DAILY.tags)
-def reconcile() -> None:
-    """A job of one op."""
-    compare_warehouse()
-
+reconcile = dg.define_asset_job(
+    "reconcile",
+    selection=dg.AssetSelection.checks(compare_warehouse),
+    description="Prove that the warehouse equals the lake.",
+    tags=DAILY.tags,
+)
 
 refresh = dg.define_asset_job(
     "refresh",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(CHURN_GROUP),
+    selection=EVERYTHING - dg.AssetSelection.groups(CHURN_GROUP),
     description="Read the services, resolve identities, score, check and publish.",
     tags=HOURLY.tags,
 )
@@ -29,7 +34,7 @@ fit_churn = dg.define_asset_job(
 
 refresh_and_fit = dg.define_asset_job(
     "refresh_and_fit",
-    selection=dg.AssetSelection.all(),
+    selection=EVERYTHING,
     description="Refresh, and fit the churn models before the scores that they are for; a demo begins with it.",
     tags={"cadence": "by_hand"},
 )

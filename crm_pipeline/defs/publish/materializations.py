@@ -7,6 +7,7 @@ import dagster as dg
 
 from crm_pipeline.defs.publish.check_results import to_check_result
 from crm_pipeline.defs.publish.freshness_check import TENANT_FRESHNESS_CHECK
+from crm_pipeline.defs.publish.published_specs import WHOLE_TABLES, build_published_key
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.resources.dagster_storage.purge import restore_check_results
 from crm_pipeline.resources.lake.lake import NO_CHANGES, ChangeCounts
@@ -49,6 +50,13 @@ def report_materializations(
                 metadata=_build_metadata(total),  # of the asset as a whole, in a run without partitions
                 check_results=[to_check_result(each) for each in evaluations if each.asset_key.path[-1] == table.name],
             )
+    for table in WHOLE_TABLES:
+        key = build_published_key(table)
+        metadata = {"dagster/row_count": sum(count for (name, _), count in rows.items() if name == table.name)}
+        if unpublished:
+            context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+        else:
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
     for evaluation in evaluations if unpublished else ():
         # The failure itself names the clubs that are not fresh.
         if evaluation.partition is None and evaluation.check_name != TENANT_FRESHNESS_CHECK:

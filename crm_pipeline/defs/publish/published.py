@@ -1,4 +1,4 @@
-"""The two published assets: a tenant's profiles and timeline, checked, then published in one transaction.
+"""The published tables: a tenant's profiles and timeline, checked, then published in one transaction, and the others.
 
 A tenant that fails its checks, or whose own row is invalid, keeps its last published rows while the others go on. When
 most tenants fail, the pipeline is at fault, and none is published.
@@ -7,13 +7,12 @@ most tenants fail, the pipeline is at fault, and none is published.
 from collections.abc import Iterator, Set
 
 import dagster as dg
-from sqlalchemy import Table
 
-from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS, open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_published_lineage
+from crm_pipeline.defs.dagster_context import open_run_context
 from crm_pipeline.defs.publish.check_results import build_check_specs, build_step_evaluations, report_results
 from crm_pipeline.defs.publish.freshness_check import build_freshness_evaluation, build_freshness_spec, report_freshness
 from crm_pipeline.defs.publish.materializations import report_materializations
+from crm_pipeline.defs.publish.published_specs import build_published_specs
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.incremental.materialize import load_failures
 from crm_pipeline.resources.lake.lake import Lake
@@ -23,9 +22,7 @@ from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures
 from crm_pipeline.steps.publish.publish import (
-    PROFILES,
     TENANT_GONE,
-    TIMELINE,
     count_published_rows,
     find_pending_tables,
     find_snapshot_ages,
@@ -37,36 +34,11 @@ from crm_pipeline.steps.publish.publish import (
 )
 
 
-def _build_spec(table: Table, deps: list[str], description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        table.name,
-        deps=deps,
-        description=description,
-        group_name="published",
-        kinds={"postgres", "greatexpectations"},
-        owners=["team:data"],
-        tags=HOURLY.tags,
-        freshness_policy=HOURLY.freshness,
-        metadata={
-            **build_columns_metadata(table),
-            "dagster/column_lineage": build_published_lineage(table),
-            "dagster/table_name": f"crm.{table.name}",
-        },
-        code_version="1",
-    )
-
-
 @dg.multi_asset(
     name="published",
     description="Checks the run's tenants and publishes those that pass, each in one transaction.",
-    specs=[
-        _build_spec(PROFILES, ["profile_scores"], "One row per person and club. crm.customer_profiles in PostgreSQL."),
-        _build_spec(
-            TIMELINE, ["timeline_events", "profile_scores"], "Everything a customer did. crm.customer_timeline."
-        ),
-    ],
+    specs=build_published_specs(),
     check_specs=[*build_check_specs(), build_freshness_spec()],
-    partitions_def=TENANT_PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def published(

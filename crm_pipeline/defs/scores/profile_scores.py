@@ -16,6 +16,7 @@ from crm_pipeline.defs.metadata import (
     sum_changes,
 )
 from crm_pipeline.domain.scoring.lifecycle import StageTransition, count_stages
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.scores import PROFILES, materialize_scores
@@ -30,7 +31,7 @@ from crm_pipeline.steps.scores import PROFILES, materialize_scores
     deps=["customer_identities", "timeline_events", "churn_model"],
     description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
     metadata=build_columns_metadata(PROFILES),
-    code_version="1",
+    code_version=compute_code_hash(),
 )
 def profile_scores(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

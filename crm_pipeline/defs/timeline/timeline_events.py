@@ -11,6 +11,7 @@ from crm_pipeline.defs.metadata import (
     build_counts_table,
     sum_changes,
 )
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
@@ -25,7 +26,7 @@ from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
     deps=["customer_identities"],
     description="Every event of every service on its profile, read once for all tenants. In the lake.",
     metadata=build_columns_metadata(TIMELINE),
-    code_version="1",
+    code_version=compute_code_hash(),
 )
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

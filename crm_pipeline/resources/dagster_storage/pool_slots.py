@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any, Final
 
-from dagster._core.errors import raise_execution_interrupts
+from dagster import raise_execution_interrupts
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 
 from crm_pipeline.resources.dagster_storage.event_batches import BatchEventLogStorage

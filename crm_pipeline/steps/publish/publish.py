@@ -21,7 +21,7 @@ from crm_pipeline.resources.warehouse.publishing.publisher import (
 from crm_pipeline.resources.warehouse.publishing.table_publication import PendingByTenant
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.steps.publish.pending_rows import build_pending_batches, find_pending_rows
-from crm_pipeline.tables import REPORT_TABLES
+from crm_pipeline.tables import PUBLISHER_TABLES, REPORT_TABLES
 from crm_pipeline.tables.outputs import identity, operations, privacy, profiles, timeline
 from crm_pipeline.vocabulary import TenantStatus
 
@@ -136,7 +136,12 @@ def list_gone_tenants(refreshes: Sequence[TenantRefresh]) -> list[str]:
 
 
 def count_published_rows(publisher: Publisher) -> dict[tuple[str, str], int]:
-    """Returns the number of published rows by table and tenant, including unchanged tables."""
+    """Returns the number of published rows by table and tenant, including unchanged tables.
+
+    Of the publisher's own tables it is that of all tenants, under the empty name.
+    """
+    own_queries = (f"select '{table.name}', '', count(*) from crm.{table.name}" for table in PUBLISHER_TABLES)
+    query = " union all ".join(("select table_name, tenant_id, rows from crm.publications", *own_queries))
     with closing(publisher.connection.cursor()) as cursor:
-        cursor.execute("select table_name, tenant_id, rows from crm.publications")
+        cursor.execute(query)
         return {(table, tenant): rows for table, tenant, rows in cursor.fetchall()}
