@@ -9,7 +9,7 @@ and phones are shared. One that is shared since this hour, or no longer, was gai
 records with it are in the closure, and with them all that have their logins; of the others `still_shared_values` knows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -26,11 +26,13 @@ from crm_pipeline.tables.outputs.identity import (
 from crm_pipeline.tables.sources.crm import identity_override
 
 _KEY_COLUMNS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}
+_SUPPRESSIBLE_COLUMNS: Final = {kind: column for kind, column in _KEY_COLUMNS.items() if kind != "AUTH_USER_ID"}
+_RECORD: Final = "tenant_id, service, service_record_id"
 
 
-def _build_key_sql(kind: str, value: str) -> str:
-    """The number of a match key in its tenant. Stored in record_keys, so it must not depend on the DuckDB version."""
-    return f"cast(md5_number_lower(concat_ws('|', tenant_id, {kind}, {value})) // 2 as bigint)"
+def _build_value_node_sql(kind: str, value: str) -> str:
+    """The number of a match key in its tenant."""
+    return f"hash({kind}, tenant_id, {value})"
 
 
 def _build_record_node_sql(service: str, record_id: str) -> str:
@@ -41,38 +43,29 @@ def _build_profile_node_sql(profile_id: str) -> str:
     return f"hash('profile', tenant_id, {profile_id})"
 
 
-_KEY_EXPRESSIONS: Final = ", ".join(
-    f"case when {column} is not null then {_build_key_sql(repr(kind), column)} end as {column}_key"
-    for kind, column in _KEY_COLUMNS.items()
-)
-RECORD_KEYS_QUERY: Final = f"select tenant_id, service, record_id as service_record_id, {_KEY_EXPRESSIONS} from people"
-"""The query of record_keys rows. Reads: `people`."""
-
-_SUPPRESSIBLE_COLUMNS: Final = {kind: column for kind, column in _KEY_COLUMNS.items() if kind != "AUTH_USER_ID"}
-
-
-def _build_record_values_query(keys: str, columns: Iterable[str]) -> str:
-    """Returns the query of record (tenant_id, service, service_record_id) and key of each value in relation `keys`."""
+def _build_record_values_query(records: str, key_columns: Mapping[str, str], more_columns: str = "") -> str:
+    """Returns the query of record, node of its value and `more_columns`, a row per match key in relation `records`."""
     return " union all ".join(
-        f"select tenant_id, service, service_record_id, {column}_key as key from {keys} where {column}_key is not null"
-        for column in columns
+        f"""select {_RECORD}, {_build_value_node_sql(repr(kind), column)} as value{more_columns}
+            from {records} where {column} is not null"""
+        for kind, column in key_columns.items()
     )
 
 
+# A value that all versions of an updated record have was neither gained nor lost.
 _STILL_SHARED_VALUES_SQL: Final = f"""
     create or replace temp table still_shared_values as
-    with previous_keys as ({_build_record_values_query("record_keys", _SUPPRESSIBLE_COLUMNS.values())}),
-        current_keys as ({_build_record_values_query(f"({RECORD_KEYS_QUERY})", _SUPPRESSIBLE_COLUMNS.values())})
-    select key from previous_keys group by key, service having count(*) > {MAX_SHARING_RECORDS}
-    except select key from (from current_keys except from previous_keys)
-    except select key from (
-        from previous_keys p semi join dirty_records d
-        on d.tenant_id = p.tenant_id and d.service = p.service and d.record_id = p.service_record_id
-        except from current_keys)"""
-"""Creates temp table `still_shared_values` (key): values that were shared, and that no record gained or lost."""
+    with record_versions as (
+        select *, count(*) over (partition by {_RECORD}) as versions from changed_person_records)
+    select value from ({_build_record_values_query("person_records", _SUPPRESSIBLE_COLUMNS)})
+    group by value, service having count(*) > {MAX_SHARING_RECORDS}
+    except select value
+    from ({_build_record_values_query("record_versions", _SUPPRESSIBLE_COLUMNS, ", versions, _is_update")})
+    group by {_RECORD}, value, versions having count(*) < versions or not bool_and(_is_update)"""
+"""Creates temp table `still_shared_values` (value): values that are shared, and that no record gained or lost."""
 MARK_SHARED_VALUES: Final = " ".join(
     f"""insert into suppressed select distinct tenant_id, '{kind}', {column} from people
-    where {_build_key_sql(repr(kind), column)} in (from still_shared_values);"""
+    where {_build_value_node_sql(repr(kind), column)} in (from still_shared_values);"""
     for kind, column in _SUPPRESSIBLE_COLUMNS.items()
 )
 """Adds to temp table `suppressed` the values of `people` that stay shared; the closure alone has too few sharers."""
@@ -81,10 +74,10 @@ _RECORD_NODE: Final = _build_record_node_sql("service", "service_record_id")
 _CLOSURE_EDGES_QUERY: Final = " union all ".join(
     [
         *(
-            f"""select {_RECORD_NODE} as node_a, hash('key', key) as node_b
-            from ({_build_record_values_query(keys, _KEY_COLUMNS.values())})
-            where key not in (from still_shared_values)"""
-            for keys in ("record_keys", f"({RECORD_KEYS_QUERY})")
+            f"""select {_RECORD_NODE} as node_a, value as node_b
+            from ({_build_record_values_query(records, _KEY_COLUMNS)})
+            where value not in (from still_shared_values)"""
+            for records in ("person_records", "changed_person_records")
         ),
         f"select {_RECORD_NODE}, {_build_profile_node_sql('profile_id')} from customer_identities",
         f"""select {_build_profile_node_sql("profile_id")}, {_build_profile_node_sql("redirects_to")}
@@ -121,7 +114,7 @@ IS_IN_CLOSURE: Final = MappingProxyType(
         identity_reviews: f"""(
             {_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE}
             or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE}
-            or hash('key', {_build_key_sql("(witness ->> 'kind')", "(witness ->> 'value')")}) {_IN_CLOSURE})""",
+            or {_build_value_node_sql("(witness ->> 'kind')", "(witness ->> 'value')")} {_IN_CLOSURE})""",
         identity_override: f"""({_build_record_node_sql("service_a", "record_id_a")} {_IN_CLOSURE}
             or {_build_record_node_sql("service_b", "record_id_b")} {_IN_CLOSURE})""",
         # A contact that is set aside is resolved by nobody; only its own change affects it.
@@ -135,8 +128,8 @@ IS_IN_CLOSURE: Final = MappingProxyType(
 def find_identity_closure(con: DuckDBPyConnection) -> None:
     """Creates temp tables `closure_nodes` (node) and `required_records` (tenant_id, service, record_id): the closure.
 
-    Reads: `dirty_records`; `people`, the present values of the dirty records; the stored record_keys,
-        customer_identities and profile_ids; crm_identity_override.
+    Reads: `dirty_records`; the stored person_records, `changed_person_records` (their versions since the last refresh,
+        see `find_changed_rows`), customer_identities and profile_ids; crm_identity_override.
     Creates: also temp table `still_shared_values`, which MARK_SHARED_VALUES reads.
     """
     con.execute(_STILL_SHARED_VALUES_SQL)

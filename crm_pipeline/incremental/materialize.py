@@ -9,14 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
-from crm_pipeline.faults import describe_error
+from crm_pipeline.incremental.failures import describe_errors, find_failing_tenants, load_failures, store_failures
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel, Summary
 from crm_pipeline.incremental.watermarks import plan_refresh
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.tables.outputs import operations
-
-INTERRUPTED = "Query interrupted"
-"""What DuckDB says of a query that was cancelled, which is no failure of its batch."""
+from crm_pipeline.tables.projections import to_lake_name
 
 
 @dataclass(frozen=True)
@@ -37,43 +34,24 @@ def materialize(model: IncrementalModel[Summary], run: RunContext, tenants: Sequ
     built = [tenant for tenant in tenants if tenant not in upstream_failures]
     batches: list[BatchResult[Summary]] = []
     restored_tenants = model.restore(run, built)
-    errors = _build_apart(model, run, built, batches)
-    if errors and len(errors) == len(built):
-        raise next(iter(errors.values()))
-    failures = {tenant: describe_error(error) for tenant, error in errors.items()}
-    _store_failures(run, model.name, tenants, failures)
-    return Materialization(batches, failures, restored_tenants)
 
-
-def load_failures(run: RunContext, tenants: Sequence[str], assets: Sequence[str] | None = None) -> dict[str, str]:
-    """Returns asset and reason per tenant whose last refresh of one of these assets, by default of any, failed."""
-    stored_view = run.lake.create_current_view(
-        run.con, operations.tenant_failures, tenants=tenants, name="stored_failures"
-    )
-    rows = run.con.sql(f"select tenant_id, asset, reason from {stored_view} order by all desc").fetchall()
-    return {tenant: f"{asset}: {reason}" for tenant, asset, reason in rows if assets is None or asset in assets}
-
-
-def _build_apart(
-    model: IncrementalModel[Summary], run: RunContext, tenants: Sequence[str], batches: list[BatchResult[Summary]]
-) -> dict[str, Exception]:
-    """Adds the results to `batches`; returns the error of each tenant that fails by itself, found by halving."""
-    if not tenants:
-        return {}
-    try:
-        # A connection of its own, since a batch that fails leaves relations behind.
-        with closing(run.lake.connect()) as con:
-            _build_batches(model, replace(run, con=con, tenants=tenants), batches)
-    except Exception as error:  # any, and none is lost: it is returned, raised, or comes again from one of the halves
-        if INTERRUPTED in str(error):
+    def build(some: Sequence[str]) -> None:
+        try:
+            # A connection of its own, since a batch that fails leaves relations behind.
+            with closing(run.lake.connect()) as con:
+                _build_batches(model, replace(run, con=con, tenants=some), batches)
+        except Exception:
+            model.restore(run, some)
             raise
-        model.restore(run, tenants)
-        if len(tenants) == 1:
-            return {tenants[0]: error}
-        middle = len(tenants) // 2
-        halves = (tenants[:middle], tenants[middle:])
-        return {t: e for half in halves for t, e in _build_apart(model, run, half, batches).items()}
-    return {}
+
+    failures: dict[str, str] = {}
+    try:
+        if built:
+            build(built)
+    except Exception as error:  # noqa: BLE001  raised or named by find_failing_tenants
+        failures = describe_errors(find_failing_tenants(build, built, error))
+    store_failures(run, model.name, tenants, failures)
+    return Materialization(batches, failures, restored_tenants)
 
 
 def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: list[BatchResult[Summary]]) -> None:
@@ -93,19 +71,6 @@ def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: l
             batches.append(model.build_affected(batch))
             built += affected_tenants
     finally:
+        # What it wrote itself, and reads in the next hour, it knows.
+        plan.versions.update({to_lake_name(t): run.lake.version(t) for t in model.writes if t in model.reads})
         plan.store_watermarks(run, built)
-
-
-def _store_failures(run: RunContext, asset: str, tenants: Sequence[str], failures: dict[str, str]) -> None:
-    run.con.execute(
-        """create or replace temp table new_failures as
-        select unnest($tenants::varchar[]) as tenant_id, $asset as asset, unnest($reasons::varchar[]) as reason,
-            $failed_at::timestamptz as failed_at""",
-        {
-            "tenants": list(failures),
-            "asset": asset,
-            "reasons": list(failures.values()),
-            "failed_at": run.as_of,
-        },
-    )
-    run.replace(operations.tenant_failures, "new_failures", tenants, f"asset = '{asset}'")

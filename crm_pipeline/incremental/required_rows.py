@@ -46,7 +46,12 @@ IDENTITY_COLUMNS: Final = {
 TIMELINE_INPUTS: Final = (*PERSONAL_TABLES, *IDENTITY_COLUMNS)
 """The tables whose changes affect profile timelines."""
 
-SCORE_INPUTS: Final = (*SCORE_SOURCE_TABLES, *IDENTITY_COLUMNS, timeline.customer_timeline)
+SCORE_INPUTS: Final = (
+    *SCORE_SOURCE_TABLES,
+    identity.person_records,
+    *IDENTITY_COLUMNS,
+    timeline.customer_timeline,
+)
 """The tables whose changes affect profile scores."""
 
 FULL_REFRESH_TRIGGERS: Final = (crm.tenant,)
@@ -80,6 +85,12 @@ def find_affected_scores(batch: RunContext) -> None:
     """
     _find_source_changes(batch, SCORE_SOURCE_TABLES)
     find_dirty_records(batch.con, SCORE_SOURCE_TABLES, SCORE_TIME_TRIGGERS)
+    find_changed_rows(
+        batch.lake, batch.con, identity.person_records, ("tenant_id", "service", "service_record_id"), "watermarks"
+    )
+    batch.con.execute("""
+        insert into dirty_records
+        select distinct tenant_id, service, service_record_id from changed_person_records""")
     _find_identity_changes(batch)
     find_affected_profiles(batch.con)
     batch.lake.create_current_view(batch.con, timeline.customer_timeline, tenants=batch.tenants)

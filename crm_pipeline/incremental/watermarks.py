@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.resources.lake.change_feed import build_changes_query
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.columns import source_metadata
 from crm_pipeline.tables.outputs import operations
@@ -122,12 +123,8 @@ def _exclude_future_dated_triggers(run: RunContext, table: Table) -> None:
 def _exclude_heavily_changed(run: RunContext, tables: Sequence[Table]) -> None:
     counts = []
     for table in tables:
-        name = to_lake_name(table)
-        [(oldest_version,)] = run.con.sql(f"select min({name}) from watermarks").fetchall()
-        if oldest_version is not None and oldest_version < run.lake.version(table):
-            log = run.lake.create_log_view(run.con, table, after=oldest_version, name=f"log_tail_{name}")
-            changed_rows_query = f"from {log} join watermarks using (tenant_id) where _version > {name}"
-            counts.append(f"select tenant_id, count(*) as changed {changed_rows_query} group by tenant_id")
+        changes = build_changes_query(run.lake, run.con, table, "watermarks")
+        counts.append(f"select tenant_id, count(*) as changed from ({changes}) group by tenant_id")
     if counts:
         snapshots_view = run.lake.create_current_view(run.con, operations.service_snapshots, name="snapshot_row_counts")
         run.con.execute(f"""

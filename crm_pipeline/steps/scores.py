@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from crm_pipeline.domain.churn.parameters import load_models
-from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.scoring.build_profiles import NEGATIVE_TOTALS_SQL, build_profiles
 from crm_pipeline.domain.scoring.lifecycle import (
     INCOMPLETE_STAGE_CHANGES_CONDITION,
@@ -23,6 +22,7 @@ from crm_pipeline.incremental.required_rows import (
     find_affected_scores,
 )
 from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.person_records import load_people
 from crm_pipeline.steps.timeline import TIMELINE_EVENTS
 from crm_pipeline.tables.outputs import churn, identity, profiles, timeline
 from crm_pipeline.tables.sources import scl
@@ -71,7 +71,7 @@ def _score_and_store(
     batch: RunContext, tenants: Sequence[str], profiles: str | None = None
 ) -> BatchResult[Counter[StageTransition]]:
     """Scores and stores all profiles of the tenants, or those whose ids are in relation `profiles`."""
-    normalise_people(batch.con)
+    load_people(batch, tenants)
     batch.lake.create_log_view(batch.con, scl.member)
     batch.lake.create_current_view(batch.con, churn.churn_models)
     build_profiles(batch.con, load_models(batch.con))

@@ -13,11 +13,15 @@ __all__ = [
     "PUBLISHED_TABLES",
     "PUBLISHER_TABLES",
     "REPORT_TABLES",
+    "RETIRED_LAKE_TABLES",
     "list_source_tables",
 ]
 
 LAKE_TABLES: tuple[Table, ...] = (*source_metadata.tables.values(), *output_metadata.tables.values())
 """Every table that may have a log in the lake: those of the services, then ours."""
+
+RETIRED_LAKE_TABLES = ("record_keys",)
+"""Names of tables that lakes of older releases have; upkeep deletes them."""
 
 PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")

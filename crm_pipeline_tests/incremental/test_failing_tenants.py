@@ -27,12 +27,12 @@ MORNING: Final = datetime(2026, 3, 24, 8, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 STORED: Final = {
     operations.quarantined_records: ("first_seen_at", "last_seen_at"),
+    identity.person_records: (),
     identity.withheld_consents: (),
     identity.profile_events: (),
     identity.identity_reviews: (),
     identity.customer_identities: (),
     identity.profile_ids: (),
-    identity.record_keys: (),
     timeline.customer_timeline: (),
     profiles.customer_profiles: (),
 }

@@ -13,7 +13,6 @@ from crm_pipeline.domain.identity.resolve import Resolution, resolve_identities
 from crm_pipeline.incremental.identity_closure import (
     IS_IN_CLOSURE,
     MARK_SHARED_VALUES,
-    RECORD_KEYS_QUERY,
     find_identity_closure,
 )
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_ids
@@ -22,6 +21,10 @@ from crm_pipeline_tests.fixtures.worlds.identity_worlds import T, about, inputs,
 from crm_pipeline_tests.fixtures.worlds.naive_identities import Person, World
 from crm_pipeline_tests.fixtures.worlds.random_worlds import HALF, VALUES, people, worlds
 
+CHANGED_RECORDS: Final = """
+    select tenant_id, service, record_id as service_record_id, auth_user_id, email, phone_number,
+        count(*) over (partition by tenant_id, service, record_id) = 2 as _is_update
+    from (from people_before union all from all_people) semi join dirty_records using (tenant_id, service, record_id)"""
 Hour = tuple[World, World]
 """A tenant before and after."""
 Rows = list[dict[str, Any]]
@@ -49,12 +52,12 @@ def resolve_closure(before: Mapping[str, World], after: Mapping[str, World], kno
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     given, dirty = inputs(after, known), list(dirty_records(before, after))
-    register(con, "people", inputs(before).records)
-    con.execute(f"create table record_keys as {RECORD_KEYS_QUERY}")
     con.execute("create table dirty_records (tenant_id varchar, service varchar, record_id varchar)")
     con.executemany("insert into dirty_records values (?, ?, ?)", [*dirty, ("nobody", "SCL", "0")])
     register(con, "all_people", given.records)
-    register(con, "people", "from all_people semi join dirty_records using (tenant_id, service, record_id)")
+    register(con, "people_before", inputs(before).records)
+    register(con, "person_records", "select *, record_id as service_record_id from all_people")
+    register(con, "changed_person_records", CHANGED_RECORDS)
     register(con, "suppressed", given.suppressed)
     register(con, "crm_identity_override", given.overrides)
     for table in STORED:

@@ -7,7 +7,7 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import report_errors
 from crm_pipeline.defs.jobs.people_retention import finish_erasures
 from crm_pipeline.defs.metadata import DAILY, build_rows_table
-from crm_pipeline.resources.lake.compaction import compact_table, delete_abandoned_spill
+from crm_pipeline.resources.lake.compaction import compact_table, delete_abandoned_spill, delete_retired_tables
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.projections import to_lake_name
@@ -21,6 +21,7 @@ from crm_pipeline.tables.projections import to_lake_name
 def compact_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
     """Compacts one table after the other; their contents do not change."""
     delete_abandoned_spill(lake)
+    delete_retired_tables(lake)
     with closing(lake.connect()) as con:
         compactions = {
             to_lake_name(table): compaction for table in LAKE_TABLES if (compaction := compact_table(con, lake, table))

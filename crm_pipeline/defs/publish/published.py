@@ -5,6 +5,7 @@ most tenants fail, the pipeline is at fault, and none is published.
 """
 
 from collections.abc import Iterator, Set
+from functools import partial
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from crm_pipeline.defs.publish.freshness_check import build_freshness_evaluation
 from crm_pipeline.defs.publish.materializations import report_materializations
 from crm_pipeline.defs.publish.published_specs import build_published_specs
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
-from crm_pipeline.incremental.materialize import load_failures
+from crm_pipeline.incremental.failures import build_for_survivors, load_failures
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_news, read_freshness
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
@@ -59,11 +60,15 @@ def published(
         unpublished = wrong_rows | failures
         clubs_before = _read_clubs(warehouse)
         with warehouse.publisher(run.con, as_of=run.as_of, run_id=run.run_id) as publisher:
-            pending = find_pending_tables(run, publisher, tenants)
-            gate_result = evaluate_tenants(run, pending, tenants)
+            pending, failures = build_for_survivors(partial(find_pending_tables, run, publisher), tenants)
+            unpublished |= failures
+            tenants = [tenant for tenant in tenants if tenant not in failures]
+            gate_result, failures = build_for_survivors(partial(evaluate_tenants, run, pending), tenants)
+            unpublished |= failures
             if gate_result.results:
                 report_results(context, run, gate_result.results)
-            store_measures(run, gate_result.fully_evaluated_tenants)
+            _, failures = build_for_survivors(partial(store_measures, run), gate_result.fully_evaluated_tenants)
+            unpublished |= failures
             unpublished |= find_failed_tenants(gate_result.results, tenants)
             changes = publish_tenants(
                 run, publisher, pending, [t for t in tenants if t not in unpublished], unpublished

@@ -1,5 +1,6 @@
 -- The golden record with the memberships as they stood at as_of(), from that of a later hour.
--- Reads: current_golden_record, scl_payment (as it stood at as_of()), as_of().
+-- reads: current_golden_record, scl_payment (as it stood then)
+-- creates: golden_record
 -- The services keep no history of a status: SUSPENDED is unknown for the past, OVERDUE follows from fees
 -- paid late, and the next renewal is taken to be the next anniversary.
 

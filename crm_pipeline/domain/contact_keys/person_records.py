@@ -1,7 +1,11 @@
 """The person records of all services in one shape, with normalised keys, and the normalised suppressed values."""
 
+import hashlib
+import unicodedata
+from functools import cache
 from pathlib import Path
 
+import phonenumbers
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
@@ -10,7 +14,7 @@ from crm_pipeline.domain.contact_keys.phone import normalise_phones
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import QuarantineReason
 
-_PEOPLE_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_ENTERED_RECORDS_SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _TABLE_NAME_CASES = " ".join(f"when '{service}' then '{table.name}'" for service, table in PERSON_TABLES.items())
 INVALID_KEYS_SQL = " union all ".join(
     f"""select tenant_id, service, case service {_TABLE_NAME_CASES} end
@@ -27,36 +31,71 @@ WILDCARDS = "[*?%]"
 """Signs that an address may hold, but that mean a pattern where somebody enters one to be suppressed."""
 
 
-def normalise_people(con: DuckDBPyConnection) -> None:
-    """Creates temp table `people`: the valid rows of the four person tables, with normalised keys.
+@cache
+def compute_normaliser_hash() -> str:
+    """Returns 16 hex digits of a hash of what normal forms depend on: this folder's code, and data of libraries."""
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.is_file())
+    data = f"{phonenumbers.__version__} {unicodedata.unidata_version}"
+    return hashlib.sha256(code + data.encode()).hexdigest()[:16]
+
+
+def select_entered_records(con: DuckDBPyConnection) -> None:
+    """Creates temp view `entered_records`: the valid rows of the four person tables in one shape, as entered.
+
+    Columns: those of person_records without normalised keys, and country_code. Rows with an equal input_hash have equal
+    normalised keys.
+
+    Reads: scl_member, teetime_player, messaging_contact, crm_lead (valid rows), tenants (tenant_id, country_code).
+    """
+    con.execute(f"""
+        create or replace temp view entered_records as
+        select records.* exclude (_row_hash), country_code,
+            cast(hash(_row_hash, country_code, '{compute_normaliser_hash()}') // 2 as bigint) as input_hash
+        from ({_ENTERED_RECORDS_SQL}) records join tenants using (tenant_id)""")
+
+
+def normalise_records(con: DuckDBPyConnection, entered: str, name: str) -> None:
+    """Creates temp table `name`, shaped like person_records: the rows of relation `entered` with normalised keys."""
+    rows = con.sql(f"from {entered}").to_arrow_table()
+    normalised = {
+        "email": normalise_emails(rows["entered_email"]),
+        "phone_number": normalise_phones(rows["entered_phone"], rows["country_code"]),
+        "comparable_first_name": normalise_names(rows["first_name"]),
+        "comparable_last_name": normalise_names(rows["last_name"]),
+    }
+    con.register("normalised_rows", pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **normalised}))
+    con.execute(f"create or replace temp table {name} as select * exclude (country_code) from normalised_rows")
+    con.unregister("normalised_rows")
+
+
+def create_people(con: DuckDBPyConnection, records: str) -> None:
+    """Creates temp table `people` from a relation shaped like person_records, as they are at the run's hour.
 
     Columns: tenant_id, service, record_id, auth_user_id, email and phone_number (normalised or null), entered_email,
     entered_phone, first_name, last_name, comparable_first_name, comparable_last_name, created_at, updated_at,
     is_active, service_order and record_order (the order of records: numbers by value, then texts).
-
-    Reads: scl_member, teetime_player, messaging_contact, crm_lead (valid rows), tenants (tenant_id, country_code).
-    Creates: people.
     """
-    entered = con.sql(f"""
-        select people.*, country_code
-        from ({_PEOPLE_SQL}) people join tenants using (tenant_id)""").to_arrow_table()
-    normalised = {
-        "email": normalise_emails(entered["entered_email"]),
-        "phone_number": normalise_phones(entered["entered_phone"], entered["country_code"]),
-        "comparable_first_name": normalise_names(entered["first_name"]),
-        "comparable_last_name": normalise_names(entered["last_name"]),
-    }
-    normalised_rows = pa.table({**dict(zip(entered.column_names, entered.columns, strict=True)), **normalised})
     orders = " ".join(f"when '{service}' then {order}" for order, service in enumerate(PERSON_TABLES))
-    con.register("normalised_people", normalised_rows)
     con.execute(f"""
         create or replace temp table people as
-        select * exclude (country_code), case service {orders} end as service_order,
+        select tenant_id, service, service_record_id as record_id, auth_user_id, email, phone_number, entered_email,
+            entered_phone, first_name, last_name, comparable_first_name, comparable_last_name, created_at, updated_at,
+            coalesce(active_from <= as_of() and coalesce(active_until > as_of(), true), false) as is_active,
+            case service {orders} end as service_order,
             case when regexp_full_match(record_id, '\\d+')
                  then lpad(record_id, cast(greatest(40, length(record_id)) as integer), '0') || ' ' || record_id
                  else '~' || record_id end as record_order
-        from normalised_people""")
-    con.unregister("normalised_people")
+        from {records}""")
+
+
+def normalise_people(con: DuckDBPyConnection) -> None:
+    """Creates temp table `people`, see `create_people`, normalised anew from the valid rows of the person tables.
+
+    Reads: what `select_entered_records` reads.
+    """
+    select_entered_records(con)
+    normalise_records(con, "entered_records", "normalised_records")
+    create_people(con, "normalised_records")
 
 
 def normalise_suppressed_values(con: DuckDBPyConnection) -> None:

@@ -1,5 +1,6 @@
--- Returns every fault of profile ids: (violation, tenant_id, subject).
--- Reads: customer_identities, profile_ids and profile_events, as identity resolution wrote them. No code is shared.
+-- Every fault of profile ids. No code is shared with identity resolution, which wrote what is read.
+-- reads: customer_identities, profile_ids, profile_events
+-- creates: rows (violation, tenant_id, subject)
 with anchored_ids as (
     select p.*, i.profile_id as anchor_profile_id
     from profile_ids p

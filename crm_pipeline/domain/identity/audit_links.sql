@@ -1,7 +1,9 @@
--- Returns every fault of links and profiles, missing ones included: (violation, tenant_id, subject).
--- Reads: records, tenants, suppressed and overrides, as identity resolution read them; customer_identities and
--- identity_reviews, as it wrote them; folded_names (first_name and its FoldedName: whole, openings, initials,
--- generation) and nicknames (name, nickname). No code is shared but that which folds a name.
+-- Every fault of links and profiles, missing ones included.
+-- reads: records, tenants, suppressed, overrides (as identity resolution read them), customer_identities,
+--     identity_reviews (as it wrote them), folded_names (first_name and its FoldedName: whole, openings, initials,
+--     generation), nicknames (name, nickname)
+-- creates: rows (violation, tenant_id, subject)
+-- No code is shared but that which folds a name.
 with recursive
 record_values as (
     select tenant_id, service, 'AUTH_USER_ID' as kind, auth_user_id as value from records where auth_user_id is not null

@@ -1,8 +1,9 @@
--- Returns every fault because of which a decision of an operator has no effect, with what the decision is about.
+-- Every fault because of which a decision of an operator has no effect, with what the decision is about.
+-- reads: crm_identity_override_validated, suppressed_identifiers (faulty rows too), tenants, people
+-- creates: ineffective_decisions
 -- Columns: tenant_id, table_name, id, column_name, reason; is_found_here (false where validation found it); of an
 -- override service_a, record_id_a, service_b and record_id_b; of a suppressed identifier kind and pattern: the shared
 -- values that it may be meant for.
--- Reads: crm_identity_override_validated and suppressed_identifiers (faulty rows too), tenants, people.
 with overrides as (
     select tenant_id, 'IdentityOverride' as table_name, id, service_a, record_id_a, service_b, record_id_b, _problems
     from crm_identity_override_validated semi join tenants using (tenant_id)

@@ -1,6 +1,7 @@
--- Returns generation and hash of each new profile id, by position: SHA-1 of a constant namespace and
+-- Generation and hash of each new profile id, by position: SHA-1 of a constant namespace, $namespace, as hex, and
 -- tenant|service|record|generation, as in uuid5.
--- Reads: new_anchors (tenant_id, service, record_id, position), previous_ids (profile_ids rows) and $namespace, as hex.
+-- reads: new_anchors (tenant_id, service, record_id, position), previous_ids (rows of profile_ids)
+-- creates: rows (generation, hash)
 with earlier_ids as (
     select tenant_id, minted_service, minted_record_id, count(*) as id_count
     from previous_ids

@@ -1,9 +1,10 @@
--- Returns the reviews that are open now, in the columns of identity_reviews without the times.
--- Reads: review_candidates (tenant_id, kind, rule, confidence, cannot_link, service_a, record_id_a, service_b,
--- record_id_b and the witness as witness_service_a .. witness_record_id_b), sharing_records (every record with a
--- shared value: tenant_id, kind, value, service, record_id, node, and whether it is one of three that differ pairwise
--- where that makes the value shared), ineffective_decisions (see ineffective_decisions.sql), $max_sharing_records,
--- $max_shown_records and $max_shown_faults.
+-- The reviews that are open now, in the columns of identity_reviews without the times.
+-- reads: review_candidates (tenant_id, kind, rule, confidence, cannot_link, service_a, record_id_a, service_b,
+--     record_id_b and the witness as witness_service_a .. witness_record_id_b), sharing_records (every record with a
+--     shared value: tenant_id, kind, value, service, record_id, node, and whether it is one of three that differ
+--     pairwise where that makes the value shared), ineffective_decisions (see ineffective_decisions.sql)
+-- creates: open_reviews
+-- Parameters: $max_sharing_records, $max_shown_records and $max_shown_faults.
 with candidates as (
     select *,
         witness_service_a || ' ' || witness_record_id_a || ' and ' || witness_service_b || ' ' || witness_record_id_b

@@ -1,6 +1,7 @@
--- Returns identity_reviews after this run: those that apply now are open, the others closed.
--- Reads: open_reviews (tenant_id, review_id, kind, service_a .. settled_by), previous_reviews (identity_reviews rows),
--- tenants (tenant_id) and $as_of.
+-- The rows of identity_reviews after the run at $as_of: those that apply now are open, the others closed.
+-- reads: open_reviews (tenant_id, review_id, kind, service_a .. settled_by), previous_reviews (rows of
+--     identity_reviews), tenants (tenant_id)
+-- creates: rows (the columns of identity_reviews)
 select coalesce(o.tenant_id, p.tenant_id) as tenant_id,
     coalesce(o.review_id, p.review_id) as review_id,
     if(o.review_id is null, p.kind, o.kind) as kind,

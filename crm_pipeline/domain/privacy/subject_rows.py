@@ -17,9 +17,9 @@ from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.outputs.identity import (
     customer_identities,
     identity_reviews,
+    person_records,
     profile_events,
     profile_ids,
-    record_keys,
     withheld_consents,
 )
 from crm_pipeline.tables.outputs.operations import quarantined_records, worked_inputs
@@ -141,7 +141,7 @@ OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
         _build_record_condition("t.minted_service", "t.minted_record_id"),
         _build_record_condition("t.anchor_service", "t.anchor_record_id"),
     ),
-    record_keys: _build_record_condition("t.service", "t.service_record_id"),
+    person_records: _build_record_condition("t.service", "t.service_record_id"),
     withheld_consents: _join_conditions(
         _build_record_condition(f"'{Service.MESSAGING}'", "t.contact_id"), _build_profile_condition("t.profile_id")
     ),

@@ -1,6 +1,7 @@
 -- One row per profile that has events: counts, money, visits, decayed sums and habits, in one pass over the timeline.
--- Reads: customer_timeline, engagement_weights (counts_as, habit, weight, half_life_days), tenants, as_of(),
---        clock_tolerance(), recent_window(), stored_sum().
+-- reads: customer_timeline, engagement_weights (counts_as, habit, weight, half_life_days), tenants
+-- creates: activity
+-- Macros: as_of(), clock_tolerance(), recent_window(), stored_sum().
 -- Windows are exact; ages are whole tenant-local calendar days, negative for days to come.
 -- A booking still BOOKED when its local day is over is a round, and a visit if it was paid. A payment for a booking
 -- gives its money to the day of the visit; where none came of it, it has no visit_at.

@@ -1,5 +1,6 @@
 -- When each contract that ended at no known time ended: when it was first seen ended since it was last active.
--- Reads: scl_member, scl_member_log (every version of its rows).
+-- reads: scl_member, scl_member_log (every version of its rows)
+-- creates: ended_contracts
 
 with versions as (
     select l.tenant_id, l.id, l.updated_at, l._version,

@@ -1,5 +1,6 @@
 -- One row per profile: everything its scores, stage and status are computed from.
--- Reads: golden_record, activity, scl_payment, customer_timeline, tenants, as_of(), clock_tolerance().
+-- reads: golden_record, activity, scl_payment, customer_timeline, tenants
+-- creates: facts
 -- A notice recorded up to 5 minutes after as_of() comes from a fast clock and counts, as on the timeline.
 -- Ages are whole tenant-local calendar days; a flag named like a term of crm_pipeline.domain.churn.renewal
 -- is that term. The terms of play are found from last_play_on and idle_since, by the club's clock.

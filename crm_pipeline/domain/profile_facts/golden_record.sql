@@ -1,6 +1,7 @@
 -- One row per profile: for each field the best record's value, and which record that was.
--- Reads: people, customer_identities, scl_member, ended_contracts, teetime_player, messaging_contact, crm_profile_tag,
---        profile_targets, withheld_consents, as_of(), clock_tolerance().
+-- reads: people, customer_identities, scl_member, ended_contracts, teetime_player, messaging_contact, crm_profile_tag,
+--     profile_targets, withheld_consents
+-- creates: golden_record
 -- Best: not null, then not shared, then service order, then latest update, then lowest record id.
 
 with members as (

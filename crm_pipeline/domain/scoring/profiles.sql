@@ -1,5 +1,6 @@
 -- The CustomerProfile rows: facts joined with scores, with the columns computed from both.
--- Reads: facts and scores (one row per profile each), and as_of().
+-- reads: facts, scores (one row per profile each)
+-- creates: profiles
 
 select f.*, s.* exclude (tenant_id, id),
     greatest(0, net_value) as lifetime_value,

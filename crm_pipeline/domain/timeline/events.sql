@@ -1,6 +1,9 @@
 -- The canonical stream of events, one row per thing that happened, from the valid rows of every service.
--- Reads: scl_*, teetime_*, messaging_*, crm_*, teetime_booking_log, payment_bookings (the booking that a payment
---        names), customer_identities, profile_targets, tenants, past_stage_changes (the STAGE_CHANGED events so far), as_of(), clock_tolerance().
+-- reads: scl_member, scl_payment, scl_tier_change, teetime_booking, teetime_booking_log, teetime_competition_entry,
+--     teetime_handicap_update, messaging_message_event, crm_campaign_interaction, crm_lead, crm_note, crm_profile_tag,
+--     crm_referral, payment_bookings (the booking that a payment names), customer_identities, profile_targets, tenants,
+--     past_stage_changes (the STAGE_CHANGED events so far)
+-- creates: events
 -- A recorded time up to 5 minutes after as_of() comes from a fast clock and becomes as_of(); a later one `is_future`.
 -- counts_as says how an event enters counts and scores (crm_pipeline.vocabulary.CountsAs); null: it does not.
 -- visit_kind and visit_at say what else is needed to count visits (crm_pipeline.vocabulary.VisitKind). A booking still

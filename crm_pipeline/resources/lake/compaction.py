@@ -6,6 +6,7 @@ The rows of a table stay the same, now and at any past hour. Files that compacti
 
 import shutil
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from deltalake import DeltaTable
@@ -16,6 +17,7 @@ from crm_pipeline.resources.lake.commit import WRITER_PROPERTIES, write_files
 from crm_pipeline.resources.lake.files import BASE_VERSION_PROPERTY
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.lake.rows import list_lake_key_columns
+from crm_pipeline.tables import RETIRED_LAKE_TABLES
 
 LOG_RETENTION_DAYS = 35
 """How long a past hour can be read from files that a reader may still have listed."""
@@ -43,6 +45,14 @@ def compact_table(con: DuckDBPyConnection, lake: Lake, table: Table) -> Compacti
     log.optimize.compact(writer_properties=WRITER_PROPERTIES)
     log.vacuum(retention_hours=LOG_RETENTION_DAYS * 24, dry_run=False)
     return Compaction(files_before, len(log.file_uris()), _rebuild_base(con, lake, table))
+
+
+def delete_retired_tables(lake: Lake) -> None:
+    """Deletes logs and bases of tables that older releases wrote and nothing reads any more."""
+    for name in RETIRED_LAKE_TABLES:
+        for folder in (Path(lake.url) / name, Path(lake.url) / f"{name}_base"):
+            if folder.exists():
+                shutil.rmtree(folder)
 
 
 def delete_abandoned_spill(lake: Lake) -> None:

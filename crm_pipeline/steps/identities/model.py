@@ -5,13 +5,12 @@ from typing import Final
 
 from sqlalchemy import Table
 
-from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_people
+from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL
 from crm_pipeline.domain.identity.audit import find_violations
 from crm_pipeline.domain.identity.overrides import INEFFECTIVE_ROWS_SQL, build_revised_condition
 from crm_pipeline.incremental.identity_closure import (
     IS_IN_CLOSURE,
     MARK_SHARED_VALUES,
-    RECORD_KEYS_QUERY,
     find_identity_closure,
 )
 from crm_pipeline.incremental.materialize import Materialization, materialize
@@ -22,14 +21,17 @@ from crm_pipeline.incremental.required_rows import (
     require_dirty_records,
     select_owned_rows,
 )
+from crm_pipeline.resources.lake.change_feed import find_changed_rows
+from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.steps.identities.atomic_commit import commit_identities, roll_back_partial_commits
+from crm_pipeline.steps.identities.person_records import IS_DIRTY_RECORD, load_people, store_person_records
 from crm_pipeline.steps.identities.resolution import (
     ALL_ROWS,
     OVERRIDES_QUERY,
     RECORDS_QUERY,
     RESOLVED_RELATIONS,
-    read_records,
+    read_decisions,
     resolve_tenants,
 )
 from crm_pipeline.steps.identities.withheld_consents import store_withheld_consents
@@ -40,8 +42,8 @@ from crm_pipeline.tables.sources import crm
 
 OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 """Tables of operator decisions. A decision can affect any record, so a change is a full refresh."""
-OTHER_STORED_TABLES: Final = (identity.withheld_consents, identity.record_keys)
-"""Tables stored with the identities: one before them, one after them."""
+COMPARED_COLUMNS: Final = ("tenant_id", "service", "service_record_id", "auth_user_id", "email", "phone_number")
+"""The columns of person_records whose changes can link other records."""
 
 
 def materialize_identities(run: RunContext, tenants: Sequence[str]) -> Materialization[list[str]]:
@@ -50,9 +52,11 @@ def materialize_identities(run: RunContext, tenants: Sequence[str]) -> Materiali
 
 
 def _resolve_all_records(batch: RunContext) -> BatchResult[list[str]]:
-    batch.load_all_rows()
-    read_records(batch)
-    return _resolve_and_store(batch, ALL_ROWS)
+    tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
+    people = {identity.person_records.name: store_person_records(batch, tenants)}
+    load_people(batch, tenants)
+    read_decisions(batch)
+    return _resolve_and_store(batch, ALL_ROWS, people)
 
 
 def _resolve_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
@@ -62,30 +66,31 @@ def _resolve_identity_closure(batch: RunContext) -> BatchResult[list[str]]:
     require_dirty_records(batch.con)
     select_owned_rows(batch.con, PERSON_TABLES.values())
     batch.load_rows((*PERSON_TABLES.values(), *OPERATOR_DECISIONS))
-    normalise_people(batch.con)
-    for table in (identity.record_keys, identity.customer_identities, identity.profile_ids):
-        batch.lake.create_current_view(batch.con, table, tenants=batch.tenants)
+    tenants = batch.tenants or ()
+    people = {identity.person_records.name: store_person_records(batch, tenants, IS_DIRTY_RECORD)}
+    find_changed_rows(batch.lake, batch.con, identity.person_records, COMPARED_COLUMNS, "watermarks")
+    for table in (identity.person_records, identity.customer_identities, identity.profile_ids):
+        batch.lake.create_current_view(batch.con, table, tenants=tenants)
     find_identity_closure(batch.con)
-    select_owned_rows(batch.con, PERSON_TABLES.values())
-    batch.load_rows(tuple(PERSON_TABLES.values()))
-    read_records(batch, IS_IN_CLOSURE)
+    load_people(batch, tenants)
+    read_decisions(batch, IS_IN_CLOSURE)
     batch.con.execute(MARK_SHARED_VALUES)
-    return _resolve_and_store(batch, IS_IN_CLOSURE)
+    return _resolve_and_store(batch, IS_IN_CLOSURE, people)
 
 
-def _resolve_and_store(batch: RunContext, conditions: Mapping[Table, str]) -> BatchResult[list[str]]:
-    """Resolves the loaded records and stores the rows where `conditions` hold; record_keys come last."""
+def _resolve_and_store(
+    batch: RunContext, conditions: Mapping[Table, str], changes: dict[str, ChangeCounts]
+) -> BatchResult[list[str]]:
+    """Resolves the loaded people and stores the rows where `conditions` hold; adds to `changes` what changed."""
     tenants = batch.tenants or ()
     record_condition, withheld = conditions[identity.customer_identities], identity.withheld_consents
     faults_query = f"{INVALID_KEYS_SQL} union all by name {INEFFECTIVE_ROWS_SQL}"
     revised_condition = build_revised_condition(conditions[crm.identity_override], record_condition)
     batch.quarantine(faults_query, IDENTITIES.name, tenants, revised_condition)
     resolve_tenants(batch, tenants, conditions)
-    changes = {withheld.name: store_withheld_consents(batch, tenants, conditions[withheld])}
+    changes |= {withheld.name: store_withheld_consents(batch, tenants, conditions[withheld])}
     changes |= commit_identities(batch, tenants, conditions)
-    faults = _find_link_violations(batch, tenants, conditions)
-    batch.replace(identity.record_keys, f"({RECORD_KEYS_QUERY})", tenants, record_condition)
-    return BatchResult(changes, faults)
+    return BatchResult(changes, _find_link_violations(batch, tenants, conditions))
 
 
 def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions: Mapping[Table, str]) -> list[str]:
@@ -106,9 +111,9 @@ def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions:
 IDENTITIES: Final = IncrementalModel(
     name=identity.customer_identities.name,
     upstream=tuple(SNAPSHOT_NAMES.values()),
-    reads=tuple(PERSON_TABLES.values()),
+    reads=(*PERSON_TABLES.values(), identity.person_records),
     rebuild_on=(*FULL_REFRESH_TRIGGERS, *OPERATOR_DECISIONS),
-    writes=(*RESOLVED_RELATIONS, *OTHER_STORED_TABLES),
+    writes=(identity.person_records, identity.withheld_consents, *RESOLVED_RELATIONS),
     build_all=_resolve_all_records,
     build_affected=_resolve_identity_closure,
     restore=roll_back_partial_commits,

@@ -47,12 +47,17 @@ _RECORD_ID_COLUMNS: Final = {
 }
 
 
-def read_records(run: RunContext, conditions: Mapping[Table, str] = ALL_ROWS) -> None:
-    """Creates temp tables `people`, `suppressed` and `ineffective_decisions` of the loaded tenants.
-
-    Where only some of a tenant's records are loaded, `conditions` select the overrides about these.
-    """
+def read_records(run: RunContext) -> None:
+    """Creates temp table `people`, normalised anew from the loaded rows, and the tables of `read_decisions`."""
     normalise_people(run.con)
+    read_decisions(run)
+
+
+def read_decisions(run: RunContext, conditions: Mapping[Table, str] = ALL_ROWS) -> None:
+    """Creates temp tables `suppressed` and `ineffective_decisions` of the loaded tenants.
+
+    Where `people` has only some of a tenant's records, `conditions` select the overrides about these.
+    """
     normalise_suppressed_values(run.con)
     find_ineffective_decisions(run.con, conditions[crm.identity_override])
 

@@ -161,7 +161,8 @@ def store_measures(run: RunContext, tenants: Sequence[str]) -> None:
     today = f"date '{run.as_of:%Y-%m-%d}'"
     run.con.execute(f"""
         create or replace temp view measured_today as
-        select tenant_id, {today} as measured_on, measure, value from measured""")
+        select tenant_id, {today} as measured_on, measure, value from measured
+        where {build_tenant_condition(tenants)}""")
     condition = f"(measured_on = {today} or measured_on < {today} - {STORED_DAYS})"
     run.replace(operations.quality_measures, "measured_today", tenants, condition)
 

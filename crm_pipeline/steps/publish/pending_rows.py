@@ -11,6 +11,7 @@ from datetime import timedelta
 from sqlalchemy import Table
 
 from crm_pipeline.domain.batches import split_into_batches
+from crm_pipeline.resources.lake.change_feed import build_changes_query
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.resources.warehouse.publishing.publication_state import (
     ContentFingerprint,
@@ -22,7 +23,7 @@ from crm_pipeline.resources.warehouse.publishing.publication_state import (
 from crm_pipeline.resources.warehouse.publishing.table_publication import PendingByTenant, PendingRows
 from crm_pipeline.resources.warehouse.schema import quote_literal
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.tables.projections import list_key_columns
+from crm_pipeline.tables.projections import list_key_columns, to_lake_name
 
 PublicationStates = Mapping[tuple[str, str], PublicationState]
 TenantChanges = Mapping[str, tuple[int, ContentFingerprint]]
@@ -158,16 +159,13 @@ def _has_own_log(table: Table) -> bool:
 
 def _create_change_tables(run: RunContext, table: Table, states: Mapping[str, PublicationState]) -> TenantChanges:
     """Creates the tables of `change_log_name` and `changes_table_name` of these tenants; returns their changes."""
-    since = min((state.version for state in states.values()), default=run.lake.version(table))
-    query = """
-        create or replace temp table published_states as
-        select unnest($tenants) as tenant_id, unnest($versions) as published"""
+    query = f"""
+        create or replace temp table published_versions as
+        select unnest($tenants) as tenant_id, unnest($versions) as {to_lake_name(table)}"""
     versions = [state.version for state in states.values()]
     run.con.execute(query, {"tenants": list(states), "versions": versions})
-    run.con.execute(f"""
-        create or replace temp table {change_log_name(table)} as
-        select log.* from {run.lake.create_log_view(run.con, table, after=since)} log
-        join published_states using (tenant_id) where _version > published""")
+    changes = build_changes_query(run.lake, run.con, table, "published_versions")
+    run.con.execute(f"create or replace temp table {change_log_name(table)} as {changes}")
     run.con.execute(f"""
         create or replace temp table {changes_table_name(table)} as
         select *, _deleted as _is_removed from {change_log_name(table)}

@@ -9,8 +9,10 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 
-from crm_pipeline.resources.lake.compaction import Compaction, delete_abandoned_spill
+from crm_pipeline.resources.lake.compaction import Compaction, delete_abandoned_spill, delete_retired_tables
 from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.tables import LAKE_TABLES, RETIRED_LAKE_TABLES
+from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline_tests.fixtures.histories.lake_history import STEPS, a_lake, live_through, maintain, past
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 from crm_pipeline_tests.fixtures.servers.lake_rows import TABLE, Row, a_row, put, read_present_rows, read_versions
@@ -71,3 +73,14 @@ def test_what_a_killed_process_spilled_is_deleted_a_day_later(tmp_path: Path) ->
         os.utime(lake.spill / name, (time.time() - age, time.time() - age))
     delete_abandoned_spill(lake)
     assert [folder.name for folder in lake.spill.iterdir()] == ["new"]
+
+
+def test_what_older_releases_stored_and_nothing_reads_is_deleted(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    put(lake, [a_row("links", "A")])
+    for name in RETIRED_LAKE_TABLES:
+        for folder in (name, f"{name}_base"):
+            (Path(lake.url) / folder / "_delta_log").mkdir(parents=True)
+    delete_retired_tables(lake)
+    assert [folder.name for folder in Path(lake.url).iterdir()] == [to_lake_name(TABLE)]
+    assert not {to_lake_name(table) for table in LAKE_TABLES} & {*RETIRED_LAKE_TABLES}

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Final
 
+from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.resources.warehouse.publishing.publisher import PendingRows, Publisher, PublishError
 from crm_pipeline.resources.warehouse.publishing.table_publication import PendingByTenant
@@ -57,3 +58,5 @@ def _publish_tenant(publisher: Publisher, tenant: str, rows: Sequence[PendingRow
         return publisher.publish(tenant, rows)
     except PublishError as error:
         return error
+    except Exception as error:  # noqa: BLE001  whatever it is, it is returned, and named for this tenant alone
+        return PublishError(f"{tenant}: {describe_error(error)}")

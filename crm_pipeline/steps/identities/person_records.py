@@ -1,0 +1,40 @@
+"""The stored person records: validated and normalised once per change, and read by every model that needs people."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from crm_pipeline.domain.contact_keys.person_records import create_people, normalise_records, select_entered_records
+from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.run_context import RunContext
+from crm_pipeline.tables.outputs.identity import person_records
+
+_KEY: Final = "tenant_id, service, service_record_id"
+IS_DIRTY_RECORD: Final = f"({_KEY}) in (select (tenant_id, service, record_id) from dirty_records)"
+
+
+def store_person_records(run: RunContext, tenants: Sequence[str], condition: str = "true") -> ChangeCounts:
+    """Makes person_records where `condition` holds equal to the loaded valid rows; normalises only what has changed.
+
+    Reads: what `select_entered_records` reads.
+    """
+    select_entered_records(run.con)
+    stored = run.lake.create_current_view(run.con, person_records, tenants=tenants, name="stored_person_records")
+    run.con.execute(f"""
+        create or replace temp table changed_inputs as
+        select {_KEY} from (select {_KEY}, input_hash from entered_records) as entered
+        full join (select {_KEY}, input_hash from {stored} where {condition}) as stored using ({_KEY})
+        where entered.input_hash is distinct from stored.input_hash""")
+    normalise_records(run.con, f"entered_records semi join changed_inputs using ({_KEY})", "new_person_records")
+    return run.replace(
+        person_records, "new_person_records", tenants, f"({_KEY}) in (select ({_KEY}) from changed_inputs)"
+    )
+
+
+def load_people(run: RunContext, tenants: Sequence[str]) -> None:
+    """Creates temp table `people`: the stored records of these tenants; in an incremental batch the required ones.
+
+    Reads: `required_records`, in an incremental batch.
+    """
+    stored = run.lake.create_current_view(run.con, person_records, tenants=tenants)
+    required = f"semi join (select * from required_records) r (tenant_id, service, service_record_id) using ({_KEY})"
+    create_people(run.con, f"{stored} {required}" if run.only_required else stored)
