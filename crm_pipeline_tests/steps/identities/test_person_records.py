@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.domain.contact_keys import person_records
+from crm_pipeline.domain.contact_keys.email_and_name import normalise_names
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.steps.identities.person_records import load_people
@@ -31,13 +31,12 @@ def hours(tmp_path: Path) -> Hours:
 def normalised_records(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of records that were normalised, call by call: of each the first names, then the last names."""
     lengths: list[int] = []
-    normalise = person_records.normalise_names
 
     def count_and_normalise(values: pa.ChunkedArray) -> pa.StringArray:
         lengths.append(len(values))
-        return normalise(values)
+        return normalise_names(values)
 
-    monkeypatch.setattr(person_records, "normalise_names", count_and_normalise)
+    monkeypatch.setattr("crm_pipeline.domain.contact_keys.person_records.normalise_names", count_and_normalise)
     return lengths
 
 
