@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.identity.match_keys import MAX_SHARING_RECORDS
 from crm_pipeline.tables.outputs.identity import (
+    RECORD_KEY,
     customer_identities,
     identity_reviews,
     profile_events,
@@ -27,7 +28,6 @@ from crm_pipeline.tables.sources.crm import identity_override
 
 _KEY_COLUMNS: Final = {"AUTH_USER_ID": "auth_user_id", "EMAIL": "email", "PHONE": "phone_number"}
 _SUPPRESSIBLE_COLUMNS: Final = {kind: column for kind, column in _KEY_COLUMNS.items() if kind != "AUTH_USER_ID"}
-_RECORD: Final = "tenant_id, service, service_record_id"
 
 
 def _build_value_node_sql(kind: str, value: str) -> str:
@@ -46,7 +46,7 @@ def _build_profile_node_sql(profile_id: str) -> str:
 def _build_record_values_query(records: str, key_columns: Mapping[str, str], more_columns: str = "") -> str:
     """Returns the query of record, node of its value and `more_columns`, a row per match key in relation `records`."""
     return " union all ".join(
-        f"""select {_RECORD}, {_build_value_node_sql(repr(kind), column)} as value{more_columns}
+        f"""select {RECORD_KEY}, {_build_value_node_sql(repr(kind), column)} as value{more_columns}
             from {records} where {column} is not null"""
         for kind, column in key_columns.items()
     )
@@ -56,12 +56,12 @@ def _build_record_values_query(records: str, key_columns: Mapping[str, str], mor
 _STILL_SHARED_VALUES_SQL: Final = f"""
     create or replace temp table still_shared_values as
     with record_versions as (
-        select *, count(*) over (partition by {_RECORD}) as versions from changed_person_records)
+        select *, count(*) over (partition by {RECORD_KEY}) as versions from changed_person_records)
     select value from ({_build_record_values_query("person_records", _SUPPRESSIBLE_COLUMNS)})
     group by value, service having count(*) > {MAX_SHARING_RECORDS}
     except select value
     from ({_build_record_values_query("record_versions", _SUPPRESSIBLE_COLUMNS, ", versions, _is_update")})
-    group by {_RECORD}, value, versions having count(*) < versions or not bool_and(_is_update)"""
+    group by {RECORD_KEY}, value, versions having count(*) < versions or not bool_and(_is_update)"""
 """Creates temp table `still_shared_values` (value): values that are shared, and that no record gained or lost."""
 MARK_SHARED_VALUES: Final = " ".join(
     f"""insert into suppressed select distinct tenant_id, '{kind}', {column} from people

@@ -6,10 +6,9 @@ from typing import Final
 from crm_pipeline.domain.contact_keys.person_records import create_people, normalise_records, select_entered_records
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.tables.outputs.identity import person_records
+from crm_pipeline.tables.outputs.identity import RECORD_KEY, person_records
 
-_KEY: Final = "tenant_id, service, service_record_id"
-IS_DIRTY_RECORD: Final = f"({_KEY}) in (select (tenant_id, service, record_id) from dirty_records)"
+IS_DIRTY_RECORD: Final = f"({RECORD_KEY}) in (select (tenant_id, service, record_id) from dirty_records)"
 
 
 def store_person_records(run: RunContext, tenants: Sequence[str], condition: str = "true") -> ChangeCounts:
@@ -21,12 +20,12 @@ def store_person_records(run: RunContext, tenants: Sequence[str], condition: str
     stored = run.lake.create_current_view(run.con, person_records, tenants=tenants, name="stored_person_records")
     run.con.execute(f"""
         create or replace temp table changed_inputs as
-        select {_KEY} from (select {_KEY}, input_hash from entered_records) as entered
-        full join (select {_KEY}, input_hash from {stored} where {condition}) as stored using ({_KEY})
+        select {RECORD_KEY} from (select {RECORD_KEY}, input_hash from entered_records) as entered
+        full join (select {RECORD_KEY}, input_hash from {stored} where {condition}) as stored using ({RECORD_KEY})
         where entered.input_hash is distinct from stored.input_hash""")
-    normalise_records(run.con, f"entered_records semi join changed_inputs using ({_KEY})", "new_person_records")
+    normalise_records(run.con, f"entered_records semi join changed_inputs using ({RECORD_KEY})", "new_person_records")
     return run.replace(
-        person_records, "new_person_records", tenants, f"({_KEY}) in (select ({_KEY}) from changed_inputs)"
+        person_records, "new_person_records", tenants, f"({RECORD_KEY}) in (select ({RECORD_KEY}) from changed_inputs)"
     )
 
 
@@ -36,5 +35,7 @@ def load_people(run: RunContext, tenants: Sequence[str]) -> None:
     Reads: `required_records`, in an incremental batch.
     """
     stored = run.lake.create_current_view(run.con, person_records, tenants=tenants)
-    required = f"semi join (select * from required_records) r (tenant_id, service, service_record_id) using ({_KEY})"
+    required = (
+        f"semi join (select * from required_records) r (tenant_id, service, service_record_id) using ({RECORD_KEY})"
+    )
     create_people(run.con, f"{stored} {required}" if run.only_required else stored)

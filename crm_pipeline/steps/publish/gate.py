@@ -38,7 +38,6 @@ RECORD_COLUMNS: Final = {table: (service, "id") for service, table in PERSON_TAB
     scl.payment: (Service.SCL, "member_id")
 }
 """The source tables they are compared with, each with service and column of the person record a row is about."""
-RECORD_KEY: Final = "tenant_id, service, service_record_id"
 COMPARED_RELATIONS = {
     "compared_profiles": profiles.customer_profiles,
     "compared_timeline": timeline.customer_timeline,
@@ -249,7 +248,7 @@ def _find_changed_profiles(batch: RunContext) -> None:
         batch.con, identity.customer_identities, tenants=batch.tenants, name="linked_records"
     )
     profile_queries = [
-        f"select tenant_id, profile_id as id from {linked_view} semi join changed_records using ({RECORD_KEY})"
+        f"select tenant_id, profile_id as id from {linked_view} semi join changed_records using ({identity.RECORD_KEY})"
     ]
     for table, column in PROFILE_COLUMNS.items():
         log_view = batch.lake.create_log_view(batch.con, table)
@@ -276,7 +275,7 @@ def _create_compared_views(batch: RunContext) -> None:
             batch.con.execute(f"""
                 create or replace temp view {name} as
                 from {stored_view} s semi join changed_profiles c on c.id = s.{column}""")
-    batch.con.execute(f"insert into changed_records select {RECORD_KEY} from compared_identities")
+    batch.con.execute(f"insert into changed_records select {identity.RECORD_KEY} from compared_identities")
     for table, (service, column) in RECORD_COLUMNS.items():
         name = to_lake_name(table)
         present_view = batch.lake.create_current_view(batch.con, table, tenants=batch.tenants, name=f"present_{name}")

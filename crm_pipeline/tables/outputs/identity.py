@@ -1,5 +1,7 @@
 """Output tables of identity resolution: links, reviews, profile ids and their history."""
 
+from typing import Final
+
 from sqlalchemy import Table
 
 from crm_pipeline.tables.columns import (
@@ -18,6 +20,9 @@ from crm_pipeline.tables.columns import (
     uuid,
 )
 from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind, Service
+
+RECORD_KEY: Final = "tenant_id, service, service_record_id"
+"""The key of a person record in customer_identities and person_records, as SQL."""
 
 customer_identities = Table(
     "customer_identities",
