@@ -118,10 +118,14 @@ class RunContext:
         each batch may store a row only once.
         """
         versions = {table: self.lake.next_version(table) for table in stored_tables}
+        for batch_tenants in split_into_batches(sorted(tenants), self.count_source_rows(), MAX_BATCH_ROWS):
+            yield replace(self, tenants=batch_tenants, versions=versions)
+
+    def count_source_rows(self) -> dict[str, int]:
+        """Returns the number of rows that the services hold of each tenant."""
         snapshots_view = self.lake.create_current_view(self.con, operations.service_snapshots)
         query = f"select tenant_id, cast(sum(rows) as bigint) from {snapshots_view} group by tenant_id"
-        for batch_tenants in split_into_batches(sorted(tenants), dict(self.con.sql(query).fetchall()), MAX_BATCH_ROWS):
-            yield replace(self, tenants=batch_tenants, versions=versions)
+        return dict(self.con.sql(query).fetchall())
 
     def quarantine(self, faults: str, found_by: str, tenants: Sequence[str] | None, condition: str = "true") -> None:
         """Makes these tenants' records quarantined by `found_by`, within `condition`, equal to query `faults`."""

@@ -4,14 +4,17 @@ A tenant whose own batch fails is named, keeps what was stored of it before, and
 until a refresh of the failed one succeeds. Whatever fails for every tenant is no tenant's fault, and raised.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Generic
 
 from crm_pipeline.incremental.failures import describe_errors, find_failing_tenants, load_failures, store_failures
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel, Summary
-from crm_pipeline.incremental.watermarks import plan_refresh
+from crm_pipeline.incremental.refresh_costs import store_refresh_cost
+from crm_pipeline.incremental.watermarks import RefreshPlan, plan_refresh
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.projections import to_lake_name
 
@@ -59,18 +62,26 @@ def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: l
     tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
     plan = plan_refresh(run, model.name, model.reads, tenants, full_refresh_triggers=model.rebuild_on)
     affected_tenants = plan.incremental_tenants if model.build_affected else []
+    full_batches = run.tenant_batches([tenant for tenant in tenants if tenant not in affected_tenants], *model.writes)
+    affected_batches = [replace(run, tenants=affected_tenants, only_required=True)] if affected_tenants else []
     built: list[str] = []
     try:
-        for batch in run.tenant_batches([t for t in tenants if t not in affected_tenants], *model.writes):
-            batch.load_tenants()
-            batches.append(model.build_all(batch))
+        for batch in chain(full_batches, affected_batches):
+            batches.append(_build_batch(model, batch, plan))
             built += batch.tenants or ()
-        if model.build_affected and affected_tenants:
-            batch = replace(run, tenants=affected_tenants, only_required=True)
-            batch.load_tenants()
-            batches.append(model.build_affected(batch))
-            built += affected_tenants
     finally:
         # What it wrote itself, and reads in the next hour, it knows.
         plan.versions.update({to_lake_name(t): run.lake.version(t) for t in model.writes if t in model.reads})
         plan.store_watermarks(run, built)
+
+
+def _build_batch(model: IncrementalModel[Summary], batch: RunContext, plan: RefreshPlan) -> BatchResult[Summary]:
+    """Returns the result of one batch, and stores what it took."""
+    build = (batch.only_required and model.build_affected) or model.build_all
+    began = time.monotonic()
+    batch.load_tenants()
+    result = build(batch)
+    source_rows, changed_rows = plan.count_rows(batch.tenants or ())
+    computed_rows = changed_rows if batch.only_required else source_rows
+    store_refresh_cost(batch, model.name, source_rows, computed_rows, time.monotonic() - began)
+    return result

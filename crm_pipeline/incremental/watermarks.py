@@ -6,7 +6,7 @@ full-refresh trigger changed, and after every change of the code.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
+from crm_pipeline.incremental.refresh_costs import find_full_refresh_share
 from crm_pipeline.resources.lake.change_feed import build_changes_query
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.columns import source_metadata
@@ -22,9 +23,6 @@ from crm_pipeline.tables.outputs import operations
 from crm_pipeline.tables.projections import to_lake_name
 
 PACKAGE: Final = Path(__file__).parents[1]
-
-FULL_REFRESH_SHARE: Final = 0.02
-"""The share of a tenant's source rows above which finding the affected rows takes longer than a full refresh."""
 
 WATERMARKS_SQL: Final = """
     create or replace temp table watermarks as
@@ -36,12 +34,19 @@ WATERMARKS_SQL: Final = """
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """The lake version of each table an asset reads, and how each of its tenants is refreshed."""
+    """The lake version of each table an asset reads, how each of its tenants is refreshed, and their row counts."""
 
     asset: str
     versions: dict[str, int]
     full_refresh_tenants: list[str]
     incremental_tenants: list[str]
+    source_rows: dict[str, int]
+    changed_rows: dict[str, int]
+    """Per tenant the source rows that changed since its watermark; without those that have none."""
+
+    def count_rows(self, tenants: Sequence[str]) -> tuple[int, int]:
+        """Returns how many source rows these tenants have, and how many of them changed."""
+        return sum(self.source_rows.get(t, 0) for t in tenants), sum(self.changed_rows.get(t, 0) for t in tenants)
 
     def store_watermarks(self, run: RunContext, tenants: Sequence[str]) -> None:
         """Stores the versions as these tenants' watermarks; called after all else of them has been stored."""
@@ -86,9 +91,12 @@ def plan_refresh(
         log = run.lake.create_log_view(run.con, table, name="trigger_log")
         run.con.execute(f"delete from watermarks where exists (select 1 from {log} l where {trigger_condition})")
         _exclude_future_dated_triggers(run, table)
-    _exclude_heavily_changed(run, [table for table in reads if table.metadata is source_metadata])
+    source_rows = run.count_source_rows()
+    changed_rows = _count_changed_rows(run, [table for table in reads if table.metadata is source_metadata])
+    _exclude_heavily_changed(run, asset, changed_rows, source_rows)
     incremental = {tenant for (tenant,) in run.con.sql("select tenant_id from watermarks").fetchall()}
-    return RefreshPlan(asset, versions, [t for t in tenants if t not in incremental], sorted(incremental))
+    full_refresh_tenants = [tenant for tenant in tenants if tenant not in incremental]
+    return RefreshPlan(asset, versions, full_refresh_tenants, sorted(incremental), source_rows, changed_rows)
 
 
 @cache
@@ -120,17 +128,16 @@ def _exclude_future_dated_triggers(run: RunContext, table: Table) -> None:
                     and {column} > worked_at + max_clock_skew() and {column} <= as_of() + max_clock_skew())""")
 
 
-def _exclude_heavily_changed(run: RunContext, tables: Sequence[Table]) -> None:
-    counts = []
-    for table in tables:
-        changes = build_changes_query(run.lake, run.con, table, "watermarks")
-        counts.append(f"select tenant_id, count(*) as changed from ({changes}) group by tenant_id")
-    if counts:
-        snapshots_view = run.lake.create_current_view(run.con, operations.service_snapshots, name="snapshot_row_counts")
-        run.con.execute(f"""
-            delete from watermarks where tenant_id in (
-                select tenant_id from (select tenant_id, sum(changed) as changed
-                    from ({" union all ".join(counts)}) group by tenant_id)
-                left join (
-                    select tenant_id, sum(rows) as rows from {snapshots_view} group by tenant_id) using (tenant_id)
-                where changed > {FULL_REFRESH_SHARE} * coalesce(rows, 0))""")
+def _exclude_heavily_changed(
+    run: RunContext, asset: str, changed_rows: Mapping[str, int], source_rows: Mapping[str, int]
+) -> None:
+    share = find_full_refresh_share(run, asset)
+    tenants = [tenant for tenant, changed in changed_rows.items() if changed > share * source_rows.get(tenant, 0)]
+    run.con.execute("delete from watermarks where tenant_id in (select unnest($1::varchar[]))", [tenants])
+
+
+def _count_changed_rows(run: RunContext, tables: Sequence[Table]) -> dict[str, int]:
+    changes = " union all ".join(
+        f"select tenant_id from ({build_changes_query(run.lake, run.con, table, 'watermarks')})" for table in tables
+    )
+    return dict(run.con.sql(f"select tenant_id, count(*) from ({changes}) group by all").fetchall())

@@ -124,6 +124,18 @@ worked_inputs = Table(
     info={"lake_only": True},
 )
 
+refresh_costs = Table(
+    "refresh_costs",
+    output_metadata,
+    primary(text("tenant_id", "The first club of the refresh.")),
+    primary(text("asset", "The asset that was refreshed.")),
+    primary(flag("is_full", "Whether the refresh was full.")),
+    integer("rows", "Source rows that were computed: all of the refreshed clubs, or their changed ones.", minimum=0),
+    Column("seconds", Double, nullable=False, comment="What the refresh took."),
+    comment="The last large refreshes, from which is learned when a full one takes less time. Kept in the lake only.",
+    info={"lake_only": True},
+)
+
 tenant_failures = Table(
     "tenant_failures",
     output_metadata,
