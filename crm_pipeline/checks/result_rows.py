@@ -49,17 +49,15 @@ def read_suite_summary(con: DuckDBPyConnection, results: str, suite: Suite) -> R
     }
 
 
-def read_expectation_counts(con: DuckDBPyConnection, results: str, suite: Suite) -> dict[str, Row]:
-    """Returns by expectation: tenants, breaking, too_early (numbers of tenants), broken and rows (numbers of rows)."""
-    rows = read_rows(
-        con,
-        f"""select expectation, count(*) as tenants, count(*) filter (not success) as breaking,
-                count(*) filter ({_build_too_early_sql()}) as too_early,
-                cast(sum(unexpected_count) as bigint) as broken, cast(sum(rows) as bigint) as rows
-            from {results} where suite = $suite group by expectation""",
-        suite=suite.name,
-    )
-    return {row["expectation"]: row for row in rows}
+def read_expectations(con: DuckDBPyConnection, results: str, suite: Suite) -> list[Row]:
+    """Returns each evaluated expectation: meaning, breaking, too_early, holding (tenants), broken (rows)."""
+    query = f"""
+        select expectation, count(*) filter (not success) as breaking,
+            count(*) filter ({_build_too_early_sql()}) as too_early, count(*) - breaking - too_early as holding,
+            cast(sum(unexpected_count) as bigint) as broken
+        from {results} where suite = $suite group by expectation"""
+    counts = {row["expectation"]: row for row in read_rows(con, query, suite=suite.name)}
+    return [counts[spec.name] | {"meaning": spec.meaning} for spec in suite.expectations if spec.name in counts]
 
 
 def read_broken_expectations(con: DuckDBPyConnection, results: str, suite: Suite | None = None) -> list[Row]:

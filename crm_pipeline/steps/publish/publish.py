@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, write_club_pages, write_suite_pages
+from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, write_pages
 from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.domain.ingest.tenant_validation import Tenant
 from crm_pipeline.resources.lake.lake import ChangeCounts
@@ -80,18 +80,15 @@ def update_data_docs(
     clubs: Sequence[TenantFreshness],
     news: Sequence[TenantFreshness],
 ) -> None:
-    """Writes Data Docs of all clubs: the index, and the pages of clubs and suites with new `results` or `news`."""
+    """Writes Data Docs: the index, the suites' pages, and the pages of clubs with new `results` or `news`."""
     for name, table in (
         ("shown_results", operations.data_quality_results),
         ("shown_measures", operations.quality_measures),
     ):
         current = run.lake.create_current_view(run.con, table, name=f"present_{table.name}")
         run.con.execute(f"create or replace temp table {name} as from {current}")
-    folder = home / DATA_DOCS_FOLDER
     changed = {result.tenant_id for result in results} | {club.tenant_id for club in news}
-    write_club_pages(run.con, run.as_of, folder, clubs, changed)
-    if results:
-        write_suite_pages(run.con, run.as_of, folder)
+    write_pages(run.con, run.as_of, home / DATA_DOCS_FOLDER, clubs, changed)
 
 
 def find_snapshot_ages(run: RunContext, refreshes: Sequence[TenantRefresh]) -> list[SnapshotAge]:
