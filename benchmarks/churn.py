@@ -18,14 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import AT_LEAST, Row, keep
-from crm_pipeline.domain.churn.mbg_nbd_fit import build_weighted_visitors, compute_log_likelihood
-from crm_pipeline.domain.churn.risk import (
+from crm_pipeline.domain.churn.mbg_nbd import (
     PRIOR,
-    fit_mbg_nbd,
     predict_alive_probability,
     predict_horizon_churn,
     predict_transactions,
 )
+from crm_pipeline.domain.churn.mbg_nbd_fit import build_weighted_visitors, compute_log_likelihood, fit_mbg_nbd
 from crm_pipeline_tests.fixtures.input import cdnow
 
 Floats = npt.NDArray[np.float64]

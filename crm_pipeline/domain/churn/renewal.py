@@ -53,7 +53,8 @@ NO_PLAY_DAYS: Final = {"no_play_60": 60.0, "no_play_180": 180.0, "no_play_365": 
 """Days without play that each term begins at; the highest alone holds."""
 NEVER_PLAYED_CODE: Final = "never_played"
 NEVER_PLAYED_DAYS: Final = 180.0
-PLAY_TERMS: Final = (*NO_PLAY_DAYS, NEVER_PLAYED_CODE)
+FLAG_TERMS: Final = tuple(t.code for t in MEMBER_TERMS if t.code not in (*NO_PLAY_DAYS, NEVER_PLAYED_CODE))
+"""The terms that are columns of the facts; the others are terms of play."""
 PLAY_COLUMNS: Final = ("last_play_on", "idle_since")
 """The facts the terms are found from."""
 

@@ -1,7 +1,6 @@
 """Churn risk: which model applies to a profile, and the score of 0 to 100.
 
-The basis is TRANSACTIONAL, MEMBER or NO_SIGNAL. The functions of the models are exported here too: users import this
-module alone.
+The basis is TRANSACTIONAL, MEMBER or NO_SIGNAL.
 """
 
 from typing import NamedTuple
@@ -9,48 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crm_pipeline.domain.churn.gamma_gamma import GammaGamma, fit_gamma_gamma, predict_mean_value
-from crm_pipeline.domain.churn.mbg_nbd import (
-    HORIZON_DAYS,
-    PRIOR,
-    MbgNbd,
-    predict_alive_probability,
-    predict_horizon_churn,
-    predict_transactions,
-)
-from crm_pipeline.domain.churn.mbg_nbd_fit import fit_mbg_nbd
-from crm_pipeline.domain.churn.renewal import (
-    MEMBER_TERMS,
-    RENEWAL_CODE,
-    MemberChurn,
-    MemberTerm,
-    compute_renewal_hazard,
-    predict_member_churn,
-)
 from crm_pipeline.vocabulary import ChurnBasis
-
-__all__ = [
-    "HORIZON_DAYS",
-    "MEMBER_TERMS",
-    "PRIOR",
-    "RENEWAL_CODE",
-    "ChurnRisk",
-    "ChurnRiskInputs",
-    "GammaGamma",
-    "MbgNbd",
-    "MemberChurn",
-    "MemberTerm",
-    "compute_renewal_hazard",
-    "fit_gamma_gamma",
-    "fit_mbg_nbd",
-    "predict_alive_probability",
-    "predict_horizon_churn",
-    "predict_mean_value",
-    "predict_member_churn",
-    "predict_transactions",
-    "select_churn_risk",
-    "to_churn_score",
-]
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.churn.renewal import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
+from crm_pipeline.domain.churn.renewal import FLAG_TERMS, PLAY_COLUMNS, PlayDates, find_play_terms
 from crm_pipeline.domain.churn.renewal_fit import MEMBER_TERM_CODES, MemberArrays
 from crm_pipeline.domain.churn.seasonality import UNIFORM_MONTH_FACTORS, fit_seasonal_clock, to_clock_days
 
@@ -23,7 +23,6 @@ VISITORS_SQL: Final = """
         if(coalesce(-next_visit_age <= {horizon_days}, false), no_show_risk, 1.0) as no_show
     from {facts} where has_visited and has_contract is not true and had_contract is not true
     order by tenant_id, md5(id)"""
-FLAG_TERMS: Final = tuple(code for code in MEMBER_TERM_CODES if code not in PLAY_TERMS)
 MEMBERS_SQL: Final = f"""
     select tenant_id, membership_tier, renewal_number, has_lapsed, today, {", ".join((*PLAY_COLUMNS, *FLAG_TERMS))}
     from facts_365 where has_contract and gave_notice is not true order by tenant_id, md5(id)"""

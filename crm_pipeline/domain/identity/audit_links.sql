@@ -85,6 +85,8 @@ decided as (
     union
     select tenant_id, service_b, record_id_b, service_a, record_id_a, decision from overrides
 ),
+always_pairs as (select * exclude (decision) from decided where decision = 'ALWAYS'),
+never_pairs as (select * exclude (decision) from decided where decision = 'NEVER'),
 members as (
     select i.profile_id, e.* from customer_identities i
     join match_keys e on e.tenant_id = i.tenant_id and e.service = i.service and e.record_id = i.service_record_id
@@ -100,12 +102,8 @@ links as (
         coalesce(a.email = b.email, false) as emails_match,
         coalesce(a.phone_number = b.phone_number, false) as phones_match,
         coalesce(a.first_name = b.first_name and a.last_name = b.last_name, false) as full_names_match,
-        exists (
-            from decided d
-            where d.tenant_id = i.tenant_id and d.service_a = i.service and d.record_id_a = i.service_record_id
-                and d.service_b = i.linked_to_service and d.record_id_b = i.linked_to_record_id
-                and d.decision = 'ALWAYS'
-        ) as is_decided
+        coalesce((i.tenant_id, i.service, i.service_record_id, i.linked_to_service, i.linked_to_record_id)
+            in (from always_pairs), false) as is_decided
     from customer_identities i
     join tenants t on t.tenant_id = i.tenant_id
     left join match_keys a on a.tenant_id = i.tenant_id and a.service = i.service and a.record_id = i.service_record_id
@@ -137,17 +135,13 @@ matching_records as (
     join member_values o using (tenant_id, kind, value)
     where h.profile_id <> o.profile_id
     union
-    select tenant_id, service_a, record_id_a, service_b, record_id_b from decided where decision = 'ALWAYS'
+    from always_pairs
 ),
 separate_pairs as (
     select a.tenant_id, a.profile_id, b.profile_id as other_profile_id, a.service || ' ' || a.record_id as subject,
         coalesce(a.email = b.email and a.phone_number = b.phone_number, false) as both_match,
         case
-            when exists (
-                from decided d
-                where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-                    and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
-            ) then 1.01
+            when (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from always_pairs) then 1.01
             when (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins) then 0.00
             when a.auth_user_id = b.auth_user_id then if(a.service = b.service, 1.01, 1.00)
             when a.service = b.service
@@ -162,10 +156,7 @@ separate_pairs as (
     join members b on b.tenant_id = t.tenant_id and b.service = t.other_service and b.record_id = t.other_record_id
     where a.profile_id <> b.profile_id
         and (a.any_auth_user_id = b.any_auth_user_id or a.any_auth_user_id is null or b.any_auth_user_id is null)
-        and not exists (
-            from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-                and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
-        )
+        and (a.tenant_id, a.service, a.record_id, b.service, b.record_id) not in (from never_pairs)
 ),
 -- Pairs below min_confidence may contradict a duplicate registration too.
 edges as (
@@ -195,15 +186,8 @@ conflicting_components as (
                 or (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins))
             and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
                 and a.last_name = b.last_name, false)
-            and not exists (
-                from decided d
-                where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-                    and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
-            ))
-        or exists (
-            from decided d where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-                and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
-        )
+            and (a.tenant_id, a.service, a.record_id, b.service, b.record_id) not in (from always_pairs))
+        or (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from never_pairs)
 )
 select 'a record is not in exactly one profile' as violation, tenant_id, service || ' ' || record_id as subject
 from (
@@ -219,8 +203,8 @@ union all
 select 'a profile holds a NEVER pair', a.tenant_id, a.profile_id
 from members a
 join members b on b.tenant_id = a.tenant_id and b.profile_id = a.profile_id
-join decided d on d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-    and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'NEVER'
+join never_pairs n on n.tenant_id = a.tenant_id and n.service_a = a.service and n.record_id_a = a.record_id
+    and n.service_b = b.service and n.record_id_b = b.record_id
 where (a.service, a.record_id) < (b.service, b.record_id)
 union all
 select 'a profile has two people of one service', a.tenant_id, a.profile_id
@@ -231,11 +215,7 @@ where (not coalesce(a.auth_user_id = b.auth_user_id, false)
         or (a.tenant_id, a.service, a.record_id, b.service, b.record_id) in (from separated_logins))
     and not coalesce(a.email = b.email and a.phone_number = b.phone_number and a.first_name = b.first_name
         and a.last_name = b.last_name, false)
-    and not exists (
-        from decided d
-        where d.tenant_id = a.tenant_id and d.service_a = a.service and d.record_id_a = a.record_id
-            and d.service_b = b.service and d.record_id_b = b.record_id and d.decision = 'ALWAYS'
-    )
+    and (a.tenant_id, a.service, a.record_id, b.service, b.record_id) not in (from always_pairs)
 union all
 select 'a profile has no anchor, or several', tenant_id, profile_id
 from customer_identities group by all having count(*) filter (where rule = 'ANCHOR') <> 1

@@ -10,22 +10,20 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from crm_pipeline.domain.churn.gamma_gamma import predict_mean_value
+from crm_pipeline.domain.churn.mbg_nbd import HORIZON_DAYS, predict_horizon_churn, predict_transactions
 from crm_pipeline.domain.churn.parameters import BroadcastParameters, ChurnModels, broadcast_parameters
-from crm_pipeline.domain.churn.renewal import PLAY_COLUMNS, PLAY_TERMS, PlayDates, find_play_terms
-from crm_pipeline.domain.churn.risk import (
-    HORIZON_DAYS,
+from crm_pipeline.domain.churn.renewal import (
+    FLAG_TERMS,
     MEMBER_TERMS,
+    PLAY_COLUMNS,
     RENEWAL_CODE,
-    ChurnRisk,
-    ChurnRiskInputs,
     MemberChurn,
-    predict_horizon_churn,
-    predict_mean_value,
+    PlayDates,
+    find_play_terms,
     predict_member_churn,
-    predict_transactions,
-    select_churn_risk,
-    to_churn_score,
 )
+from crm_pipeline.domain.churn.risk import ChurnRisk, ChurnRiskInputs, select_churn_risk, to_churn_score
 from crm_pipeline.domain.churn.seasonality import to_clock_days
 from crm_pipeline.domain.profile_facts.engagement import MEMBERSHIP_FACTORS, compute_engagement_points
 from crm_pipeline.tables.columns import MAX_SUM_CENTS
@@ -38,7 +36,6 @@ ROWS_PER_READ: Final = 200_000
 _MEMBERSHIP_FACTOR_CASES: Final = " ".join(
     f"when '{status}' then {factor}" for status, factor in MEMBERSHIP_FACTORS.items()
 )
-FLAG_TERMS: Final = tuple(term.code for term in MEMBER_TERMS if term.code not in PLAY_TERMS)
 FACTS_SQL: Final = f"""
     select tenant_id, id, membership_tier, renewal_number, {", ".join(FLAG_TERMS)}, {", ".join(PLAY_COLUMNS)},
         has_contract, gave_notice, had_contract, has_visited, is_expected, yearly_fee_cents, visit_value, today,

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from crm_pipeline.domain.churn.risk import (
-    MEMBER_TERMS,
-    PRIOR,
-    ChurnRiskInputs,
-    predict_horizon_churn,
-    predict_member_churn,
-    select_churn_risk,
-    to_churn_score,
-)
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, predict_horizon_churn
+from crm_pipeline.domain.churn.renewal import MEMBER_TERMS, predict_member_churn
+from crm_pipeline.domain.churn.risk import ChurnRiskInputs, select_churn_risk, to_churn_score
 from crm_pipeline.vocabulary import ChurnBasis
 from crm_pipeline_tests.fixtures.input import cdnow
 

@@ -9,13 +9,9 @@ from typing import Any, Final
 import pytest
 from scipy.special import expit
 
-from crm_pipeline.domain.churn.risk import (
-    PRIOR,
-    compute_renewal_hazard,
-    predict_horizon_churn,
-    predict_transactions,
-    to_churn_score,
-)
+from crm_pipeline.domain.churn.mbg_nbd import PRIOR, predict_horizon_churn, predict_transactions
+from crm_pipeline.domain.churn.renewal import compute_renewal_hazard
+from crm_pipeline.domain.churn.risk import to_churn_score
 from crm_pipeline.domain.profile_facts.engagement import compute_engagement_points
 from crm_pipeline.tables.sources import crm, messaging, scl, teetime
 from crm_pipeline_tests.fixtures.worlds.scene import AS_OF, LONG_AGO, Refreshed, Scene, Values, ago
