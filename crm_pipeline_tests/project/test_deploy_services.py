@@ -30,7 +30,7 @@ from crm_pipeline_tests.fixtures.servers.embedded_servers import ask
 from crm_pipeline_tests.fixtures.servers.patience import PATIENCE_SECONDS, wait_until
 from crm_pipeline_tests.fixtures.servers.webserver import BIN, Webserver, environment, find_free_port
 from crm_pipeline_tests.project.test_deploy import COMPOSE_TEXT, DEPLOY, PASSWORDS, command, instructions
-from crm_pipeline_tests.test_definitions import GRAPH, WEEKLY
+from crm_pipeline_tests.test_definitions import MADE, WEEKLY
 
 pytestmark = pytest.mark.whole_run
 
@@ -96,7 +96,7 @@ def test_the_daemon_finds_the_clubs_and_a_run_of_the_code_server_publishes_one(
     page: Webserver, machine: Machine
 ) -> None:
     wait_until(lambda: find_clubs(page), lambda clubs: CLUB in clubs, "the sensor to find the clubs")
-    [run] = page.runs(page.materialize(sorted(GRAPH.keys() - WEEKLY), CLUB, job="refresh"), 1)
+    [run] = page.runs(page.materialize(sorted(MADE - WEEKLY), CLUB, job="refresh"), 1)
     assert run.status == "SUCCESS"
     assert ask(database_url(machine, "crm_pipeline", "crm"), "select count(*) from crm.customer_profiles") > 0
 
