@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import dagster as dg
 from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.freshness import LATE_AFTER
+from crm_pipeline.incremental.materialize import Materialization
+from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.columns import find_table_service, source_metadata
 from crm_pipeline.tables.lineage import COLUMN_LINEAGE
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -44,6 +47,27 @@ class Cadence(NamedTuple):
 HOURLY = Cadence("hourly", LATE_AFTER)
 DAILY = Cadence("daily", timedelta(hours=26))
 WEEKLY = Cadence("weekly", timedelta(days=8))
+
+
+class AssetOptions(TypedDict):
+    """What every asset that a run makes says of itself, as arguments of its decorator or spec."""
+
+    owners: list[str]
+    tags: dict[str, str]
+    freshness_policy: dg.FreshnessPolicy
+    metadata: dict[str, Any]
+    code_version: str
+
+
+def build_asset_options(cadence: Cadence, *tables: Table) -> AssetOptions:
+    """Returns owner, cadence, code version and the columns of these tables."""
+    return AssetOptions(
+        owners=["team:data"],
+        tags=cadence.tags,
+        freshness_policy=cadence.freshness,
+        metadata=build_columns_metadata(*tables),
+        code_version=compute_code_hash(),
+    )
 
 
 def build_column_schema(*tables: Table) -> dg.TableSchema:
@@ -110,6 +134,18 @@ def build_changes_metadata(changes: Mapping[str, ChangeCounts], rows: int | None
     return metadata if rows is None else {**metadata, "dagster/row_count": rows}
 
 
+def build_model_metadata(
+    run: RunContext, asset: str, materialization: Materialization[Any], rows: int
+) -> dict[str, Any]:
+    """Returns materialisation metadata of a model: what it quarantined and changed, and the row count."""
+    reasons = run.count_quarantined(asset)
+    return {
+        "quarantined": build_counts_table("reason", reasons),
+        **build_changes_metadata(_sum_changes(batch.changes for batch in materialization.batches), rows),
+        **build_count_metrics("quarantined", reasons),
+    }
+
+
 def build_counts_table(column: str, counts: Mapping[str, int]) -> dg.TableMetadataValue | dg.TextMetadataValue:
     """Returns counts as a table of `column` and `rows`, the largest first; the word `none` where there are none."""
     largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -128,7 +164,7 @@ def format_markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def sum_changes(batch_changes: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:
+def _sum_changes(batch_changes: Iterable[Mapping[str, ChangeCounts]]) -> dict[str, ChangeCounts]:
     """Returns the changes of all batches together, per table."""
     total: dict[str, ChangeCounts] = {}
     for changes_by_table in batch_changes:

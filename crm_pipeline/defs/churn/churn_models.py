@@ -15,15 +15,14 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import open_run_context
 from crm_pipeline.defs.metadata import (
     WEEKLY,
+    build_asset_options,
     build_changes_metadata,
-    build_columns_metadata,
     build_optional_table,
     build_rows_table,
 )
 from crm_pipeline.domain.churn.backtest import BacktestResult
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
 from crm_pipeline.domain.churn.train import SCORED_HORIZON, TrainedModel, TrainingResult
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.churn_fit import fit_models, store_models
@@ -63,11 +62,7 @@ def _build_spec(name: str, description: str, table: Any) -> dg.AssetSpec:  # noq
         description=description,
         group_name=CHURN_GROUP,
         kinds={"deltalake", "duckdb", "scipy"},
-        owners=["team:data"],
-        tags=WEEKLY.tags,
-        freshness_policy=WEEKLY.freshness,
-        metadata=build_columns_metadata(table),
-        code_version=compute_code_hash(),
+        **build_asset_options(WEEKLY, table),
     )
 
 

@@ -7,14 +7,12 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
-    build_changes_metadata,
-    build_columns_metadata,
+    build_asset_options,
     build_count_metrics,
     build_counts_table,
+    build_model_metadata,
     build_optional_table,
-    sum_changes,
 )
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
@@ -31,12 +29,9 @@ MAX_SHOWN_FAULTS = 20
     name="customer_identities",
     group_name="identities",
     kinds={"deltalake", "duckdb", "python"},
-    owners=["team:data"],
-    tags=HOURLY.tags,
-    freshness_policy=HOURLY.freshness,
+    **build_asset_options(HOURLY, identity.customer_identities),
     deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
     description="Which records are one person, why, what was refused, and the history of each profile id. In the lake.",
-    metadata=build_columns_metadata(identity.customer_identities),
     check_specs=[
         dg.AssetCheckSpec(
             LINKS_HOLD,
@@ -49,7 +44,6 @@ MAX_SHOWN_FAULTS = 20
             description="A random sample of clubs, each resolved again on its own, gives the stored result.",
         ),
     ],
-    code_version=compute_code_hash(),
 )
 def customer_identities(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
@@ -67,16 +61,11 @@ def customer_identities(
         report_failures(context, identities.failures)
         stored = lake.create_current_view(run.con, identity.customer_identities, tenants=tenants)
         links = dict(run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall())
-        reasons = run.count_quarantined("customer_identities")
         return dg.MaterializeResult(
             metadata={
                 "links_by_rule": build_counts_table("rule", links),
-                "quarantined": build_counts_table("reason", reasons),
-                **build_changes_metadata(
-                    sum_changes(batch.changes for batch in identities.batches), sum(links.values())
-                ),
+                **build_model_metadata(run, "customer_identities", identities, sum(links.values())),
                 **build_count_metrics("links", links),
-                **build_count_metrics("quarantined", reasons),
             },
             check_results=[
                 _build_links_check([fault for batch in identities.batches for fault in batch.summary]),

@@ -11,14 +11,13 @@ from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.ingest.sources import build_source_key
 from crm_pipeline.defs.metadata import (
     HOURLY,
+    build_asset_options,
     build_changes_metadata,
-    build_columns_metadata,
     build_count_metrics,
     build_counts_table,
     build_optional_table,
     build_rows_table,
 )
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import SourceError, Sources
 from crm_pipeline.run_context import RunContext
@@ -35,14 +34,14 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
     """Returns the asset of one service's snapshot; the CRM's is upstream of the others, since it lists the tenants."""
     key = SNAPSHOT_NAMES[service]
     table_names = ", ".join(table.name for table in list_source_tables(service))
+    options = build_asset_options(HOURLY, *list_source_tables(service))
+    options["tags"] |= {"service": service.lower()}
 
     @dg.asset(
+        **options,
         key=key,
         group_name="snapshots",
         kinds={"deltalake", "duckdb"},
-        owners=["team:data"],
-        tags={**HOURLY.tags, "service": service.lower()},
-        freshness_policy=HOURLY.freshness,
         description=f"{service} as last delivered: {table_names}. In the lake.",
         deps=[build_source_key(service), *([] if service is Service.CRM else ["tenants"])],
         check_specs=[
@@ -50,8 +49,6 @@ def build_snapshot_asset(service: Service) -> dg.AssetsDefinition:
                 FRESHNESS_CHECK, asset=key, description="The service was read in this run and its snapshot accepted."
             )
         ],
-        metadata=build_columns_metadata(*list_source_tables(service)),
-        code_version=compute_code_hash(),
         pool=build_source_pool_name(service),
     )
     def snapshot(

@@ -6,10 +6,9 @@ from importlib.metadata import version
 import dagster as dg
 
 from crm_pipeline.defs.dagster_context import open_run_context
-from crm_pipeline.defs.metadata import HOURLY, build_columns_metadata, build_rows_table
+from crm_pipeline.defs.metadata import HOURLY, build_asset_options, build_rows_table
 from crm_pipeline.domain.ingest.tenant_validation import Tenant, escape_invisible_characters
 from crm_pipeline.domain.ingest.time_zones import find_zone_differences
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
@@ -22,13 +21,9 @@ MAX_SHOWN_TENANTS = 100
 @dg.asset(
     group_name="snapshots",
     kinds={"deltalake"},
-    owners=["team:data"],
-    tags=HOURLY.tags,
-    freshness_policy=HOURLY.freshness,
+    **build_asset_options(HOURLY, crm.tenant),
     deps=["crm_snapshot"],
     description="The clubs a run works on. One whose own row is invalid is quarantined and keeps its last tables.",
-    metadata=build_columns_metadata(crm.tenant),
-    code_version=compute_code_hash(),
 )
 def tenants(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

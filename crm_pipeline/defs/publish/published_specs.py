@@ -6,8 +6,7 @@ import dagster as dg
 from sqlalchemy import Table
 
 from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
-from crm_pipeline.defs.metadata import ASSETS_BY_TABLE, HOURLY, build_columns_metadata, build_published_lineage
-from crm_pipeline.incremental.watermarks import compute_code_hash
+from crm_pipeline.defs.metadata import ASSETS_BY_TABLE, HOURLY, build_asset_options, build_published_lineage
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA
 from crm_pipeline.steps.publish.gate import EVALUATED_TABLES
 from crm_pipeline.tables import PUBLISHED_TABLES
@@ -46,21 +45,16 @@ def build_published_specs() -> list[dg.AssetSpec]:
 
 def _build_published_spec(table: Table) -> dg.AssetSpec:
     is_partitioned = table in EVALUATED_TABLES
-    lineage = {"dagster/column_lineage": build_published_lineage(table)} if table.name in ASSETS_BY_TABLE else {}
+    options = build_asset_options(HOURLY, table)
+    options["metadata"] |= {"dagster/table_name": f"{CRM_SCHEMA}.{table.name}"}
+    if table.name in ASSETS_BY_TABLE:
+        options["metadata"] |= {"dagster/column_lineage": build_published_lineage(table)}
     return dg.AssetSpec(
         build_published_key(table),
+        **options,
         deps=UPSTREAM_ASSETS[table],
         description=f"{table.comment} {CRM_SCHEMA}.{table.name} in PostgreSQL.",
         group_name="published",
         kinds={"postgres", "greatexpectations"} if is_partitioned else {"postgres"},
-        owners=["team:data"],
-        tags=HOURLY.tags,
-        freshness_policy=HOURLY.freshness,
-        metadata={
-            **build_columns_metadata(table),
-            **lineage,
-            "dagster/table_name": f"{CRM_SCHEMA}.{table.name}",
-        },
-        code_version=compute_code_hash(),
         partitions_def=TENANT_PARTITIONS if is_partitioned else None,
     )

@@ -7,16 +7,13 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
-    build_changes_metadata,
-    build_columns_metadata,
+    build_asset_options,
     build_count_metrics,
-    build_counts_table,
+    build_model_metadata,
     build_optional_table,
     build_rows_table,
-    sum_changes,
 )
 from crm_pipeline.domain.scoring.lifecycle import StageTransition, count_stages
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.scores import PROFILES, materialize_scores
@@ -25,13 +22,9 @@ from crm_pipeline.steps.scores import PROFILES, materialize_scores
 @dg.asset(
     group_name="scores",
     kinds={"deltalake", "duckdb", "numpy"},
-    owners=["team:data"],
-    tags=HOURLY.tags,
-    freshness_policy=HOURLY.freshness,
+    **build_asset_options(HOURLY, PROFILES),
     deps=["customer_identities", "timeline_events", "churn_model"],
     description="Golden record, counts, scores, lifetime value and stage of every profile. In the lake.",
-    metadata=build_columns_metadata(PROFILES),
-    code_version=compute_code_hash(),
 )
 def profile_scores(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
@@ -46,7 +39,6 @@ def profile_scores(
         report_failures(context, scores.failures)
         stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=tenants))
         transitions = sum((batch.summary for batch in scores.batches), Counter[StageTransition]())
-        reasons = run.count_quarantined("profile_scores")
         return dg.MaterializeResult(
             metadata={
                 "funnel": build_rows_table(
@@ -58,11 +50,7 @@ def profile_scores(
                 "stage_changes": build_optional_table(
                     [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
                 ),
-                "quarantined": build_counts_table("reason", reasons),
-                **build_changes_metadata(
-                    sum_changes(batch.changes for batch in scores.batches), sum(stage.profiles for stage in stages)
-                ),
+                **build_model_metadata(run, "profile_scores", scores, sum(stage.profiles for stage in stages)),
                 **build_count_metrics("profiles", {stage.stage: stage.profiles for stage in stages}),
-                **build_count_metrics("quarantined", reasons),
             }
         )

@@ -5,13 +5,11 @@ import dagster as dg
 from crm_pipeline.defs.dagster_context import open_run_context, report_failures
 from crm_pipeline.defs.metadata import (
     HOURLY,
-    build_changes_metadata,
-    build_columns_metadata,
+    build_asset_options,
     build_count_metrics,
     build_counts_table,
-    sum_changes,
+    build_model_metadata,
 )
-from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
@@ -20,13 +18,9 @@ from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
 @dg.asset(
     group_name="timeline",
     kinds={"deltalake", "duckdb"},
-    owners=["team:data"],
-    tags=HOURLY.tags,
-    freshness_policy=HOURLY.freshness,
+    **build_asset_options(HOURLY, TIMELINE),
     deps=["customer_identities"],
     description="Every event of every service on its profile, read once for all tenants. In the lake.",
-    metadata=build_columns_metadata(TIMELINE),
-    code_version=compute_code_hash(),
 )
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
@@ -42,16 +36,11 @@ def timeline_events(
         # Counted from ids: the id of an event contains its type.
         counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=tenants)
         events = dict(run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall())
-        reasons = run.count_quarantined("timeline_events")
         return dg.MaterializeResult(
             metadata={
                 "events_by_type": build_counts_table("event_type", events),
-                "quarantined": build_counts_table("reason", reasons),
-                **build_changes_metadata(
-                    sum_changes(batch.changes for batch in timeline.batches), sum(events.values())
-                ),
+                **build_model_metadata(run, "timeline_events", timeline, sum(events.values())),
                 "events_in_the_future": sum(batch.summary for batch in timeline.batches),
                 **build_count_metrics("events", events),
-                **build_count_metrics("quarantined", reasons),
             }
         )
