@@ -19,6 +19,7 @@ from crm_pipeline.defs.dagster_context import (
 from crm_pipeline.defs.ingest.snapshots import FRESHNESS_CHECK
 from crm_pipeline.defs.jobs.alerts import describe_run_failure, describe_step_failure
 from crm_pipeline.defs.jobs.new_tenants import add_tenants, discover_tenants
+from crm_pipeline.defs.publish.published_specs import build_published_specs
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.dagster_storage.instance import open_instance
@@ -129,15 +130,13 @@ def _execute_job(
     dry_run: bool,
 ) -> None:
     job = build_defs(settings).resolve_job_def(job_name)
-    unpublished = [
-        key for key in job.asset_layer.executable_asset_keys if key.path[-1] not in (PROFILES.name, TIMELINE.name)
-    ]
+    unpublished = set(job.asset_layer.executable_asset_keys) - {spec.key for spec in build_published_specs()}
     result = job.execute_in_process(
         instance=instance,
         raise_on_error=False,
         tags=tags,
         run_config={"loggers": {"console": {}}},
-        asset_selection=unpublished if dry_run else None,
+        asset_selection=list(unpublished) if dry_run else None,
     )
     for evaluation in result.get_asset_check_evaluations():
         if evaluation.check_name == FRESHNESS_CHECK and not evaluation.passed:
