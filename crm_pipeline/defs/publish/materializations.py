@@ -27,7 +27,7 @@ def report_materializations(
     unpublished: dict[str, str],
     evaluations: Sequence[dg.AssetCheckEvaluation],
 ) -> Iterator[dg.MaterializeResult]:
-    """Yields one result per asset, with metadata per tenant and the evaluations of its checks.
+    """Yields one result per selected asset, with metadata per tenant and the evaluations of its selected checks.
 
     If some tenants were not published, or the run has no partitions that Dagster could mark, it logs an event per
     published tenant. If some were not published, it logs the evaluations of all tenants too.
@@ -44,19 +44,17 @@ def report_materializations(
                 context.log_event(dg.AssetMaterialization(table.name, partition=tenant, metadata=metadata))
             else:
                 _add_metadata(context, table.name, tenant, metadata)
-        if not unpublished:
+        if not unpublished and dg.AssetKey(table.name) in context.selected_asset_keys:
             yield dg.MaterializeResult(
                 asset_key=table.name,
                 metadata=_build_metadata(total),  # of the asset as a whole, in a run without partitions
-                check_results=[to_check_result(each) for each in evaluations if each.asset_key.path[-1] == table.name],
+                check_results=[
+                    to_check_result(each)
+                    for each in evaluations
+                    if each.asset_key.path == [table.name] and each.asset_check_key in context.selected_asset_check_keys
+                ],
             )
-    for table in WHOLE_TABLES:
-        key = build_published_key(table)
-        metadata = {"dagster/row_count": sum(count for (name, _), count in rows.items() if name == table.name)}
-        if unpublished:
-            context.log_event(dg.AssetMaterialization(key, metadata=metadata))
-        else:
-            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+    yield from _report_whole_tables(context, rows, has_failed=bool(unpublished))
     for evaluation in evaluations if unpublished else ():
         # The failure itself names the clubs that are not fresh.
         if evaluation.partition is None and evaluation.check_name != TENANT_FRESHNESS_CHECK:
@@ -68,6 +66,19 @@ def report_materializations(
             metadata={UNPUBLISHED_KEY: dg.MetadataValue.json(unpublished)},
             allow_retries=False,
         )
+
+
+def _report_whole_tables(
+    context: dg.AssetExecutionContext, rows: Mapping[tuple[str, str], int], *, has_failed: bool
+) -> Iterator[dg.MaterializeResult]:
+    """Yields one result per selected asset without partitions; logs an event instead in a run that has failed."""
+    for table in WHOLE_TABLES:
+        key = build_published_key(table)
+        metadata = {"dagster/row_count": sum(count for (name, _), count in rows.items() if name == table.name)}
+        if has_failed:
+            context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+        elif key in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
 def _format_unpublished(unpublished: Mapping[str, str], rows: Mapping[tuple[str, str], int]) -> str:

@@ -41,6 +41,8 @@ from crm_pipeline.steps.publish.publish import (
     specs=build_published_specs(),
     check_specs=[*build_check_specs(), build_freshness_spec()],
     backfill_policy=dg.BackfillPolicy.single_run(),
+    # A backfill of the partitioned tables is a run without the others. Whatever is selected, all tables are published.
+    can_subset=True,
 )
 def published(
     context: dg.AssetExecutionContext,
