@@ -118,6 +118,9 @@ FAULTS = {
         + LINK
         + "rule = 'AUTH_USER_ID', confidence = 1 where service_record_id = '2'",
         ONE_LOGIN + "insert into records values ('club', 'CRM', 'z', 'a', null, null, 'zoe', null)",
+        "insert into overrides values ('club', 'TEETIME', 'p', 'SCL', '1', 'ALWAYS'); "
+        + LINK
+        + "rule = 'ALWAYS', linked_to_service = null, linked_to_record_id = null where service = 'TEETIME'",
     ],
     "the confidence of a link is not that of its rule": [LINK + "confidence = 0.9 where service = 'TEETIME'"],
     "a link is below min_confidence": ["update tenants set min_confidence = 0.96"],
