@@ -1,11 +1,11 @@
 """The churn models of all tenants: fitted to the past, backtested, and stored in the lake."""
 
 from crm_pipeline.domain.churn.train import TrainingResult, build_backtest_rows, build_model_rows, train_churn_models
+from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
 from crm_pipeline.incremental.required_rows import IDENTITY_COLUMNS
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.steps.identities.person_records import load_people
 from crm_pipeline.tables.outputs import churn, timeline
 from crm_pipeline.tables.projections import to_lake_name
 from crm_pipeline.tables.sources import scl
@@ -23,7 +23,8 @@ def fit_models(run: RunContext) -> TrainingResult:
     run.con.execute(f"create or replace temp table current_payments as from {to_lake_name(scl.payment)}")
     run.lake.create_log_view(run.con, scl.member)
     run.con.execute(CREATE_PROFILE_TARGETS)
-    load_people(run, tenants)
+    # Not the stored people: a fit may come before a new release has stored those of every club.
+    normalise_people(run.con)
     result = train_churn_models(run.con, tenants, run.as_of)
     run.define_as_of()
     return result

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from crm_pipeline.domain.contact_keys.person_records import create_people, normalise_records, select_entered_records
+from crm_pipeline.domain.contact_keys.person_records import (
+    create_people,
+    normalise_people,
+    normalise_records,
+    select_entered_records,
+)
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs.identity import RECORD_KEY, person_records
@@ -32,8 +37,12 @@ def store_person_records(run: RunContext, tenants: Sequence[str], condition: str
 def load_people(run: RunContext, tenants: Sequence[str]) -> None:
     """Creates temp table `people`: the stored records of these tenants; in an incremental batch the required ones.
 
-    Reads: `required_records`, in an incremental batch.
+    Reads: `required_records`, in an incremental batch; what `select_entered_records` reads, in a lake of an older
+        release, which has stored none.
     """
+    if run.lake.version(person_records) < 0:
+        normalise_people(run.con)
+        return
     stored = run.lake.create_current_view(run.con, person_records, tenants=tenants)
     required = (
         f"semi join (select * from required_records) r (tenant_id, service, service_record_id) using ({RECORD_KEY})"
