@@ -49,7 +49,7 @@ BUTTONS = {
 MAX_SHOWN_LETTERS = 18
 """Of a name in the asset graph."""
 RUNS = 2 + len(BUTTONS) + (3 if SOAK else 0)
-"""The command line's, the missed hour's, those by hand, and two of a backfill."""
+"""The command line's, the missed hour's, those by hand, and three of a backfill."""
 TICK = {"tags": [{"key": "dagster/schedule_name", "value": "hourly_refresh"}]}
 NEEDLESS = ("dagster.yaml file will not be used to configure dagster", "no cursor for event type dagstereventtype.run_")
 """Said in the project's folder, where `dagster dev` sees the file that the home holds a copy of; and by the daemon that
