@@ -30,14 +30,15 @@ from crm_pipeline.domain.churn.training_data import read_members, read_seasons, 
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
 from crm_pipeline.domain.scoring.scores import score_facts
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
+from crm_pipeline.incremental.model import materialize
 from crm_pipeline.incremental.required_rows import IDENTITY_COLUMNS
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.sources.sources import Sources
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.sample import generate_sample
 from crm_pipeline.steps.extract import extract_service
-from crm_pipeline.steps.identities.model import materialize_identities
-from crm_pipeline.steps.timeline import materialize_timeline
+from crm_pipeline.steps.identities.model import IDENTITIES
+from crm_pipeline.steps.timeline import TIMELINE_EVENTS
 from crm_pipeline.tables.outputs import timeline
 from crm_pipeline.tables.sources import scl
 from crm_pipeline.vocabulary import Service
@@ -124,10 +125,10 @@ def score_past(sources: Path, folder: Path) -> None:
                 Sources({s: str(sources / s.lower()) for s in Service}),
                 service,
             )
-    for materialize in (materialize_identities, materialize_timeline):
-        with closing(lake.connect()) as con:
-            run = RunContext(con, lake, UNTIL, "run", None)
-            materialize(run, [tenant.tenant_id for tenant in run.load_tenants()[0]])
+    with closing(lake.connect()) as con:
+        run = RunContext(con, lake, UNTIL, "run", None)
+        materialize(IDENTITIES, run)
+        materialize(TIMELINE_EVENTS, run)
     with closing(lake.connect()) as con:
         find_facts_of_years(con, RunContext(con, lake, UNTIL, "run", None))
         con.register("scored", score_facts(con, fit_past(con)))
@@ -139,7 +140,7 @@ def score_past(sources: Path, folder: Path) -> None:
 
 def find_facts_of_years(con: duckdb.DuckDBPyConnection, run: RunContext) -> None:
     """Creates the facts of two years ago as `facts_730`, then those of a year ago, which stay the present ones."""
-    tenants = [tenant.tenant_id for tenant in run.load_all_rows()]
+    tenants = run.load_all_rows()
     for table in IDENTITY_COLUMNS:
         run.lake.create_current_view(con, table, tenants=tenants)
     run.lake.create_current_view(con, timeline.customer_timeline, tenants=tenants, name="current_timeline")

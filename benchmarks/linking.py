@@ -71,7 +71,7 @@ def linking(people: int, seed: int, folder: Path, faults: float = 0.0) -> Linkin
     with closing(lake.connect()) as con:
         _read(con, lake, folder / "sample")
         this = RunContext(con, lake, UNTIL, "benchmark", None)
-        tenants = [tenant.tenant_id for tenant in this.load_all_rows()]
+        tenants = this.load_all_rows()
         read_records(this)
         resolve_tenants(this, tenants)
         con.read_csv(str(folder / "sample" / "truth.csv"), all_varchar=True).to_view("truth")

@@ -61,6 +61,10 @@ class RunContext:
             tenant: faults for tenant, faults in faulty.items() if run_tenants is None or tenant in run_tenants
         }
 
+    def load_tenant_ids(self) -> list[str]:
+        """Returns the ids of the run's usable tenants; creates what `load_tenants` creates."""
+        return [tenant.tenant_id for tenant in self.load_tenants()[0]]
+
     def load_rows(self, tables: Sequence[Table]) -> None:
         """Creates views `<lake name>` (valid rows) and `<lake name>_validated` (all rows) of these source tables.
 
@@ -74,12 +78,12 @@ class RunContext:
                 present = self.lake.create_current_view(self.con, table, tenants=self.tenants, name=f"present_{name}")
             validate_rows(self.con, table, present, self.as_of)
 
-    def load_all_rows(self) -> list[Tenant]:
-        """Returns the run's usable tenants.
+    def load_all_rows(self) -> list[str]:
+        """Returns the ids of the run's usable tenants.
 
         Creates: the views of `load_rows` for all source tables, and the macros of `define_as_of`.
         """
-        tenants, _ = self.load_tenants()
+        tenants = self.load_tenant_ids()
         self.load_rows(
             [*PERSON_TABLES.values(), *(t for t in source_metadata.tables.values() if t not in PERSON_TABLES.values())]
         )

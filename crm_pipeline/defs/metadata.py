@@ -8,7 +8,7 @@ import dagster as dg
 from sqlalchemy import Column, Table
 
 from crm_pipeline.domain.freshness import LATE_AFTER
-from crm_pipeline.incremental.materialize import Materialization
+from crm_pipeline.incremental.model import Materialization
 from crm_pipeline.incremental.watermarks import compute_code_hash
 from crm_pipeline.resources.lake.lake import ChangeCounts
 from crm_pipeline.run_context import RunContext

@@ -16,7 +16,7 @@ def fit_models(run: RunContext) -> TrainingResult:
 
     Reads: all source tables, the tables of IDENTITY_COLUMNS and customer_timeline of the lake.
     """
-    tenants = [tenant.tenant_id for tenant in run.load_all_rows()]
+    tenants = run.load_all_rows()
     for table in IDENTITY_COLUMNS:
         run.lake.create_current_view(run.con, table, tenants=tenants)
     run.lake.create_current_view(run.con, timeline.customer_timeline, tenants=tenants, name="current_timeline")

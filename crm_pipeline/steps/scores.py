@@ -13,7 +13,6 @@ from crm_pipeline.domain.scoring.lifecycle import (
 )
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
 from crm_pipeline.incremental.affected import SCORE_SOURCE_TABLES
-from crm_pipeline.incremental.materialize import Materialization, materialize
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel
 from crm_pipeline.incremental.required_rows import (
     FULL_REFRESH_TRIGGERS,
@@ -43,13 +42,8 @@ REQUIRED_EVENTS_QUERY = " union all ".join(
 )
 
 
-def materialize_scores(run: RunContext, tenants: Sequence[str]) -> Materialization[Counter[StageTransition]]:
-    """Brings customer_profiles of these tenants up to date; a batch's summary is its number of stage transitions."""
-    return materialize(PROFILE_SCORES, run, tenants)
-
-
 def _build_all_profiles(batch: RunContext) -> BatchResult[Counter[StageTransition]]:
-    tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
+    tenants = batch.load_all_rows()
     for table in (*IDENTITY_COLUMNS, TIMELINE):
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.con.execute(CREATE_PROFILE_TARGETS)

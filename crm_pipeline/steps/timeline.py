@@ -1,6 +1,5 @@
 """The timeline model: customer_timeline, all events of a tenant or the affected ones."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,7 +10,6 @@ from crm_pipeline.domain.timeline.events import (
     build_timeline,
 )
 from crm_pipeline.incremental.affected import IS_REBUILT, REBUILT_EVENTS_SQL, build_revalidated_condition
-from crm_pipeline.incremental.materialize import Materialization, materialize
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel
 from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, TIMELINE_INPUTS, find_affected_events
 from crm_pipeline.run_context import RunContext
@@ -31,13 +29,8 @@ BOOKING_LOG_STATEMENTS = (
 """Creates temp table `teetime_booking_log`: the logged cancellations of required bookings."""
 
 
-def materialize_timeline(run: RunContext, tenants: Sequence[str]) -> Materialization[int]:
-    """Brings customer_timeline of these tenants up to date; a batch's summary is its number of future events."""
-    return materialize(TIMELINE_EVENTS, run, tenants)
-
-
 def _build_all_events(batch: RunContext) -> BatchResult[int]:
-    tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
+    tenants = batch.load_all_rows()
     for table in (identity.customer_identities, identity.profile_ids, TIMELINE):
         batch.lake.create_current_view(batch.con, table, tenants=tenants)
     batch.lake.create_log_view(batch.con, teetime.booking)

@@ -11,8 +11,7 @@ from crm_pipeline.domain.ingest.local_times import find_moved_times
 from crm_pipeline.domain.ingest.row_validation import build_faulty_rows_query
 from crm_pipeline.domain.ingest.tenant_validation import build_faulty_settings_query
 from crm_pipeline.incremental.affected import build_revalidated_condition
-from crm_pipeline.incremental.materialize import Materialization, materialize
-from crm_pipeline.incremental.model import BatchResult, IncrementalModel
+from crm_pipeline.incremental.model import BatchResult, IncrementalModel, Materialization, materialize
 from crm_pipeline.incremental.required_rows import FULL_REFRESH_TRIGGERS, find_revalidated_rows
 from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.run_context import RunContext
@@ -34,8 +33,8 @@ def quarantine_rows(run: RunContext, service: Service) -> Materialization[None]:
 
     Rows of no tenant, and of tenants that are closed or faulty themselves, are one more batch, validated every time.
     """
-    tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-    materialization = materialize(build_validation(service), run, tenants)
+    materialization = materialize(build_validation(service), run)
+    tenants = materialization.tenants
     tables = list_source_tables(service)
     others = replace(run, tenants=_find_other_tenants(run, tables, tenants))
     others.load_rows(tables)

@@ -11,15 +11,12 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Table
 
-from crm_pipeline.incremental.materialize import Materialization
+from crm_pipeline.incremental.model import Materialization, materialize
 from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
 from crm_pipeline.run_context import RunContext
-from crm_pipeline.steps.identities.model import materialize_identities
-from crm_pipeline.steps.scores import materialize_scores
-from crm_pipeline.steps.timeline import materialize_timeline
 from crm_pipeline.steps.validate import quarantine_rows
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
-from crm_pipeline_tests.fixtures.histories.incremental import ALL_MOVES, SERVICES, Hours
+from crm_pipeline_tests.fixtures.histories.incremental import ALL_MOVES, SERVICES, STAGES, Hours
 from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
 
@@ -112,15 +109,9 @@ def run_models(lake: Lake, at: datetime) -> Iterator[tuple[str, Materialization[
     for service in SERVICES:
         with closing(lake.connect()) as con:
             yield service, quarantine_rows(RunContext(con, lake, at, "run", None), service)
-    for name, materialize_model in (
-        ("identities", materialize_identities),
-        ("timeline", materialize_timeline),
-        ("scores", materialize_scores),
-    ):
+    for name, model in STAGES.items():
         with closing(lake.connect()) as con:
-            run = RunContext(con, lake, at, "run", None)
-            tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-            yield name, materialize_model(run, tenants)
+            yield name, materialize(model, RunContext(con, lake, at, "run", None))
 
 
 def find_tenants(hours: Hours) -> list[str]:

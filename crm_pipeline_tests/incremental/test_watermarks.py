@@ -46,7 +46,7 @@ def clubs(hours: Hours) -> dict[str, str]:
 def fully_refreshed(hours: Hours, at: datetime) -> set[str]:
     with closing(hours.lake.connect()) as con:
         run = RunContext(con, hours.lake, at, "run", None)
-        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
+        tenants = run.load_tenant_ids()
         plan = plan_refresh(
             run, "timeline_events", TIMELINE_INPUTS, tenants, full_refresh_triggers=FULL_REFRESH_TRIGGERS
         )

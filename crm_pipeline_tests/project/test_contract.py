@@ -17,7 +17,7 @@ def test_every_promised_column_is_still_there_as_it_was() -> None:
 
 def test_the_file_promises_all_there_is() -> None:
     assert build_contract() == PROMISED, (
-        "a published column was added: draft a revision with `python -m crm_pipeline.migrations MESSAGE`,"
+        "a published column was added: draft a revision with `python -m crm_pipeline.migrations MESSAGE HOME`,"
         " review it, and run `python -m crm_pipeline.tables.contract`"
     )
 

@@ -13,10 +13,11 @@ from crm_pipeline.defs.metadata import (
     build_model_metadata,
     build_optional_table,
 )
+from crm_pipeline.incremental.model import materialize
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.identities.model import materialize_identities
+from crm_pipeline.steps.identities.model import IDENTITIES
 from crm_pipeline.steps.identities.self_audit import audit_identities
 from crm_pipeline.tables.outputs import identity
 
@@ -48,28 +49,24 @@ MAX_SHOWN_FAULTS = 20
 def customer_identities(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Returns the links of the run's tenants, resolved and stored: all records of a tenant, or those a change affects.
-
-    Reads: what `materialize_identities` reads.
-    """
+    """Returns the links of the run's tenants, resolved and stored: all records of a tenant, or those affected."""
     with open_run_context(context, lake, settings) as run:
-        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        identities = materialize_identities(run, tenants)
+        identities = materialize(IDENTITIES, run)
         if identities.restored_tenants:
             restored = ", ".join(identities.restored_tenants)
             context.log.warning("took back what a run that ended half-way left of %s", restored)
         report_failures(context, identities.failures)
-        stored = lake.create_current_view(run.con, identity.customer_identities, tenants=tenants)
+        stored = lake.create_current_view(run.con, identity.customer_identities, tenants=identities.tenants)
         links = dict(run.con.sql(f"select rule, count(*) from {stored} group by rule order by rule").fetchall())
         return dg.MaterializeResult(
             metadata={
                 "links_by_rule": build_counts_table("rule", links),
-                **build_model_metadata(run, "customer_identities", identities, sum(links.values())),
+                **build_model_metadata(run, IDENTITIES.name, identities, sum(links.values())),
                 **build_count_metrics("links", links),
             },
             check_results=[
                 _build_links_check([fault for batch in identities.batches for fault in batch.summary]),
-                _build_audit_check(run, [tenant for tenant in tenants if tenant not in identities.failures]),
+                _build_audit_check(run, [tenant for tenant in identities.tenants if tenant not in identities.failures]),
             ],
         )
 

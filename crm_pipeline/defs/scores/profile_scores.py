@@ -14,9 +14,10 @@ from crm_pipeline.defs.metadata import (
     build_rows_table,
 )
 from crm_pipeline.domain.scoring.lifecycle import StageTransition, count_stages
+from crm_pipeline.incremental.model import materialize
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.scores import PROFILES, materialize_scores
+from crm_pipeline.steps.scores import PROFILE_SCORES, PROFILES
 
 
 @dg.asset(
@@ -29,15 +30,11 @@ from crm_pipeline.steps.scores import PROFILES, materialize_scores
 def profile_scores(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Returns the stored scores of the run's tenants and their stage changes: all profiles of a tenant, or affected.
-
-    Reads: what `materialize_scores` reads.
-    """
+    """Returns the stored scores of the run's tenants and their stage changes: all profiles of a tenant, or affected."""
     with open_run_context(context, lake, settings) as run:
-        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        scores = materialize_scores(run, tenants)
+        scores = materialize(PROFILE_SCORES, run)
         report_failures(context, scores.failures)
-        stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=tenants))
+        stages = count_stages(run.con, lake.create_current_view(run.con, PROFILES, tenants=scores.tenants))
         transitions = sum((batch.summary for batch in scores.batches), Counter[StageTransition]())
         return dg.MaterializeResult(
             metadata={
@@ -50,7 +47,7 @@ def profile_scores(
                 "stage_changes": build_optional_table(
                     [transition._asdict() | {"profiles": count} for transition, count in sorted(transitions.items())]
                 ),
-                **build_model_metadata(run, "profile_scores", scores, sum(stage.profiles for stage in stages)),
+                **build_model_metadata(run, PROFILE_SCORES.name, scores, sum(stage.profiles for stage in stages)),
                 **build_count_metrics("profiles", {stage.stage: stage.profiles for stage in stages}),
             }
         )

@@ -10,9 +10,10 @@ from crm_pipeline.defs.metadata import (
     build_counts_table,
     build_model_metadata,
 )
+from crm_pipeline.incremental.model import materialize
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
+from crm_pipeline.steps.timeline import TIMELINE, TIMELINE_EVENTS
 
 
 @dg.asset(
@@ -25,21 +26,17 @@ from crm_pipeline.steps.timeline import TIMELINE, materialize_timeline
 def timeline_events(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """Returns the timeline of the run's tenants, stored: all events of a tenant, or those of affected profiles.
-
-    Reads: what `materialize_timeline` reads.
-    """
+    """Returns the timeline of the run's tenants, stored: all events of a tenant, or those of affected profiles."""
     with open_run_context(context, lake, settings) as run:
-        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
-        timeline = materialize_timeline(run, tenants)
+        timeline = materialize(TIMELINE_EVENTS, run)
         report_failures(context, timeline.failures)
         # Counted from ids: the id of an event contains its type.
-        counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=tenants)
+        counts = lake.build_counts_query(TIMELINE, by="event_type", tenants=timeline.tenants)
         events = dict(run.con.sql(f"from ({counts}) where rows > 0 order by all").fetchall())
         return dg.MaterializeResult(
             metadata={
                 "events_by_type": build_counts_table("event_type", events),
-                **build_model_metadata(run, "timeline_events", timeline, sum(events.values())),
+                **build_model_metadata(run, TIMELINE_EVENTS.name, timeline, sum(events.values())),
                 "events_in_the_future": sum(batch.summary for batch in timeline.batches),
                 **build_count_metrics("events", events),
             }

@@ -5,7 +5,6 @@ The columns are those of `tables`, and `row_hash`.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -19,7 +18,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_mock_engine,
     event,
 )
 from sqlalchemy import text as sql
@@ -28,7 +26,7 @@ from sqlalchemy.types import TypeEngine
 from crm_pipeline.domain.freshness import build_service_freshness_query, build_tenant_freshness_query
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.columns import output_metadata
-from crm_pipeline.tables.projections import POSTGRESQL_DIALECT, list_key_columns
+from crm_pipeline.tables.projections import list_key_columns
 from crm_pipeline.tables.views import service_freshness, tenant_freshness
 
 
@@ -119,19 +117,6 @@ def _remove_length(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     if isinstance(kind, ARRAY):
         return ARRAY(Text())
     return Text() if isinstance(kind, String) else kind
-
-
-def build_schema_sql() -> str:
-    """Returns the SQL that creates the whole schema."""
-    statements: list[str] = []
-    engine = create_mock_engine(
-        "postgresql+psycopg2://",
-        lambda ddl, *_, **__: statements.append(str(ddl.compile(dialect=POSTGRESQL_DIALECT)).strip()),
-    )
-    build_warehouse_tables().create_all(engine, checkfirst=False)
-    views = chain.from_iterable(build_views_sql().values())
-    lines = "".join(f"{statement};\n" for statement in (*statements, *views)).splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def build_views_sql() -> dict[str, tuple[str, ...]]:

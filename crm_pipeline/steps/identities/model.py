@@ -13,7 +13,6 @@ from crm_pipeline.incremental.identity_closure import (
     MARK_SHARED_VALUES,
     find_identity_closure,
 )
-from crm_pipeline.incremental.materialize import Materialization, materialize
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel
 from crm_pipeline.incremental.required_rows import (
     FULL_REFRESH_TRIGGERS,
@@ -46,13 +45,8 @@ COMPARED_COLUMNS: Final = ("tenant_id", "service", "service_record_id", "auth_us
 """The columns of person_records whose changes can link other records."""
 
 
-def materialize_identities(run: RunContext, tenants: Sequence[str]) -> Materialization[list[str]]:
-    """Brings the identities of these tenants up to date; a batch's summary is its link violations."""
-    return materialize(IDENTITIES, run, tenants)
-
-
 def _resolve_all_records(batch: RunContext) -> BatchResult[list[str]]:
-    tenants = [tenant.tenant_id for tenant in batch.load_all_rows()]
+    tenants = batch.load_all_rows()
     people = {identity.person_records.name: store_person_records(batch, tenants)}
     load_people(batch, tenants)
     read_decisions(batch)

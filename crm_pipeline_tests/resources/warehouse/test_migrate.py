@@ -20,6 +20,7 @@ from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs.identity import customer_identities, identity_reviews, profile_events, profile_ids
 from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline_tests.fixtures.servers import warehouses
 from crm_pipeline_tests.fixtures.servers.warehouses import a_row, ask, connected, publish
 
 SHAPE = """
@@ -35,6 +36,8 @@ SHAPE = """
     union all select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), ''
     from pg_constraint where connamespace = 'crm'::regnamespace
     union all select 'view', viewname, '', definition, '' from pg_views where schemaname = 'crm'"""
+FIRST_SCHEMA_FILE = Path(warehouses.__file__).with_name("first_schema.sql")
+"""What the first release made."""
 NEXT = '''"""What a later release might do."""
 from alembic import op
 revision = "0006"
@@ -54,14 +57,20 @@ def empty(prepared: Warehouse, administrator: Engine) -> Iterator[Warehouse]:
         connection.execute(text("drop database scratch with (force)"))
 
 
+def make_schema(warehouse: Warehouse, revision: str) -> None:
+    """Makes the schema of the first release, and upgrades it."""
+    with warehouse.engine().begin() as connection:
+        connection.execute(text("create schema crm"))
+        connection.exec_driver_sql(FIRST_SCHEMA_FILE.read_text(encoding="utf-8"))
+        command.upgrade(migrate.build_alembic_config(connection), revision)
+
+
 def shape(warehouse: Warehouse) -> set[tuple[Any, ...]]:
     return set(ask(warehouse, SHAPE))
 
 
 def test_a_schema_made_by_all_revisions_is_the_one_made_directly(empty: Warehouse) -> None:
-    with empty.engine().begin() as connection:
-        connection.execute(text("create schema crm"))
-        command.upgrade(migrate.build_alembic_config(connection), "head")
+    make_schema(empty, "head")
     migrated = shape(empty)
     assert len(migrated) > 100
     ask(empty, "drop schema crm cascade")
@@ -111,9 +120,7 @@ def make_schema_of(warehouse: Warehouse, revision: str) -> None:
     for name in (table.name for table in tables):
         ask(warehouse, f"create table public.{name} as select * from crm.{name}")
     ask(warehouse, "drop schema crm cascade")
-    with warehouse.engine().begin() as connection:
-        connection.execute(text("create schema crm"))
-        command.upgrade(migrate.build_alembic_config(connection), revision)
+    make_schema(warehouse, revision)
     for table in tables:
         columns = ", ".join(column.name for column in table.columns)
         ask(warehouse, f"insert into crm.{table.name} ({columns}) select {columns} from public.{table.name}")

@@ -149,7 +149,7 @@ def replayed(original: Lake, folder: Path, hours: list[str]) -> State:
                     qualify row_number() over (partition by tenant_id, _record_key order by _version desc) = 1""")
                 lake.replace(con, table, "(from known where not _deleted)", tenants=None, known_at=hour(at))
             run = RunContext(con, lake, hour(at), "replay", None)
-            tenants = [tenant.tenant_id for tenant in run.load_all_rows()]
+            tenants = run.load_all_rows()
             assert roll_back_partial_commits(run, tenants) == []
             read_records(run)
             resolve_tenants(run, tenants)

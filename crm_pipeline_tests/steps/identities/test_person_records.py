@@ -44,7 +44,7 @@ def read_people(hours: Hours, at: datetime, *, anew: bool) -> list[tuple[object,
     """Returns all rows of `people`, stored or normalised anew."""
     with closing(hours.lake.connect()) as con:
         run = RunContext(con, hours.lake, at, "run", None)
-        tenants = [tenant.tenant_id for tenant in run.load_tenants()[0]]
+        tenants = run.load_tenant_ids()
         run.load_rows(tuple(PERSON_TABLES.values()))
         run.define_as_of()
         if anew:
