@@ -119,10 +119,12 @@ class RunContext:
         """Yields this step for one tenant batch after another, each of at most MAX_BATCH_ROWS source rows.
 
         A tenant with more source rows is a batch of its own. All batches write the `stored_tables` with one version, so
-        each batch may store a row only once.
+        each batch may store a row only once. Without stored tables all tenants are one batch.
         """
         versions = {table: self.lake.next_version(table) for table in stored_tables}
-        for batch_tenants in split_into_batches(sorted(tenants), self.count_source_rows(), MAX_BATCH_ROWS):
+        row_counts = self.count_source_rows()
+        max_rows = MAX_BATCH_ROWS if stored_tables else sum(row_counts.values())
+        for batch_tenants in split_into_batches(sorted(tenants), row_counts, max_rows):
             yield replace(self, tenants=batch_tenants, versions=versions)
 
     def count_source_rows(self) -> dict[str, int]:

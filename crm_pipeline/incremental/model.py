@@ -45,7 +45,8 @@ class IncrementalModel(Generic[Summary]):
         upstream: the assets whose failure for a tenant stops this model for that tenant.
         reads: the tables whose changes affect its rows.
         rebuild_on: the tables whose changes are a full refresh of the tenant.
-        writes: the tables that are stored batch by batch, with one version for all batches.
+        writes: the tables that are stored batch by batch, with one version for all batches. Without any all
+            tenants are one batch.
         build_all: builds and stores all rows of a batch. Reads: `tenants` and `known_tenants`, see
             `RunContext.load_tenants`.
         build_affected: builds and stores the rows affected since the watermarks of a batch's tenants. It also reads

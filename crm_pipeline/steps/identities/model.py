@@ -44,6 +44,11 @@ OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 COMPARED_COLUMNS: Final = ("tenant_id", "service", "service_record_id", "auth_user_id", "email", "phone_number")
 """The columns of person_records whose changes can link other records."""
 
+IS_NEW_PROFILE: Final = dict.fromkeys(
+    (identity.profile_ids, identity.profile_events), "profile_id in (select profile_id from found_ids)"
+)
+"""Per table of profile ids the condition that a stored row is of a profile that was resolved just now."""
+
 
 def _resolve_all_records(batch: RunContext) -> BatchResult[list[str]]:
     tenants = batch.load_all_rows()
@@ -95,7 +100,9 @@ def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions:
         stored = batch.lake.create_current_view(batch.con, table, tenants=tenants, name=f"stored_{table.name}")
         # Temp tables, since the audit reads each several times and a view scans the lake every time.
         batch.con.execute(f"drop view if exists {table.name}")
-        batch.con.execute(f"create temp table {table.name} as from {stored} where {conditions[table]}")
+        # The closure was found before its new profiles had ids.
+        is_checked = f"{conditions[table]} or {IS_NEW_PROFILE[table]}" if table in IS_NEW_PROFILE else conditions[table]
+        batch.con.execute(f"create temp table {table.name} as from {stored} where {is_checked}")
     faults = [" ".join(violation) for violation in find_violations(batch.con)]
     for table in RESOLVED_RELATIONS:
         batch.con.execute(f"drop table {table.name}")
