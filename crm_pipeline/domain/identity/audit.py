@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from crm_pipeline.domain.contact_keys.first_names import FoldedName, fold_first_name, list_nickname_pairs
+from crm_pipeline.domain.table_queries import query_tables
 
 AUDIT_QUERIES: Final = [
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("audit_links.sql", "audit_ids.sql")
@@ -30,14 +31,10 @@ def find_violations(con: duckdb.DuckDBPyConnection) -> list[Violation]:
         tenants, suppressed and overrides, with the columns of `ResolutionInputs`.
     """
     names = [name for (name,) in con.sql("select distinct first_name from records").fetchall() if name]
-    con.register("folded_names", _build_folded_names(names))
     pairs = [(name, nickname) for pair in list_nickname_pairs() for name in pair for nickname in pair]
-    con.register("nicknames", pa.table(dict(zip(("name", "nickname"), zip(*pairs, strict=True), strict=True))))
-    try:
-        return [Violation(*row) for query in AUDIT_QUERIES for row in con.sql(query).fetchall()]
-    finally:
-        for name in ("folded_names", "nicknames"):
-            con.unregister(name)
+    nicknames = pa.table(dict(zip(("name", "nickname"), zip(*pairs, strict=True), strict=True)))
+    tables = {"folded_names": _build_folded_names(names), "nicknames": nicknames}
+    return [Violation(*row.values()) for query in AUDIT_QUERIES for row in query_tables(con, query, tables).to_pylist()]
 
 
 def _build_folded_names(names: Sequence[str]) -> pa.Table:

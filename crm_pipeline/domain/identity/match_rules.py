@@ -83,10 +83,6 @@ def _pair_equal_values(keys: MatchKeys) -> tuple[Int32Array, Int32Array]:
         at = at[at < len(node) - distance]
         at = at[value[at] == value[at + distance]]
         found.append((node[at], node[at + distance]))
-    return _concatenate_pairs(found)
-
-
-def _concatenate_pairs(found: list[tuple[Int32Array, Int32Array]]) -> tuple[Int32Array, Int32Array]:
     empty = np.empty(0, np.int32)
     first, second = (np.concatenate([empty, *(pair[side] for pair in found)]) for side in (0, 1))
     return first, second

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.contact_keys.first_names import FirstNames
+from crm_pipeline.domain.table_queries import query_tables
 from crm_pipeline.vocabulary import Service
 
 Int32Array = npt.NDArray[np.int32]
@@ -24,6 +25,9 @@ Float64Array = npt.NDArray[np.float64]
 
 SERVICES: Final = pa.array([str(service) for service in Service])
 VALUE_COLUMNS: Final = ("auth_user_id", "email", "phone_number", "first_name", "last_name")
+_FOUND_NODES_SQL: Final = """
+    select wanted.position, node.position as node
+    from wanted_nodes as wanted join all_nodes as node using (tenant, service, record_id)"""
 _NUMBER_PATTERN: Final = "^[0-9]+$"
 _TEXT_SORT_LENGTH: Final = 2**31 - 1
 
@@ -60,15 +64,9 @@ class Nodes(NamedTuple):
         wanted = slice(None) if nodes is None else nodes
         absent = None if nodes is None else nodes < 0
         tenant_id = self.tenant_ids.take(pa.array(self.tenant[wanted], mask=absent))
-        return self.select_record_keys(nodes).add_column(0, "tenant_id", tenant_id)
-
-    def select_record_keys(self, nodes: npt.NDArray[np.integer] | None = None) -> pa.Table:
-        """Returns service and record_id of some nodes, or of all; null where a node is -1."""
-        wanted = slice(None) if nodes is None else nodes
-        absent = None if nodes is None else nodes < 0
         service = SERVICES.take(pa.array(self.service[wanted], mask=absent))
         record_id = self.record_id if nodes is None else self.record_id.take(pa.array(nodes, mask=absent))
-        return pa.table({"service": service, "record_id": record_id})
+        return pa.table({"tenant_id": tenant_id, "service": service, "record_id": record_id})
 
 
 class ValueGroups(NamedTuple):
@@ -137,15 +135,12 @@ def find_nodes(con: duckdb.DuckDBPyConnection, nodes: Nodes, wanted: pa.Table) -
         return result
     tenant = pc.index_in(as_text(wanted, "tenant_id"), nodes.tenant_ids)
     service = pc.index_in(as_text(wanted, "service"), SERVICES)
-    con.register("all_nodes", _build_key_table(pa.array(nodes.tenant), pa.array(nodes.service), nodes.record_id))
-    con.register("wanted_nodes", _build_key_table(tenant, service, as_text(wanted, "record_id")))
-    found = con.sql(
-        "select wanted.position, node.position as node from wanted_nodes as wanted"
-        " join all_nodes as node using (tenant, service, record_id)"
-    ).to_arrow_table()
+    tables = {
+        "all_nodes": _build_key_table(pa.array(nodes.tenant), pa.array(nodes.service), nodes.record_id),
+        "wanted_nodes": _build_key_table(tenant, service, as_text(wanted, "record_id")),
+    }
+    found = query_tables(con, _FOUND_NODES_SQL, tables)
     result[found["position"].to_numpy()] = found["node"].to_numpy()
-    con.unregister("all_nodes")
-    con.unregister("wanted_nodes")
     return result
 
 

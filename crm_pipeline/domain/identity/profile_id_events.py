@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.domain.identity.clustering import Clusters
 from crm_pipeline.domain.identity.nodes import BoolArray, Nodes, as_text
 from crm_pipeline.domain.identity.profile_ids import ProfileIds
+from crm_pipeline.domain.table_queries import query_tables
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.vocabulary import ProfileEventType
@@ -56,16 +56,16 @@ def build_profile_events(
     """Returns the `profile_events` of this run, each row a transition of an id."""
     row = np.arange(len(ids.current))
     is_live, is_new = ids.target == row, row >= len(ids.previous)
-    was_live = np.concatenate([ids.previous["is_live"].to_numpy(), np.zeros(is_new.sum(), bool)])
+    none_new = np.zeros(is_new.sum(), bool)
+    was_live = np.concatenate([ids.previous["is_live"].to_numpy(), none_new])
+    was_redirect = np.concatenate([ids.previous["redirects_to"].is_valid().to_numpy(), none_new])
     resurrected = is_live & ~was_live & ~is_new
     transitions = pa.concat_tables(
         [
             _build_transitions(ids, ProfileEventType.CREATED, is_new),
             _build_transitions(ids, ProfileEventType.MERGED, _has_new_redirect(ids)),
             _build_transitions(ids, ProfileEventType.RESURRECTED, resurrected),
-            _build_transitions(
-                ids, ProfileEventType.RETIRED, (ids.target < 0) & (was_live | _has_previous_redirect(ids))
-            ),
+            _build_transitions(ids, ProfileEventType.RETIRED, (ids.target < 0) & (was_live | was_redirect)),
             _find_splits(con, nodes, clusters, ids, is_new | resurrected, previous_identities),
         ]
     )
@@ -81,11 +81,9 @@ def _sort_by_tenant(nodes: Nodes, transitions: pa.Table) -> pa.Table:
 def _build_events(con: duckdb.DuckDBPyConnection, transitions: pa.Table, stamp: RunStamp) -> pa.Table:
     count = len(transitions)
     positioned = transitions.drop(["tenant_id", "reason"]).append_column("position", pa.array(np.arange(count)))
-    con.register("id_transitions", positioned)
-    event_id = con.sql(_EVENT_IDS_SQL, params={"as_of": stamp.as_of}).to_arrow_table()["event_id"]
-    con.unregister("id_transitions")
+    event_ids = query_tables(con, _EVENT_IDS_SQL, {"id_transitions": positioned}, {"as_of": stamp.as_of})
     columns = {name: transitions[name] for name in transitions.column_names} | {
-        "event_id": event_id,
+        "event_id": event_ids["event_id"],
         "occurred_at": pa.repeat(pa.scalar(stamp.as_of, _SCHEMA.field("occurred_at").type), count),
         "run_id": pa.repeat(stamp.run_id, count),
     }
@@ -112,11 +110,6 @@ def _format_anchor(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(rows["anchor_service"], rows["anchor_record_id"], " ")
 
 
-def _has_previous_redirect(ids: ProfileIds) -> BoolArray:
-    new = len(ids.current) - len(ids.previous)
-    return np.concatenate([ids.previous["redirects_to"].is_valid().to_numpy(), np.zeros(new, bool)])
-
-
 def _has_new_redirect(ids: ProfileIds) -> BoolArray:
     """Whether an id redirects, and not to the id it redirected to before."""
     target_id = ids.current["redirects_to"]
@@ -135,30 +128,17 @@ def _find_splits(
     previous_identities: pa.Table,
 ) -> pa.Table:
     """Returns a split for every profile that lost records to an id that is new or live again."""
-    node = _find_cluster_nodes(clusters, ids, is_separated if len(previous_identities) else np.zeros_like(is_separated))
+    of_separated = is_separated[ids.holder][clusters.of]
+    node = np.flatnonzero(of_separated if len(previous_identities) else np.zeros_like(of_separated))
     new_profiles = ids.current.select(list(_TRANSITION_COLUMNS)).take(pa.array(ids.holder[clusters.of[node]]))
     keys = nodes.select_keys(node)
-    con.register(
-        "separated_records",
-        pa.table(
-            {
-                "tenant_id": keys["tenant_id"],
-                "service": keys["service"],
-                "service_record_id": keys["record_id"],
-                "other_profile_id": new_profiles["profile_id"],
-                "anchor": _format_anchor(new_profiles),
-            }
-        ),
-    )
-    con.register("previous_identities", previous_identities)
+    separated_records = keys.rename_columns(("tenant_id", "service", "service_record_id"))
+    separated_records = separated_records.append_column("other_profile_id", new_profiles["profile_id"])
+    separated_records = separated_records.append_column("anchor", _format_anchor(new_profiles))
     before, after = _REASONS[ProfileEventType.SPLIT]
-    splits = con.sql(_SPLITS_SQL, params={"event": ProfileEventType.SPLIT, "before": before, "after": after})
-    result = splits.to_arrow_table()
-    con.unregister("separated_records")
-    con.unregister("previous_identities")
-    return result
-
-
-def _find_cluster_nodes(clusters: Clusters, ids: ProfileIds, wanted: BoolArray) -> npt.NDArray[np.intp]:
-    """Returns the nodes of the clusters whose ids are wanted."""
-    return np.flatnonzero(wanted[ids.holder][clusters.of])
+    return query_tables(
+        con,
+        _SPLITS_SQL,
+        {"separated_records": separated_records, "previous_identities": previous_identities},
+        {"event": ProfileEventType.SPLIT, "before": before, "after": after},
+    )

@@ -16,11 +16,15 @@ import pyarrow.compute as pc
 
 from crm_pipeline.domain.identity.clustering import Clusters
 from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Int64Array, Nodes, as_text, find_nodes
+from crm_pipeline.domain.table_queries import query_tables
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import to_arrow_schema
 
 PROFILE_ID_NAMESPACE: Final = uuid5(NAMESPACE_URL, "crm-pipeline/profile-ids")
 _NEW_IDS_SQL: Final = Path(__file__).with_name("new_profile_ids.sql").read_text(encoding="utf-8")
+_FORMER_MEMBERS_SQL: Final = """
+    select tenant_id, service, service_record_id as record_id, position
+    from previous_identities join orphaned_ids using (profile_id)"""
 _SCHEMA: Final = to_arrow_schema(identity.profile_ids)
 _RECORD_KEY: Final = ("tenant_id", "service", "record_id")
 _MISSING: Final = -1
@@ -57,7 +61,7 @@ def assign_profile_ids(
     previous_identities: pa.Table,
 ) -> ProfileIds:
     """Returns the id of every cluster, and the live id that every other id redirects to."""
-    previous = _sort_by_birth_order(nodes, previous_ids)
+    previous = sort_by_birth_order(nodes, previous_ids)
     was_live = previous["is_live"].to_numpy()
     anchor = find_nodes(
         con, nodes, previous.select(["tenant_id", "anchor_service", "anchor_record_id"]).rename_columns(_RECORD_KEY)
@@ -76,13 +80,8 @@ def assign_profile_ids(
     return ProfileIds(previous, current, target, holder, anchor)
 
 
-def build_profile_id_rows(nodes: Nodes, ids: ProfileIds) -> pa.Table:
-    """Returns the rows of `profile_ids`, sorted by tenant and birth order."""
-    return _sort_by_birth_order(nodes, ids.current)
-
-
-def _sort_by_birth_order(nodes: Nodes, ids: pa.Table) -> pa.Table:
-    """Returns the ids of the tenants, oldest first within each."""
+def sort_by_birth_order(nodes: Nodes, ids: pa.Table) -> pa.Table:
+    """Returns the rows of `profile_ids` of the tenants, oldest first within each."""
     ids = ids.select(_SCHEMA.names).cast(_SCHEMA)
     tenant = pc.index_in(as_text(ids, "tenant_id"), nodes.tenant_ids)
     if tenant.null_count:
@@ -114,14 +113,9 @@ def _find_former_members(
     con: duckdb.DuckDBPyConnection, nodes: Nodes, ids: pa.Table, previous_identities: pa.Table
 ) -> tuple[Int64Array, Int64Array]:
     """Returns the nodes that remain of the last cluster of each id, and the row of that id in `ids`."""
-    con.register("orphaned_ids", pa.table({"profile_id": ids["profile_id"], "position": np.arange(len(ids))}))
-    con.register("previous_identities", previous_identities)
-    members = con.sql(
-        "select tenant_id, service, service_record_id as record_id, position"
-        " from previous_identities join orphaned_ids using (profile_id)"
-    ).to_arrow_table()
-    con.unregister("orphaned_ids")
-    con.unregister("previous_identities")
+    orphaned_ids = pa.table({"profile_id": ids["profile_id"], "position": np.arange(len(ids))})
+    tables = {"orphaned_ids": orphaned_ids, "previous_identities": previous_identities}
+    members = query_tables(con, _FORMER_MEMBERS_SQL, tables)
     node, id_ = find_nodes(con, nodes, members.select(_RECORD_KEY)), members["position"].to_numpy()
     return node[node != _MISSING], id_[node != _MISSING]
 
@@ -131,11 +125,9 @@ def _create_profile_ids(
 ) -> pa.Table:
     """Returns new profile_ids rows, one per anchor; `anchor` is sorted, which gives the birth order."""
     keys = nodes.select_keys(anchor)
-    con.register("new_anchors", keys.append_column("position", pa.array(np.arange(len(anchor)))))
-    con.register("previous_ids", previous)
-    created = con.sql(_NEW_IDS_SQL, params={"namespace": PROFILE_ID_NAMESPACE.hex}).to_arrow_table()
-    con.unregister("new_anchors")
-    con.unregister("previous_ids")
+    new_anchors = keys.append_column("position", pa.array(np.arange(len(anchor))))
+    tables = {"new_anchors": new_anchors, "previous_ids": previous}
+    created = query_tables(con, _NEW_IDS_SQL, tables, {"namespace": PROFILE_ID_NAMESPACE.hex})
     return pa.table(
         {
             "tenant_id": keys["tenant_id"],

@@ -22,7 +22,7 @@ from crm_pipeline.domain.identity.match_rules import RULE_CONFIDENCE, RULES, fin
 from crm_pipeline.domain.identity.nodes import Int32Array, Nodes, as_text, read_nodes
 from crm_pipeline.domain.identity.overrides import read_decisions
 from crm_pipeline.domain.identity.profile_id_events import RunStamp, build_profile_events
-from crm_pipeline.domain.identity.profile_ids import ProfileIds, assign_profile_ids, build_profile_id_rows
+from crm_pipeline.domain.identity.profile_ids import ProfileIds, assign_profile_ids, sort_by_birth_order
 from crm_pipeline.domain.identity.reviews import ReviewInputs, build_identity_reviews
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import to_arrow_schema
@@ -135,7 +135,7 @@ def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> 
     del review_inputs, keys_by_kind
     return Resolution(
         _build_customer_identities(keys, nodes, ids, ids.holder[clusters.of], links),
-        build_profile_id_rows(nodes, ids),
+        sort_by_birth_order(nodes, ids.current),
         build_profile_events(
             con, nodes, clusters, ids, inputs.previous_identities, RunStamp(inputs.as_of, inputs.run_id)
         ),
@@ -147,7 +147,7 @@ def _resolve_batch(con: duckdb.DuckDBPyConnection, inputs: ResolutionInputs) -> 
 def _build_customer_identities(
     keys: pa.Table, nodes: Nodes, ids: ProfileIds, holder: Int32Array, links: Links
 ) -> pa.Table:
-    linked_to = nodes.select_record_keys(links.to)
+    linked_to = nodes.select_keys(links.to)
     rules = pa.array([str(rule) for rule in RULES])
     return pa.table(
         {

@@ -19,6 +19,7 @@ from crm_pipeline.domain.identity.match_keys import AUTH_USER_ID, MATCH_KEY_COLU
 from crm_pipeline.domain.identity.match_rules import ALWAYS, DUPLICATE_REGISTRATION, NO_RULE, RULE_CONFIDENCE, RULES
 from crm_pipeline.domain.identity.nodes import BoolArray, Int32Array, Nodes
 from crm_pipeline.domain.identity.overrides import Decisions, split_pair_key
+from crm_pipeline.domain.table_queries import query_tables
 from crm_pipeline.tables.outputs import identity
 from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.vocabulary import ReviewKind
@@ -59,14 +60,10 @@ def build_identity_reviews(
         "previous_reviews": previous_reviews,
         "tenants": pa.table({"tenant_id": nodes.tenant_ids}),
     }
-    for name, table in relations.items():
-        con.register(name, table)
     params = {"max_sharing_records": MAX_SHARING_RECORDS, "max_shown_records": _MAX_SHOWN_RECORDS}
     params |= {"max_shown_faults": _MAX_SHOWN_FAULTS}
-    con.register("open_reviews", con.sql(_OPEN_REVIEWS_SQL, params=params).to_arrow_table())
-    reviews = con.sql(_REVIEWS_SQL, params={"as_of": as_of}).to_arrow_table()
-    for name in (*relations, "open_reviews"):
-        con.unregister(name)
+    open_reviews = query_tables(con, _OPEN_REVIEWS_SQL, relations, params)
+    reviews = query_tables(con, _REVIEWS_SQL, {**relations, "open_reviews": open_reviews}, {"as_of": as_of})
     return reviews.cast(to_arrow_schema(identity.identity_reviews))
 
 
