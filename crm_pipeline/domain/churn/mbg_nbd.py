@@ -7,7 +7,7 @@ followed the first; the recency t_x, from the first visit to the last; the age T
 in one unit, days unless a fit says otherwise, and are clipped to 0 <= t_x <= T. NaN gives NaN.
 """
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +17,6 @@ Floats = npt.NDArray[np.float64]
 
 HORIZON_DAYS: Final = 365.0
 SINGULARITY_SHIFT: Final = 1e-6
-
-
-class MbgNbdLike(Protocol):
-    """The four parameters: one set for all visitors, or one set per visitor, that of the visitor's club."""
-
-    @property
-    def r(self) -> float | Floats: ...  # noqa: D102
-    @property
-    def alpha(self) -> float | Floats: ...  # noqa: D102
-    @property
-    def a(self) -> float | Floats: ...  # noqa: D102
-    @property
-    def b(self) -> float | Floats: ...  # noqa: D102
 
 
 class MbgNbdArrays(NamedTuple):
@@ -51,6 +38,8 @@ class MbgNbd(NamedTuple):
     log_likelihood: float = np.nan
 
 
+MbgNbdParameters = MbgNbd | MbgNbdArrays
+"""The four parameters: one set for all visitors, or one set per visitor, that of the visitor's club."""
 PRIOR: Final = MbgNbd(r=1.0, alpha=80.0, a=0.6, b=1.3)
 
 
@@ -62,7 +51,7 @@ def clip_visits(frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.Array
     return x, recency, age
 
 
-def compute_dropout_log_odds(params: MbgNbdLike, x: Floats, recency: Floats, age: Floats) -> Floats:
+def compute_dropout_log_odds(params: MbgNbdParameters, x: Floats, recency: Floats, age: Floats) -> Floats:
     """Returns the log odds (n,) of having dropped out at the last visit.
 
     The formula is (r+x) ln((alpha+T) / (alpha+t_x)) + ln a - ln(b+x).
@@ -72,14 +61,14 @@ def compute_dropout_log_odds(params: MbgNbdLike, x: Floats, recency: Floats, age
 
 
 def predict_alive_probability(
-    params: MbgNbdLike, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
+    params: MbgNbdParameters, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
 ) -> Floats:
     """Returns the probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
     return np.asarray(expit(-compute_dropout_log_odds(params, *clip_visits(frequency, recency, age))))
 
 
 def predict_horizon_churn(
-    params: MbgNbdLike,
+    params: MbgNbdParameters,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
@@ -97,7 +86,7 @@ def predict_horizon_churn(
 
 
 def predict_transactions(
-    params: MbgNbdLike,
+    params: MbgNbdParameters,
     frequency: npt.ArrayLike,
     recency: npt.ArrayLike,
     age: npt.ArrayLike,
@@ -117,7 +106,7 @@ def predict_transactions(
     return np.asarray(expit(-compute_dropout_log_odds(params, x, recency, age)) * if_alive)
 
 
-def _shift_singular_parameter(params: MbgNbdLike) -> Floats:
+def _shift_singular_parameter(params: MbgNbdParameters) -> Floats:
     """Returns the a for expected visits, shifted where the formula is singular.
 
     At a = 1 it is 0/0; scipy's 2F1 overflows where a - r is a whole number.

@@ -112,14 +112,3 @@ def compute_engagement_points(
 def compute_saturated_points(group: EngagementGroup, decayed_sum: npt.ArrayLike) -> Floats:
     """Returns the points (n,) for a decayed sum S: cap * (1 - 2^(-S / half_saturation))."""
     return np.asarray(-group.cap * np.expm1(-LN_2 / group.half_saturation * np.asarray(decayed_sum, dtype=np.float64)))
-
-
-def compute_decayed_weight(group: EngagementGroup, counts_as: CountsAs, age_days: npt.ArrayLike) -> Floats:
-    """Returns what an event of that age adds to its group's sum: weight * 2^(-age / half-life).
-
-    Raises:
-        KeyError: the group has no such event.
-    """
-    return np.asarray(
-        group.weights[counts_as] * np.exp2(-np.asarray(age_days, dtype=np.float64) / group.half_life_days)
-    )
