@@ -1,4 +1,4 @@
-"""Freshness: the last refresh of each club, and the views that say what its tables speak of, and why not later."""
+"""Freshness: the last refresh of each club."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Creates table and views by `tenant_freshness.sql`; a club published before was last refreshed when it was.
+    """Creates the table by `tenant_freshness.sql`; a club published before was last refreshed when it was.
 
     A schema without a revision counts as the first, even if it was made by this release.
     """
