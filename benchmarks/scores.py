@@ -21,8 +21,8 @@ from benchmarks.apart import forget_peak, measured, peak_mb, tell
 from benchmarks.results import AT_MOST, Row, keep
 from crm_pipeline.domain.as_of import define_as_of
 from crm_pipeline.domain.churn.parameters import load_models
-from crm_pipeline.domain.scoring.build_profiles import score_profiles
 from crm_pipeline.domain.scoring.lifecycle import find_stage_changes
+from crm_pipeline.domain.scoring.scores import score_profiles
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.tables.outputs import churn, profiles, timeline
 from crm_pipeline.tables.projections import to_duckdb_type

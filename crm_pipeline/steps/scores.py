@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from crm_pipeline.domain.churn.parameters import load_models
-from crm_pipeline.domain.scoring.build_profiles import NEGATIVE_TOTALS_SQL, build_profiles
 from crm_pipeline.domain.scoring.lifecycle import (
     INCOMPLETE_STAGE_CHANGES_CONDITION,
     StageTransition,
     find_stage_changes,
 )
+from crm_pipeline.domain.scoring.scores import NEGATIVE_TOTALS_SQL, build_profiles
 from crm_pipeline.domain.timeline.events import CREATE_PROFILE_TARGETS
 from crm_pipeline.incremental.affected import SCORE_SOURCE_TABLES
 from crm_pipeline.incremental.model import BatchResult, IncrementalModel

@@ -1,8 +1,10 @@
-"""The scores of every profile: engagement, churn risk, predicted value, and the reasons for them.
+"""The customer_profiles rows: golden record, activity and facts from SQL, joined with the scores of the models.
 
-Facts are scored in batches of rows, so that memory does not grow with the number of profiles.
+The scores are engagement, churn risk, predicted value, and the reasons for them. Facts are scored in batches of rows,
+so that memory does not grow with the number of profiles.
 """
 
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,12 +28,19 @@ from crm_pipeline.domain.churn.renewal import (
 from crm_pipeline.domain.churn.risk import ChurnRisk, ChurnRiskInputs, select_churn_risk, to_churn_score
 from crm_pipeline.domain.churn.seasonality import to_clock_days
 from crm_pipeline.domain.profile_facts.engagement import MEMBERSHIP_FACTORS, compute_engagement_points
+from crm_pipeline.domain.profile_facts.facts import create_golden_record, create_temp_table, find_facts
 from crm_pipeline.tables.columns import MAX_SUM_CENTS
-from crm_pipeline.vocabulary import ChurnBasis
+from crm_pipeline.vocabulary import ChurnBasis, QuarantineReason
 
 Floats = npt.NDArray[np.float64]
 Columns = dict[str, pa.ChunkedArray]
 
+PROFILES_FILE: Final = Path(__file__).with_name("profiles.sql")
+NEGATIVE_TOTALS_SQL = f"""
+    select tenant_id, 'CRM' as service, 'CustomerProfile' as table_name, id as service_record_id, id as _subject,
+        'lifetimeValue' as column_name, '{QuarantineReason.NEGATIVE_TOTAL}' as reason, 'profile_scores' as found_by
+    from facts where net_value < 0"""
+"""Selects the profiles that were refunded more than they paid; their lifetime value is 0."""
 ROWS_PER_READ: Final = 200_000
 _MEMBERSHIP_FACTOR_CASES: Final = " ".join(
     f"when '{status}' then {factor}" for status, factor in MEMBERSHIP_FACTORS.items()
@@ -46,6 +55,28 @@ FACTS_SQL: Final = f"""
         today - cast(coalesce(first_visit_age, 0) as integer) as first_on,
         today - cast(coalesce(last_visit_age, 0) as integer) as last_on
     from facts"""
+
+
+def build_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
+    """Creates temp table `profiles`: the customer_profiles rows of the tenants in relation `tenants`.
+
+    Reads: what `create_golden_record`, `activity.sql` and `facts.sql` read.
+    Creates: profiles, golden_record, ended_contracts, activity, facts.
+    """
+    create_golden_record(con)
+    score_profiles(con, models)
+
+
+def score_profiles(con: DuckDBPyConnection, models: ChurnModels) -> None:
+    """Creates temp table `profiles` from relation `golden_record`.
+
+    Reads: golden_record, and what `activity.sql` and `facts.sql` read.
+    Creates: profiles, activity, facts.
+    """
+    find_facts(con)
+    con.register("scores", score_facts(con, models))
+    create_temp_table(con, PROFILES_FILE)
+    con.unregister("scores")
 
 
 def score_facts(con: DuckDBPyConnection, models: ChurnModels) -> pa.Table:

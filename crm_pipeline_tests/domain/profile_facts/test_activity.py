@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.domain.scoring.build_profiles import build_profiles
+from crm_pipeline.domain.scoring.scores import build_profiles
 from crm_pipeline.tables.columns import MAX_SUM_CENTS
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
