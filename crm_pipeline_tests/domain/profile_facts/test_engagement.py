@@ -32,7 +32,7 @@ SUMS = st.floats(0.0, 1e6)
 def decayed_sum(group: EngagementGroup, events: Iterable[Event]) -> float:
     """What `activity.sql` sums."""
     return sum(
-        group.weights[kind] * 0.5 ** (age / group.half_life_days) for kind, age in events if kind in group.weights
+        group.weights[kind] * math.exp2(-age / group.half_life_days) for kind, age in events if kind in group.weights
     )
 
 
