@@ -6,10 +6,12 @@ profile ids.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Final, NamedTuple
 
 from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import UUID
 
 from crm_pipeline.domain.profile_facts.facts import GOLDEN_RECORD_FILE
 from crm_pipeline.tables import PERSON_TABLES
@@ -35,12 +37,12 @@ FIELDS_WITH_SOURCE: Final = tuple(re.findall(r"(\w+): ", _FIELD_SOURCES.partitio
 
 
 class RecordReference(NamedTuple):
-    """Where a row names a record: SQL of its service, its table and its id, and the column of the id if it is one."""
+    """Where a row names a record: SQL of its service, its table and its id, and the column of the id."""
 
     service: str
     table: str
     record_id: str
-    column: str | None = None
+    column: str
 
 
 def list_record_references(table: Table) -> Iterator[RecordReference]:
@@ -55,15 +57,15 @@ def list_record_references(table: Table) -> Iterator[RecordReference]:
         if target := column.info.get("references"):
             service = Service.CRM if target == PROFILE_REFERENCE else find_table_service(source_metadata.tables[target])
             yield RecordReference(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)", column.key)
-    if table is crm.identity_override:
-        for side in "ab":
-            service_sql, id_column = f"t.service_{side}", f"record_id_{side}"
-            yield RecordReference(service_sql, _build_people_table_sql(service_sql), f"t.{id_column}", id_column)
+        if service_column := column.info.get("service_column"):
+            service_sql = f"t.{service_column}"
+            yield RecordReference(service_sql, _build_people_table_sql(service_sql), f"t.{column.key}", column.key)
 
 
 def build_source_condition(table: Table) -> str:
     """Returns the condition for a source table; `false` where none of its rows is about a person."""
-    return " or ".join(_build_forgotten_condition(reference) for reference in list_record_references(table)) or "false"
+    references = (reference[:3] for reference in list_record_references(table))
+    return " or ".join(starmap(_build_forgotten_condition, references)) or "false"
 
 
 def _build_people_table_sql(service: str) -> str:
@@ -71,23 +73,24 @@ def _build_people_table_sql(service: str) -> str:
     return f"case {service} {names} end"
 
 
-def _build_forgotten_condition(reference: RecordReference) -> str:
-    return f"""exists (select 1 from forgotten f where f.tenant_id = t.tenant_id and f.service = {reference.service}
-        and f.table_name = {reference.table} and f.record_id = {reference.record_id})"""
+def _build_forgotten_condition(service: str, table: str, record_id: str) -> str:
+    return f"""exists (select 1 from forgotten f where f.tenant_id = t.tenant_id and f.service = {service}
+        and f.table_name = {table} and f.record_id = {record_id})"""
 
 
 def _build_record_condition(service: str, record_id: str) -> str:
-    return _build_forgotten_condition(RecordReference(service, _build_people_table_sql(service), record_id))
+    return _build_forgotten_condition(service, _build_people_table_sql(service), record_id)
 
 
 def _build_profile_condition(profile_id: str) -> str:
-    return _build_forgotten_condition(
-        RecordReference(f"'{Service.CRM}'", f"'{PROFILE_REFERENCE}'", f"cast({profile_id} as varchar)")
-    )
+    return _build_forgotten_condition(f"'{Service.CRM}'", f"'{PROFILE_REFERENCE}'", f"cast({profile_id} as varchar)")
 
 
-def _join_conditions(*conditions: str) -> str:
-    return " or ".join(conditions)
+def _build_output_condition(table: Table, *records: tuple[str, str], others: Sequence[str] = ()) -> str:
+    """Returns the condition on the profile ids in a table, on its `records` (SQL of service and id), and `others`."""
+    profile_ids_sql = (f"t.{column.name}" for column in table.columns if isinstance(column.type, UUID))
+    own = [*map(_build_profile_condition, profile_ids_sql), *starmap(_build_record_condition, records)]
+    return " or ".join([*own, *others])
 
 
 _PEOPLE_TABLES: Final = ", ".join(f"'{table.name}'" for table in PERSON_TABLES.values())
@@ -105,49 +108,36 @@ _FIELD_SOURCES_CONDITION: Final = " or ".join(
 )
 
 OUTPUT_CONDITIONS: Final[dict[Table, str]] = {
-    customer_profiles: _join_conditions(_build_profile_condition("t.id"), _FIELD_SOURCES_CONDITION),
-    customer_timeline: _join_conditions(
-        _build_profile_condition("t.profile_id"),
-        _build_forgotten_condition(
-            RecordReference("t.source", "split_part(t.event_id, ':', 2)", "t.service_record_id")
-        ),
-        _build_profile_condition("t.details ->> 'referred_profile_id'"),
+    customer_profiles: _build_output_condition(customer_profiles, others=[_FIELD_SOURCES_CONDITION]),
+    customer_timeline: _build_output_condition(
+        customer_timeline,
+        others=[
+            _build_forgotten_condition("t.source", "split_part(t.event_id, ':', 2)", "t.service_record_id"),
+            _build_profile_condition("t.details ->> 'referred_profile_id'"),
+        ],
     ),
-    customer_identities: _join_conditions(
-        _build_profile_condition("t.profile_id"),
-        _build_record_condition("t.service", "t.service_record_id"),
-        _build_record_condition("t.linked_to_service", "t.linked_to_record_id"),
+    customer_identities: _build_output_condition(
+        customer_identities, ("t.service", "t.service_record_id"), ("t.linked_to_service", "t.linked_to_record_id")
     ),
-    identity_reviews: _join_conditions(
-        *(_build_record_condition(f"t.service_{side}", f"t.record_id_{side}") for side in "ab"),
+    identity_reviews: _build_output_condition(
+        identity_reviews,
+        *((f"t.service_{side}", f"t.record_id_{side}") for side in "ab"),
+        *((f"(t.witness ->> 'service_{side}')", f"(t.witness ->> 'record_id_{side}')") for side in "ab"),
         *(
-            _build_record_condition(f"(t.witness ->> 'service_{side}')", f"(t.witness ->> 'record_id_{side}')")
-            for side in "ab"
-        ),
-        *(
-            _build_record_condition(f"({row} ->> 'service{side}')", f"({row} ->> 'recordId{side}')")
+            (f"({row} ->> 'service{side}')", f"({row} ->> 'recordId{side}')")
             # The rows of a list are about the same two records.
             for row in ("t.settled_by", "(t.settled_by -> 0)")
             for side in "AB"
         ),
-        _WITNESS_LIST_CONDITION,
+        others=[_WITNESS_LIST_CONDITION],
     ),
-    profile_events: _join_conditions(
-        _build_profile_condition("t.profile_id"), _build_profile_condition("t.other_profile_id")
+    profile_events: _build_output_condition(profile_events),
+    profile_ids: _build_output_condition(
+        profile_ids, ("t.minted_service", "t.minted_record_id"), ("t.anchor_service", "t.anchor_record_id")
     ),
-    profile_ids: _join_conditions(
-        _build_profile_condition("t.profile_id"),
-        _build_profile_condition("t.redirects_to"),
-        _build_record_condition("t.minted_service", "t.minted_record_id"),
-        _build_record_condition("t.anchor_service", "t.anchor_record_id"),
-    ),
-    person_records: _build_record_condition("t.service", "t.service_record_id"),
-    withheld_consents: _join_conditions(
-        _build_record_condition(f"'{Service.MESSAGING}'", "t.contact_id"), _build_profile_condition("t.profile_id")
-    ),
-    quarantined_records: _build_forgotten_condition(
-        RecordReference("t.service", "t.table_name", "t.service_record_id")
-    ),
+    person_records: _build_output_condition(person_records, ("t.service", "t.service_record_id")),
+    withheld_consents: _build_output_condition(withheld_consents, (f"'{Service.MESSAGING}'", "t.contact_id")),
+    quarantined_records: _build_forgotten_condition("t.service", "t.table_name", "t.service_record_id"),
     # Results computed from erased rows have to be rebuilt.
     worked_inputs: "t.tenant_id in (select tenant_id from forgotten)",
 }
