@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from duckdb import DuckDBPyConnection
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, Table, create_engine, make_url, text
 
 from crm_pipeline.privacy import byte_search
 from crm_pipeline.privacy.byte_search import SearchTerms
@@ -55,9 +54,7 @@ def execute_erasure_request(
     """
     lake = open_lake(settings)
     report_progress("tombstones")
-    _store_warehouse_tombstones(request, key, administrator)
-    with closing(lake.connect()) as con:
-        _store_lake_tombstones(con, lake, request, key)
+    _store_tombstones(lake, request, key, administrator)
     _erase_lake_rows(settings, lake, request, report_progress)
     old_snapshots = _erase_warehouse_rows(settings, request, lake, administrator, report_progress)
     _redact_reports(settings, request, lake, report_progress)
@@ -120,8 +117,30 @@ def _close_request(
     request.delete(lake)
 
 
-def build_tombstone_rows(request: ErasureRequest, key: str) -> dict[str, list[dict[str, Any]]]:
-    """Returns the rows that the request adds to `tombstones` and `forgotten_sums`, by table name."""
+def _store_tombstones(lake: Lake, request: ErasureRequest, key: str, administrator: Engine) -> None:
+    """Stores what keeps the people out in the warehouse, then in the lake, and the clubs' totals with their money."""
+    rows_by_table = _build_tombstone_rows(request, key)
+    with administrator.begin() as connection:
+        for table, rows in rows_by_table.items():
+            names, key_names = [column.name for column in table.columns], ", ".join(c.name for c in table.primary_key)
+            if rows:
+                # A golfer whom retention removed, who returned and is removed again has tombstones that ended.
+                connection.execute(
+                    text(f"""insert into {privacy_schema.PRIVACY_SCHEMA}.{table.name} ({", ".join(names)})
+                        values ({", ".join(f":{name}" for name in names)})
+                        on conflict ({key_names}) do update set
+                        {", ".join(f"{name} = excluded.{name}" for name in names)}"""),
+                    rows,
+                )
+    with closing(lake.connect()) as con:
+        for table, rows in rows_by_table.items():
+            copied = pa.Table.from_pylist(rows, schema=to_arrow_schema(table))
+            privacy_schema.store_missing_rows(con, lake, table, copied)
+        store_forgotten_totals(con, lake, request.tenants, request.requested_at)
+
+
+def _build_tombstone_rows(request: ErasureRequest, key: str) -> dict[Table, list[dict[str, Any]]]:
+    """Returns the rows that the request adds to `tombstones` and `forgotten_sums`."""
     tombstone_rows, revenue_rows = [], []
     for certificate_id, person in request.list_by_certificate():
         person_columns = {"tenant_id": person.tenant_id, "certificate_id": certificate_id}
@@ -129,32 +148,7 @@ def build_tombstone_rows(request: ErasureRequest, key: str) -> dict[str, list[di
         shared_columns = person_columns | {"key_id": build_key_id(key), "forgotten_at": forgotten_at}
         tombstone_rows += [shared_columns | {"hash": build_tombstone(key, record)} for record in person.records]
         revenue_rows += [person_columns | revenue._asdict() for revenue in person.yearly_revenue]
-    return {privacy.tombstones.name: tombstone_rows, privacy.forgotten_sums.name: revenue_rows}
-
-
-def _store_warehouse_tombstones(request: ErasureRequest, key: str, administrator: Engine) -> None:
-    rows = build_tombstone_rows(request, key)
-    with administrator.begin() as connection:
-        for table in privacy_schema.COPIED_TABLES:
-            names, key_names = [column.name for column in table.columns], ", ".join(c.name for c in table.primary_key)
-            if rows[table.name]:
-                # A golfer whom retention removed, who returned and is removed again has tombstones that ended.
-                connection.execute(
-                    text(f"""insert into {privacy_schema.PRIVACY_SCHEMA}.{table.name} ({", ".join(names)})
-                        values ({", ".join(f":{name}" for name in names)})
-                        on conflict ({key_names}) do update set
-                        {", ".join(f"{name} = excluded.{name}" for name in names)}"""),
-                    rows[table.name],
-                )
-
-
-def _store_lake_tombstones(con: DuckDBPyConnection, lake: Lake, request: ErasureRequest, key: str) -> None:
-    rows = build_tombstone_rows(request, key)
-    for table in privacy_schema.COPIED_TABLES:
-        privacy_schema.store_missing_rows(
-            con, lake, table, pa.Table.from_pylist(rows[table.name], schema=to_arrow_schema(table))
-        )
-    store_forgotten_totals(con, lake, request.tenants, request.requested_at)
+    return {privacy.tombstones: tombstone_rows, privacy.forgotten_sums: revenue_rows}
 
 
 def _erase_lake_rows(
