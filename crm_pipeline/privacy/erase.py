@@ -175,12 +175,10 @@ def _erase_warehouse_rows(
         if ended := end_sessions(connection, request.tenants):
             report_progress(f"warehouse: {ended} sessions of these clubs' logins were ended")
     report_progress("warehouse: rows")
-    deleted = warehouse_erasure.delete_subject_rows(
-        warehouse, request.tenants, [*request.records, *request.dependent_rows]
-    )
+    records, totals = [*request.records, *request.dependent_rows], _read_totals(lake, request.tenants)
+    deleted = warehouse_erasure.delete_subject_rows(warehouse, request.tenants, records, totals)
     for table, rows in deleted.items():
         request.add_removed_rows(lake, f"warehouse: crm.{table}", rows)
-    warehouse_erasure.replace_totals(warehouse, request.tenants, _read_totals(lake, request.tenants))
     report_progress("warehouse: files")
     old_snapshots = warehouse_erasure.count_old_snapshots(administrator)
     warehouse_erasure.rewrite_tables(warehouse, request.tenants)

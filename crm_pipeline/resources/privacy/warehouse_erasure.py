@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, CursorResult, Engine, Table, text
 
 from crm_pipeline.domain.privacy.subject_rows import OUTPUT_CONDITIONS
 from crm_pipeline.resources.privacy.tombstones import SubjectRecord
@@ -38,41 +38,29 @@ SNAPSHOT_TIMEOUT_SECONDS: Final = 30.0
 
 
 def delete_subject_rows(
-    warehouse: Warehouse, tenants: Sequence[str], records: Sequence[SubjectRecord]
+    warehouse: Warehouse, tenants: Sequence[str], records: Sequence[SubjectRecord], totals: Sequence[dict[str, Any]]
 ) -> dict[str, int]:
     """Returns how many rows about these records were deleted from each table, in one transaction.
 
-    Published states are deleted as well, so the tenants' next publication compares every row.
+    It also makes the tenants' `forgotten_totals` equal to `totals`, because a closed club is not published. Published
+    states are deleted as well, so the tenants' next publication compares every row.
     """
     with warehouse.engine().begin() as connection:
         for tenant_id in tenants:
             acquire_publish_lock(connection, tenant_id)
         _create_forgotten_table(connection, records)
         deleted = {
-            table.name: connection.execute(
-                text(f"""delete from {CRM_SCHEMA}.{table.name} t
-                    where t.tenant_id = any(:tenants) and ({OUTPUT_CONDITIONS[table]})"""),
-                {"tenants": list(tenants)},
-            ).rowcount
+            table.name: _execute_on_subject_rows(connection, "delete from", table, tenants).rowcount
             for table in ERASABLE_TABLES
         }
-        connection.execute(
-            text(f"delete from {CRM_SCHEMA}.{STATES_TABLE} where tenant_id = any(:tenants)"), {"tenants": list(tenants)}
-        )
+        for name in (STATES_TABLE, forgotten_totals.name):
+            statement = text(f"delete from {CRM_SCHEMA}.{name} where tenant_id = any(:tenants)")
+            connection.execute(statement, {"tenants": list(tenants)})
+        if totals:
+            names, values = ", ".join(totals[0]), ", ".join(f":{name}" for name in totals[0])
+            statement = text(f"insert into {CRM_SCHEMA}.{forgotten_totals.name} ({names}) values ({values})")
+            connection.execute(statement, totals)
     return deleted
-
-
-def replace_totals(warehouse: Warehouse, tenants: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Makes the tenants' `forgotten_totals` equal to these rows, in one transaction; a closed club is not published."""
-    table = f"{CRM_SCHEMA}.{forgotten_totals.name}"
-    names = [*(column.name for column in forgotten_totals.columns), "row_hash"]
-    with warehouse.engine().begin() as connection:
-        for tenant_id in tenants:
-            acquire_publish_lock(connection, tenant_id)
-        connection.execute(text(f"delete from {table} where tenant_id = any(:tenants)"), {"tenants": list(tenants)})
-        if rows:
-            values = ", ".join(f":{name}" for name in names)
-            connection.execute(text(f"insert into {table} ({', '.join(names)}) values ({values})"), rows)
 
 
 def count_subject_rows(
@@ -82,11 +70,7 @@ def count_subject_rows(
     with warehouse.engine().begin() as connection:
         _create_forgotten_table(connection, records)
         return {
-            table.name: connection.execute(
-                text(f"""select count(*) from {CRM_SCHEMA}.{table.name} t
-                    where t.tenant_id = any(:tenants) and ({OUTPUT_CONDITIONS[table]})"""),
-                {"tenants": list(tenants)},
-            ).scalar_one()
+            table.name: _execute_on_subject_rows(connection, "select count(*) from", table, tenants).scalar_one()
             for table in ERASABLE_TABLES
         }
 
@@ -204,6 +188,15 @@ def _create_forgotten_table(connection: Connection, records: Sequence[SubjectRec
     values = ", ".join(f"cast(:{name} as text[])" for name in SubjectRecord._fields)
     lists = {name: [getattr(record, name) for record in records] for name in SubjectRecord._fields}
     connection.execute(text(f"insert into forgotten select * from unnest({values})"), lists)
+
+
+def _execute_on_subject_rows(
+    connection: Connection, verb: str, table: Table, tenants: Sequence[str]
+) -> CursorResult[Any]:
+    """Executes `verb` on the tenants' rows of a table about the records in `forgotten`."""
+    condition = f"t.tenant_id = any(:tenants) and ({OUTPUT_CONDITIONS[table]})"
+    statement = text(f"{verb} {CRM_SCHEMA}.{table.name} t where {condition}")
+    return connection.execute(statement, {"tenants": list(tenants)})
 
 
 def _connect_autocommit(engine: Engine) -> Connection:
