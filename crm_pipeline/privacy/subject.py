@@ -9,7 +9,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from crm_pipeline.domain.money import define_stored_sum
-from crm_pipeline.domain.privacy.subject_rows import build_source_condition
+from crm_pipeline.domain.privacy.subject_rows import build_people_table_sql, build_source_condition
 from crm_pipeline.privacy.byte_search import SearchTerms
 from crm_pipeline.privacy.request import ErasureRequest, SubjectData, YearlyRevenue
 from crm_pipeline.resources.lake.lake import Lake
@@ -83,8 +83,11 @@ _ADD_QUARANTINED_RECORDS: Final = """
 _COMPARABLE_SUPPRESSED_VALUE: Final = (
     f"case s.kind when 'PHONE' then {PHONE_DIGITS_SQL.format('s.value')} else lower(trim(s.value)) end"
 )
-_SELECT_SUPPRESSED_IDENTIFIERS: Final = f"""
-    select s.tenant_id, min(owner), s.id
+# A suppressed value is the subject's if no record of anybody else has it.
+_SELECT_SUBJECT_RECORDS: Final = f"""
+    select tenant_id, owner, service, {build_people_table_sql("service")}, record_id from subject_records
+    union select tenant_id, owner, '{Service.CRM}', '{PROFILE_REFERENCE}', profile_id from subject_ids
+    union select s.tenant_id, min(owner), '{Service.CRM}', '{crm.suppressed_identifier.name}', s.id
     from {{suppressed_identifiers}} s
     join record_identifiers r on r.tenant_id = s.tenant_id and r.comparable_value = {_COMPARABLE_SUPPRESSED_VALUE}
     join subject_records o on o.tenant_id = r.tenant_id and o.service = r.service and o.record_id = r.record_id
@@ -119,8 +122,12 @@ def find_subject_records(
     con.execute(_ADD_RETIRED_IDS.format(profile_ids=profile_ids))
     _create_record_identifiers(con, lake, condition)
     records_by_subject: dict[Subject, list[SubjectRecord]] = {subject: [] for subject in subjects}
-    for subject, record in _read_subject_records(con, lake, tenants):
-        records_by_subject[subject].append(record)
+    suppressed_identifiers = lake.create_current_view(
+        con, crm.suppressed_identifier, tenants=tenants, name="current_suppressed_identifiers"
+    )
+    query = _SELECT_SUBJECT_RECORDS.format(suppressed_identifiers=suppressed_identifiers)
+    for tenant_id, owner, *record in con.sql(query).fetchall():
+        records_by_subject[Subject(tenant_id, owner)].append(SubjectRecord(tenant_id, *record))
     create_forgotten_relation(con, [record for records in records_by_subject.values() for record in records])
     return records_by_subject
 
@@ -182,27 +189,6 @@ def _create_record_identifiers(con: DuckDBPyConnection, lake: Lake, condition: s
         create or replace temp table record_identifiers as
         select *, {_COMPARABLE_VALUE} as comparable_value from raw_identifiers where {condition}""")
     con.execute(_ADD_QUARANTINED_RECORDS)
-
-
-def _read_subject_records(
-    con: DuckDBPyConnection, lake: Lake, tenants: Sequence[str]
-) -> Iterable[tuple[Subject, SubjectRecord]]:
-    """Yields the person records, profile ids and exclusive suppressed values, each with its subject."""
-    people = con.sql("select distinct tenant_id, owner, service, record_id from subject_records order by all")
-    for tenant_id, owner, service, record_id in people.fetchall():
-        yield (
-            Subject(tenant_id, owner),
-            SubjectRecord(tenant_id, service, PERSON_TABLES[Service(service)].name, record_id),
-        )
-    for tenant_id, owner, profile_id in con.sql("select distinct * from subject_ids order by all").fetchall():
-        yield Subject(tenant_id, owner), SubjectRecord(tenant_id, Service.CRM.value, PROFILE_REFERENCE, profile_id)
-    suppressed_identifiers = lake.create_current_view(
-        con, crm.suppressed_identifier, tenants=tenants, name="current_suppressed_identifiers"
-    )
-    query = _SELECT_SUPPRESSED_IDENTIFIERS.format(suppressed_identifiers=suppressed_identifiers)
-    for tenant_id, owner, id_ in con.sql(query).fetchall():
-        suppressed = SubjectRecord(tenant_id, Service.CRM.value, crm.suppressed_identifier.name, id_)
-        yield Subject(tenant_id, owner), suppressed
 
 
 def _find_dependent_rows(con: DuckDBPyConnection, lake: Lake) -> Iterable[SubjectRecord]:

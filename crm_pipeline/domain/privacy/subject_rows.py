@@ -59,7 +59,7 @@ def list_record_references(table: Table) -> Iterator[RecordReference]:
             yield RecordReference(f"'{service}'", f"'{target}'", f"cast(t.{column.key} as varchar)", column.key)
         if service_column := column.info.get("service_column"):
             service_sql = f"t.{service_column}"
-            yield RecordReference(service_sql, _build_people_table_sql(service_sql), f"t.{column.key}", column.key)
+            yield RecordReference(service_sql, build_people_table_sql(service_sql), f"t.{column.key}", column.key)
 
 
 def build_source_condition(table: Table) -> str:
@@ -68,7 +68,8 @@ def build_source_condition(table: Table) -> str:
     return " or ".join(starmap(_build_forgotten_condition, references)) or "false"
 
 
-def _build_people_table_sql(service: str) -> str:
+def build_people_table_sql(service: str) -> str:
+    """Returns SQL of the name of a service's table of people, from SQL of the service."""
     names = " ".join(f"when '{s}' then '{t.name}'" for s, t in PERSON_TABLES.items())
     return f"case {service} {names} end"
 
@@ -79,7 +80,7 @@ def _build_forgotten_condition(service: str, table: str, record_id: str) -> str:
 
 
 def _build_record_condition(service: str, record_id: str) -> str:
-    return _build_forgotten_condition(service, _build_people_table_sql(service), record_id)
+    return _build_forgotten_condition(service, build_people_table_sql(service), record_id)
 
 
 def _build_profile_condition(profile_id: str) -> str:
