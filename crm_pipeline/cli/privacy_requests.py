@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_pipeline.domain.ingest.tenant_validation import format_unknown_tenants
 from crm_pipeline.explain.lake_reader import PersonRecords
-from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
-from crm_pipeline.explain.warehouse_reader import NothingPublishedError, PublishedTenant, read_published_tenant
+from crm_pipeline.explain.lookup import ProfileLookup, find_profiles
+from crm_pipeline.explain.warehouse_reader import ProfileNotFoundError, PublishedTenant, read_published_tenant
 from crm_pipeline.faults import describe_error
 from crm_pipeline.privacy.erase import ProgressReporter, execute_erasure_request, finish_open_requests
 from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
@@ -74,7 +74,7 @@ def find_person(settings: Settings, question: ProfileLookup) -> FoundPerson | No
         with closing(lake.connect()) as con, read_published_tenant(settings, question.tenant_id) as published:
             people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
             return _find_person(question, published, people)
-    except (ProfileNotFoundError, NothingPublishedError) as error:
+    except ProfileNotFoundError as error:
         if any(read_pending_requests(lake)):
             return None
         raise ForgetError(str(error)) from None
@@ -99,7 +99,7 @@ def forget_person(
         certificates = finish_open_requests(settings, lake, key, administrator, report_progress)
         try:
             request = _build_person_request(settings, lake, question, reason, key, confirmed)
-        except (ProfileNotFoundError, NothingPublishedError) as error:
+        except ProfileNotFoundError as error:
             if certificates:
                 return certificates
             raise ForgetError(str(error)) from None

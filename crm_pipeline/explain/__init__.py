@@ -10,9 +10,9 @@ from typing import Any
 from crm_pipeline.explain.document import build_profile_document
 from crm_pipeline.explain.formatting import to_json_value
 from crm_pipeline.explain.lake_reader import PersonRecords
-from crm_pipeline.explain.lookup import ProfileLookup, ProfileNotFoundError, find_profiles
+from crm_pipeline.explain.lookup import ProfileLookup, find_profiles
 from crm_pipeline.explain.subject_access import read_subject_rows
-from crm_pipeline.explain.warehouse_reader import NothingPublishedError, read_published_tenant
+from crm_pipeline.explain.warehouse_reader import ProfileNotFoundError, read_published_tenant
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.settings import Settings
 
@@ -26,27 +26,19 @@ def explain_profiles(settings: Settings, question: ProfileLookup) -> dict[str, A
         ProfileNotFoundError: no profile matches; the message says so in one line.
     """
     lake = open_lake(settings)
-    try:
-        with read_published_tenant(settings, question.tenant_id) as published, closing(lake.connect()) as con:
-            people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
-            result = find_profiles(question, published, people)
-            document: dict[str, Any] = to_json_value(
-                {
-                    "asked": {
-                        "tenant_id": question.tenant_id,
-                        "by": question.by,
-                        "value": result.value,
-                        "redirected_from": result.redirected_from,
-                    },
-                    "club": {"name": people.tenant.name, "timezone": people.tenant.timezone},
-                    "as_of": published.as_of,
-                    "people": [
-                        build_profile_document(published, people, profile_id)
-                        | {"held_rows": read_subject_rows(people, lake, question.tenant_id, profile_id)}
-                        for profile_id in result.profile_ids
-                    ],
-                }
-            )
-            return document
-    except NothingPublishedError as error:
-        raise ProfileNotFoundError(str(error)) from None
+    with read_published_tenant(settings, question.tenant_id) as published, closing(lake.connect()) as con:
+        people = PersonRecords.load(con, lake, question.tenant_id, published.as_of)
+        result = find_profiles(question, published, people)
+        document: dict[str, Any] = to_json_value(
+            {
+                "asked": question._asdict() | {"value": result.value, "redirected_from": result.redirected_from},
+                "club": {"name": people.tenant.name, "timezone": people.tenant.timezone},
+                "as_of": published.as_of,
+                "people": [
+                    build_profile_document(published, people, profile_id)
+                    | {"held_rows": read_subject_rows(people, lake, question.tenant_id, profile_id)}
+                    for profile_id in result.profile_ids
+                ],
+            }
+        )
+        return document

@@ -8,15 +8,11 @@ from crm_pipeline.domain.contact_keys.phone import normalise_phone
 from crm_pipeline.explain.formatting import TenantClock
 from crm_pipeline.explain.labels import format_record_name
 from crm_pipeline.explain.lake_reader import PersonRecords, parse_record_key
-from crm_pipeline.explain.warehouse_reader import PublishedTenant, RecordKey
+from crm_pipeline.explain.warehouse_reader import ProfileNotFoundError, PublishedTenant, RecordKey
 from crm_pipeline.tables.outputs.identity import profile_ids
 from crm_pipeline.vocabulary import ProfileEventType, Service
 
 LookupKind = Literal["email", "phone", "profile", "record"]
-
-
-class ProfileNotFoundError(Exception):
-    """No profile matches the lookup; the message says why in one line."""
 
 
 class ProfileLookup(NamedTuple):

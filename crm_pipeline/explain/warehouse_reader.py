@@ -22,8 +22,8 @@ from crm_pipeline.tables.views import tenant_freshness
 from crm_pipeline.vocabulary import ReviewKind, VisitKind
 
 
-class NothingPublishedError(Exception):
-    """Nothing is published for the tenant; the message says what to do."""
+class ProfileNotFoundError(Exception):
+    """No profile matches the lookup, or nothing is published for the tenant; the message says why in one line."""
 
 
 class RecordKey(NamedTuple):
@@ -126,19 +126,19 @@ def read_published_tenant(settings: Settings, tenant_id: str) -> Iterator[Publis
     """Yields the tenant's published tables, in one read-only transaction.
 
     Raises:
-        NothingPublishedError: no run has published this tenant.
+        ProfileNotFoundError: no run has published this tenant.
     """
     engine = Warehouse(settings.warehouse_url or start_embedded_postgres(settings.home).url("crm")).engine()
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         if not inspect(connection).has_table(publications.name, schema=publications.schema):
-            raise NothingPublishedError("nothing has been published yet: crm-pipeline run")
+            raise ProfileNotFoundError("nothing has been published yet: crm-pipeline run")
         query = select(publications).where(publications.c.table_name == customer_profiles.name)
         as_of_by_tenant = {row.tenant_id: row.as_of for row in connection.execute(query)}
         if not as_of_by_tenant:
-            raise NothingPublishedError("no tenant has been published: crm-pipeline run")
+            raise ProfileNotFoundError("no tenant has been published: crm-pipeline run")
         if tenant_id not in as_of_by_tenant:
-            raise NothingPublishedError(_describe_unpublished(connection, tenant_id, as_of_by_tenant))
+            raise ProfileNotFoundError(_describe_unpublished(connection, tenant_id, as_of_by_tenant))
         yield PublishedTenant(connection, tenant_id, as_of_by_tenant[tenant_id])
 
 
