@@ -18,6 +18,7 @@ from rich.text import Text
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters, format_unknown_tenants
 from crm_pipeline.domain.profile_facts.facts import create_golden_record
 from crm_pipeline.domain.timeline import events as timelines
+from crm_pipeline.explain.document import OPT_IN_COLUMNS
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
@@ -155,14 +156,18 @@ def _describe_unavailable(con: DuckDBPyConnection, tenant_id: str, faulty: Mappi
 
 
 def _resolve_identities(run: RunContext, tenant_id: str, prefix: str) -> None:
-    """Creates temp tables `<prefix>_identities`, `<prefix>_profiles` and `<prefix>_money`."""
+    """Creates temp tables `<prefix>_identities`, `<prefix>_opt_ins` and `<prefix>_money`."""
     resolve_tenants(run, [tenant_id])
     run.con.execute("create or replace temp view customer_identities as from found_identities")
     run.con.execute("create or replace temp view profile_ids as from found_ids")
     run.con.execute(timelines.CREATE_PROFILE_TARGETS)
     run.con.execute(timelines.CREATE_PAYMENT_BOOKINGS)
     run.con.execute(f"create or replace temp table {prefix}_identities as from found_identities")
-    create_golden_record(run.con, f"{prefix}_profiles")
+    create_golden_record(run.con)
+    opt_ins = ", ".join(OPT_IN_COLUMNS)
+    run.con.execute(f"""
+        create or replace temp table {prefix}_opt_ins as
+        unpivot (select id, {opt_ins} from golden_record) on {opt_ins} into name flag value is_opted_in""")
     run.con.execute(f"""
         create or replace temp table {prefix}_money as
         select event_id, profile_id, amount_cents from ({timelines.TIMELINE_SQL}) where amount_cents is not null""")

@@ -1,6 +1,7 @@
 -- Differences between two resolutions of one tenant, before (baseline) and after (scenario).
--- reads: baseline_identities, scenario_identities (rows of customer_identities), baseline_profiles, scenario_profiles
---     (golden records), baseline_money, scenario_money (event_id, profile_id, amount_cents)
+-- reads: baseline_identities, scenario_identities (rows of customer_identities), baseline_opt_ins, scenario_opt_ins
+--     (id, flag, is_opted_in: one row per flag of a golden record), baseline_money, scenario_money (event_id,
+--     profile_id, amount_cents)
 -- creates: profile_moves, merges, splits, opt_in_changes, moved_money (temp tables)
 
 create or replace temp table profile_moves as
@@ -22,18 +23,10 @@ from profile_moves where splits group by all order by profile_id;
 
 -- Opt-in flags that differ between a profile of today and the profile its records would be on.
 create or replace temp table opt_in_changes as
-with before as (
-    unpivot (select id, email_opt_in, sms_opt_in, push_opt_in, whatsapp_opt_in from baseline_profiles)
-    on email_opt_in, sms_opt_in, push_opt_in, whatsapp_opt_in into name flag value is_opted_in
-),
-after as (
-    unpivot (select id, email_opt_in, sms_opt_in, push_opt_in, whatsapp_opt_in from scenario_profiles)
-    on email_opt_in, sms_opt_in, push_opt_in, whatsapp_opt_in into name flag value is_opted_in
-)
 select before_id, after_id, before.flag, after.is_opted_in as is_opted_in_after
 from profile_moves
-join before on before.id = before_id
-join after on after.id = after_id and after.flag = before.flag
+join baseline_opt_ins before on before.id = before_id
+join scenario_opt_ins after on after.id = after_id and after.flag = before.flag
 where (merges or splits) and before.is_opted_in <> after.is_opted_in;
 
 create or replace temp table moved_money as

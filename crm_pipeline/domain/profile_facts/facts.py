@@ -14,14 +14,14 @@ GOLDEN_RECORD_FILE: Final = SQL_FOLDER / "golden_record.sql"
 ENDED_CONTRACTS_FILE: Final = SQL_FOLDER / "ended_contracts.sql"
 
 
-def create_golden_record(con: DuckDBPyConnection, name: str = "golden_record") -> None:
-    """Creates temp table `name`, the golden record of every profile, as of as_of().
+def create_golden_record(con: DuckDBPyConnection) -> None:
+    """Creates temp table golden_record, one row per profile, as of as_of().
 
     Reads: what `golden_record.sql` and `ended_contracts.sql` read.
     Creates: also ended_contracts.
     """
     create_temp_table(con, ENDED_CONTRACTS_FILE)
-    con.execute(f"create or replace temp table {name} as {GOLDEN_RECORD_FILE.read_text(encoding='utf-8')}")
+    create_temp_table(con, GOLDEN_RECORD_FILE)
 
 
 def find_facts(con: DuckDBPyConnection) -> None:
