@@ -37,15 +37,12 @@ DECISIONS_SQL = """
         from (select unnest($services) as service, unnest($ids) as record_id) selected
         where (selected.service, selected.record_id) in ((service_a, record_id_a), (service_b, record_id_b)))
     order by id"""
-SHARED_VALUES_SQL = """
-    with selected_records as (from people where (service, record_id) in (select unnest($services), unnest($ids))),
-    selected_values as (
-        select 'email' as kind, email as value from selected_records
-        union select 'phone_number', phone_number from selected_records
-        union select 'auth_user_id', auth_user_id from selected_records),
-    all_values as (unpivot (select service, record_id, email, phone_number, auth_user_id from people)
+SHARED_VALUES_SQL = f"""
+    with all_values as (
+        unpivot (select service, record_id, email, phone_number, auth_user_id from people)
         on email, phone_number, auth_user_id into name kind value value)
-    select kind, value, service, record_id from all_values semi join selected_values using (kind, value)"""
+    select kind, value, service, record_id from all_values
+    semi join (from all_values where {RECORDS_CONDITION}) using (kind, value)"""
 
 
 class TenantSettings(NamedTuple):

@@ -19,7 +19,7 @@ from crm_pipeline.tables.outputs.operations import publications, quarantined_rec
 from crm_pipeline.tables.outputs.profiles import customer_profiles
 from crm_pipeline.tables.outputs.timeline import customer_timeline
 from crm_pipeline.tables.views import tenant_freshness
-from crm_pipeline.vocabulary import ReviewKind, VisitKind
+from crm_pipeline.vocabulary import ReviewKind, Service, VisitKind
 
 
 class ProfileNotFoundError(Exception):
@@ -112,12 +112,7 @@ class PublishedTenant:
     def quarantined_rows(self, records: Collection[RecordKey]) -> list[Row]:
         """Returns the rows of quarantined_records about these person records."""
         c = quarantined_records.c
-        keys = [
-            (service, table.name, key.record_id)
-            for key in records
-            for service, table in PERSON_TABLES.items()
-            if service == key.service
-        ]
+        keys = [(key.service, PERSON_TABLES[Service(key.service)].name, key.record_id) for key in records]
         return self.rows(quarantined_records, tuple_(c.service, c.table_name, c.service_record_id).in_(keys))
 
 
