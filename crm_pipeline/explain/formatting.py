@@ -24,7 +24,8 @@ class TenantClock(NamedTuple):
 
     def start_of_day(self) -> datetime:
         """Returns when the tenant's day began."""
-        return _find_start_of_day(self.as_of, self.timezone)
+        query = "select timezone($1, date_trunc('day', timezone($1, $2::timestamptz)))"
+        return _ask_calendar(query, self.timezone, self.as_of)
 
     def format_day(self, time: datetime | date) -> str:
         """Returns the day in the tenant's time zone, such as `21 Mar 2026`."""
@@ -36,21 +37,17 @@ class TenantClock(NamedTuple):
         return f"{self.format_day(time)} {_to_local_time(time, self.timezone):%H:%M}"
 
 
-@lru_cache(maxsize=4096)
 def _to_local_time(time: datetime, timezone: str) -> datetime:
-    """Returns the time without an offset, by DuckDB's rules: it wrote the hours in the events' texts."""
-    con = _connect_calendar().cursor()
-    [(local,)] = con.execute("select timezone($1, $2::timestamptz)", [timezone, time]).fetchall()
-    converted: datetime = local
+    """Returns the time without an offset."""
+    return _ask_calendar("select timezone($1, $2::timestamptz)", timezone, time)
+
+
+@lru_cache(maxsize=4096)
+def _ask_calendar(query: str, timezone: str, time: datetime) -> datetime:
+    """Returns the answer to a query, by DuckDB's rules: it wrote the hours in the events' texts."""
+    [(answer,)] = _connect_calendar().cursor().execute(query, [timezone, time]).fetchall()
+    converted: datetime = answer
     return converted
-
-
-def _find_start_of_day(time: datetime, timezone: str) -> datetime:
-    con = _connect_calendar().cursor()
-    query = "select timezone($1, date_trunc('day', timezone($1, $2::timestamptz)))"
-    [(start,)] = con.execute(query, [timezone, time]).fetchall()
-    instant: datetime = start
-    return instant
 
 
 @cache

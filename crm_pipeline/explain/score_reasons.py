@@ -42,15 +42,7 @@ def explain_engagement(profile: Row, events: Sequence[Row], clock: TenantClock) 
         ("consent", CONSENT_POINTS, _describe_consent(profile)),
     ):
         parts.append({"name": name, "points": points[name], "of": most, "events": {}, "last_at": None, "words": words})
-    total = sum(part["points"] for part in parts)
-    shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
-    score = profile["engagement_score"]
-    return {
-        "score": score,
-        "unrounded": total,
-        "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
-        "words": _format_sum(shown, sum_shown, score),
-    }
+    return {"score": profile["engagement_score"]} | _add_up_points(parts, profile["engagement_score"])
 
 
 def _describe_membership(profile: Row) -> str:
@@ -84,12 +76,7 @@ def explain_churn(profile: Row) -> Row:
     parts = _build_risk_terms(reasons)
     if parts is None:
         return answer | {"unrounded": 100.0, "parts": [], "words": join_words(reason["words"] for reason in reasons)}
-    shown, sum_shown = format_parts_and_total([part["points"] for part in parts])
-    return answer | {
-        "unrounded": sum(part["points"] for part in parts),
-        "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
-        "words": _format_sum(shown, sum_shown, score),
-    }
+    return answer | _add_up_points(parts, score)
 
 
 def _has_ended(profile: Row) -> bool:
@@ -98,9 +85,16 @@ def _has_ended(profile: Row) -> bool:
     return is_member and any(reason["term"] == ENDED_TERM for reason in profile["churn_reasons"])
 
 
-def _format_sum(parts: Sequence[str], total: str, score: int) -> str:
-    terms = " + ".join(parts).replace("+ -", "- ")
-    return f"{terms} = {total}, rounded to {score}" if len(parts) > 1 else f"{total}, rounded to {score}"
+def _add_up_points(parts: Sequence[Row], score: int) -> Row:
+    """Returns the unrounded total of the parts, the parts as they are shown, and their sum in words."""
+    points = [part["points"] for part in parts]
+    shown, total = format_parts_and_total(points)
+    terms = " + ".join(shown).replace("+ -", "- ")
+    return {
+        "unrounded": sum(points),
+        "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
+        "words": f"{terms} = {total}, rounded to {score}" if len(parts) > 1 else f"{total}, rounded to {score}",
+    }
 
 
 def _describe_churn_odds(score: int) -> str:
