@@ -24,39 +24,38 @@ from crm_pipeline.vocabulary import Service
 
 MIN_SEARCH_TERM_LENGTH: Final = 6
 """Shorter values occur in many places that have nothing to do with a person."""
-PHONE_DIGITS_SQL: Final = "nullif(right(regexp_replace({}, '[^0-9]', '', 'g'), 9), '')"
-_CREATE_SUBJECT_IDS: Final = """
-    create or replace temp table subject_ids as
-    select tenant_id, owner, profile_id from {profile_ids} join subjects using (tenant_id)
-    where profile_id = owner or redirects_to = owner"""
 # A deleted record is owned by the profile of its last link; where versions of links end, contacts that are set aside
 # still have it.
 _CREATE_SUBJECT_RECORDS: Final = """
+    create or replace temp table subject_ids as
+    select tenant_id, owner, profile_id from current_profile_ids join subjects using (tenant_id)
+    where profile_id = owner or redirects_to = owner;
     create or replace temp table subject_records as
     select tenant_id, owner, service, record_id from (
-        select tenant_id, service, service_record_id as record_id, profile_id from {links}
+        select tenant_id, service, service_record_id as record_id, profile_id from link_history
         where tenant_id in (select tenant_id from subjects)
         qualify row_number() over (partition by tenant_id, service, service_record_id order by _version desc) = 1
-        union select tenant_id, 'MESSAGING', contact_id, profile_id from {withheld})
-    join subject_ids using (tenant_id, profile_id)"""
-_ADD_RETIRED_IDS: Final = """
+        union select tenant_id, 'MESSAGING', contact_id, profile_id from withheld_consents)
+    join subject_ids using (tenant_id, profile_id);
     insert into subject_ids
-    select i.tenant_id, min(owner), profile_id from {profile_ids} i join subject_records r on r.tenant_id = i.tenant_id
+    select i.tenant_id, min(owner), profile_id
+    from current_profile_ids i join subject_records r on r.tenant_id = i.tenant_id
         and ((r.service = minted_service and r.record_id = minted_record_id)
             or (r.service = anchor_service and r.record_id = anchor_record_id))
     where not is_live and redirects_to is null group by all"""
-_CREATE_RAW_IDENTIFIERS: Final = """
-    create or replace temp view raw_identifiers as
-    unpivot (
-        select tenant_id, service, record_id,
-            lower(trim(first_name)) as first_name, lower(trim(last_name)) as last_name,
-            trim(email) as email, trim(phone_number) as phone_number, trim(auth_user_id) as auth_user_id,
-            record_id as id
-        from ({versions}))
-    on email, phone_number, auth_user_id, id into name kind value value"""
-_COMPARABLE_VALUE: Final = (
-    f"case kind when 'phone_number' then {PHONE_DIGITS_SQL.format('value')} else lower(value) end"
-)
+_CREATE_RECORD_IDENTIFIERS: Final = """
+    create or replace temp macro comparable_value(kind, value) as
+    case when kind in ('phone_number', 'PHONE') then nullif(right(regexp_replace(value, '[^0-9]', '', 'g'), 9), '')
+        else lower(trim(value)) end;
+    create or replace temp table record_identifiers as
+    select *, comparable_value(kind, value) as comparable_value from (
+        unpivot (
+            select tenant_id, service, record_id,
+                lower(trim(first_name)) as first_name, lower(trim(last_name)) as last_name,
+                trim(email) as email, trim(phone_number) as phone_number, trim(auth_user_id) as auth_user_id,
+                record_id as id
+            from person_versions)
+        on email, phone_number, auth_user_id, id into name kind value value)"""
 # Quarantined records are in no profile: they are owned through an account that only one person has, or through a value
 # and the full name.
 _ADD_QUARANTINED_RECORDS: Final = """
@@ -80,18 +79,15 @@ _ADD_QUARANTINED_RECORDS: Final = """
         and (r.tenant_id, r.service, r.record_id) not in (
             select tenant_id, service, service_record_id from link_history)
     group by all"""
-_COMPARABLE_SUPPRESSED_VALUE: Final = (
-    f"case s.kind when 'PHONE' then {PHONE_DIGITS_SQL.format('s.value')} else lower(trim(s.value)) end"
-)
 # A suppressed value is the subject's if no record of anybody else has it.
 _SELECT_SUBJECT_RECORDS: Final = f"""
     select tenant_id, owner, service, {build_people_table_sql("service")}, record_id from subject_records
     union select tenant_id, owner, '{Service.CRM}', '{PROFILE_REFERENCE}', profile_id from subject_ids
     union select s.tenant_id, min(owner), '{Service.CRM}', '{crm.suppressed_identifier.name}', s.id
-    from {{suppressed_identifiers}} s
-    join record_identifiers r on r.tenant_id = s.tenant_id and r.comparable_value = {_COMPARABLE_SUPPRESSED_VALUE}
+    from current_suppressed_identifiers s
+    join record_identifiers r on r.tenant_id = s.tenant_id and r.comparable_value = comparable_value(s.kind, s.value)
     join subject_records o on o.tenant_id = r.tenant_id and o.service = r.service and o.record_id = r.record_id
-    where {_COMPARABLE_SUPPRESSED_VALUE} not in (
+    where r.comparable_value not in (
         select comparable_value from record_identifiers anti join subject_records using (tenant_id, service, record_id)
         where comparable_value is not null)
     group by all order by all"""
@@ -114,19 +110,15 @@ def find_subject_records(
     """
     tenants = sorted({subject.tenant_id for subject in subjects})
     _create_temp_table(con, "subjects", ("tenant_id", "owner"), subjects)
-    profile_ids = lake.create_current_view(con, identity.profile_ids, tenants=tenants, name="current_profile_ids")
-    links = lake.create_log_view(con, identity.customer_identities, name="link_history")
-    withheld = lake.create_current_view(con, identity.withheld_consents, tenants=tenants)
-    con.execute(_CREATE_SUBJECT_IDS.format(profile_ids=profile_ids))
-    con.execute(_CREATE_SUBJECT_RECORDS.format(links=links, withheld=withheld))
-    con.execute(_ADD_RETIRED_IDS.format(profile_ids=profile_ids))
-    _create_record_identifiers(con, lake, condition)
+    lake.create_current_view(con, identity.profile_ids, tenants=tenants, name="current_profile_ids")
+    lake.create_log_view(con, identity.customer_identities, name="link_history")
+    lake.create_current_view(con, identity.withheld_consents, tenants=tenants)
+    lake.create_current_view(con, crm.suppressed_identifier, tenants=tenants, name="current_suppressed_identifiers")
+    _create_person_versions(con, lake, condition)
+    for statements in (_CREATE_SUBJECT_RECORDS, _CREATE_RECORD_IDENTIFIERS, _ADD_QUARANTINED_RECORDS):
+        con.execute(statements)
     records_by_subject: dict[Subject, list[SubjectRecord]] = {subject: [] for subject in subjects}
-    suppressed_identifiers = lake.create_current_view(
-        con, crm.suppressed_identifier, tenants=tenants, name="current_suppressed_identifiers"
-    )
-    query = _SELECT_SUBJECT_RECORDS.format(suppressed_identifiers=suppressed_identifiers)
-    for tenant_id, owner, *record in con.sql(query).fetchall():
+    for tenant_id, owner, *record in con.sql(_SELECT_SUBJECT_RECORDS).fetchall():
         records_by_subject[Subject(tenant_id, owner)].append(SubjectRecord(tenant_id, *record))
     create_forgotten_relation(con, [record for records in records_by_subject.values() for record in records])
     return records_by_subject
@@ -176,19 +168,15 @@ def _create_temp_table(
     con.unregister(f"{name}_rows")
 
 
-def _create_record_identifiers(con: DuckDBPyConnection, lake: Lake, condition: str) -> None:
-    """Creates `record_identifiers`: the values of all versions of person records; adds to `subject_records`."""
+def _create_person_versions(con: DuckDBPyConnection, lake: Lake, condition: str) -> None:
+    """Creates view `person_versions`: all versions of the person records that fulfil the condition."""
     versions = " union all ".join(
         f"""select tenant_id, '{service}' as service, coalesce(cast(id as varchar), _record_key) as record_id,
             first_name, last_name, email, phone_number, auth_user_id
-        from {lake.create_log_view(con, table, name=f"history_{to_lake_name(table)}")}"""
+        from {lake.create_log_view(con, table, name=f"history_{to_lake_name(table)}")} where {condition}"""
         for service, table in PERSON_TABLES.items()
     )
-    con.execute(_CREATE_RAW_IDENTIFIERS.format(versions=versions))
-    con.execute(f"""
-        create or replace temp table record_identifiers as
-        select *, {_COMPARABLE_VALUE} as comparable_value from raw_identifiers where {condition}""")
-    con.execute(_ADD_QUARANTINED_RECORDS)
+    con.execute(f"create or replace temp view person_versions as {versions}")
 
 
 def _find_dependent_rows(con: DuckDBPyConnection, lake: Lake) -> Iterable[SubjectRecord]:
@@ -214,9 +202,9 @@ def _find_search_terms(con: DuckDBPyConnection) -> list[str]:
     rows = con.sql(f"""
         with subject_values as (
             select kind, value, comparable_value from record_identifiers r where {is_of_subject}
-            union select 'email', email, lower(email) from people r where {is_of_subject}
+            union select 'email', email, comparable_value('email', email) from people r where {is_of_subject}
             union select 'phone_number', unnest([phone_number, ltrim(phone_number, '+')]),
-                {PHONE_DIGITS_SQL.format("phone_number")} from people r where {is_of_subject})
+                comparable_value('phone_number', phone_number) from people r where {is_of_subject})
         select distinct unnest([value, lower(value)]) from subject_values
         where length(value) >= {MIN_SEARCH_TERM_LENGTH} and not (kind = 'id' and regexp_full_match(value, '[0-9]*'))
             and comparable_value not in (
