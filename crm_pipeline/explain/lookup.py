@@ -6,7 +6,7 @@ from uuid import UUID
 from crm_pipeline.domain.contact_keys.email_and_name import normalise_email
 from crm_pipeline.domain.contact_keys.phone import normalise_phone
 from crm_pipeline.explain.formatting import TenantClock
-from crm_pipeline.explain.labels import format_record_name
+from crm_pipeline.explain.labels import MATCH_KEY_LABELS, format_record_name
 from crm_pipeline.explain.lake_reader import PersonRecords, parse_record_key
 from crm_pipeline.explain.warehouse_reader import ProfileNotFoundError, PublishedTenant, RecordKey
 from crm_pipeline.tables.outputs.identity import profile_ids
@@ -38,26 +38,16 @@ def find_profiles(question: ProfileLookup, published: PublishedTenant, people: P
         ProfileNotFoundError: no profile matches.
     """
     match question.by:
-        case "email":
-            value = normalise_email(people.read_value("email", question.value) or "")
-            return _find_by_contact("email", "email address", value, question, published, people)
-        case "phone":
-            value = normalise_phone(people.read_value("phone_number", question.value) or "", people.tenant.country_code)
-            return _find_by_contact("phone_number", "phone number", value, question, published, people)
         case "profile":
             return _find_by_profile_id(question, published, people)
         case "record":
             return _find_by_record(question, published, people)
-
-
-def _find_by_contact(
-    column: str,
-    noun: str,
-    value: str | None,
-    question: ProfileLookup,
-    published: PublishedTenant,
-    people: PersonRecords,
-) -> LookupResult:
+        case "email":
+            column, value = "email", normalise_email(people.read_value("email", question.value) or "")
+        case "phone":
+            entered = people.read_value("phone_number", question.value) or ""
+            column, value = "phone_number", normalise_phone(entered, people.tenant.country_code)
+    noun = MATCH_KEY_LABELS[column]
     if value is None:
         raise ProfileNotFoundError(f"{question.value!r} is no {noun} at {question.tenant_id}")
     links = published.links_of_records(people.records_with_value(column, value))
