@@ -16,8 +16,8 @@ from crm_pipeline.resources.privacy.tombstones import SubjectRecord
 from crm_pipeline.resources.private_files import write_private_json
 
 REQUESTS_FOLDER = "_pending_erasures"
-_JSON_KEYS: Final = {"dependent_rows": "followers"}
-"""Keys on disk of the fields that have another name there; installations may hold unfinished requests."""
+_DEPENDENT_ROWS_KEY: Final = "followers"
+"""The key of `dependent_rows` on disk; installations may hold unfinished requests."""
 
 
 class YearlyRevenue(NamedTuple):
@@ -97,7 +97,8 @@ class ErasureRequest:
         """Writes the request to its file atomically."""
         file = _find_requests_folder(lake) / f"{self.certificate_id}.json"
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        document = {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        document = asdict(self)
+        document[_DEPENDENT_ROWS_KEY] = document.pop("dependent_rows")
         write_private_json(file, document)
 
     def delete(self, lake: Lake) -> None:
@@ -112,9 +113,7 @@ def read_pending_requests(lake: Lake) -> Iterator[ErasureRequest]:
     """Yields the requests that are not finished, in the order of their certificate ids."""
     for file in sorted(_find_requests_folder(lake).glob("*.json")):
         document = json.loads(file.read_text(encoding="utf-8"))
-        for name, key in _JSON_KEYS.items():
-            document[name] = document.pop(key)
-        document["dependent_rows"] = [SubjectRecord(*values) for values in document["dependent_rows"]]
+        document["dependent_rows"] = [SubjectRecord(*values) for values in document.pop(_DEPENDENT_ROWS_KEY)]
         document["people"] = [
             SubjectData(
                 tenant_id,

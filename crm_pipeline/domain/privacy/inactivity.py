@@ -32,22 +32,19 @@ ACTIVITY_TIMES: Final = MappingProxyType(
 )
 """SQL of the time of an activity, for each table that shows one; tables about members alone have none."""
 _LOCAL_DATE: Final = "cast(timezone(timezone, {}) as date)"
-_CREATE_RETENTION_LIMITS: Final = f"""
+_CREATE_CANDIDATES: Final = f"""
     create or replace temp table retention_limits as
     select tenant_id, timezone, seen_until, {_LOCAL_DATE.format("seen_until")} as today,
         cast(today - to_months(casual_golfers_months) as date) as inactive_before
-    from retention_periods join tenants using (tenant_id)"""
-_CREATE_CANDIDATES: Final = """
+    from retention_periods join tenants using (tenant_id);
     create or replace temp table candidates as
     select distinct p.id as owner, limits.*
     from customer_profiles p join retention_limits limits using (tenant_id)
     join customer_identities i on i.tenant_id = p.tenant_id and i.profile_id = p.id and i.service = 'TEETIME'
-    where cast(timezone(limits.timezone, coalesce(p.last_activity_at, p.first_seen_at)) as date) < inactive_before"""
-_CREATE_CANDIDATE_IDS: Final = """
+    where cast(timezone(limits.timezone, coalesce(p.last_activity_at, p.first_seen_at)) as date) < inactive_before;
     create or replace temp table candidate_ids as
     select candidates.*, i.profile_id from candidates
-    join profile_ids i on i.tenant_id = candidates.tenant_id and (i.profile_id = owner or i.redirects_to = owner)"""
-_CREATE_CANDIDATE_RECORDS: Final = """
+    join profile_ids i on i.tenant_id = candidates.tenant_id and (i.profile_id = owner or i.redirects_to = owner);
     create or replace temp table candidate_records as
     select candidates.*, i.service, i.service_record_id as record_id
     from candidates join customer_identities i on i.tenant_id = candidates.tenant_id and i.profile_id = owner
@@ -85,8 +82,7 @@ def find_inactive_profiles(con: DuckDBPyConnection) -> list[tuple[str, str]]:
     of the services, quarantined ones too.
     Creates: retention_limits, candidates, candidate_ids, candidate_records.
     """
-    for statement in (_CREATE_RETENTION_LIMITS, _CREATE_CANDIDATES, _CREATE_CANDIDATE_IDS, _CREATE_CANDIDATE_RECORDS):
-        con.execute(statement)
+    con.execute(_CREATE_CANDIDATES)
     recent_activity = (_build_recent_activity_query(table) for table in ACTIVITY_TIMES)
     exclusions = " union all ".join(
         f"({reason})"

@@ -48,9 +48,8 @@ def build_key_id(key: str) -> str:
 
 
 class Tombstones(NamedTuple):
-    """The active tombstones as a relation, their tenants, and the key they were made with."""
+    """The tenants of the active tombstones, and the key they were made with."""
 
-    relation: str
     tenants: list[str]
     key: str
     has_golfers: bool
@@ -81,7 +80,7 @@ def find_tombstones(con: DuckDBPyConnection, lake: Lake, service: Service, key: 
     if key is None or {key_id for _, key_id, _ in groups} != {build_key_id(key)}:
         raise SourceError(f"{service}: people were forgotten, and ERASURE_KEY is not the key that was used then")
     tenants = sorted({tenant for tenant, *_ in groups})
-    return Tombstones("active_tombstones", tenants, key, any(has_golfers for *_, has_golfers in groups))
+    return Tombstones(tenants, key, any(has_golfers for *_, has_golfers in groups))
 
 
 def exclude_forgotten(con: DuckDBPyConnection, table: Table, rows: str, tombstones: Tombstones) -> int:
@@ -91,7 +90,7 @@ def exclude_forgotten(con: DuckDBPyConnection, table: Table, rows: str, tombston
     tenants with tombstones are checked. Golfers removed by retention who were active since are added to
     `returning_golfers`.
 
-    Reads: `rows`, the relation of `tombstones`.
+    Reads: `rows`, `active_tombstones`.
     Creates: `forgotten`.
     """
     references = list(list_record_references(table))
@@ -165,7 +164,7 @@ def _create_forgotten_table(
     con.execute(
         f"""create or replace temp table forgotten as
         select tenant_id, service, table_name, record_id, certificate_id, forgotten_at
-        from (select *, {_HMAC_SQL} as hash from ({candidates})) join {tombstones.relation} using (tenant_id, hash)
+        from (select *, {_HMAC_SQL} as hash from ({candidates})) join active_tombstones using (tenant_id, hash)
         where spelling is not null""",
         {"inner": bytes(byte ^ 0x36 for byte in pad), "outer": bytes(byte ^ 0x5C for byte in pad)},
     )
