@@ -181,7 +181,7 @@ def _erase_warehouse_rows(
         request.add_removed_rows(lake, f"warehouse: crm.{table}", rows)
     report_progress("warehouse: files")
     old_snapshots = warehouse_erasure.count_old_snapshots(administrator)
-    warehouse_erasure.rewrite_tables(warehouse, request.tenants)
+    warehouse_erasure.rewrite_tables(warehouse.engine(), warehouse_erasure.list_tenant_tables(request.tenants))
     warehouse_erasure.rewrite_statistics(administrator)
     return old_snapshots
 
@@ -208,7 +208,7 @@ def _redact_reports(settings: Settings, request: ErasureRequest, lake: Lake, rep
     changed_tables = [
         place.removeprefix(DAGSTER_PLACE_PREFIX) for place in request.removed if place.startswith(DAGSTER_PLACE_PREFIX)
     ]
-    warehouse_erasure.rewrite_dagster_tables(engine, changed_tables)
+    warehouse_erasure.rewrite_tables(engine, [f'"{table}"' for table in changed_tables])
     if changed_tables and not settings.dagster_pg_url:
         warehouse_erasure.rewrite_statistics(_create_embedded_engine(settings, "dagster"))
     report_progress("reports and logs")

@@ -75,11 +75,15 @@ def count_subject_rows(
         }
 
 
-def rewrite_tables(warehouse: Warehouse, tenants: Sequence[str]) -> None:
-    """Rewrites the files and statistics of the tables that hold the tenants' rows."""
-    names = {tenant_table_name(table, tenant_id) for table in ERASABLE_TABLES for tenant_id in tenants}
-    with _connect_autocommit(warehouse.engine()) as connection:
-        for table_name in sorted(names):
+def list_tenant_tables(tenants: Sequence[str]) -> list[str]:
+    """Returns the names of the tables that hold the tenants' rows; of a new tenant some do not exist yet."""
+    return sorted({tenant_table_name(table, tenant_id) for table in ERASABLE_TABLES for tenant_id in tenants})
+
+
+def rewrite_tables(engine: Engine, names: Sequence[str]) -> None:
+    """Rewrites the files and statistics of those of these tables that exist."""
+    with _connect_autocommit(engine) as connection:
+        for table_name in names:
             if connection.execute(text("select to_regclass(:name)"), {"name": table_name}).scalar():
                 connection.execute(text(f"vacuum (full, analyze) {table_name}"))
 
@@ -141,13 +145,6 @@ def redact_text_matches(engine: Engine, columns: Sequence[tuple[str, str]], patt
                     where "{column}" ~* :pattern"""),
                 {"pattern": pattern},
             )
-
-
-def rewrite_dagster_tables(engine: Engine, tables: Sequence[str]) -> None:
-    """Rewrites these tables of schema `public`."""
-    with _connect_autocommit(engine) as connection:
-        for table in tables:
-            connection.execute(text(f'vacuum (full, analyze) "{table}"'))
 
 
 def delete_wal_segments(administrator: Engine, data_folder: Path) -> None:
