@@ -11,7 +11,7 @@ from crm_pipeline.domain.contact_keys.first_names import FirstNames
 from crm_pipeline.domain.identity.match_keys import AUTH_USER_ID, MAX_SHARING_RECORDS, find_match_keys
 from crm_pipeline.domain.identity.match_rules import RULE_CONFIDENCE
 from crm_pipeline.domain.identity.match_rules import RULES as RULE_ORDER
-from crm_pipeline.domain.identity.nodes import read_nodes
+from crm_pipeline.domain.identity.nodes import VALUE_COLUMNS, read_nodes
 from crm_pipeline.explain.formatting import Row, join_words
 from crm_pipeline.explain.labels import MATCH_KEY_LABELS, format_record_name
 from crm_pipeline.explain.warehouse_reader import RecordKey
@@ -23,17 +23,10 @@ _RULES_BY_MATCH_KEYS: Final = {
     frozenset({"phone_number"}): LinkRule.PHONE,
 }
 _SHARED_FLAGS: Final = {"email": "email_is_shared", "phone_number": "phone_is_shared"}
-_COMPARED_COLUMNS: Final = {
-    "tenant_id": "tenant_id",
-    "service": "service",
-    "record_id": "record_id",
-    "auth_user_id": "auth_user_id",
-    "email": "email",
-    "phone_number": "phone_number",
-    "comparable_first_name": "first_name",
-    "comparable_last_name": "last_name",
-}
-"""Columns of `people`, each with its name in the records that the domain resolves."""
+_RECORD_SCHEMA: Final = pa.schema(
+    [(name, pa.string()) for name in ("tenant_id", "service", "record_id", *VALUE_COLUMNS)]
+)
+"""The columns of the records that the domain resolves."""
 _NO_IDENTIFIERS: Final = pa.table({name: pa.array([], pa.string()) for name in ("tenant_id", "kind", "value")})
 
 
@@ -103,17 +96,16 @@ def find_shared_logins(records: Mapping[RecordKey, Row], links: Mapping[RecordKe
         records: rows of `people`: all that have one of the logins.
         links: their rows of customer_identities.
     """
-    rows: list[Row] = [
-        {
-            name: None if links.get(key, {}).get(_SHARED_FLAGS.get(column, ""), False) else row[column]
-            for column, name in _COMPARED_COLUMNS.items()
-        }
+    rows = [
+        row
+        | {"first_name": row["comparable_first_name"], "last_name": row["comparable_last_name"]}
+        | {column: None for column, flag in _SHARED_FLAGS.items() if links.get(key, {}).get(flag)}
         for key, row in records.items()
     ]
-    table = pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in _COMPARED_COLUMNS.values()]))
     tenant_ids = sorted({row["tenant_id"] for row in rows})
     tenants = pa.table({"tenant_id": pa.array(tenant_ids, pa.string()), "min_confidence": [1.0] * len(tenant_ids)})
-    keys = find_match_keys(*read_nodes(table, tenants), _NO_IDENTIFIERS)
+    nodes, values = read_nodes(pa.Table.from_pylist(rows, _RECORD_SCHEMA), tenants)
+    keys = find_match_keys(nodes, values, _NO_IDENTIFIERS)
     return set(keys[AUTH_USER_ID].sharing.value.to_pylist())
 
 
