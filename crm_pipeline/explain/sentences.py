@@ -1,27 +1,19 @@
 """Sentences about a link, a decision, a review and an event of a profile id."""
 
 from collections.abc import Sequence
-from typing import Final
 
+from crm_pipeline.domain.identity.match_keys import MATCH_KEY_COLUMNS
 from crm_pipeline.explain.formatting import Row, TenantClock, join_words
 from crm_pipeline.explain.labels import (
     CANNOT_LINK_DESCRIPTIONS,
     LINK_RULE_DESCRIPTIONS,
+    MATCH_KEY_LABELS,
     PROFILE_EVENT_LABELS,
     format_record_name,
 )
-from crm_pipeline.explain.shared_values import list_paired_records
+from crm_pipeline.explain.shared_values import RULE_COLUMNS, list_paired_records
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.vocabulary import LinkRule, ProfileEventType, ReviewKind
-
-_RULE_COLUMNS: Final = {
-    LinkRule.AUTH_USER_ID: ("auth_user_id",),
-    LinkRule.EMAIL_AND_PHONE: ("email", "phone_number"),
-    LinkRule.DUPLICATE_REGISTRATION: ("email", "phone_number"),
-    LinkRule.EMAIL: ("email",),
-    LinkRule.PHONE: ("phone_number",),
-}
-_KIND_LABELS: Final = {"EMAIL": "email address", "PHONE": "phone number", "AUTH_USER_ID": "login account"}
 
 
 def describe_link(link: Row, person: Row | None, decisions: Sequence[Row]) -> str:
@@ -35,7 +27,7 @@ def describe_link(link: Row, person: Row | None, decisions: Sequence[Row]) -> st
     if rule == LinkRule.ALWAYS:
         words = f"{description}, with {partner}{_describe_link_decision(link, other, decisions)}"
     elif person:
-        words += f" ({', '.join(person[name] for name in _RULE_COLUMNS[rule] if person[name])})"
+        words += f" ({', '.join(person[name] for name in RULE_COLUMNS[rule] if person[name])})"
     return f"{words}, {link['confidence']:.0%} certain"
 
 
@@ -77,7 +69,8 @@ def _describe_question(review: Row) -> str:
 
 
 def _describe_shared_value(witness: Row) -> str:
-    subject = f"{witness['records']} records have the {_KIND_LABELS[witness['kind']]} {witness['value']}"
+    noun = MATCH_KEY_LABELS[MATCH_KEY_COLUMNS[witness["kind"]]]
+    subject = f"{witness['records']} records have the {noun} {witness['value']}"
     if differing := witness.get("differing_records"):
         three = join_words(format_record_name(RecordKey(**record)) for record in differing)
         return (

@@ -17,11 +17,14 @@ from crm_pipeline.explain.labels import MATCH_KEY_LABELS, format_record_name
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.vocabulary import LinkRule, Service
 
-_RULES_BY_MATCH_KEYS: Final = {
-    frozenset({"email", "phone_number"}): LinkRule.EMAIL_AND_PHONE,
-    frozenset({"email"}): LinkRule.EMAIL,
-    frozenset({"phone_number"}): LinkRule.PHONE,
+RULE_COLUMNS: Final = {
+    LinkRule.AUTH_USER_ID: ("auth_user_id",),
+    LinkRule.EMAIL_AND_PHONE: ("email", "phone_number"),
+    LinkRule.DUPLICATE_REGISTRATION: ("email", "phone_number"),
+    LinkRule.EMAIL: ("email",),
+    LinkRule.PHONE: ("phone_number",),
 }
+"""The values that are equal where a rule holds; of two rules that both may hold, the first one decides."""
 _SHARED_FLAGS: Final = {"email": "email_is_shared", "phone_number": "phone_is_shared"}
 _RECORD_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("tenant_id", "service", "record_id", *VALUE_COLUMNS)]
@@ -153,7 +156,7 @@ def _compare_pair(
     ]
     if not values:
         return None
-    rule = LinkRule.AUTH_USER_ID if "auth_user_id" in values else _RULES_BY_MATCH_KEYS[frozenset(values)]
+    rule = next(rule for rule, columns in RULE_COLUMNS.items() if set(columns) <= set(values))
     names = FirstNames(pa.array([own_row["comparable_first_name"], other_row["comparable_first_name"]], pa.string()))
     are_two_people = rule is not LinkRule.AUTH_USER_ID or names.do_disagree(0, 1, strictly=True)
     return RecordComparison(one, two, values, None if one.service == two.service and are_two_people else rule)
