@@ -130,7 +130,8 @@ def _is_paid_booking(event: Row) -> bool:
 
 
 def _describe_responses(events: Sequence[Row], clock: TenantClock) -> str:
-    last = _find_last_time(events, CAMPAIGN_RESPONSES)
+    times = (event["occurred_at"] for event in events if event["counts_as"] in CAMPAIGN_RESPONSES)
+    last = max(times, default=None)
     return (
         f"clicked or answered a campaign on {clock.format_day(last)}"
         if last and clock.days_since(last) <= RESPONSE_DAYS
@@ -154,7 +155,3 @@ def _describe_interest(profile: Row, events: Sequence[Row], clock: TenantClock, 
     event_types = {event["event_type"] for event in events}
     reasons += [f"has {words} on record" for kind, words in GOLF_LABELS.items() if kind in event_types]
     return join_words(reasons)
-
-
-def _find_last_time(events: Sequence[Row], kinds: set[CountsAs]) -> datetime | None:
-    return max((event["occurred_at"] for event in events if event["counts_as"] in kinds), default=None)

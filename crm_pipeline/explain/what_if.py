@@ -102,8 +102,7 @@ def evaluate_min_confidence(settings: Settings, tenant_id: str, min_confidence: 
         merges, splits = (
             [ProfileChange(*row) for row in con.sql(f"from {kind}").fetchall()] for kind in ("merges", "splits")
         )
-        totals_row = con.sql(TOTALS_SQL)
-        totals = dict(zip(totals_row.columns, totals_row.fetchall()[0], strict=True))
+        [totals] = con.sql(TOTALS_SQL).to_arrow_table().to_pylist()
         return WhatIfResult(tenant_id, current_min_confidence, min_confidence, **totals, merges=merges, splits=splits)
 
 

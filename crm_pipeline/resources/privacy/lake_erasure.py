@@ -147,18 +147,15 @@ def _delete_matching_rows(con: DuckDBPyConnection, lake: Lake, table: Table, mat
         select {key}, _version, _deleted from {log} t where {matches}""")
     con.execute(f"""
         create or replace temp table removed_keys as
-        select {key}, max(_version) as _through from matching_versions m
-        where _deleted or _version = (select max(_version) from {log} l where {_build_same_key_condition(table)})
-        group by all""")
+        select {key}, max(_version) as _through from matching_versions
+        join (select {key}, max(_version) as _newest from {log} semi join matching_versions using ({key}) group by all)
+            using ({key})
+        where _deleted or _version = _newest group by all""")
     con.execute(f"""
         create or replace temp table deleted_versions as
         select {key}, _version from matching_versions union
         select {key}, _version from {log} join removed_keys using ({key}) where _version <= _through""")
     return delete_versions(con, lake, table)
-
-
-def _build_same_key_condition(table: Table) -> str:
-    return " and ".join(f"l.{column} = m.{column}" for column in list_lake_key_columns(table))
 
 
 def _delete_base(lake: Lake, table: Table) -> None:

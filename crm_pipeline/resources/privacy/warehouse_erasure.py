@@ -117,8 +117,7 @@ def count_old_snapshots(administrator: Engine) -> int:
 def read_dagster_texts(engine: Engine) -> Iterator[bytes]:
     """Yields all text of schema `public`, Dagster's, in lower case and in blocks."""
     with engine.connect().execution_options(yield_per=_FETCH_ROWS) as connection:
-        columns = [(table, column) for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY))]
-        for table, column in columns:
+        for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY)).all():
             for rows in connection.execute(text(f'select lower("{column}") from "{table}"')).scalars().partitions():
                 yield "\n".join(filter(None, rows)).encode()
 
@@ -126,12 +125,11 @@ def read_dagster_texts(engine: Engine) -> Iterator[bytes]:
 def count_text_matches(engine: Engine, pattern: str) -> dict[tuple[str, str], int]:
     """Returns the rows that match the pattern, per table and column of schema `public`, Dagster's, that has any."""
     with engine.connect() as connection:
-        columns = [(table, column) for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY))]
         counts = {
             (table, column): connection.execute(
                 text(f'select count(*) from "{table}" where "{column}" ~* :pattern'), {"pattern": pattern}
             ).scalar_one()
-            for table, column in columns
+            for table, column in connection.execute(text(_TEXT_COLUMNS_QUERY)).all()
         }
     return {column: count for column, count in counts.items() if count}
 
