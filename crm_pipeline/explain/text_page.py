@@ -13,14 +13,13 @@ from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_charac
 from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
 from crm_pipeline.explain.labels import (
     MATCH_KEY_LABELS,
-    STATUS_LABELS,
     format_crm_row,
     format_record_name,
     format_review_instruction,
 )
 from crm_pipeline.explain.sentences import describe_decision
 from crm_pipeline.explain.warehouse_reader import RecordKey
-from crm_pipeline.vocabulary import CustomerStatus, ReviewKind
+from crm_pipeline.vocabulary import ReviewKind
 
 MAX_EVENTS = 15
 MAX_NON_MATCHES = 10
@@ -130,7 +129,7 @@ class _Page:
             "Standing and numbers",
             [
                 ("Stage", stage_rule),
-                ("Status", f"{STATUS_LABELS[CustomerStatus(status['status'])]}: {status['because']}"),
+                ("Status", f"{status['name']}: {status['because']}"),
                 ("Activities, 30 days", numbers["activity_count_30d"]["words"]),
                 ("Bookings, 30 days", numbers["booking_count_30d"]["words"]),
                 ("Last activity", numbers["last_activity_at"]["words"]),

@@ -19,6 +19,7 @@ from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_charac
 from crm_pipeline.domain.profile_facts.facts import create_golden_record
 from crm_pipeline.domain.timeline import events as timelines
 from crm_pipeline.explain.document import OPT_IN_COLUMNS
+from crm_pipeline.explain.formatting import format_money
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
@@ -189,7 +190,7 @@ def print_what_if_result(console: Console, result: WhatIfResult, limit: int) -> 
         (f"{len(result.splits):,}", "profiles of today would fall apart"),
         (f"{result.opt_ins_off:,}", "opt-ins would be lost"),
         (f"{result.opt_ins_on:,}", "opt-ins would be gained"),
-        (f"{result.currency} {result.cents_moved / 100:,.2f}", "would move to another profile"),
+        (format_money(result.cents_moved, result.currency), "would move to another profile"),
     ):
         _print_line(console, f"  {number:>16}  {words}")
     _print_changes(console, "Would become one:", result.merges, " ← ", limit)

@@ -51,9 +51,7 @@ def print_certificate(console: Console, certificate: Mapping[str, Any]) -> None:
     console.print(f"[bold]Certificate of erasure {certificate['certificate_id']}[/]", highlight=False)
     heading = f"{certificate['tenant_id']}, {certificate['forgotten_at']}, reason: {reason}"
     console.print(escape(escape_invisible_characters(heading)))
-    place_table = Table(title="Taken out, and left", title_justify="left")
-    for heading in ("place", "removed", "left"):
-        place_table.add_column(heading)
+    place_table = Table("place", "removed", "left", title="Taken out, and left", title_justify="left")
     for place in certificate["places"]:
         if place["removed"] or place["left"]:
             place_table.add_row(place["place"], f"{place['removed']:,}", f"{place['left']:,}")
