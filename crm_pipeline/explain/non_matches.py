@@ -25,7 +25,6 @@ from crm_pipeline.explain.shared_values import (
     to_sort_key,
 )
 from crm_pipeline.explain.warehouse_reader import PublishedTenant, RecordKey
-from crm_pipeline.vocabulary import Service
 
 
 class CannotLinkPair(NamedTuple):
@@ -144,38 +143,34 @@ def find_cannot_link_pair(
 ) -> CannotLinkPair | None:
     """Returns the first pair of records, one of each profile, that cannot be one person."""
     people, links = own.comparison_rows | other.comparison_rows, own.links | other.links
-    keys = list(people)
-    graph = _build_cannot_link_input(keys, people, links, decisions, shared_logins)
     own_keys, other_keys = (sorted(profile.comparison_rows, key=to_sort_key) for profile in (own, other))
-    for one, two in product(own_keys, other_keys):
-        if kind := graph.find_cannot_link(keys.index(one), keys.index(two)):
-            first, second = sorted((one, two), key=to_sort_key)
-            return CannotLinkPair(first, second, kind)
+    for pair in product(own_keys, other_keys):
+        decided = {row["decision"] for row in decisions if set(list_paired_records(row)) == set(pair)}
+        graph = _build_pair_graph({key: people[key] for key in pair}, links, decided, shared_logins)
+        if kind := graph.find_cannot_link(0, 1):
+            return CannotLinkPair(*sorted(pair, key=to_sort_key), kind)
     return None
 
 
-def _build_cannot_link_input(
-    keys: list[RecordKey],
-    people: dict[RecordKey, Row],
-    links: dict[RecordKey, Row],
-    decisions: Sequence[Row],
-    shared_logins: Collection[str],
+def _build_pair_graph(
+    people: dict[RecordKey, Row], links: dict[RecordKey, Row], decided: set[str], shared_logins: Collection[str]
 ) -> CannotLinkGraph:
-    logins = [people[key]["auth_user_id"] for key in keys]
-    names = pa.array([people[key]["comparable_first_name"] or "" for key in keys], pa.string()).dictionary_encode()
+    """Returns the graph of two records, with what staff decided about them."""
+    logins = [person["auth_user_id"] for person in people.values()]
+    names = pa.array([person["comparable_first_name"] or "" for person in people.values()], pa.string())
     return CannotLinkGraph(
-        service=[list(Service).index(Service(key.service)) for key in keys],
+        service=_encode_values([key.service for key in people]),
         auth=_encode_values(logins),
         auth_match_key=_encode_values([None if login in shared_logins else login for login in logins]),
-        registration=_encode_values([_build_registration_key(people[key], links[key]) for key in keys]),
-        first_name=names.indices.to_pylist(),
+        registration=_encode_values([_build_registration_key(person, links[key]) for key, person in people.items()]),
+        first_name=[0, 1],
         first=[],
         second=[],
         level=[],
         links=[],
-        names=FirstNames(names.dictionary),
-        always=_list_decided_pairs(keys, decisions, "ALWAYS"),
-        never=_list_decided_pairs(keys, decisions, "NEVER"),
+        names=FirstNames(names),
+        always={(0, 1)} if "ALWAYS" in decided else set(),
+        never={(0, 1)} if "NEVER" in decided else set(),
     )
 
 
@@ -188,9 +183,3 @@ def _build_registration_key(person: Row, link: Row) -> tuple[str, ...] | None:
 def _encode_values(values: Sequence[object]) -> list[int]:
     numbers = {value: number for number, value in enumerate(dict.fromkeys(v for v in values if v is not None))}
     return [-1 if value is None else numbers[value] for value in values]
-
-
-def _list_decided_pairs(keys: list[RecordKey], decisions: Sequence[Row], decision: str) -> set[tuple[int, int]]:
-    pairs = [list_paired_records(row) for row in decisions if row["decision"] == decision]
-    positions = [sorted(keys.index(key) for key in pair if key in keys) for pair in pairs]
-    return {(first, last) for first, last in (known for known in positions if len(known) == 2)}  # noqa: PLR2004
