@@ -7,9 +7,6 @@ from collections.abc import Collection, Sequence
 from itertools import product
 from typing import NamedTuple
 
-import pyarrow as pa
-
-from crm_pipeline.domain.contact_keys.first_names import FirstNames
 from crm_pipeline.domain.identity.cannot_link import CannotLinkGraph
 from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.labels import CANNOT_LINK_DESCRIPTIONS, format_record_name
@@ -22,6 +19,7 @@ from crm_pipeline.explain.shared_values import (
     find_shared_logins,
     index_links_by_record,
     list_paired_records,
+    read_first_names,
     to_sort_key,
 )
 from crm_pipeline.explain.warehouse_reader import PublishedTenant, RecordKey
@@ -157,7 +155,6 @@ def _build_pair_graph(
 ) -> CannotLinkGraph:
     """Returns the graph of two records, with what staff decided about them."""
     logins = [person["auth_user_id"] for person in people.values()]
-    names = pa.array([person["comparable_first_name"] or "" for person in people.values()], pa.string())
     return CannotLinkGraph(
         service=_encode_values([key.service for key in people]),
         auth=_encode_values(logins),
@@ -168,7 +165,7 @@ def _build_pair_graph(
         second=[],
         level=[],
         links=[],
-        names=FirstNames(names),
+        names=read_first_names(people.values()),
         always={(0, 1)} if "ALWAYS" in decided else set(),
         never={(0, 1)} if "NEVER" in decided else set(),
     )

@@ -125,6 +125,11 @@ def find_shared_kinds(sharing: Sequence[Row], shared_logins: Collection[str]) ->
     return kinds
 
 
+def read_first_names(people: Iterable[Row]) -> FirstNames:
+    """Returns the first names of rows of `people`; one that is missing neither agrees nor disagrees."""
+    return FirstNames(pa.array([row["comparable_first_name"] or "" for row in people], pa.string()))
+
+
 def compare_records(
     own: ComparedProfile, other: ComparedProfile, shared_kinds: Mapping[RecordKey, set[str]]
 ) -> list[RecordComparison]:
@@ -157,6 +162,6 @@ def _compare_pair(
     if not values:
         return None
     rule = next(rule for rule, columns in RULE_COLUMNS.items() if set(columns) <= set(values))
-    names = FirstNames(pa.array([own_row["comparable_first_name"], other_row["comparable_first_name"]], pa.string()))
+    names = read_first_names([own_row, other_row])
     are_two_people = rule is not LinkRule.AUTH_USER_ID or names.do_disagree(0, 1, strictly=True)
     return RecordComparison(one, two, values, None if one.service == two.service and are_two_people else rule)
