@@ -30,19 +30,17 @@ TENANT_SQL = """
         case when timezone in (select name from pg_timezone_names()) then timezone else 'UTC' end as timezone,
         coalesce(min_confidence, $min_confidence) as min_confidence
     from present_tenants where tenant_id = $tenant_id and _record_key = tenant_id"""
-RECORDS_CONDITION = "(service, record_id) in (select unnest($services), unnest($ids))"
-DECISIONS_SQL = """
+SELECTED_RECORDS = "(select unnest($services), unnest($ids))"
+DECISIONS_SQL = f"""
     select * from crm_identity_override
-    where exists (
-        from (select unnest($services) as service, unnest($ids) as record_id) selected
-        where (selected.service, selected.record_id) in ((service_a, record_id_a), (service_b, record_id_b)))
+    where (service_a, record_id_a) in {SELECTED_RECORDS} or (service_b, record_id_b) in {SELECTED_RECORDS}
     order by id"""
 SHARED_VALUES_SQL = f"""
     with all_values as (
         unpivot (select service, record_id, email, phone_number, auth_user_id from people)
         on email, phone_number, auth_user_id into name kind value value)
     select kind, value, service, record_id from all_values
-    semi join (from all_values where {RECORDS_CONDITION}) using (kind, value)"""
+    semi join (from all_values where (service, record_id) in {SELECTED_RECORDS}) using (kind, value)"""
 
 
 class TenantSettings(NamedTuple):
@@ -78,13 +76,9 @@ class PersonRecords:
         lake.create_log_view(con, scl.member)
         create_temp_table(con, ENDED_CONTRACTS_FILE)
         normalise_people(con)
-        settings = con.sql("select name, country_code, timezone, min_confidence from tenants").fetchall()
-        return cls(
-            con,
-            TenantSettings(*settings[0])
-            if settings
-            else TenantSettings(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE),
-        )
+        stored = con.sql("select name, country_code, timezone, min_confidence from tenants").fetchall()
+        [settings] = stored or [(tenant_id, None, "UTC", DEFAULT_MIN_CONFIDENCE)]
+        return cls(con, TenantSettings(*settings))
 
     def read_value(self, column: str, text: str, service: Service = Service.SCL) -> str | None:
         """Returns what a person typed for a column of the service's people, as an extraction reads it."""
@@ -97,7 +91,8 @@ class PersonRecords:
 
     def comparison_rows(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:
         """Returns the rows of `people` for these records, as identity resolution compares them."""
-        rows = self._rows(f"select * from people where {RECORDS_CONDITION}", **_build_parameters(records))
+        query = f"select * from people where (service, record_id) in {SELECTED_RECORDS}"
+        rows = self._rows(query, **_build_parameters(records))
         return {RecordKey(row["service"], row["record_id"]): row for row in rows}
 
     def service_rows(self, records: Collection[RecordKey]) -> dict[RecordKey, Row]:

@@ -91,12 +91,10 @@ def has_privacy_schema(connection: Connection) -> bool:
 
 def store_retention_months(administrator: Connection, tenant_id: str, months: int | None) -> None:
     """Stores the months a club's inactive casual golfers are retained; None means for ever."""
-    administrator.execute(
-        text(f"delete from {PRIVACY_SCHEMA}.retention where tenant_id = :tenant"), {"tenant": tenant_id}
-    )
+    period = {"tenant": tenant_id, "months": months}
+    administrator.execute(text(f"delete from {PRIVACY_SCHEMA}.retention where tenant_id = :tenant"), period)
     if months is not None:
-        insert = text(f"insert into {PRIVACY_SCHEMA}.retention values (:tenant, :months)")
-        administrator.execute(insert, {"tenant": tenant_id, "months": months})
+        administrator.execute(text(f"insert into {PRIVACY_SCHEMA}.retention values (:tenant, :months)"), period)
 
 
 def read_retention_months(connection: Connection) -> dict[str, int]:
