@@ -1,7 +1,8 @@
 """Labels and short descriptions, for club staff, of services, link rules, stages, statuses and profile events."""
 
-from typing import Any, Final
+from typing import Final
 
+from crm_pipeline.explain.formatting import Row
 from crm_pipeline.explain.warehouse_reader import RecordKey
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import (
@@ -91,15 +92,15 @@ def format_record_name(record: RecordKey) -> str:
     return f"{SERVICE_LABELS[service]} {PERSON_TABLES[service].name.lower()} {record.record_id}"
 
 
-def format_review_instruction(kind: ReviewKind, settled_by: dict[str, Any] | list[dict[str, Any]]) -> str:
+def format_review_instruction(review: Row) -> str:
     """Returns what staff can do about a review, with the row that settles it, or the two of which one does."""
-    if isinstance(settled_by, dict):
-        return f"{REVIEW_INSTRUCTIONS[kind]}: {format_crm_row(settled_by)}"
-    one_person, two_people = map(format_crm_row, settled_by)
+    if isinstance(review["settled_by"], dict):
+        return f"{REVIEW_INSTRUCTIONS[ReviewKind(review['kind'])]}: {format_crm_row(review['settled_by'])}"
+    one_person, two_people = map(format_crm_row, review["settled_by"])
     return f"Add to the CRM, where these two are one person, {one_person}; where they are not, {two_people}"
 
 
-def format_crm_row(row: dict[str, Any]) -> str:
+def format_crm_row(row: Row) -> str:
     """Returns a row that settles a review as staff enter it in the CRM: the table and its columns."""
     table = "IdentityOverride" if "decision" in row else "SuppressedIdentifier"
     columns = ("tenantId", "serviceA", "recordIdA", "serviceB", "recordIdB", "decision", "kind", "value")

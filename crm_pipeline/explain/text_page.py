@@ -19,7 +19,6 @@ from crm_pipeline.explain.labels import (
 )
 from crm_pipeline.explain.sentences import describe_decision
 from crm_pipeline.explain.warehouse_reader import RecordKey
-from crm_pipeline.vocabulary import ReviewKind
 
 MAX_EVENTS = 15
 MAX_NON_MATCHES = 10
@@ -239,7 +238,7 @@ def _build_reason_lines(person: Row, other: Row) -> Iterator[str]:
     for review in _list_open_reviews(person):
         if review["review_id"] in other["open_review_ids"]:
             yield f"Open question: {review['words']}."
-            yield format_review_instruction(ReviewKind(review["kind"]), review["settled_by"])
+            yield format_review_instruction(review)
     if other["settled_by"] and not other["open_review_ids"]:
         yield f"If they are one person after all, add this to the CRM: {format_crm_row(other['settled_by'])}"
 
@@ -257,7 +256,7 @@ def build_open_review_lines(person: Row) -> Iterator[tuple[str, str]]:
     for review in _list_open_reviews(person):
         if review["review_id"] not in reported_ids:
             yield "", f"{review['words']}."
-            yield "", format_review_instruction(ReviewKind(review["kind"]), review["settled_by"])
+            yield "", format_review_instruction(review)
     if settled := len(person["reviews"]) - len(_list_open_reviews(person)):
         yield "", f"{format_count(settled, 'earlier question')} settled"
 

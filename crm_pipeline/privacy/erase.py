@@ -190,9 +190,8 @@ def _read_totals(lake: Lake, tenants: Sequence[str]) -> list[dict[str, Any]]:
     with closing(lake.connect()) as con:
         totals = lake.create_current_view(con, privacy.forgotten_totals, tenants=tenants)
         columns = ", ".join(column.name for column in privacy.forgotten_totals.columns)
-        rows: list[dict[str, Any]] = (
-            con.sql(f"select {columns}, _row_hash as row_hash from {totals}").to_arrow_table().to_pylist()
-        )
+        query = f"select {columns}, _row_hash as row_hash from {totals}"
+        rows: list[dict[str, Any]] = con.sql(query).to_arrow_table().to_pylist()
         return rows
 
 
@@ -256,12 +255,8 @@ def _count_matching_files(settings: Settings, lake: Lake, search_terms: SearchTe
 
 
 def _list_report_files(settings: Settings) -> list[Path]:
-    return list(
-        byte_search.list_files(
-            settings.home,
-            excluded_folders=[_find_postgres_folder(settings), Path(settings.lake_url), settings.home / "spill"],
-        )
-    )
+    excluded_folders = [_find_postgres_folder(settings), Path(settings.lake_url), settings.home / "spill"]
+    return list(byte_search.list_files(settings.home, excluded_folders=excluded_folders))
 
 
 def _find_postgres_folder(settings: Settings) -> Path:
