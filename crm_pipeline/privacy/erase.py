@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from sqlalchemy import Engine, NullPool, Table, create_engine, make_url, text
 
 from crm_pipeline.privacy import byte_search
@@ -33,7 +32,7 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.atomic_commit import roll_back_partial_commits
 from crm_pipeline.tables import LAKE_TABLES
 from crm_pipeline.tables.outputs import privacy
-from crm_pipeline.tables.projections import to_arrow_schema, to_lake_name
+from crm_pipeline.tables.projections import to_lake_name
 
 ProgressReporter = Callable[[str], None]
 DAGSTER_PLACE_PREFIX = "Dagster's storage: "
@@ -134,8 +133,7 @@ def _store_tombstones(lake: Lake, request: ErasureRequest, key: str, administrat
                 )
     with closing(lake.connect()) as con:
         for table, rows in rows_by_table.items():
-            copied = pa.Table.from_pylist(rows, schema=to_arrow_schema(table))
-            privacy_schema.store_missing_rows(con, lake, table, copied)
+            privacy_schema.store_missing_rows(con, lake, table, rows)
         store_forgotten_totals(con, lake, request.tenants, request.requested_at)
 
 

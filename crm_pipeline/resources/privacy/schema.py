@@ -7,6 +7,7 @@ warehouse and the log.
 
 import getpass
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -119,13 +120,13 @@ def restore_tombstones(lake: Lake, engine: Engine) -> None:
                 # Usually both are equal and there can be very many rows, so counts are compared first.
                 if set(map(tuple, counted)) - set(con.sql(_COUNT_ROWS_QUERY.format(rows=current)).fetchall()):
                     copied = connection.execute(text(f"select * from {PRIVACY_SCHEMA}.{table.name}")).mappings()
-                    rows = pa.Table.from_pylist(list(map(dict, copied)), schema=to_arrow_schema(table))
+                    rows = list(map(dict, copied))
                     store_forgotten_totals(con, lake, store_missing_rows(con, lake, table, rows), datetime.now(UTC))
 
 
-def store_missing_rows(con: DuckDBPyConnection, lake: Lake, table: Table, rows: pa.Table) -> list[str]:
+def store_missing_rows(con: DuckDBPyConnection, lake: Lake, table: Table, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the tenants that got rows: `rows` whose key and certificate are missing are added to the lake's table."""
-    con.register("given_rows", rows)
+    con.register("given_rows", pa.Table.from_pylist(rows, to_arrow_schema(table)))
     current, key = lake.create_current_view(con, table, name="stored_rows"), ", ".join(list_lake_key_columns(table))
     con.execute(f"""
         create or replace temp table missing_rows as

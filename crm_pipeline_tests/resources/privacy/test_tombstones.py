@@ -24,7 +24,6 @@ from crm_pipeline.resources.privacy.tombstones import (
 from crm_pipeline.resources.sources.delivery import SourceError
 from crm_pipeline.tables.columns import MAX_SUM_CENTS, find_table_service
 from crm_pipeline.tables.outputs import privacy
-from crm_pipeline.tables.projections import to_arrow_schema
 from crm_pipeline.tables.sources import crm, teetime
 
 KEY: Final = "k" * 70
@@ -39,9 +38,7 @@ def store_tombstone(
 ) -> None:
     tombstone = {"tenant_id": record.tenant_id, "hash": build_tombstone(key, record), "key_id": build_key_id(key)}
     rows = [tombstone | {"certificate_id": certificate, "forgotten_at": HOUR}]
-    privacy_schema.store_missing_rows(
-        con, lake, privacy.tombstones, pa.Table.from_pylist(rows, to_arrow_schema(privacy.tombstones))
-    )
+    privacy_schema.store_missing_rows(con, lake, privacy.tombstones, rows)
 
 
 def read(con: DuckDBPyConnection, columns: str, rows: tuple[tuple[str, str], ...]) -> None:
@@ -139,9 +136,8 @@ def test_money_of_a_returned_golfer_counts_in_the_timeline_from_the_next_refresh
 ) -> None:
     sums = [{"tenant_id": "links", "certificate_id": f"c-{n}", "year": 2020, "currency": "ZAR", "amount_cents": 10**n}
             for n in range(3)]  # fmt: skip
-    table = pa.Table.from_pylist(sums, to_arrow_schema(privacy.forgotten_sums))
-    assert privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, table) == ["links"]
-    assert privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, table) == []
+    assert privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, sums) == ["links"]
+    assert privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, sums) == []
     con.execute("create temp table returning_golfers as select 'links' as tenant_id, 'c-1' as certificate_id")
     end_tombstones(con, lake, HOUR)
     totals = []
@@ -167,8 +163,7 @@ def test_a_total_ends_at_the_limit_of_sums(con: DuckDBPyConnection, lake: Lake, 
         for year, amounts in of_years.items()
         for n, cents in enumerate(amounts)
     ]
-    table = pa.Table.from_pylist(sums, to_arrow_schema(privacy.forgotten_sums))
-    privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, table)
+    privacy_schema.store_missing_rows(con, lake, privacy.forgotten_sums, sums)
     store_forgotten_totals(con, lake, ["links"], HOUR)
     totals = lake.create_current_view(con, privacy.forgotten_totals)
     rows = con.sql(f"select year, amount_cents from {totals} order by year").fetchall()
