@@ -146,7 +146,8 @@ def find_cannot_link_pair(
         decided = {row["decision"] for row in decisions if set(list_paired_records(row)) == set(pair)}
         graph = _build_pair_graph({key: people[key] for key in pair}, links, decided, shared_logins)
         if kind := graph.find_cannot_link(0, 1):
-            return CannotLinkPair(*sorted(pair, key=to_sort_key), kind)
+            first, second = sorted(pair, key=to_sort_key)
+            return CannotLinkPair(first, second, kind)
     return None
 
 
