@@ -108,17 +108,6 @@ BANDS_SQL: Final = f"""
     from margins"""
 
 
-def measure_tenants(con: DuckDBPyConnection) -> None:
-    """Creates temp table `measured`: the measures of the tenants in `evaluated_tenants`.
-
-    Columns: tenant_id, measure, kind, value, unit.
-    Reads: evaluated_profiles, evaluated_identities, evaluated_events (events and newest_at per profile), as_of().
-    Creates: temp tables counts, measured.
-    """
-    con.execute(COUNTS_SQL)
-    con.execute(f"create or replace temp table measured as {MEASURED_QUERY}")
-
-
 def find_bands(con: DuckDBPyConnection) -> None:
     """Creates temp table `bands`: each row of `measured` with the band that its past gives.
 
@@ -144,9 +133,11 @@ ANOMALIES_SQL: Final = f"""
 def find_anomalies(con: DuckDBPyConnection) -> None:
     """Creates temp table `anomalies` of the tenants in `evaluated_tenants`, shaped as `disagreements`.
 
-    Reads: what `measure_tenants` and `find_bands` read.
-    Creates: temp tables counts, measured, bands, anomalies.
+    Reads: evaluated_profiles, evaluated_identities, evaluated_events (events and newest_at per profile), history,
+        as_of().
+    Creates: temp tables counts, measured (tenant_id, measure, kind, value, unit), bands, anomalies.
     """
-    measure_tenants(con)
+    con.execute(COUNTS_SQL)
+    con.execute(f"create or replace temp table measured as {MEASURED_QUERY}")
     find_bands(con)
     con.execute(ANOMALIES_SQL)

@@ -15,15 +15,17 @@ Result = TypeVar("Result")
 
 def find_failing_tenants(
     build: Callable[[Sequence[str]], object], tenants: Sequence[str], error: Exception
-) -> dict[str, Exception]:
-    """Returns the error of each tenant for which `build` fails alone, after it failed for all of them with `error`.
+) -> dict[str, str]:
+    """Returns the reason of each tenant for which `build` fails alone, after it failed for all of them with `error`.
+
+    A reason is words without personal data.
 
     Raises: `error`, where every tenant fails, which is no tenant's fault; that of a query that was cancelled.
     """
     errors = _halve(build, tenants, error)
     if len(errors) == len(tenants):
         raise error
-    return errors
+    return {tenant: describe_error(tenant_error) for tenant, tenant_error in errors.items()}
 
 
 def build_for_survivors(
@@ -33,13 +35,8 @@ def build_for_survivors(
     try:
         return build(tenants), {}
     except Exception as error:  # noqa: BLE001  raised or named by find_failing_tenants
-        reasons = describe_errors(find_failing_tenants(build, tenants, error))
+        reasons = find_failing_tenants(build, tenants, error)
     return build([tenant for tenant in tenants if tenant not in reasons]), reasons
-
-
-def describe_errors(errors: Mapping[str, Exception]) -> dict[str, str]:
-    """Returns the reason per tenant, in words without personal data."""
-    return {tenant: describe_error(error) for tenant, error in errors.items()}
 
 
 def load_failures(run: RunContext, tenants: Sequence[str], assets: Sequence[str] | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Table
 
-from crm_pipeline.incremental.failures import describe_errors, find_failing_tenants, load_failures, store_failures
+from crm_pipeline.incremental.failures import find_failing_tenants, load_failures, store_failures
 from crm_pipeline.incremental.refresh_costs import store_refresh_cost
 from crm_pipeline.incremental.watermarks import RefreshPlan, plan_refresh
 from crm_pipeline.resources.lake.lake import ChangeCounts
@@ -99,7 +99,7 @@ def materialize(model: IncrementalModel[Summary], run: RunContext) -> Materializ
         if built:
             build(built)
     except Exception as error:  # noqa: BLE001  raised or named by find_failing_tenants
-        failures = describe_errors(find_failing_tenants(build, built, error))
+        failures = find_failing_tenants(build, built, error)
     store_failures(run, model.name, tenants, failures)
     return Materialization(tenants, batches, failures, restored_tenants)
 

@@ -24,21 +24,6 @@ def build_contract() -> dict[str, Any]:
     }
 
 
-def list_contract_violations(contract: dict[str, Any], declared: dict[str, Any]) -> list[str]:
-    """Returns how `declared` breaks `contract`, both as `build_contract` returns them; additions break nothing."""
-    violations = [f"{name} is gone" for name in contract.keys() - declared.keys()]
-    for name in contract.keys() & declared.keys():
-        if contract[name]["key"] != declared[name]["key"]:
-            violations.append(f"{name} has another key")
-        columns = declared[name]["columns"]
-        violations += [
-            f"{name}.{column} was {kind}, and is {columns.get(column, 'gone')}"
-            for column, kind in contract[name]["columns"].items()
-            if columns.get(column) != kind
-        ]
-    return sorted(violations)
-
-
 def _build_table_contract(table: Table) -> dict[str, Any]:
     column_types = {c.name: f"{to_postgres_type(c).lower()}{'' if c.nullable else ' not null'}" for c in table.columns}
     return {"key": list(list_key_columns(table)), "columns": column_types}

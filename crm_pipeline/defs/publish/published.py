@@ -24,6 +24,7 @@ from crm_pipeline.settings import Settings
 from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures
 from crm_pipeline.steps.publish.publish import (
     TENANT_GONE,
+    TENANT_TABLES,
     count_published_rows,
     find_pending_tables,
     find_snapshot_ages,
@@ -62,7 +63,9 @@ def published(
         unpublished = wrong_rows | failures
         clubs_before = _read_clubs(warehouse)
         with warehouse.publisher(run.con, as_of=run.as_of, run_id=run.run_id) as publisher:
-            pending, failures = build_for_survivors(partial(find_pending_tables, run, publisher), tenants)
+            pending, failures = build_for_survivors(
+                partial(find_pending_tables, run, publisher, TENANT_TABLES), tenants
+            )
             unpublished |= failures
             tenants = [tenant for tenant in tenants if tenant not in failures]
             gate_result, failures = build_for_survivors(partial(evaluate_tenants, run, pending), tenants)

@@ -169,20 +169,6 @@ class Lake:
                 from ({self.build_versions_query(table, version)}) where {tenant_condition} group by all
             ) group by all"""
 
-    def create_past_view(
-        self, con: duckdb.DuckDBPyConnection, table: Table, as_of: datetime, *, name: str | None = None
-    ) -> str:
-        """Creates view `name` (default: the table's lake name) of the rows as known at `as_of`; returns the name."""
-        name = name or to_lake_name(table)
-        key = ", ".join(list_lake_key_columns(table))
-        con.execute(f"""
-            create or replace temp view {name} as
-            select * exclude ({", ".join(CHANGE_COLUMNS)}) from (
-                from ({self.build_versions_query(table)}) where _known_at <= '{as_of.isoformat()}'::timestamptz
-                qualify row_number() over (partition by {key} order by _version desc) = 1
-            ) where not _deleted""")
-        return name
-
     def create_log_view(
         self, con: duckdb.DuckDBPyConnection, table: Table, *, after: int = -1, name: str | None = None
     ) -> str:

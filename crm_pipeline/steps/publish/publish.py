@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from sqlalchemy import Table
+
 from crm_pipeline.checks.data_docs import DATA_DOCS_FOLDER, write_pages
 from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.domain.ingest.tenant_validation import Tenant
@@ -38,10 +40,12 @@ TENANT_TABLES = (
 TENANT_GONE = "the CRM has no Tenant row of it any more"
 
 
-def find_pending_tables(run: RunContext, publisher: Publisher, tenants: Sequence[str]) -> dict[str, list[PendingRows]]:
-    """Returns the pending rows of each tenant that has any, one entry per table."""
+def find_pending_tables(
+    run: RunContext, publisher: Publisher, tables: Sequence[Table], tenants: Sequence[str] | None
+) -> dict[str, list[PendingRows]]:
+    """Returns the pending rows of each tenant that has any, one entry per table; of every tenant where it is None."""
     pending = defaultdict(list)
-    for table in TENANT_TABLES:
+    for table in tables:
         for tenant, rows in find_pending_rows(run, publisher.publication_states, table, tenants).items():
             pending[tenant].append(rows)
     return dict(pending)
@@ -66,10 +70,7 @@ def publish_tenants(
 
 def publish_reports(run: RunContext, publisher: Publisher, unpublished: dict[str, str]) -> None:
     """Publishes the report tables of every tenant, failed ones included: quarantine, check results, churn models."""
-    pending = defaultdict(list)
-    for table in REPORT_TABLES:
-        for tenant, rows in find_pending_rows(run, publisher.publication_states, table, run.tenants).items():
-            pending[tenant].append(rows)
+    pending = find_pending_tables(run, publisher, REPORT_TABLES, run.tenants)
     publish_tenants(run, publisher, pending, list(pending), unpublished)
 
 
