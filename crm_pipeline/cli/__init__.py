@@ -125,9 +125,8 @@ def run_command(  # noqa: PLR0913  one for each option
     click.get_current_context().with_resource(PROGRESS_LINES.never_silent())
     from crm_pipeline.cli.lake_copy import create_working_copy  # noqa: PLC0415
     from crm_pipeline.cli.output.run_summary import build_run_document, print_summary, read_summary  # noqa: PLC0415
-    from crm_pipeline.cli.run import UnknownTenantError, refresh_tenants  # noqa: PLC0415
+    from crm_pipeline.cli.run import refresh_tenants  # noqa: PLC0415
     from crm_pipeline.resources.connections import open_lake  # noqa: PLC0415  saves other commands seconds
-    from crm_pipeline.resources.sources.sources import SourceError  # noqa: PLC0415
 
     console = create_console(stderr=as_json)
     console.print(f"Refreshing {'(dry run, nothing is published) ' if dry_run else ''}in {settings.home}")
@@ -136,10 +135,7 @@ def run_command(  # noqa: PLR0913  one for each option
             console.print(f"Replaying what was known at {run_settings.as_of:%Y-%m-%d %H:%M} UTC; no service is read")
         else:
             _require_sources(settings)
-        try:
-            outcome = refresh_tenants(run_settings, tenants, accepted_shrinks, dry_run=dry_run)
-        except (SourceError, UnknownTenantError) as error:
-            raise click.ClickException(str(error)) from None
+        outcome = refresh_tenants(run_settings, tenants, accepted_shrinks, dry_run=dry_run)
         summary = read_summary(open_lake(run_settings))
     if as_json:
         print_json(build_run_document(outcome, summary, dry_run=dry_run))

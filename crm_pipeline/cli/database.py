@@ -1,17 +1,13 @@
 """The commands `crm-pipeline database url | psql | stop | grant | check | drop-tenant`."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import make_url
 
-from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings, report_setting_errors
+from crm_pipeline.cli.options import HOME_OPTION, TENANT_OPTION, build_settings
 from crm_pipeline.cli.preflight import require_embedded_server, require_warehouse
-from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.admin import create_administrator_engine
 from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, READERS_WAREHOUSE, WAREHOUSE, DatabaseNeed
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres, start_embedded_postgres
@@ -66,15 +62,12 @@ def grant_login(home: Path | None, tenant: str) -> None:
     from crm_pipeline.resources.warehouse import bi_access  # noqa: PLC0415
 
     warehouse = open_warehouse(settings)
-    with _open_administrator_connection(settings) as administrator:
+    with create_administrator_engine(settings).begin() as administrator:
         freshness = administrator.exec_driver_sql(PUBLISHED_HOUR_QUERY, (tenant,)).one_or_none()
         if freshness is None or freshness.as_of is None:
             reason = f": {freshness.reason}" if freshness else ""
             raise click.ClickException(f"nothing is published of {tenant}{reason}")
-        try:
-            login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
-        except bi_access.NameTakenError as error:
-            raise click.ClickException(str(error)) from None
+        login = bi_access.grant_bi_access(administrator, tenant, warehouse.url)
         privacy_schema.create_privacy_schema(administrator, warehouse.url)
         privacy_schema.write_log_entry(administrator, "GRANT", tenant, subject=make_url(login.url).username)
     for database in login.open_databases:
@@ -92,7 +85,7 @@ def check_limits(home: Path | None) -> None:
     from crm_pipeline.resources.warehouse import bi_limits  # noqa: PLC0415
 
     pipeline = str(make_url(open_warehouse(settings).url).username)
-    with _open_administrator_connection(settings) as administrator:
+    with create_administrator_engine(settings).begin() as administrator:
         shortcomings = bi_limits.find_shortcomings(administrator, pipeline)
     for each in shortcomings:
         click.echo(f"{'!' if each.is_critical else '-'} lacks {each.limit}: {each.consequence}")
@@ -113,31 +106,17 @@ def drop_tenant(home: Path | None, tenant: str, *, is_confirmed: bool) -> None:
     if not is_confirmed:
         click.confirm("Everything published of this club, and every login to it, goes. Sure?", abort=True)
     from crm_pipeline.resources.connections import open_warehouse  # noqa: PLC0415
-    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
     from crm_pipeline.resources.warehouse import bi_access, run_lock, tenant_removal  # noqa: PLC0415
 
     warehouse = open_warehouse(settings)
-    try:
-        with (
-            run_lock.hold_tenants(warehouse, "drop-tenant", [tenant], click.echo),
-            _open_administrator_connection(settings) as admin,
-        ):
-            bi_access.revoke_bi_access(admin, tenant)
-            rows = tenant_removal.delete_tenant_rows(warehouse, tenant)
-        tenant_removal.drop_tenant_partitions(warehouse, tenant)
-    except (TenantsBusyError, bi_access.NameTakenError) as error:
-        raise click.ClickException(str(error)) from None
+    with (
+        run_lock.hold_tenants(warehouse, "drop-tenant", [tenant], click.echo),
+        create_administrator_engine(settings).begin() as administrator,
+    ):
+        bi_access.revoke_bi_access(administrator, tenant)
+        rows = tenant_removal.delete_tenant_rows(warehouse, tenant)
+    tenant_removal.drop_tenant_partitions(warehouse, tenant)
     click.echo(f"{rows:,} rows of {tenant} are gone")
-
-
-@contextmanager
-def _open_administrator_connection(settings: Settings) -> Iterator[Connection]:
-    """Yields a connection in a transaction of the administrator, who may create roles."""
-    try:
-        with report_setting_errors(), create_administrator_engine(settings).begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        raise click.ClickException(describe_error(error)) from None
 
 
 def _find_warehouse_url(settings: Settings, *needs: DatabaseNeed) -> str:

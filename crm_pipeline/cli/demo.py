@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from crm_pipeline.cli.options import report_setting_errors
 from crm_pipeline.settings import SAMPLE_FILE, Settings, format_path, format_time, read_sample_end
 
 
@@ -17,7 +16,8 @@ def pin_sample_end(settings: Settings, *, keep: bool) -> Settings:
         keep: whether a home without a lake becomes the demo of the sample.
 
     Raises:
-        click.ClickException: the home is the demo of another sample, or the sample does not say when it ends.
+        click.ClickException: the home is the demo of another sample.
+        SettingError: the sample does not say when it ends.
     """
     folder, demo = _find_sample_folder(settings), settings.home / SAMPLE_FILE
     if demo.is_file():
@@ -28,8 +28,7 @@ def pin_sample_end(settings: Settings, *, keep: bool) -> Settings:
         return settings
     if folder is None or Path(settings.lake_url).exists():
         return settings
-    with report_setting_errors():
-        end = read_sample_end(folder)
+    end = read_sample_end(folder)
     if settings.as_of not in (None, end):
         return settings
     if keep and end:

@@ -41,16 +41,13 @@ def explain_command(tenant: str, home: Path | None, *, as_json: bool, **options:
     settings = build_settings(home)
     require_warehouse(settings, OFFICERS_WAREHOUSE, ADMINISTRATOR)
     require_lake(settings)
-    from crm_pipeline.cli.privacy_requests import ForgetError, write_explain_log  # noqa: PLC0415
-    from crm_pipeline.explain import ProfileLookup, ProfileNotFoundError, explain_profiles  # noqa: PLC0415  saves --help seconds
+    from crm_pipeline.cli.privacy_requests import write_explain_log  # noqa: PLC0415
+    from crm_pipeline.explain import ProfileLookup, explain_profiles  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.explain.text_page import print_answer  # noqa: PLC0415
 
     question = ProfileLookup(tenant, *lookups[0])
-    try:
-        write_explain_log(settings, question)
-        answer = explain_profiles(settings, question)
-    except (ProfileNotFoundError, ForgetError) as error:
-        raise click.ClickException(str(error)) from None
+    write_explain_log(settings, question)
+    answer = explain_profiles(settings, question)
     if as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
@@ -73,12 +70,9 @@ def what_if_command(tenant: str, min_confidence: float, limit: int, home: Path |
     """Say who would become one person, or several, at another least confidence. Changes nothing."""
     settings = build_settings(home)
     require_lake(settings)
-    from crm_pipeline.explain.what_if import TenantUnavailableError, evaluate_min_confidence, print_what_if_result  # noqa: PLC0415
+    from crm_pipeline.explain.what_if import evaluate_min_confidence, print_what_if_result  # noqa: PLC0415
 
-    try:
-        result = evaluate_min_confidence(settings, tenant, min_confidence)
-    except TenantUnavailableError as error:
-        raise click.ClickException(str(error)) from None
+    result = evaluate_min_confidence(settings, tenant, min_confidence)
     if as_json:
         click.echo(json.dumps(result.as_document(limit), indent=2))
     else:

@@ -4,8 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,23 +40,13 @@ def print_json(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=datetime.isoformat))
 
 
-@contextmanager
-def report_setting_errors() -> Iterator[None]:
-    """Turns a SettingError of the body into the one line with which the command ends."""
-    try:
-        yield
-    except SettingError as error:
-        raise click.ClickException(str(error)) from None
-
-
 def build_settings(home: Path | None, sources: Path | None = None, as_of: datetime | None = None) -> Settings:
     """Returns the settings of the environment, overridden by these options; closes the home to other users.
 
     Raises:
-        click.ClickException: A setting is wrong.
+        SettingError: a setting is wrong.
     """
-    with report_setting_errors():
-        settings = override_environment(home, sources, format_time(as_of) if as_of else None)
+    settings = override_environment(home, sources, format_time(as_of) if as_of else None)
     close_home(settings)
     return settings
 

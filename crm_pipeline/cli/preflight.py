@@ -8,7 +8,6 @@ from tempfile import TemporaryFile
 
 import click
 
-from crm_pipeline.cli.options import report_setting_errors
 from crm_pipeline.resources.postgres.database_check import (
     DAGSTER_STORAGE,
     WAREHOUSE,
@@ -25,18 +24,18 @@ def require_refresh_places(settings: Settings, *, dry_run: bool = False) -> None
     Names the folders of single services that are missing: the last snapshot of each serves.
 
     Raises:
-        click.ClickException: a database or folder cannot be used, or no service's folder is there.
+        SettingError: a database or folder cannot be used.
+        click.ClickException: no service's folder is there.
     """
     folders = {service: url for service, url in settings.sources.items() if not DATABASE_SCHEME_PATTERN.match(url)}
     missing = {service: format_path(folder) for service, folder in folders.items() if not Path(folder).is_dir()}
     if missing and len(missing) == len(settings.sources):
         raise click.ClickException(f"no service can be read: there is no folder {', '.join(missing.values())}")
-    with report_setting_errors():
-        _check_writable_folder("the home", settings.home)
-        # A dry run and the replay of an earlier hour work on a copy, so that they may only read the lake.
-        if not (Path(settings.lake_url).is_dir() and (dry_run or settings.as_of)):
-            _check_writable_folder("LAKE_URL:", Path(settings.lake_url))
-        check_databases(settings, WAREHOUSE, DAGSTER_STORAGE)
+    _check_writable_folder("the home", settings.home)
+    # A dry run and the replay of an earlier hour work on a copy, so that they may only read the lake.
+    if not (Path(settings.lake_url).is_dir() and (dry_run or settings.as_of)):
+        _check_writable_folder("LAKE_URL:", Path(settings.lake_url))
+    check_databases(settings, WAREHOUSE, DAGSTER_STORAGE)
     for service, folder in missing.items():
         click.echo(f"Warning: {service} cannot be read: there is no folder {folder}", err=True)
 
@@ -56,12 +55,12 @@ def require_warehouse(settings: Settings, *needs: DatabaseNeed) -> None:
     """Checks that there is a warehouse, and that the needed databases can be used.
 
     Raises:
-        click.ClickException: the home has none and the settings name none, or one cannot be used.
+        click.ClickException: the home has none and the settings name none.
+        SettingError: one cannot be used.
     """
     if not settings.warehouse_url:
         require_embedded_server(settings, ", or set WAREHOUSE_URL")
-    with report_setting_errors():
-        check_databases(settings, *needs)
+    check_databases(settings, *needs)
 
 
 def require_lake(settings: Settings) -> None:

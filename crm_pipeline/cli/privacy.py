@@ -12,7 +12,7 @@ from crm_pipeline.cli.preflight import require_lake, require_warehouse
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.faults import describe_error
 from crm_pipeline.resources.postgres.database_check import ADMINISTRATOR, DAGSTER_STORAGE, WAREHOUSE
-from crm_pipeline.settings import SettingError, Settings
+from crm_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.privacy_requests import FoundPerson
@@ -41,8 +41,7 @@ def forget_command(
     from crm_pipeline.cli import privacy_requests  # noqa: PLC0415
     from crm_pipeline.explain import ProfileLookup  # noqa: PLC0415  saves --help seconds
     from crm_pipeline.privacy.certificate import print_certificate  # noqa: PLC0415
-    from crm_pipeline.privacy.erase import ErasureOpenError, require_complete  # noqa: PLC0415
-    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.privacy.erase import require_complete  # noqa: PLC0415
 
     question = ProfileLookup(tenant, *lookups[0])
     try:
@@ -52,8 +51,6 @@ def forget_command(
         else:
             click.echo("Nobody fits; a forgetting that was interrupted is finished", err=True)
             certificates = privacy_requests.finish_erasures(settings, _print_progress)
-    except (privacy_requests.ForgetError, SettingError, TenantsBusyError) as error:
-        raise click.ClickException(str(error)) from None
     except DBAPIError as error:
         raise click.ClickException(f"not finished, run it again: {describe_error(error)}") from None
     for certificate in certificates:
@@ -61,10 +58,7 @@ def forget_command(
             click.echo(json.dumps(certificate, indent=2))
         else:
             print_certificate(create_console(), certificate)
-    try:
-        require_complete(certificates)
-    except ErasureOpenError as error:
-        raise click.ClickException(str(error)) from None
+    require_complete(certificates)
 
 
 @click.command("unforget")
@@ -75,13 +69,9 @@ def forget_command(
 def unforget_command(tenant: str, certificate: str, reason: str | None, home: Path | None) -> None:
     """Take tombstones back. What was erased stays erased: the next refresh reads the person from the services."""
     settings = _open_privacy_settings(home)
-    from crm_pipeline.cli.privacy_requests import ForgetError, unforget_people  # noqa: PLC0415
-    from crm_pipeline.resources.locking import TenantsBusyError  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import unforget_people  # noqa: PLC0415
 
-    try:
-        removed_count = unforget_people(settings, tenant, certificate, reason, _print_progress)
-    except (ForgetError, SettingError, TenantsBusyError) as error:
-        raise click.ClickException(str(error)) from None
+    removed_count = unforget_people(settings, tenant, certificate, reason, _print_progress)
     click.echo(f"{removed_count} tombstones are gone; the next refresh reads every row of every service")
 
 
@@ -98,14 +88,9 @@ def retention_command(tenant: str, months: int | None, reason: str | None, home:
     if forever == (months is not None):
         raise click.UsageError("give one of --casual-golfers-months and --forever")
     settings = _open_privacy_settings(home)
-    from crm_pipeline.cli.privacy_requests import ForgetError, set_retention_period  # noqa: PLC0415
+    from crm_pipeline.cli.privacy_requests import set_retention_period  # noqa: PLC0415
 
-    try:
-        set_retention_period(settings, tenant, months, reason, _print_progress)
-    except (ForgetError, SettingError) as error:
-        raise click.ClickException(str(error)) from None
-    except DBAPIError as error:
-        raise click.ClickException(describe_error(error)) from None
+    set_retention_period(settings, tenant, months, reason, _print_progress)
     click.echo(f"inactive casual golfers of {tenant} are kept {f'for {months} months' if months else 'for ever'}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from crm_pipeline.cli.options import build_time_callback, format_command, format_option, report_setting_errors
+from crm_pipeline.cli.options import build_time_callback, format_command, format_option
 from crm_pipeline.settings import (
     FORBIDDEN_PATH_PATTERN,
     SAMPLE_FILE,
@@ -67,8 +67,7 @@ def _load_databases(server: str, folder: Path, until: datetime) -> None:
     from crm_pipeline.resources.postgres.source_databases import SourceDatabaseError, create_source_databases  # noqa: PLC0415
 
     try:
-        with report_setting_errors():
-            urls = create_source_databases(server, folder)
+        urls = create_source_databases(server, folder)
     except SourceDatabaseError as error:
         raise click.ClickException(f"--to: {error}") from None
     for service, url in urls.items():

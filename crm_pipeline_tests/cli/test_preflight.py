@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import make_url
@@ -18,6 +17,7 @@ from crm_pipeline.cli.options import override_environment
 from crm_pipeline.cli.preflight import require_refresh_places
 from crm_pipeline.resources.postgres import database_check
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.settings import SettingError
 from crm_pipeline_tests.fixtures.homes.console import crm_pipeline
 from crm_pipeline_tests.fixtures.homes.homes import copied
 from crm_pipeline_tests.fixtures.homes.support import AS_OF, SAMPLE, clean_environment
@@ -201,7 +201,7 @@ def test_a_lake_that_is_only_read_need_not_be_writable(tmp_path: Path) -> None:
     with clean_environment(LAKE_URL="/proc"):
         refresh = override_environment(tmp_path, SAMPLE)
         replay = override_environment(tmp_path, SAMPLE, AS_OF)
-    with pytest.raises(click.ClickException, match="LAKE_URL: /proc cannot be written"):
+    with pytest.raises(SettingError, match="LAKE_URL: /proc cannot be written"):
         require_refresh_places(refresh)
     require_refresh_places(refresh, dry_run=True)
     require_refresh_places(replay)
