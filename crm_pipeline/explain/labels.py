@@ -1,4 +1,4 @@
-"""Labels and short descriptions, for club staff, of services, link rules, stages, statuses and profile events."""
+"""Labels and short descriptions, for club staff, of services, link rules, stages and profile events."""
 
 from typing import Final
 
@@ -8,7 +8,6 @@ from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import (
     ChurnBasis,
     CountsAs,
-    CustomerStatus,
     LifecycleStage,
     LinkRule,
     ProfileEventType,
@@ -64,12 +63,6 @@ CHURN_BASIS_DESCRIPTIONS: Final = {
     ChurnBasis.NO_SIGNAL: "neither a membership nor a visit to judge by",
 }
 ENDED_MEMBERSHIP_RISK: Final = "the risk that the membership, which has ended, is not renewed within the next 12 months"
-STATUS_LABELS: Final = {
-    CustomerStatus.ACTIVE: "Active",
-    CustomerStatus.AT_RISK: "At risk",
-    CustomerStatus.INACTIVE: "Inactive",
-    CustomerStatus.CHURNED: "Churned",
-}
 PROFILE_EVENT_LABELS: Final = {
     ProfileEventType.CREATED: "was created",
     ProfileEventType.MERGED: "became part of",

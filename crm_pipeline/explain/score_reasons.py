@@ -72,7 +72,8 @@ def explain_churn(profile: Row) -> Row:
     if basis == ChurnBasis.NO_SIGNAL:
         return answer | {"unrounded": None, "parts": [], "words": "no score: there is nothing to judge by"}
     if isinstance(reasons, dict):
-        return answer | {"unrounded": None, "parts": [], "words": f"{reasons['words']}: {_describe_churn_odds(score)}"}
+        odds = f"{score} in 100 such customers do not come within a year, {100 - score} do"
+        return answer | {"unrounded": None, "parts": [], "words": f"{reasons['words']}: {odds}"}
     parts = _build_risk_terms(reasons)
     if parts is None:
         return answer | {"unrounded": 100.0, "parts": [], "words": join_words(reason["words"] for reason in reasons)}
@@ -95,10 +96,6 @@ def _add_up_points(parts: Sequence[Row], score: int) -> Row:
         "parts": [part | {"shown": text} for part, text in zip(parts, shown, strict=True)],
         "words": f"{terms} = {total}, rounded to {score}" if len(parts) > 1 else f"{total}, rounded to {score}",
     }
-
-
-def _describe_churn_odds(score: int) -> str:
-    return f"{score} in 100 such customers do not come within a year, {100 - score} do"
 
 
 def _build_risk_terms(reasons: Sequence[Row]) -> list[Row] | None:

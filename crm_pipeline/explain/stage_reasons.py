@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from crm_pipeline.explain.formatting import Row, TenantClock, format_count, join_words
-from crm_pipeline.explain.labels import STAGE_DESCRIPTIONS, STATUS_LABELS
+from crm_pipeline.explain.labels import STAGE_DESCRIPTIONS
 from crm_pipeline.vocabulary import CountsAs, CustomerStatus, EventType, LifecycleStage, MembershipStatus, VisitKind
 
 CAMPAIGN_RESPONSES: Final = {CountsAs.CLICK, CountsAs.CAMPAIGN_RESPONSE}
@@ -67,7 +67,7 @@ def explain_status(profile: Row, clock: TenantClock) -> Row:
         CustomerStatus.ACTIVE: quiet if last and clock.days_since(last) <= ACTIVE_DAYS else "the membership is running",
         CustomerStatus.INACTIVE: f"no running membership, and {quiet}",
     }[status]
-    return {"status": status, "name": STATUS_LABELS[status], "because": reason}
+    return {"status": status, "name": status.replace("_", " ").capitalize(), "because": reason}
 
 
 def _describe_referrals(events: Sequence[Row], clock: TenantClock, referred: Mapping[str, datetime]) -> str:

@@ -19,6 +19,7 @@ from crm_pipeline.explain.labels import (
 )
 from crm_pipeline.explain.sentences import describe_decision
 from crm_pipeline.explain.warehouse_reader import RecordKey
+from crm_pipeline.tables.columns import to_snake_case
 
 MAX_EVENTS = 15
 MAX_NON_MATCHES = 10
@@ -211,12 +212,9 @@ def describe_record(row: Row) -> str:
     service_row = row["held"] or {}
     name = " ".join(filter(None, (service_row.get("first_name"), service_row.get("last_name"))))
     values = [name, service_row.get("email"), service_row.get("phone_number")]
-    faults = [f"its {_split_camel_case(fault['column_name'])} is set aside as unusable" for fault in row["set_aside"]]
+    columns = (to_snake_case(fault["column_name"]).replace("_", " ") for fault in row["set_aside"])
+    faults = [f"its {column} is set aside as unusable" for column in columns]
     return "; ".join([row["words"], ", ".join(value.strip() for value in values if value and value.strip()), *faults])
-
-
-def _split_camel_case(column: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in column)
 
 
 def build_non_match_lines(person: Row) -> Iterator[tuple[str, str]]:
