@@ -52,8 +52,6 @@ def require_erasure_key(settings: Settings, lake: Lake) -> str:
 
 def _find_key_ids(lake: Lake) -> set[str]:
     """Returns the ids of the keys that the lake's tombstones were made with."""
-    if lake.version(privacy.tombstones) < 0:
-        return set()
     with closing(lake.connect()) as con:
         rows = con.sql(f"select distinct key_id from {lake.create_current_view(con, privacy.tombstones)}").fetchall()
     return {key_id for (key_id,) in rows}

@@ -125,8 +125,6 @@ def find_returned_tenants(
     con: DuckDBPyConnection, lake: Lake, tenants: Sequence[str] | None, since: datetime
 ) -> list[str]:
     """Returns those of the tenants to which a golfer returned in the run of hour `since` or later."""
-    if lake.version(privacy.returned_golfers) < 0:
-        return []
     returns = lake.create_current_view(con, privacy.returned_golfers, tenants=tenants, name="present_returns")
     query = f"select distinct tenant_id from {returns} where returned_at >= $since order by 1"
     return [tenant for (tenant,) in con.execute(query, {"since": since}).fetchall()]
