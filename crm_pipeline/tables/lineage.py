@@ -65,6 +65,7 @@ EVENT_TEXT_COLUMNS = (
 EVENT_KIND_COLUMNS = (payment.c.kind, booking.c.status, message_event.c.kind, campaign_interaction.c.kind)
 ACTIVITY_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as")
 CONSENT_COLUMNS = _select_columns(contact, "email_opt_in", "sms_opt_in", "push_opt_in", "whatsapp_opt_in")
+ENGAGEMENT_COLUMNS = (*ACTIVITY_COLUMNS, member.c.membership_status, member.c.joined_at, *CONSENT_COLUMNS)
 VISIT_COLUMNS = _select_columns(customer_timeline, "occurred_at", "counts_as", "event_type", "visit_kind", "visit_at")
 LIFECYCLE_COLUMNS = (
     *_select_columns(member, "membership_status", "joined_at", "ended_at", "updated_at"),
@@ -163,10 +164,7 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
         "status": (*LIFECYCLE_COLUMNS, *CHURN_COLUMNS),
         "lifecycle_stage": LIFECYCLE_COLUMNS,
         "tags": _select_columns(profile_tag, "tag", "added_at", "removed_at"),
-        "engagement_score": (
-            *(*ACTIVITY_COLUMNS, member.c.membership_status, member.c.joined_at),
-            *CONSENT_COLUMNS,
-        ),
+        "engagement_score": ENGAGEMENT_COLUMNS,
         "churn_risk_score": CHURN_COLUMNS,
         "churn_basis": CHURN_COLUMNS,
         "lifetime_value": (customer_timeline.c.amount_cents,),
@@ -184,10 +182,7 @@ COLUMN_LINEAGE: dict[Table, dict[str, Columns]] = {
         "membership_status": (member.c.membership_status,),
         **{column.key: (column,) for column in CONSENT_COLUMNS},
         "identity_confidence": (customer_identities.c.confidence,),
-        "engagement_reasons": (
-            *(*ACTIVITY_COLUMNS, member.c.membership_status, member.c.joined_at),
-            *CONSENT_COLUMNS,
-        ),
+        "engagement_reasons": ENGAGEMENT_COLUMNS,
         "churn_reasons": CHURN_COLUMNS,
         "field_sources": _select_person_columns("id"),
         "first_seen_at": _select_person_columns("created_at"),
