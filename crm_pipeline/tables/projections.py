@@ -11,30 +11,23 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from crm_pipeline.tables.columns import find_table_service, source_metadata, to_snake_case
 
 POSTGRESQL_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-ARROW_TYPES: dict[type[Any], pa.DataType] = {
-    BigInteger: pa.int64(),
-    Boolean: pa.bool_(),
-    Date: pa.date32(),
-    DateTime: pa.timestamp("us", tz="UTC"),
-    Double: pa.float64(),
-    ARRAY: pa.list_(pa.string()),
+LAKE_TYPES: dict[type[Any], tuple[pa.DataType, str]] = {
+    BigInteger: (pa.int64(), "BIGINT"),
+    Boolean: (pa.bool_(), "BOOLEAN"),
+    Date: (pa.date32(), "DATE"),
+    DateTime: (pa.timestamp("us", tz="UTC"), "TIMESTAMPTZ"),
+    Double: (pa.float64(), "DOUBLE"),
+    ARRAY: (pa.list_(pa.string()), "VARCHAR[]"),
 }
-DUCKDB_TYPES: dict[type[Any], str] = {
-    BigInteger: "BIGINT",
-    Boolean: "BOOLEAN",
-    Date: "DATE",
-    DateTime: "TIMESTAMPTZ",
-    Double: "DOUBLE",
-    ARRAY: "VARCHAR[]",
-}
+"""Per declared type, the type in Arrow and in DuckDB."""
+TEXT_TYPES = (pa.string(), "VARCHAR")
+"""The same for text, and for every type that is text in the lake."""
 JSON_TYPES: dict[type[Any], str] = {BigInteger: "integer", Boolean: "boolean", Double: "number"}
 
 
 def to_arrow_type(column: Column[Any]) -> pa.DataType:
     """Returns the Arrow type of a column; uuid and JSON are strings."""
-    if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
-        return pa.decimal128(column.type.precision, column.type.scale)
-    return ARROW_TYPES.get(type(column.type), pa.string())
+    return _find_lake_types(column)[0]
 
 
 def to_copy_arrow_type(column: Column[Any]) -> pa.DataType:
@@ -45,9 +38,7 @@ def to_copy_arrow_type(column: Column[Any]) -> pa.DataType:
 
 def to_duckdb_type(column: Column[Any]) -> str:
     """Returns the DuckDB type of a column."""
-    if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
-        return f"DECIMAL({column.type.precision},{column.type.scale})"
-    return DUCKDB_TYPES.get(type(column.type), "VARCHAR")
+    return _find_lake_types(column)[1]
 
 
 def to_postgres_type(column: Column[Any]) -> str:
@@ -95,3 +86,10 @@ def to_lake_name(table: Table) -> str:
 def find_source_table(name: str) -> Table:
     """Returns the source table with the name that a column references."""
     return source_metadata.tables[name]
+
+
+def _find_lake_types(column: Column[Any]) -> tuple[pa.DataType, str]:
+    if isinstance(column.type, Numeric) and not isinstance(column.type, Double):
+        precision, scale = column.type.precision, column.type.scale
+        return pa.decimal128(precision, scale), f"DECIMAL({precision},{scale})"
+    return LAKE_TYPES.get(type(column.type), TEXT_TYPES)
