@@ -80,7 +80,6 @@ def _draw_prices(block: PeopleBlock, party: Ints, is_member: Flags) -> Ints:
 def draw_booking_events(block: PeopleBlock, bookings: Bookings, player: Ints, paid_in_ledger: Flags) -> EventRows:
     """Returns the rows of Booking; half of the payments through the ledger show at the booking too."""
     hidden = paid_in_ledger & draw_flags(block.rng, _PREPAYMENT_RATE, len(paid_in_ledger))
-    currency = decode_categories((block.club.country.currency,), np.zeros(len(hidden), dtype=np.int64))
     last = np.where(bookings.status == _BOOKED, bookings.booked_at, bookings.tee_time + _ROUND_DURATION)
     cancelled_at = np.maximum(bookings.booked_at, bookings.tee_time - DAY)
     return EventRows(
@@ -95,7 +94,7 @@ def draw_booking_events(block: PeopleBlock, bookings: Bookings, player: Ints, pa
             "status": decode_categories(_BOOKING_STATUSES, bookings.status),
             "players": bookings.party_size,
             "price_cents": bookings.price,
-            "currency": currency,
+            "currency": block.club.country.currency,
             "paid_at": np.where(hidden, NULL, bookings.paid_at),
             "updated_at": np.minimum(np.where(bookings.status == CANCELLED, cancelled_at, last), block.until),
         },
