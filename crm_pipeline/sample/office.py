@@ -88,17 +88,16 @@ def draw_office_events(
         for share in (_NOTE_RATE, _TAG_RATE, _INTERACTION_RATE)
     )
     referrer, referred = _draw_referrals(block, people, since, is_single_profile)
-    profile = _ProfileIds(block, records)
     return [
-        _draw_notes(block, note_persons, profile.build_ids(note_persons), since),
-        _draw_tags(block, tag_persons, profile.build_ids(tag_persons), since),
-        _draw_interactions(block, interaction_persons, profile.build_ids(interaction_persons), since),
+        _draw_notes(block, note_persons, _build_profile_ids(block, records, note_persons), since),
+        _draw_tags(block, tag_persons, _build_profile_ids(block, records, tag_persons), since),
+        _draw_interactions(block, interaction_persons, _build_profile_ids(block, records, interaction_persons), since),
         EventRows(
             crm.referral,
             referrer,
             {
-                "referrer_profile_id": profile.build_ids(referrer),
-                "referred_profile_id": profile.build_ids(referred),
+                "referrer_profile_id": _build_profile_ids(block, records, referrer),
+                "referred_profile_id": _build_profile_ids(block, records, referred),
                 "occurred_at": since[referred],
                 "updated_at": since[referred],
             },
@@ -106,23 +105,14 @@ def draw_office_events(
     ]
 
 
-class _ProfileIds:
-    """The ids that the pipeline will give people: built from their first record in the first service that has one."""
-
-    def __init__(self, block: PeopleBlock, records: Sequence[ServiceRecords]) -> None:
-        self._block, self._records = block, records
-
-    def build_ids(self, persons: Ints) -> pa.Array:
-        return pa.array([self._build_id(person) for person in persons.tolist()], pa.string())
-
-    def _build_id(self, person: int) -> str:
-        anchor_records = next(each for each in self._records if each.first_number[person] != NULL)
-        [record_id] = (
-            format_record_ids(anchor_records.table, anchor_records.first_number[person : person + 1])
-            .cast(pa.string())
-            .to_pylist()
-        )
-        return build_first_profile_id(self._block.club.slug, anchor_records.service, record_id)
+def _build_profile_ids(block: PeopleBlock, records: Sequence[ServiceRecords], persons: Ints) -> pa.Array:
+    """Returns the ids the pipeline will give people, from their first record in the first service that has one."""
+    profile_ids = []
+    for person in persons.tolist():
+        anchor = next(each for each in records if each.first_number[person] != NULL)
+        record_ids = format_record_ids(anchor.table, anchor.first_number[person : person + 1])
+        profile_ids.append(build_first_profile_id(block.club.slug, anchor.service, str(record_ids[0])))
+    return pa.array(profile_ids, pa.string())
 
 
 def _draw_referrals(block: PeopleBlock, people: People, since: Ints, is_single_profile: Flags) -> tuple[Ints, Ints]:
