@@ -50,6 +50,8 @@ def load_failures(run: RunContext, tenants: Sequence[str], assets: Sequence[str]
 
 def store_failures(run: RunContext, asset: str, tenants: Sequence[str], reasons: Mapping[str, str]) -> None:
     """Stores the reason of each of these tenants whose refresh of the asset failed, and deletes those of the others."""
+    if not reasons and not load_failures(run, tenants, [asset]):
+        return
     run.con.execute(
         """create or replace temp table new_failures as
         select unnest($tenants::varchar[]) as tenant_id, $asset as asset, unnest($reasons::varchar[]) as reason,

@@ -107,9 +107,12 @@ def materialize(model: IncrementalModel[Summary], run: RunContext) -> Materializ
 def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: list[BatchResult[Summary]]) -> None:
     """Builds all batches of the run's tenants, and stores the watermarks of those that are built."""
     tenants = run.load_tenant_ids()
+    if model.build_affected is None:
+        batches += [_build_loaded(model.build_all, batch) for batch in run.tenant_batches(tenants, *model.writes)]
+        return
     plan = plan_refresh(run, model.name, model.reads, tenants, full_refresh_triggers=model.rebuild_on)
-    affected_tenants = plan.incremental_tenants if model.build_affected else []
-    full_batches = run.tenant_batches([tenant for tenant in tenants if tenant not in affected_tenants], *model.writes)
+    full_batches = run.tenant_batches(plan.full_refresh_tenants, *model.writes)
+    affected_tenants = plan.incremental_tenants
     affected_batches = [replace(run, tenants=affected_tenants, only_required=True)] if affected_tenants else []
     built: list[str] = []
     try:
@@ -126,9 +129,13 @@ def _build_batch(model: IncrementalModel[Summary], batch: RunContext, plan: Refr
     """Returns the result of one batch, and stores what it took."""
     build = (batch.only_required and model.build_affected) or model.build_all
     began = time.monotonic()
-    batch.load_tenants()
-    result = build(batch)
+    result = _build_loaded(build, batch)
     source_rows, changed_rows = plan.count_rows(batch.tenants or ())
     computed_rows = changed_rows if batch.only_required else source_rows
     store_refresh_cost(batch, model.name, source_rows, computed_rows, time.monotonic() - began)
     return result
+
+
+def _build_loaded(build: Callable[[RunContext], BatchResult[Summary]], batch: RunContext) -> BatchResult[Summary]:
+    batch.load_tenants()
+    return build(batch)
