@@ -124,6 +124,10 @@ IS_IN_CLOSURE: Final = MappingProxyType(
 )
 """Per identity table, and for overrides, the condition that a row is in the closure."""
 
+ADD_NEW_PROFILES: Final = f"""
+    insert into closure_nodes select {_build_profile_node_sql("profile_id")} from found_ids"""
+"""Adds to `closure_nodes` the profiles of `found_ids`: new ones had no id when the closure was found."""
+
 
 def find_identity_closure(con: DuckDBPyConnection) -> None:
     """Creates temp tables `closure_nodes` (node) and `required_records` (tenant_id, service, record_id): the closure.

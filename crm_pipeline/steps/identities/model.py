@@ -9,6 +9,7 @@ from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL
 from crm_pipeline.domain.identity.audit import find_violations
 from crm_pipeline.domain.identity.overrides import INEFFECTIVE_ROWS_SQL, build_revised_condition
 from crm_pipeline.incremental.identity_closure import (
+    ADD_NEW_PROFILES,
     IS_IN_CLOSURE,
     MARK_SHARED_VALUES,
     find_identity_closure,
@@ -43,11 +44,6 @@ OPERATOR_DECISIONS: Final = (crm.identity_override, crm.suppressed_identifier)
 """Tables of operator decisions. A decision can affect any record, so a change is a full refresh."""
 COMPARED_COLUMNS: Final = ("tenant_id", "service", "service_record_id", "auth_user_id", "email", "phone_number")
 """The columns of person_records whose changes can link other records."""
-
-IS_NEW_PROFILE: Final = dict.fromkeys(
-    (identity.profile_ids, identity.profile_events), "profile_id in (select profile_id from found_ids)"
-)
-"""Per table of profile ids the condition that a stored row is of a profile that was resolved just now."""
 
 
 def _resolve_all_records(batch: RunContext) -> BatchResult[list[str]]:
@@ -96,13 +92,13 @@ def _find_link_violations(batch: RunContext, tenants: Sequence[str], conditions:
     """Returns the violations of the stored links: words, tenant, and record or profile id."""
     batch.con.execute(f"create or replace temp view records as {RECORDS_QUERY}")
     batch.con.execute(f"create or replace temp view overrides as {OVERRIDES_QUERY}")
+    if batch.only_required:
+        batch.con.execute(ADD_NEW_PROFILES)
     for table in RESOLVED_RELATIONS:
         stored = batch.lake.create_current_view(batch.con, table, tenants=tenants, name=f"stored_{table.name}")
         # Temp tables, since the audit reads each several times and a view scans the lake every time.
         batch.con.execute(f"drop view if exists {table.name}")
-        # The closure was found before its new profiles had ids.
-        is_checked = f"{conditions[table]} or {IS_NEW_PROFILE[table]}" if table in IS_NEW_PROFILE else conditions[table]
-        batch.con.execute(f"create temp table {table.name} as from {stored} where {is_checked}")
+        batch.con.execute(f"create temp table {table.name} as from {stored} where {conditions[table]}")
     faults = [" ".join(violation) for violation in find_violations(batch.con)]
     for table in RESOLVED_RELATIONS:
         batch.con.execute(f"drop table {table.name}")
