@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Table
 
 from crm_pipeline.domain.churn.parameters import POOLED_TENANT_ID
-from crm_pipeline.incremental.refresh_costs import find_full_refresh_share
+from crm_pipeline.incremental.refresh_costs import MIN_SHARE, find_full_refresh_share
 from crm_pipeline.resources.lake.change_feed import build_changes_query
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.columns import source_metadata
@@ -131,9 +131,12 @@ def _exclude_future_dated_triggers(run: RunContext, table: Table) -> None:
 def _exclude_heavily_changed(
     run: RunContext, asset: str, changed_rows: Mapping[str, int], source_rows: Mapping[str, int]
 ) -> None:
-    share = find_full_refresh_share(run, asset)
-    tenants = [tenant for tenant, changed in changed_rows.items() if changed > share * source_rows.get(tenant, 0)]
-    run.con.execute("delete from watermarks where tenant_id in (select unnest($1::varchar[]))", [tenants])
+    shares = {tenant: changed / max(source_rows.get(tenant, 0), 1) for tenant, changed in changed_rows.items()}
+    # Few hours change enough of any tenant that what was learned of costs can matter.
+    if max(shares.values(), default=0.0) > MIN_SHARE:
+        full_refresh_share = find_full_refresh_share(run, asset)
+        tenants = [tenant for tenant, share in shares.items() if share > full_refresh_share]
+        run.con.execute("delete from watermarks where tenant_id in (select unnest($1::varchar[]))", [tenants])
 
 
 def _count_changed_rows(run: RunContext, tables: Sequence[Table]) -> dict[str, int]:
