@@ -34,6 +34,8 @@ class Observed:
     peaks: dict[str, float] = field(default_factory=dict)
     """The most memory there was by the end of each step; what a step needs shows where it rises."""
     peak_mb: float = 0.0
+    cpu: float = 0.0
+    """CPU seconds of the process, its threads included; the database server's are not."""
     rows: int = 0
     complaints: list[str] = field(default_factory=list)
 
@@ -67,7 +69,7 @@ def run(home: Path, sources: Mapping[str, str], as_of: str, tenants: Sequence[st
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"a run failed:\n{words[-2000:]}\n{''.join(found.complaints[-20:])}")
-    found.peak_mb = usage.ru_maxrss / 1024
+    found.peak_mb, found.cpu = usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
     found.rows = int(match[1].replace(",", "")) if (match := _ROWS.search(words)) else 0
     return found
 

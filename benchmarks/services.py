@@ -98,7 +98,7 @@ def rows_in(sources: dict[str, str]) -> int:
 
 
 def change(sources: dict[str, str], at: str, share: float) -> None:
-    """Let an hour pass in all clubs: that share of every table's rows changes, and some are new."""
+    """Let an hour pass in all clubs: that share of every table's rows changes, and some are new; once for each hour."""
     for service in Service:
         engine = create_engine(sources[build_source_variable_name(service)])
         for table in list_source_tables(service):
@@ -118,8 +118,9 @@ def _an_hour_of(table: Table, at: str, share: float) -> Iterator[str]:
         values = ", ".join(f"'{name}', '{at}'::text" for name in (*times, "updatedAt"))
         yield f"""
             insert into "{table.name}"
-            select (jsonb_populate_record(t, jsonb_build_object('id', 'new-' || id, {values}))).* from "{table.name}" t
-            where abs(hashtext(id || 'new')::bigint) % 1000000 < {share * 1e5:.0f}"""
+            select (jsonb_populate_record(t, jsonb_build_object('id', 'new-{at}-' || id, {values}))).*
+            from "{table.name}" t
+            where abs(hashtext(id || 'new{at}')::bigint) % 1000000 < {share * 1e5:.0f} and id not like 'new-%'"""
 
 
 def _execute(engine: Engine, *statements: str) -> None:
