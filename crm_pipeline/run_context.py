@@ -121,6 +121,8 @@ class RunContext:
         A tenant with more source rows is a batch of its own. All batches write the `stored_tables` with one version, so
         each batch may store a row only once. Without stored tables all tenants are one batch.
         """
+        if not tenants:
+            return
         versions = {table: self.lake.next_version(table) for table in stored_tables}
         row_counts = self.count_source_rows()
         max_rows = MAX_BATCH_ROWS if stored_tables else sum(row_counts.values())

@@ -54,7 +54,9 @@ GRAPH = {
     "crm/profile_events": Node("published", {"customer_identities"}),
     "crm/profile_ids": Node("published", {"customer_identities"}),
     "crm/churn_models": Node("published", {"churn_model"}),
-    "crm/quarantined_records": Node("published", {*SNAPSHOTS, "tenants", "customer_identities", "timeline_events"}),
+    "crm/quarantined_records": Node(
+        "published", {*SNAPSHOTS, "tenants", "customer_identities", "timeline_events", "profile_scores"}
+    ),
     "crm/data_quality_results": Node("published", {"timeline_events", "profile_scores"}),
     "crm/publications": Node("published", {"timeline_events", "profile_scores"}),
     "crm/tenant_refreshes": Node("published", {"timeline_events", "profile_scores"}),

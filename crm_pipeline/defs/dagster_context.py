@@ -15,6 +15,7 @@ from adbc_driver_manager import dbapi
 
 from crm_pipeline.domain.ingest.tenant_validation import escape_invisible_characters
 from crm_pipeline.faults import describe_error
+from crm_pipeline.incremental.failures import INTERRUPTED
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings, parse_hour
@@ -81,7 +82,7 @@ def _raise_interrupts() -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if "Query interrupted" in str(error):  # by DuckDB
+            if INTERRUPTED in str(error):
                 raise KeyboardInterrupt from None
             raise
         finally:

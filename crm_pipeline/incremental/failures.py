@@ -31,7 +31,11 @@ def find_failing_tenants(
 def build_for_survivors(
     build: Callable[[Sequence[str]], Result], tenants: Sequence[str]
 ) -> tuple[Result, dict[str, str]]:
-    """Returns what `build` returns for the tenants that do not fail it, and the reason per tenant that does."""
+    """Returns what `build` returns for the tenants that do not fail it, and the reason per tenant that does.
+
+    Until the last call, which is for all of the former, `build` may be called for some of them: it stores nothing, or
+    the same each time.
+    """
     try:
         return build(tenants), {}
     except Exception as error:  # noqa: BLE001  raised or named by find_failing_tenants
@@ -64,8 +68,8 @@ def store_failures(run: RunContext, asset: str, tenants: Sequence[str], reasons:
 def _halve(build: Callable[[Sequence[str]], object], tenants: Sequence[str], error: Exception) -> dict[str, Exception]:
     if INTERRUPTED in str(error):
         raise error
-    if len(tenants) == 1:
-        return {tenants[0]: error}
+    if len(tenants) <= 1:
+        return dict.fromkeys(tenants, error)
     errors: dict[str, Exception] = {}
     middle = len(tenants) // 2
     for half in (tenants[:middle], tenants[middle:]):

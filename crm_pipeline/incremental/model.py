@@ -66,9 +66,18 @@ class IncrementalModel(Generic[Summary]):
 
 @dataclass(frozen=True)
 class Materialization(Generic[Summary]):
-    """The outcome of a refresh: its tenants, results per batch, reasons per failed tenant, and restored tenants."""
+    """The outcome of a refresh.
+
+    Attributes:
+        tenants: the run's usable tenants.
+        built_tenants: those of them that have been built; without those that failed here or upstream.
+        batches: the result of each batch.
+        failures: the reason per tenant that failed here.
+        restored_tenants: the tenants of which something was taken back.
+    """
 
     tenants: list[str]
+    built_tenants: list[str]
     batches: list[BatchResult[Summary]] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     restored_tenants: list[str] = field(default_factory=list)
@@ -81,9 +90,9 @@ def materialize(model: IncrementalModel[Summary], run: RunContext) -> Materializ
     """
     tenants = run.load_tenant_ids()
     upstream_failures = load_failures(run, tenants, model.upstream)
-    built = [tenant for tenant in tenants if tenant not in upstream_failures]
+    started = [tenant for tenant in tenants if tenant not in upstream_failures]
     batches: list[BatchResult[Summary]] = []
-    restored_tenants = model.restore(run, built)
+    restored_tenants = model.restore(run, started)
 
     def build(some: Sequence[str]) -> None:
         try:
@@ -96,12 +105,13 @@ def materialize(model: IncrementalModel[Summary], run: RunContext) -> Materializ
 
     failures: dict[str, str] = {}
     try:
-        if built:
-            build(built)
+        if started:
+            build(started)
     except Exception as error:  # noqa: BLE001  raised or named by find_failing_tenants
-        failures = find_failing_tenants(build, built, error)
+        failures = find_failing_tenants(build, started, error)
     store_failures(run, model.name, tenants, failures)
-    return Materialization(tenants, batches, failures, restored_tenants)
+    built = [tenant for tenant in started if tenant not in failures]
+    return Materialization(tenants, built, batches, failures, restored_tenants)
 
 
 def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: list[BatchResult[Summary]]) -> None:

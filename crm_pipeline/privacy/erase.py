@@ -21,6 +21,7 @@ from crm_pipeline.privacy.request import ErasureRequest, read_pending_requests
 from crm_pipeline.privacy.subject import create_forgotten_relation
 from crm_pipeline.resources.connections import open_lake, open_warehouse
 from crm_pipeline.resources.dagster_storage.storage import find_dagster_url
+from crm_pipeline.resources.lake.compaction import delete_retired_tables
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.postgres.embedded import start_embedded_postgres
 from crm_pipeline.resources.privacy import lake_erasure, warehouse_erasure
@@ -155,6 +156,7 @@ def _erase_lake_rows(
     with closing(lake.connect()) as con:
         run = RunContext(con, lake, request.requested_at, request.certificate_id, request.tenants)
         roll_back_partial_commits(run, request.tenants)
+        delete_retired_tables(lake)
         create_forgotten_relation(con, [*request.records, *request.dependent_rows])
         for table in LAKE_TABLES:
             report_progress(f"lake: {to_lake_name(table)}")

@@ -21,7 +21,7 @@ LAKE_TABLES: tuple[Table, ...] = (*source_metadata.tables.values(), *output_meta
 """Every table that may have a log in the lake: those of the services, then ours."""
 
 RETIRED_LAKE_TABLES = ("record_keys",)
-"""Names of tables that lakes of older releases have; upkeep deletes them."""
+"""Names of tables that lakes of older releases have; upkeep and erasures delete them."""
 
 PUBLISHED_TABLES: tuple[Table, ...] = tuple(
     table for table in output_metadata.tables.values() if not table.info.get("lake_only")

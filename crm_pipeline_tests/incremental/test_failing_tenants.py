@@ -11,11 +11,16 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Table
 
+from crm_pipeline.incremental.failures import build_for_survivors
 from crm_pipeline.incremental.model import Materialization, materialize
 from crm_pipeline.resources.lake.lake import ChangeCounts, Lake
 from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.model import IDENTITIES
+from crm_pipeline.steps.identities.self_audit import audit_identities
 from crm_pipeline.steps.validate import quarantine_rows
 from crm_pipeline.tables.outputs import identity, operations, profiles, timeline
+from crm_pipeline.tables.sources import scl
+from crm_pipeline.vocabulary import Service
 from crm_pipeline_tests.fixtures.histories.incremental import ALL_MOVES, SERVICES, STAGES, Hours
 from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 from crm_pipeline_tests.fixtures.homes.soak import SOAK
@@ -134,3 +139,54 @@ def test_a_tenant_that_cannot_be_stored_is_named_and_the_others_are_as_without_i
     mended = refresh(Lake(lake.url, spill), MORNING + 2 * HOUR)
     assert not any(mended.failures.values())
     Hours(tmp_path, morning.services).compare_with_full_refresh(MORNING + 2 * HOUR, tmp_path / "copy")
+
+
+@dataclass(frozen=True)
+class UnreadableLake(Lake):
+    """A lake in which the members of a tenant cannot be read."""
+
+    tenant: str = ""
+
+    def create_current_view(self, con: Any, table: Table, **options: Any) -> str:  # noqa: ANN401
+        if table is scl.member and self.tenant in (options.get("tenants") or ()):
+            raise BrokenRowsError
+        return super().create_current_view(con, table, **options)
+
+
+def test_a_tenant_that_cannot_be_read_is_not_audited(morning: Hours, undisturbed: Refreshed, tmp_path: Path) -> None:
+    first, broken, last = find_tenants(morning)
+    lake = UnreadableLake(copy_lake(morning, tmp_path), tmp_path / "spill", tenant=broken)
+    disturbed = refresh(lake)
+    assert [list(failed) for failed in disturbed.failures.values() if failed] == [[broken]]
+    others = {key: rows for key, rows in undisturbed.rows.items() if key[1] != broken}
+    assert {key: rows for key, rows in disturbed.rows.items() if key[1] != broken} == others
+    with closing(lake.connect()) as con:
+        run = RunContext(con, lake, MORNING + HOUR, "run", None)
+        built = materialize(IDENTITIES, run).built_tenants
+        assert built == [first, last]
+        assert sorted(audit_identities(run, built).tenants) == built
+        assert not audit_identities(run, built).differing_tables
+
+
+def test_a_closed_tenant_that_cannot_be_read_stops_no_snapshot(tmp_path: Path) -> None:
+    services = delivered(tmp_path / "services", tenants=2, people=20, events=60, until=MORNING)
+    closed, _ = services.tables["Tenant"]
+    closed["status"] = "CLOSED"
+    services.deliver(services.folder)
+    hours = Hours(tmp_path, services)
+    hours.extract(MORNING)
+    lake = UnreadableLake(hours.lake.url, tmp_path / "spill", tenant=closed["id"])
+    with closing(lake.connect()) as con:
+        validated = quarantine_rows(RunContext(con, lake, MORNING, "run", None), Service.SCL)
+    assert list(validated.failures) == [closed["id"]]
+    assert "BrokenRowsError" in validated.failures[closed["id"]]
+    assert len(validated.built_tenants) == 1
+
+
+@pytest.mark.parametrize("tenants", [[], ["a"], ["a", "b", "c"]])
+def test_what_fails_for_every_tenant_is_raised_as_it_was(tenants: list[str]) -> None:
+    def fail(_: object) -> None:
+        raise BrokenRowsError
+
+    with pytest.raises(BrokenRowsError):
+        build_for_survivors(fail, tenants)

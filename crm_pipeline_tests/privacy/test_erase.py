@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
+from crm_pipeline.tables import RETIRED_LAKE_TABLES
 from crm_pipeline_tests.fixtures.homes.erasures import (
     ask_officer,
     failed_checks,
@@ -94,6 +95,7 @@ def club(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Club
         upkeep(home)
         (home / "spill" / "killed").mkdir()
         (home / "spill" / "killed" / "block").write_text(f"... {EMAIL}")
+        shutil.copytree(home / "lake" / "scl_member", home / "lake" / RETIRED_LAKE_TABLES[0])
         (home / "report.html").write_text(f"<td>{EMAIL}</td>")
         ids = dict(ask(home, "select minted_record_id, profile_id::text from crm.profile_ids"))
         asked = command(home, "explain", "--tenant", CLUB, "--profile", ids[MEMBER.id], COLUMNS="1000")

@@ -1,6 +1,7 @@
 """Asset `customer_identities`: every record linked to one profile per person and club, with the match keys."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import dagster as dg
 
@@ -13,12 +14,14 @@ from crm_pipeline.defs.metadata import (
     build_model_metadata,
     build_optional_table,
 )
+from crm_pipeline.incremental.failures import build_for_survivors
 from crm_pipeline.incremental.model import materialize
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
 from crm_pipeline.steps.identities.model import IDENTITIES
 from crm_pipeline.steps.identities.self_audit import audit_identities
+from crm_pipeline.steps.validate import SNAPSHOT_NAMES
 from crm_pipeline.tables.outputs import identity
 
 LINKS_HOLD = "links_hold"
@@ -31,7 +34,7 @@ MAX_SHOWN_FAULTS = 20
     group_name="identities",
     kinds={"deltalake", "duckdb", "python"},
     **build_asset_options(HOURLY, identity.customer_identities),
-    deps=["scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot", "tenants"],
+    deps=[*SNAPSHOT_NAMES.values(), "tenants"],
     description="Which records are one person, why, what was refused, and the history of each profile id. In the lake.",
     check_specs=[
         dg.AssetCheckSpec(
@@ -66,7 +69,7 @@ def customer_identities(
             },
             check_results=[
                 _build_links_check([fault for batch in identities.batches for fault in batch.summary]),
-                _build_audit_check(run, [tenant for tenant in identities.tenants if tenant not in identities.failures]),
+                _build_audit_check(run, identities.built_tenants),
             ],
         )
 
@@ -85,8 +88,9 @@ def _build_links_check(faults: Sequence[str]) -> dg.AssetCheckResult:
 
 
 def _build_audit_check(run: RunContext, tenants: list[str]) -> dg.AssetCheckResult:
-    audit = audit_identities(run, tenants)
+    audit, failures = build_for_survivors(partial(audit_identities, run), tenants)
     differing = [{"tenant": tenant, "tables": ", ".join(tables)} for tenant, tables in audit.differing_tables.items()]
+    differing += [{"tenant": tenant, "tables": reason} for tenant, reason in failures.items()]
     outcome = f"{len(differing)} of them differ from what is stored" if differing else "all are as stored"
     return dg.AssetCheckResult(
         check_name=SELF_AUDIT,

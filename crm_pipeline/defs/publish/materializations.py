@@ -75,9 +75,11 @@ def _report_whole_tables(
     for table in WHOLE_TABLES:
         key = build_published_key(table)
         metadata = {"dagster/row_count": sum(count for (name, _), count in rows.items() if name == table.name)}
+        if key not in context.selected_asset_keys:
+            continue
         if has_failed:
             context.log_event(dg.AssetMaterialization(key, metadata=metadata))
-        elif key in context.selected_asset_keys:
+        else:
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 

@@ -21,7 +21,7 @@ from crm_pipeline.resources.warehouse.freshness import TenantFreshness, find_new
 from crm_pipeline.resources.warehouse.warehouse import Warehouse
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.settings import Settings
-from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures
+from crm_pipeline.steps.publish.gate import evaluate_tenants, find_failed_tenants, store_measures, store_results
 from crm_pipeline.steps.publish.publish import (
     TENANT_GONE,
     TENANT_TABLES,
@@ -70,11 +70,15 @@ def published(
             tenants = [tenant for tenant in tenants if tenant not in failures]
             gate_result, failures = build_for_survivors(partial(evaluate_tenants, run, pending), tenants)
             unpublished |= failures
-            if gate_result.results:
-                report_results(context, run, gate_result.results)
+            results = gate_result.results
+            if results:
+                store = partial(store_results, run, results)
+                _, failures = build_for_survivors(store, gate_result.fully_evaluated_tenants)
+                unpublished |= failures
+                report_results(context, run, [result for result in results if result.tenant_id not in failures])
             _, failures = build_for_survivors(partial(store_measures, run), gate_result.fully_evaluated_tenants)
             unpublished |= failures
-            unpublished |= find_failed_tenants(gate_result.results, tenants)
+            unpublished |= find_failed_tenants(results, tenants)
             changes = publish_tenants(
                 run, publisher, pending, [t for t in tenants if t not in unpublished], unpublished
             )
@@ -89,7 +93,7 @@ def published(
         clubs = _read_clubs(warehouse)
         news = find_news(clubs_before, clubs)
         report_freshness(context, news)
-        update_data_docs(run, settings.home, gate_result.results, clubs, news)
+        update_data_docs(run, settings.home, results, clubs, news)
         changes |= {tenant: {} for tenant in _find_closed_tenants(context, run, {*tenants, *unpublished})}
         evaluations = [*build_step_evaluations(context, run, tenants), build_freshness_evaluation(context, clubs)]
         yield from report_materializations(context, changes, rows, publisher.costs, unpublished, evaluations)

@@ -9,26 +9,33 @@ from crm_pipeline.defs.dagster_context import TENANT_PARTITIONS
 from crm_pipeline.defs.metadata import ASSETS_BY_TABLE, HOURLY, build_asset_options, build_published_lineage
 from crm_pipeline.resources.warehouse.schema import CRM_SCHEMA
 from crm_pipeline.steps.publish.gate import EVALUATED_TABLES
+from crm_pipeline.steps.validate import SNAPSHOT_NAMES
 from crm_pipeline.tables import PUBLISHED_TABLES
 from crm_pipeline.tables.outputs import churn, identity, operations, privacy, profiles, timeline
+from crm_pipeline.vocabulary import Service
 
 WHOLE_TABLES: Final = tuple(table for table in PUBLISHED_TABLES if table not in EVALUATED_TABLES)
 """The published tables that are one asset each, without partitions."""
-GATE_INPUTS: Final = ("profile_scores", "timeline_events")
-SNAPSHOTS: Final = ("scl_snapshot", "teetime_snapshot", "messaging_snapshot", "crm_snapshot")
+EVALUATED_ASSETS: Final = ("profile_scores", "timeline_events")
 UPSTREAM_ASSETS: Final = {
     profiles.customer_profiles: ("profile_scores",),
-    timeline.customer_timeline: GATE_INPUTS,
+    timeline.customer_timeline: EVALUATED_ASSETS,
     identity.customer_identities: ("customer_identities",),
     identity.identity_reviews: ("customer_identities",),
     identity.profile_events: ("customer_identities",),
     identity.profile_ids: ("customer_identities",),
     churn.churn_models: ("churn_model",),
-    operations.quarantined_records: (*SNAPSHOTS, "tenants", "customer_identities", "timeline_events"),
-    operations.data_quality_results: GATE_INPUTS,
-    operations.publications: GATE_INPUTS,
-    operations.tenant_refreshes: GATE_INPUTS,
-    privacy.forgotten_totals: ("scl_snapshot", "teetime_snapshot"),
+    operations.quarantined_records: (
+        *SNAPSHOT_NAMES.values(),
+        "tenants",
+        "customer_identities",
+        "timeline_events",
+        "profile_scores",
+    ),
+    operations.data_quality_results: EVALUATED_ASSETS,
+    operations.publications: EVALUATED_ASSETS,
+    operations.tenant_refreshes: EVALUATED_ASSETS,
+    privacy.forgotten_totals: (SNAPSHOT_NAMES[Service.SCL], SNAPSHOT_NAMES[Service.TEETIME]),
 }
 """The assets that each published table is made from."""
 

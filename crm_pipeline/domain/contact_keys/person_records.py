@@ -1,15 +1,13 @@
 """The person records of all services in one shape, with normalised keys, and the normalised suppressed values."""
 
 import hashlib
-import unicodedata
 from functools import cache
 from pathlib import Path
 
-import phonenumbers
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from crm_pipeline.domain.contact_keys.email_and_name import normalise_emails, normalise_names
+from crm_pipeline.domain.contact_keys.email_and_name import NORMALISATION_VERSION, normalise_emails, normalise_names
 from crm_pipeline.domain.contact_keys.phone import normalise_phones
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.vocabulary import QuarantineReason
@@ -35,8 +33,7 @@ WILDCARDS = "[*?%]"
 def compute_normaliser_hash() -> str:
     """Returns 16 hex digits of a hash of what normal forms depend on: this folder's code, and data of libraries."""
     code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.iterdir()) if path.is_file())
-    data = f"{phonenumbers.__version__} {unicodedata.unidata_version}"
-    return hashlib.sha256(code + data.encode()).hexdigest()[:16]
+    return hashlib.sha256(code + NORMALISATION_VERSION.encode()).hexdigest()[:16]
 
 
 def select_entered_records(con: DuckDBPyConnection) -> None:

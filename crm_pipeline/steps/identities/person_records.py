@@ -5,11 +5,11 @@ from typing import Final
 
 from crm_pipeline.domain.contact_keys.person_records import (
     create_people,
-    normalise_people,
     normalise_records,
     select_entered_records,
 )
 from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.lake.rows import build_tenant_condition
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.outputs.identity import RECORD_KEY, person_records
 
@@ -37,14 +37,19 @@ def store_person_records(run: RunContext, tenants: Sequence[str], condition: str
 def load_people(run: RunContext, tenants: Sequence[str]) -> None:
     """Creates temp table `people`: the stored records of these tenants; in an incremental batch the required ones.
 
-    Reads: `required_records`, in an incremental batch; what `select_entered_records` reads, in a lake of an older
-        release, which has stored none.
+    Reads: `required_records`, in an incremental batch; what `select_entered_records` reads, of tenants without stored
+        records, which an older release has left.
     """
-    if run.lake.version(person_records) < 0:
-        normalise_people(run.con)
-        return
-    stored = run.lake.create_current_view(run.con, person_records, tenants=tenants)
+    people = run.lake.create_current_view(run.con, person_records, tenants=tenants)
+    stored_tenants = run.con.sql(
+        f"select tenant_id from ({run.lake.build_counts_query(person_records, tenants=tenants)})"
+    )
+    if unstored_tenants := set(tenants) - {tenant for (tenant,) in stored_tenants.fetchall()}:
+        select_entered_records(run.con)
+        unstored = f"(from entered_records where {build_tenant_condition(sorted(unstored_tenants))})"
+        normalise_records(run.con, unstored, "unstored_person_records")
+        people = f"(from {people} union all by name from unstored_person_records)"
     required = (
         f"semi join (select * from required_records) r (tenant_id, service, service_record_id) using ({RECORD_KEY})"
     )
-    create_people(run.con, f"{stored} {required}" if run.only_required else stored)
+    create_people(run.con, f"{people} {required}" if run.only_required else people)

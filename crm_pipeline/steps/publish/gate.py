@@ -69,16 +69,15 @@ def find_failed_tenants(results: Sequence[ExpectationResult], tenants: Sequence[
 
 
 def evaluate_tenants(run: RunContext, pending: PendingByTenant, tenants: Sequence[str]) -> GateResult:
-    """Returns the new results of tenants to evaluate, and stores them; other tenants and tables keep their results.
+    """Returns the new results of tenants to evaluate; other tenants and tables keep their stored results.
 
-    Call `store_measures` after the results are reported: only then does a tenant count as evaluated today.
+    Store them by `store_results`, and `store_measures` after they are reported: only then does a tenant count as
+    evaluated today.
     """
     run.define_as_of()
     evaluated_today = find_evaluated_today(run, tenants)
     fully_evaluated = _select_tenants_to_evaluate(run, pending, tenants, evaluated_today)
     results = [*_evaluate_tables(run, pending, fully_evaluated, evaluated_today), *compare_tables(run, fully_evaluated)]
-    if results:
-        _store_results(run, results)
     return GateResult(results, fully_evaluated)
 
 
@@ -150,6 +149,19 @@ def evaluate_agreements(run: RunContext, tenants: Sequence[str]) -> list[Expecta
     return evaluate_findings(run.con, CROSS_TABLE_SUITE, "disagreements")
 
 
+def store_results(run: RunContext, results: Sequence[ExpectationResult], tenants: Sequence[str]) -> None:
+    """Stores the results of these tenants; those of suites that were not evaluated again stay."""
+    import pandas as pd  # noqa: PLC0415  a second only runs should pay
+
+    run.con.register("expectation_results", pd.DataFrame(results, columns=ExpectationResult._fields))
+    run.con.execute(f"""
+        create or replace temp table new_results as
+        select *, '{run.as_of.isoformat()}'::timestamptz as checked_at, '{run.run_id}' as run_id
+        from expectation_results where {build_tenant_condition(tenants)}""")
+    condition = "(tenant_id, suite) in (select (tenant_id, suite) from new_results)"
+    run.replace(operations.data_quality_results, "new_results", tenants, condition)
+
+
 def store_measures(run: RunContext, tenants: Sequence[str]) -> None:
     """Stores the measures of these tenants as today's, and deletes those older than STORED_DAYS days.
 
@@ -205,20 +217,6 @@ def _evaluate_tables(
             or any(rows.table is table for rows in pending.get(tenant, ()))
         ]
         yield from evaluate_rows(run.con, TABLE_SUITES[table], lake_view_name(table), changed_tenants)
-
-
-def _store_results(run: RunContext, results: Sequence[ExpectationResult]) -> None:
-    """Stores the results; those of suites that were not evaluated again stay."""
-    import pandas as pd  # noqa: PLC0415  a second only runs should pay
-
-    run.con.register("expectation_results", pd.DataFrame(results))
-    run.con.execute(f"""
-        create or replace temp table new_results as
-        select *, '{run.as_of.isoformat()}'::timestamptz as checked_at, '{run.run_id}' as run_id
-        from expectation_results""")
-    evaluated_tenants = sorted({result.tenant_id for result in results})
-    condition = "(tenant_id, suite) in (select (tenant_id, suite) from new_results)"
-    run.replace(operations.data_quality_results, "new_results", evaluated_tenants, condition)
 
 
 def _find_changed_profiles(batch: RunContext) -> None:

@@ -1,6 +1,14 @@
 """Person records of all services in one shape: their keys, their order, and who is active."""
 
-from crm_pipeline.domain.contact_keys.person_records import INVALID_KEYS_SQL, normalise_suppressed_values
+import pytest
+
+from crm_pipeline.domain.contact_keys import person_records
+from crm_pipeline.domain.contact_keys.email_and_name import NORMALISATION_VERSION
+from crm_pipeline.domain.contact_keys.person_records import (
+    INVALID_KEYS_SQL,
+    compute_normaliser_hash,
+    normalise_suppressed_values,
+)
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.sources import crm, scl, teetime
 from crm_pipeline.vocabulary import Service
@@ -81,3 +89,13 @@ def test_suppressed_values_are_normalised_before_anything_compares_them() -> Non
     normalise_suppressed_values(scene.con)
     rows = scene.con.sql("select kind, value from suppressed order by all").fetchall()
     assert rows == [("EMAIL", "reception@example.org"), ("PHONE", "+493023450000")]
+
+
+@pytest.mark.parametrize("library", NORMALISATION_VERSION.split())
+def test_normal_forms_are_made_anew_by_another_release_of_any_library(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = compute_normaliser_hash()
+    another = NORMALISATION_VERSION.replace(library, f"{library}.1")
+    monkeypatch.setattr(person_records, "NORMALISATION_VERSION", another)
+    assert compute_normaliser_hash.__wrapped__() != before

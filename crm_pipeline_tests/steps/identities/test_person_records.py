@@ -1,6 +1,7 @@
 """The stored person records: only what has changed is normalised, and what is stored is what a reader would make."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from crm_pipeline.domain.contact_keys.email_and_name import normalise_names
 from crm_pipeline.domain.contact_keys.person_records import normalise_people
+from crm_pipeline.incremental.model import materialize
 from crm_pipeline.run_context import RunContext
+from crm_pipeline.steps.identities.model import IDENTITIES
 from crm_pipeline.steps.identities.person_records import load_people
 from crm_pipeline.tables import PERSON_TABLES
 from crm_pipeline.tables.outputs import identity
@@ -97,3 +100,14 @@ def test_stored_people_are_those_that_a_reader_would_make(hours: Hours) -> None:
         hours.services.hour(at, ALL_MOVES, 40)
         hours.refresh(at)
         assert read_people(hours, at, anew=False) == read_people(hours, at, anew=True)
+
+
+def test_people_of_clubs_without_stored_records_are_normalised_anew(hours: Hours) -> None:
+    hours.extract(MORNING)
+    with closing(hours.lake.connect()) as con:
+        everyone = RunContext(con, hours.lake, MORNING, "run", None)
+        one, *others = everyone.load_tenant_ids()
+        materialize(IDENTITIES, replace(everyone, tenants=[one]))
+    assert {tenant for tenant, _, _ in list_stored_records(hours)} == {one}
+    assert others
+    assert read_people(hours, MORNING, anew=False) == read_people(hours, MORNING, anew=True)

@@ -25,6 +25,7 @@ from crm_pipeline.steps.publish.gate import (
     find_evaluated_today,
     find_failed_tenants,
     store_measures,
+    store_results,
 )
 from crm_pipeline.tables.outputs.operations import quality_measures
 from crm_pipeline.tables.outputs.profiles import customer_profiles
@@ -89,6 +90,11 @@ def measured(run: RunContext, value: float, *tenants: str) -> None:
     store_measures(run, tenants)
 
 
+def store(run: RunContext, results: list[ExpectationResult]) -> None:
+    """Stores all of these results."""
+    store_results(run, results, sorted({result.tenant_id for result in results}))
+
+
 def results_of(tenant: str, *, failing: str = "") -> list[ExpectationResult]:
     """Returns the results of a full evaluation."""
     return [
@@ -108,8 +114,8 @@ ALL_OF_IT = PendingRows(customer_profiles, "", ContentFingerprint(10, 0), 1, "a 
 def test_tenants_that_failed_or_changed_much_are_evaluated_and_all_once_a_day(at_noon: RunContext) -> None:
     clubs = ["failing", "moved", "new", "quiet"]
     measured(at_noon, 10, "failing", "moved", "quiet")
-    gate._store_results(at_noon, [*results_of("failing", failing="profiles"), *results_of("moved")])
-    gate._store_results(at_noon, results_of("quiet"))
+    store(at_noon, [*results_of("failing", failing="profiles"), *results_of("moved")])
+    store(at_noon, results_of("quiet"))
     assert to_evaluate(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
     assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
     assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
@@ -132,9 +138,9 @@ def test_more_than_a_tenth_is_not_barely_changed(changed_rows: int, is_barely_ch
 def test_new_or_removed_expectations_are_a_full_evaluation(at_noon: RunContext) -> None:
     measured(at_noon, 10, "before", "now", "later")
     before, *others = results_of("before")
-    gate._store_results(at_noon, [before._replace(expectation="renamed since"), *others])
-    gate._store_results(at_noon, results_of("now"))
-    gate._store_results(at_noon, results_of("later")[:-1])
+    store(at_noon, [before._replace(expectation="renamed since"), *others])
+    store(at_noon, results_of("now"))
+    store(at_noon, results_of("later")[:-1])
     assert to_evaluate(at_noon, ["before", "now", "later"]) == ["before", "later"]
 
 
