@@ -134,21 +134,19 @@ connected_records as (
     join distant_records d on d.tenant_id = r.tenant_id and d.linked_to_service = r.service
         and d.linked_to_record_id = r.service_record_id
 ),
--- Numbers are compared in place of texts: of two texts with one number no rule holds.
 member_values as (
-    select tenant_id, service, record_id, hash(tenant_id, kind, value) as value, hash(profile_id) as profile from (
-        unpivot (select tenant_id, profile_id, service, record_id, auth_user_id, email, phone_number from members)
-        on auth_user_id, email, phone_number into name kind value value)
+    unpivot (select tenant_id, profile_id, service, record_id, auth_user_id, email, phone_number from members)
+    on auth_user_id, email, phone_number into name kind value value
 ),
 split_values as (
-    select value from member_values group by value having min(profile) <> max(profile)
+    select tenant_id, kind, value from member_values group by all having min(profile_id) <> max(profile_id)
 ),
 matching_records as (
     select distinct h.tenant_id, h.service, h.record_id, o.service as other_service, o.record_id as other_record_id
     from member_values h
-    semi join split_values using (value)
-    join member_values o using (value)
-    where h.profile <> o.profile
+    semi join split_values using (tenant_id, kind, value)
+    join member_values o using (tenant_id, kind, value)
+    where h.profile_id <> o.profile_id
     union
     from always_pairs
 ),
