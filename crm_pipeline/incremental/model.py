@@ -118,7 +118,9 @@ def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: l
     """Builds all batches of the run's tenants, and stores the watermarks of those that are built."""
     tenants = run.load_tenant_ids()
     if model.build_affected is None:
-        batches += [_build_loaded(model.build_all, batch) for batch in run.tenant_batches(tenants, *model.writes)]
+        for batch in run.tenant_batches(tenants, *model.writes):
+            _load_batch_tenants(batch, tenants)
+            batches.append(model.build_all(batch))
         return
     plan = plan_refresh(run, model.name, model.reads, tenants, full_refresh_triggers=model.rebuild_on)
     full_batches = run.tenant_batches(plan.full_refresh_tenants, *model.writes)
@@ -127,6 +129,7 @@ def _build_batches(model: IncrementalModel[Summary], run: RunContext, batches: l
     built: list[str] = []
     try:
         for batch in chain(full_batches, affected_batches):
+            _load_batch_tenants(batch, tenants)
             batches.append(_build_batch(model, batch, plan))
             built += batch.tenants or ()
     finally:
@@ -139,13 +142,14 @@ def _build_batch(model: IncrementalModel[Summary], batch: RunContext, plan: Refr
     """Returns the result of one batch, and stores what it took."""
     build = (batch.only_required and model.build_affected) or model.build_all
     began = time.monotonic()
-    result = _build_loaded(build, batch)
+    result = build(batch)
     source_rows, changed_rows = plan.count_rows(batch.tenants or ())
     computed_rows = changed_rows if batch.only_required else source_rows
     store_refresh_cost(batch, model.name, source_rows, computed_rows, time.monotonic() - began)
     return result
 
 
-def _build_loaded(build: Callable[[RunContext], BatchResult[Summary]], batch: RunContext) -> BatchResult[Summary]:
-    batch.load_tenants()
-    return build(batch)
+def _load_batch_tenants(batch: RunContext, loaded_tenants: Sequence[str]) -> None:
+    """Loads the batch's tenants, unless they are those that are loaded: of most hours the one batch is all tenants."""
+    if len(batch.tenants or ()) != len(loaded_tenants):
+        batch.load_tenants()
