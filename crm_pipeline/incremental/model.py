@@ -17,7 +17,7 @@ from sqlalchemy import Table
 from crm_pipeline.incremental.failures import find_failing_tenants, load_failures, store_failures
 from crm_pipeline.incremental.refresh_costs import store_refresh_cost
 from crm_pipeline.incremental.watermarks import RefreshPlan, plan_refresh
-from crm_pipeline.resources.lake.lake import ChangeCounts
+from crm_pipeline.resources.lake.lake import ChangeCounts, open_session
 from crm_pipeline.run_context import RunContext
 from crm_pipeline.tables.projections import to_lake_name
 
@@ -96,8 +96,8 @@ def materialize(model: IncrementalModel[Summary], run: RunContext) -> Materializ
 
     def build(some: Sequence[str]) -> None:
         try:
-            # A connection of its own, since a batch that fails leaves relations behind.
-            with closing(run.lake.connect()) as con:
+            # A session of its own, since a batch that fails leaves relations behind.
+            with closing(open_session(run.con)) as con:
                 _build_batches(model, replace(run, con=con, tenants=some), batches)
         except Exception:
             model.restore(run, some)

@@ -47,6 +47,18 @@ def find_max_spill(memory: str) -> str:
     return re.sub(r"^[\d.]+", lambda amount: f"{float(amount[0]) * MAX_SPILL_FACTOR:.3f}", memory)
 
 
+def open_session(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Returns a connection with temp relations of its own that shares memory limit and file cache with `con`."""
+    session = con.cursor()
+    _set_session_options(session)
+    return session
+
+
+def _set_session_options(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+
+
 class ChangeCounts(NamedTuple):
     """Numbers of rows appended to a log, by kind of change."""
 
@@ -118,13 +130,12 @@ class Lake:
         """Returns a DuckDB connection in time zone UTC that may spill to disk."""
         self.spill.mkdir(parents=True, exist_ok=True)
         con = duckdb.connect()
-        con.execute("set TimeZone = 'UTC'")
+        _set_session_options(con)
         # A folder per connection: two processes that spill into one folder overwrite each other's files.
         con.execute("set temp_directory = $folder", {"folder": str(self.spill / uuid4().hex)})
         con.execute("set memory_limit = $memory", {"memory": self.memory})
         con.execute("set max_temp_directory_size = $size", {"size": find_max_spill(self.memory)})
         con.execute("set preserve_insertion_order = false")
-        con.execute("set enable_progress_bar = false")
         # A step reads the same files dozens of times, and files never change.
         con.execute("set parquet_metadata_cache = true")
         return con
