@@ -3,7 +3,7 @@
 Each is a process of its own, and what it measured is kept (`results`), so one that failed, or that is to be measured
 anew, is run alone by `--only`; `--only` and no name makes the table from what is there. Some are not in the table, and
 are run by their name alone: linking, backtest and forecasts (how well, not how fast), many_tenants, dagster_growth,
-identity_stages.
+identity_stages, two_commits.
 """
 
 import argparse

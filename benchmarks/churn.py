@@ -20,7 +20,6 @@ from rich.table import Table
 from benchmarks.results import AT_LEAST, Row, keep
 from crm_pipeline.domain.churn.mbg_nbd import (
     PRIOR,
-    predict_alive_probability,
     predict_horizon_churn,
     predict_transactions,
 )
@@ -81,7 +80,7 @@ def main() -> None:
     fits = [raced("CDNOW", np.stack(cdnow.read_calibration())), raced("made up", visitors(FIT_ROWS))]
     scores = Table(f"{ROWS:,} rows", "s")
     million = visitors(ROWS)
-    for score in (predict_alive_probability, predict_horizon_churn, predict_transactions):
+    for score in (predict_horizon_churn, predict_transactions):
         scores.add_row(score.__name__, f"{seconds(partial(score, PRIOR, *million))[0]:.3f}")
     Console().print(scores)
     sys.exit(not keep(__spec__.name, fits))

@@ -60,13 +60,6 @@ def compute_dropout_log_odds(params: MbgNbdParameters, x: Floats, recency: Float
     return np.asarray((params.r + x) * silence + np.log(params.a) - np.log(params.b + x))
 
 
-def predict_alive_probability(
-    params: MbgNbdParameters, frequency: npt.ArrayLike, recency: npt.ArrayLike, age: npt.ArrayLike
-) -> Floats:
-    """Returns the probability (n,) that a visitor has not dropped out (Batislam et al. 2007)."""
-    return np.asarray(expit(-compute_dropout_log_odds(params, *clip_visits(frequency, recency, age))))
-
-
 def predict_horizon_churn(
     params: MbgNbdParameters,
     frequency: npt.ArrayLike,

@@ -13,7 +13,6 @@ from crm_pipeline.domain.churn.mbg_nbd import (
     HORIZON_DAYS,
     PRIOR,
     MbgNbd,
-    predict_alive_probability,
     predict_horizon_churn,
     predict_transactions,
 )
@@ -76,8 +75,8 @@ def test_nothing_overflows_and_bounds_hold(params: MbgNbd, visitor: Visitor, hor
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         churn = predict_horizon_churn(params, *visitor, horizon=horizon)
         visits = predict_transactions(params, *visitor, horizon=horizon)
-        alive = predict_alive_probability(params, *visitor)
-    assert 0.0 <= 1.0 - alive <= churn + 1e-12
+        dropped_out = predict_horizon_churn(params, *visitor, horizon=np.inf)
+    assert 0.0 <= dropped_out <= churn + 1e-12
     assert churn <= 1.0 + 1e-12
     # Someone who comes is expected at least once then: P(at least one) <= E.
     assert np.isfinite(visits)
@@ -117,5 +116,9 @@ def test_shapes_are_kept_and_nothing_known_gives_nothing() -> None:
 
 def test_one_visit_is_no_proof_of_life() -> None:
     """BG/NBD gives every one-time buyer P(alive) = 1, and so ranks them above those who came back."""
-    assert predict_alive_probability(PRIOR, 0, 0, 0) == pytest.approx(1.3 / 1.9)
-    assert predict_alive_probability(PRIOR, 0, 0, 700) < predict_alive_probability(PRIOR, 0, 0, 70)
+
+    def predict_dropout(age: float) -> float:
+        return float(predict_horizon_churn(PRIOR, 0, 0, age, horizon=np.inf))
+
+    assert predict_dropout(0) == pytest.approx(1.0 - 1.3 / 1.9)
+    assert predict_dropout(700) > predict_dropout(70)
