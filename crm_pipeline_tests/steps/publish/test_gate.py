@@ -1,9 +1,10 @@
 """The gate: which tenants a failure stops, which are evaluated again, and what Dagster and Data Docs show."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from crm_pipeline.checks.evaluation import ExpectationResult
 from crm_pipeline.checks.expectations import MEANINGS
 from crm_pipeline.cli.options import override_environment
 from crm_pipeline.defs.jobs.alerts import list_failed_checks
+from crm_pipeline.incremental.failures import build_for_survivors
 from crm_pipeline.resources.connections import open_lake
 from crm_pipeline.resources.lake.lake import Lake
 from crm_pipeline.resources.warehouse.publishing.publication_state import ContentFingerprint
@@ -27,8 +29,11 @@ from crm_pipeline.steps.publish.gate import (
     store_measures,
     store_results,
 )
+from crm_pipeline.steps.publish.pending_rows import lake_view_name
 from crm_pipeline.tables.outputs.operations import quality_measures
 from crm_pipeline.tables.outputs.profiles import customer_profiles
+from crm_pipeline_tests.fixtures.histories.incremental import Hours
+from crm_pipeline_tests.fixtures.histories.moving_services import delivered
 from crm_pipeline_tests.fixtures.homes.runs import (
     FYNBOS,
     HEATHER,
@@ -119,6 +124,33 @@ def test_tenants_that_failed_or_changed_much_are_evaluated_and_all_once_a_day(at
     assert to_evaluate(at_noon, clubs, moved=[ALL_OF_IT]) == ["failing", "moved", "new"]
     assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=11)), clubs) == ["failing", "new"]
     assert to_evaluate(replace(at_noon, as_of=NOON + timedelta(hours=12)), clubs) == clubs
+
+
+def test_a_club_that_recovers_has_new_results_also_where_another_cannot_be_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = Hours(tmp_path, delivered(tmp_path / "services", tenants=3, people=30, events=90, until=NOON))
+    hours.refresh(NOON)
+    compare_tables = gate.compare_tables
+
+    def compare_or_fail(run: RunContext, tenants: Sequence[str]) -> list[ExpectationResult]:
+        if broken in tenants:
+            raise ValueError
+        return compare_tables(run, tenants)
+
+    monkeypatch.setattr(gate, "compare_tables", compare_or_fail)
+    with closing(hours.lake.connect()) as con:
+        run = RunContext(con, hours.lake, NOON, "run", None)
+        recovered, broken, quiet = clubs = run.load_tenant_ids()
+        measured(run, 10, *clubs)
+        store(run, [*results_of(recovered, failing="profiles"), *results_of(broken, failing="profiles")])
+        store(run, results_of(quiet))
+        for table in gate.EVALUATED_TABLES:
+            hours.lake.create_current_view(con, table, name=lake_view_name(table))
+        result, reasons = build_for_survivors(partial(gate.evaluate_tenants, run, {}), clubs)
+    assert list(reasons) == [broken]
+    assert result.fully_evaluated_tenants == [recovered]
+    assert {each.tenant_id for each in result.results} == {recovered}
 
 
 @pytest.mark.parametrize(("changed_rows", "is_barely_changed"), [(0, True), (10, True), (11, False)])
