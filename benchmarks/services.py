@@ -78,7 +78,7 @@ def databases(home: Path, folders: Path) -> Iterator[dict[str, str]]:
         for service in Service:
             engine = new_database(server, f"service_{service.lower()}")
             load_service(engine, service, folders)
-            _execute(engine, "vacuum analyze")
+            execute(engine, "vacuum analyze")
             settings[build_source_variable_name(service)] = engine.url.render_as_string(hide_password=False)
         yield settings
     finally:
@@ -103,7 +103,7 @@ def change(sources: dict[str, str], at: str, share: float) -> None:
         engine = create_engine(sources[build_source_variable_name(service)])
         for table in list_source_tables(service):
             if table not in _UNCHANGED:
-                _execute(engine, *_an_hour_of(table, at, share))
+                execute(engine, *_an_hour_of(table, at, share))
         engine.dispose()
 
 
@@ -123,7 +123,8 @@ def _an_hour_of(table: Table, at: str, share: float) -> Iterator[str]:
             where abs(hashtext(id || 'new{at}')::bigint) % 1000000 < {share * 1e5:.0f} and id not like 'new-%'"""
 
 
-def _execute(engine: Engine, *statements: str) -> None:
+def execute(engine: Engine, *statements: str) -> None:
+    """Run the statements, each in a transaction of its own."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in statements:
             connection.exec_driver_sql(statement.replace("%", "%%"))

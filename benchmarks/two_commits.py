@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -20,14 +21,12 @@ from sqlalchemy import create_engine
 
 from benchmarks.observed import Observed, prepared, run
 from benchmarks.results import AT_MOST, PLACE, Row, keep
-from benchmarks.services import HOURS, Size, change, databases, sample_of
-from benchmarks.whole import CHANGED, FIRST, QUIET, SHARE_CHANGED
+from benchmarks.services import HOURS, Size, change, databases, execute, sample_of
+from benchmarks.whole import ASKED_FROM, CHANGED, FIRST, QUIET, SHARE_CHANGED, TENANTS
 from crm_pipeline.resources.postgres.embedded import EmbeddedPostgres
 
 ROOT: Final = Path(__file__).parents[1]
-EVENTS_PER_PERSON, TENANTS, ROUNDS = 3, 200, 3
-ASKED_FROM: Final = 1_000_000
-"""People. Below, start-up is most of an hour."""
+EVENTS_PER_PERSON, ROUNDS = 3, 3
 MOST_TIMES_THE_COMMIT: Final = 1.03
 THIS_TREE: Final = "this tree"
 
@@ -75,8 +74,7 @@ def main() -> None:
         finally:
             for contestant in pair:
                 EmbeddedPostgres(contestant.home).stop()
-    rows = list(compare(size.people, given.commit, found))
-    sys.exit(not keep(__spec__.name, rows, size.people))
+    sys.exit(not keep(__spec__.name, compare(size.people, given.commit, found), size.people))
 
 
 def clone_commit(commit: str, tree: Path) -> None:
@@ -109,9 +107,8 @@ def plan() -> list[tuple[str, str]]:
 
 def settle(home: Path) -> None:
     """Do what autovacuum would do in the middle of what is measured next."""
-    engine = create_engine(EmbeddedPostgres(home).url("crm"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("vacuum analyze")
+    engine = create_engine(EmbeddedPostgres(home).url("crm"))
+    execute(engine, "vacuum analyze")
     engine.dispose()
 
 
@@ -121,19 +118,11 @@ def compare(people: int, commit: str, found: Mapping[tuple[str, str], list[Obser
     for kind in (FIRST, QUIET, CHANGED):
         ours, theirs = found[kind, THIS_TREE], found[kind, commit]
         required = MOST_TIMES_THE_COMMIT if people >= ASKED_FROM else None
-        for name, seconds in (("", _seconds), (", CPU", _cpu)):
+        for name, seconds in (("", attrgetter("seconds")), (", CPU", attrgetter("cpu"))):
             figures = median(map(seconds, ours)), commit, median(map(seconds, theirs))
             peak = max(run.peak_mb for run in ours)
             rows.append(Row(f"{kind}{name}", people, "people", *figures, AT_MOST, required, peak))
     return rows
-
-
-def _seconds(found: Observed) -> float:
-    return found.seconds
-
-
-def _cpu(found: Observed) -> float:
-    return found.cpu
 
 
 if __name__ == "__main__":

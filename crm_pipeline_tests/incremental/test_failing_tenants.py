@@ -123,6 +123,10 @@ def find_tenants(hours: Hours) -> list[str]:
     return sorted(row["id"] for row in hours.services.tables["Tenant"])
 
 
+def select_rows_of_others(refreshed: Refreshed, tenant: str) -> dict[tuple[str, str], list[Any]]:
+    return {key: rows for key, rows in refreshed.rows.items() if key[1] != tenant}
+
+
 @pytest.mark.parametrize("table", STORED if SOAK else HARDEST, ids=lambda table: table.name)
 def test_a_tenant_that_cannot_be_stored_is_named_and_the_others_are_as_without_it(
     morning: Hours, undisturbed: Refreshed, tmp_path: Path, table: Table
@@ -131,8 +135,7 @@ def test_a_tenant_that_cannot_be_stored_is_named_and_the_others_are_as_without_i
     spill = tmp_path / "spill"
     lake = FailingLake(copy_lake(morning, tmp_path), spill, table=table, tenant=broken)
     disturbed = refresh(lake)
-    others = {key: rows for key, rows in undisturbed.rows.items() if key[1] != broken}
-    assert {key: rows for key, rows in disturbed.rows.items() if key[1] != broken} == others
+    assert select_rows_of_others(disturbed, broken) == select_rows_of_others(undisturbed, broken)
     failures = [failures for failures in disturbed.failures.values() if failures]
     assert failures
     assert all(list(failed) == [broken] and "BrokenRowsError" in failed[broken] for failed in failures)
@@ -158,8 +161,7 @@ def test_a_tenant_that_cannot_be_read_is_not_audited(morning: Hours, undisturbed
     lake = UnreadableLake(copy_lake(morning, tmp_path), tmp_path / "spill", tenant=broken)
     disturbed = refresh(lake)
     assert [list(failed) for failed in disturbed.failures.values() if failed] == [[broken]]
-    others = {key: rows for key, rows in undisturbed.rows.items() if key[1] != broken}
-    assert {key: rows for key, rows in disturbed.rows.items() if key[1] != broken} == others
+    assert select_rows_of_others(disturbed, broken) == select_rows_of_others(undisturbed, broken)
     with closing(lake.connect()) as con:
         run = RunContext(con, lake, MORNING + HOUR, "run", None)
         built = materialize(IDENTITIES, run).built_tenants
